@@ -1,0 +1,1 @@
+//! HTTP handlers, thin; auth extractors; OpenAPI from the router.

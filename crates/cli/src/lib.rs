@@ -1,0 +1,1 @@
+//! Commands, over wire only; offline verify and play.

@@ -1,0 +1,1 @@
+//! What the product decides: identity, inventory, access, sessions, vault acts.

@@ -1,0 +1,1 @@
+//! One binary of whole-product tests, one module per promise.

@@ -1,0 +1,1 @@
+//! The session spine: protocols, authority, transports, observers, listeners, conformance.

@@ -1,0 +1,380 @@
+//! The messages between control and gateways: few, coarse, typed, idempotent by id.
+//!
+//! Encoding: one CBOR item per frame (RFC 8949), map keys are small integers, unknown keys are
+//! skipped, so that either side may be the newer one. A frame is a `u32` length in network order
+//! and at most [`MAX_FRAME`] bytes.
+
+use crate::access::{Ask, Channel, Denial, EndReason, LeaseKind, Terms};
+use crate::inventory::SessionKey;
+use crate::name::Label;
+use crate::sealed::{PublicKey, Sealed};
+use crate::secret::SecretBytes;
+use crate::{
+    AuthId, CallId, ChannelId, ClusterId, GatewayId, Handle, IdentityId, LoginId, RecordingId, SessionId, WatchId,
+};
+use minicbor::{Decode, Encode};
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+
+/// Version of the conversation; a different major number is refused at `Hello`.
+pub const VERSION: u16 = 1;
+
+/// Largest frame, in bytes.
+pub const MAX_FRAME: usize = 1 << 20;
+
+/// Seconds between two beats of control; silence longer than a session's grace ends it.
+pub const BEAT_SECONDS: u64 = 1;
+
+/// From gateway to control.
+#[derive(Encode, Decode)]
+pub enum Up {
+    /// First frame of a connection.
+    #[n(0)]
+    Hello(#[n(0)] Hello),
+    /// A call that wants a reply. A repeated call has the same id and gets the same reply.
+    #[n(1)]
+    Call(#[n(0)] CallId, #[n(1)] Call),
+    /// A piece of a live session for a watcher; best effort.
+    #[n(2)]
+    View(#[n(0)] View),
+}
+
+/// From control to gateway.
+#[derive(Encode, Decode)]
+pub enum Down {
+    /// Answer to `Hello`.
+    #[n(0)]
+    Welcome(#[n(0)] Welcome),
+    /// Answer to a call.
+    #[n(1)]
+    Reply(#[n(0)] CallId, #[n(1)] Reply),
+    /// Control is alive.
+    #[n(2)]
+    Beat,
+    /// End a session: a right was taken back.
+    #[n(3)]
+    Revoke(#[n(0)] SessionId, #[n(1)] String),
+    /// End a session: somebody with the right to do so said so.
+    #[n(4)]
+    Kill(#[n(0)] SessionId, #[n(1)] String),
+    /// Start sending views of a session.
+    #[n(5)]
+    Watch(#[n(0)] SessionId, #[n(1)] WatchId),
+    /// Stop sending them.
+    #[n(6)]
+    Unwatch(#[n(0)] WatchId),
+    /// The vault was sealed: open nothing new, running sessions go on.
+    #[n(7)]
+    Seal,
+}
+
+/// Who a gateway is.
+#[derive(Clone, Debug, Encode, Decode)]
+#[cbor(map)]
+pub struct Hello {
+    /// [`VERSION`] of the gateway.
+    #[n(0)]
+    pub version: u16,
+    /// The gateway, new with every start.
+    #[n(1)]
+    pub gateway: GatewayId,
+    /// The zone whose targets it reaches.
+    #[n(2)]
+    pub zone: Label,
+    /// Sessions that this gateway has open (a reconnection).
+    #[n(3)]
+    pub open: Vec<SessionId>,
+}
+
+/// What control tells a gateway first.
+#[derive(Clone, Debug, Encode, Decode)]
+#[cbor(map)]
+pub struct Welcome {
+    /// [`VERSION`] of control.
+    #[n(0)]
+    pub version: u16,
+    /// The installation.
+    #[n(1)]
+    pub cluster: ClusterId,
+    /// Recording data keys are sealed to this key; absent while the vault is sealed.
+    #[n(2)]
+    pub recording_key: Option<RecordingKey>,
+    /// Handles of sessions that control has open for this gateway's node and that `Hello.open` did
+    /// not name: orphans of an earlier gateway, to be closed by [`Call::Close`].
+    #[n(3)]
+    pub orphans: Vec<Orphan>,
+}
+
+/// The public half of the recordings domain.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Encode, Decode)]
+#[cbor(map)]
+pub struct RecordingKey {
+    /// Epoch of the key.
+    #[n(0)]
+    pub epoch: u32,
+    /// The key.
+    #[n(1)]
+    pub key: PublicKey,
+}
+
+/// A session that its gateway left open.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Encode, Decode)]
+#[cbor(map)]
+pub struct Orphan {
+    /// The session.
+    #[n(0)]
+    pub session: SessionId,
+    /// Its recording.
+    #[n(1)]
+    pub recording: RecordingId,
+}
+
+/// One coarse step of the session's life.
+#[derive(Encode, Decode)]
+pub enum Call {
+    /// A step of a login: who is it?
+    #[n(0)]
+    AuthStep(#[n(0)] LoginId, #[n(1)] AuthStep),
+    /// Decide, lease, and write `session.opened`, in one commit.
+    #[n(1)]
+    Open(#[n(0)] Open),
+    /// Decide on one channel of an open session, and write the entry.
+    #[n(2)]
+    Channel(#[n(0)] OpenChannel),
+    /// A password, sealed to the session's key; an entry is written.
+    #[n(3)]
+    Password(#[n(0)] SessionId),
+    /// A signature by the leased key over these bytes; an entry is written.
+    #[n(4)]
+    Sign(#[n(0)] SessionId, #[cbor(n(1), with = "minicbor::bytes")] Vec<u8>),
+    /// How far a recording has come.
+    #[n(5)]
+    Anchor(#[n(0)] Anchor),
+    /// The end of a session.
+    #[n(6)]
+    Close(#[n(0)] Close),
+}
+
+/// Evidence of who the client is.
+#[derive(Encode, Decode)]
+#[cbor(map)]
+pub struct AuthStep {
+    /// The handle that the client wrote, where it wrote one.
+    #[n(0)]
+    pub handle: Option<Handle>,
+    /// Where the client comes from.
+    #[n(1)]
+    pub from: crate::access::From,
+    /// The proof.
+    #[n(2)]
+    pub evidence: Evidence,
+}
+
+/// A proof of possession.
+#[derive(Encode, Decode)]
+pub enum Evidence {
+    /// An SSH public key (algorithm and base64). `proved` is false for a mere offer, which asks whether
+    /// a signature by it would be welcome and is never a factor; the gateway's transport has checked
+    /// the signature over the session hash where it is true.
+    #[n(0)]
+    SshKey {
+        /// The key, as OpenSSH prints it, without a comment.
+        #[n(0)]
+        key: String,
+        /// Whether possession was proved.
+        #[n(1)]
+        proved: bool,
+    },
+    /// A short-lived token in place of a password.
+    #[n(1)]
+    Token(#[n(0)] SecretBytes),
+}
+
+/// Asks for a session.
+#[derive(Clone, Debug, Encode, Decode)]
+#[cbor(map)]
+pub struct Open {
+    /// Chosen by the gateway; a repeated open with the same id has the same outcome.
+    #[n(0)]
+    pub session: SessionId,
+    /// Who.
+    #[n(1)]
+    pub who: AuthId,
+    /// What.
+    #[n(2)]
+    pub ask: Ask,
+    /// The recording that is being opened.
+    #[n(3)]
+    pub recording: RecordingId,
+    /// SHA-256 of the recording's header, which commits to its data key.
+    #[cbor(n(4), with = "minicbor::bytes")]
+    pub header: Vec<u8>,
+    /// What control lends is sealed to this key.
+    #[n(5)]
+    pub key: SessionKey,
+}
+
+/// Asks for a channel.
+#[derive(Clone, Debug, Encode, Decode)]
+#[cbor(map)]
+pub struct OpenChannel {
+    /// The session.
+    #[n(0)]
+    pub session: SessionId,
+    /// Chosen by the gateway.
+    #[n(1)]
+    pub channel: ChannelId,
+    /// What it carries.
+    #[n(2)]
+    pub kind: Channel,
+    /// The command of an exec, the destination of a forward; at most 4 KiB are kept.
+    #[n(3)]
+    pub detail: String,
+}
+
+/// How far a recording has come.
+#[derive(Clone, Debug, Encode, Decode)]
+#[cbor(map)]
+pub struct Anchor {
+    /// The session.
+    #[n(0)]
+    pub session: SessionId,
+    /// Segments so far.
+    #[n(1)]
+    pub segments: u32,
+    /// Chain hash after the last of them, 32 bytes.
+    #[cbor(n(2), with = "minicbor::bytes")]
+    pub chain: Vec<u8>,
+}
+
+/// The end of a session.
+#[derive(Clone, Debug, Encode, Decode)]
+#[cbor(map)]
+pub struct Close {
+    /// The session.
+    #[n(0)]
+    pub session: SessionId,
+    /// Why.
+    #[n(1)]
+    pub reason: EndReason,
+    /// Where the recording ended.
+    #[n(2)]
+    pub anchor: Anchor,
+    /// Whether the recording ends with its final segment; false is an attested truncation.
+    #[n(3)]
+    pub complete: bool,
+    /// Bytes from the client and from the target.
+    #[n(4)]
+    pub bytes: (u64, u64),
+    /// What to add, such as the error of a failed dial; no secret ever.
+    #[n(5)]
+    pub note: String,
+}
+
+/// Answers.
+#[derive(Encode, Decode)]
+pub enum Reply {
+    /// To `AuthStep`: this is who it is.
+    #[n(0)]
+    Authenticated(#[n(0)] Authenticated),
+    /// To `AuthStep`: go on (an offered key would be welcome, or another factor is wanted).
+    #[n(1)]
+    More,
+    /// To `Open`.
+    #[n(2)]
+    Opened(#[n(0)] Box<Opened>),
+    /// To `Channel`, `Anchor`, `Close`: the entry is durable at this ledger index.
+    #[n(3)]
+    Done(#[n(0)] u64),
+    /// To `Password`.
+    #[n(4)]
+    Password(#[n(0)] Sealed),
+    /// To `Sign`: an SSH signature blob (RFC 4253 section 6.6).
+    #[n(5)]
+    Signature(#[cbor(n(0), with = "minicbor::bytes")] Vec<u8>),
+    /// No.
+    #[n(6)]
+    Denied(#[n(0)] Denial),
+}
+
+/// Who it is, for at most 60 seconds, on this gateway and connection.
+#[derive(Clone, Debug, Encode, Decode)]
+#[cbor(map)]
+pub struct Authenticated {
+    /// To be spent in `Open`.
+    #[n(0)]
+    pub auth: AuthId,
+    /// The identity.
+    #[n(1)]
+    pub identity: IdentityId,
+    /// Its handle.
+    #[n(2)]
+    pub handle: Handle,
+}
+
+/// A permit and a lease.
+#[derive(Clone, Debug, Encode, Decode)]
+#[cbor(map)]
+pub struct Opened {
+    /// What was permitted.
+    #[n(0)]
+    pub terms: Terms,
+    /// What may be done with the credential.
+    #[n(1)]
+    pub lease: LeaseKind,
+}
+
+/// A piece of a live session.
+#[derive(Clone, Debug, Encode, Decode)]
+#[cbor(map)]
+pub struct View {
+    /// Which watcher it is for.
+    #[n(0)]
+    pub watch: WatchId,
+    /// Events in the recording's own encoding.
+    #[cbor(n(1), with = "minicbor::bytes")]
+    pub events: Vec<u8>,
+    /// Whether nothing follows.
+    #[n(2)]
+    pub last: bool,
+}
+
+/// A boxed future that borrows its arguments.
+pub type Boxed<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// Sends messages down to one gateway; false once it is gone.
+pub type DownSink = Arc<dyn Fn(Down) -> bool + Send + Sync>;
+
+/// Control's side of the conversation, as a transport serves it.
+pub trait Desk: Send + Sync {
+    /// A gateway has connected. `down` reaches it until `leave`.
+    fn join<'a>(&'a self, hello: Hello, down: DownSink) -> Boxed<'a, Result<Welcome, Denial>>;
+
+    /// Answers one call. Repeating a call with the same id is harmless.
+    fn call<'a>(&'a self, gateway: GatewayId, id: CallId, call: Call) -> Boxed<'a, Reply>;
+
+    /// A piece for a watcher.
+    fn view(&self, gateway: GatewayId, view: View);
+
+    /// The connection is gone. The gateway's sessions go on within grace.
+    fn leave(&self, gateway: GatewayId);
+}
+
+/// The bytes of one message, without the frame's length.
+///
+/// # Errors
+/// When a value cannot be encoded, which no message of this module causes.
+pub fn encode<T: Encode<()>>(message: &T) -> Result<Vec<u8>, String> {
+    minicbor::to_vec(message).map_err(|e| e.to_string())
+}
+
+/// Reads one message and refuses trailing bytes.
+///
+/// # Errors
+/// When the bytes are no such message.
+pub fn decode<'b, T: Decode<'b, ()>>(bytes: &'b [u8]) -> Result<T, String> {
+    let mut decoder = minicbor::Decoder::new(bytes);
+    let message = decoder.decode().map_err(|e| e.to_string())?;
+    if decoder.position() == bytes.len() { Ok(message) } else { Err("trailing bytes after the message".into()) }
+}

@@ -1,0 +1,222 @@
+//! What is managed: targets, accounts, identities. These are bodies of sealed documents, kept as JSON.
+//!
+//! Every body keeps the fields it does not know (`rest`), so that an older node never drops what
+//! a newer one wrote.
+
+use crate::name::Label;
+use crate::sealed::PublicKey;
+use crate::{AccountId, AccountName, Handle, IdentityId, SecretId, TargetId, TargetName, Timestamp};
+use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Fields of a newer schema, carried along untouched.
+pub type Rest = serde_json::Map<String, serde_json::Value>;
+
+/// How close to the keys of the kingdom something is: 0 identity systems, 1 servers and data, 2 the rest.
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize, Deserialize)]
+#[serde(try_from = "u8", into = "u8")]
+pub enum Tier {
+    /// Identity systems, Sallyport's own vault and certificate authority.
+    Zero,
+    /// Servers and data.
+    One,
+    /// Workstations and the rest.
+    Two,
+}
+
+impl Tier {
+    /// Seconds that a session may go on while its gateway hears nothing from control:
+    /// the bound on revocation under partition.
+    #[must_use]
+    pub const fn grace_seconds(self) -> u32 {
+        match self {
+            Self::Zero => 5,
+            Self::One => 60,
+            Self::Two => 300,
+        }
+    }
+
+    /// Seconds between two anchors of a recording in the ledger.
+    #[must_use]
+    pub const fn anchor_seconds(self) -> u32 {
+        match self {
+            Self::Zero => 1,
+            Self::One | Self::Two => 10,
+        }
+    }
+}
+
+impl TryFrom<u8> for Tier {
+    type Error = String;
+
+    fn try_from(tier: u8) -> Result<Self, String> {
+        match tier {
+            0 => Ok(Self::Zero),
+            1 => Ok(Self::One),
+            2 => Ok(Self::Two),
+            other => Err(format!("tier {other} does not exist: write 0, 1 or 2")),
+        }
+    }
+}
+
+impl From<Tier> for u8 {
+    fn from(tier: Tier) -> Self {
+        match tier {
+            Tier::Zero => 0,
+            Tier::One => 1,
+            Tier::Two => 2,
+        }
+    }
+}
+
+/// A host key as OpenSSH prints it: algorithm and base64, without a comment.
+pub type HostKey = String;
+
+/// A system that can be reached.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+pub struct Target {
+    /// Identity of the document.
+    pub id: TargetId,
+    /// Unique name, the last part of an address.
+    pub name: TargetName,
+    /// `ssh`, `postgres`, ...
+    pub protocol: Label,
+    /// Host name or IP address, without port.
+    pub host: String,
+    /// TCP port.
+    pub port: u16,
+    /// Network area whose gateways reach it.
+    pub zone: Label,
+    /// Environment: part of the key domain of its secrets.
+    pub environment: Label,
+    /// Tier.
+    pub tier: Tier,
+    /// Free labels that policies select by.
+    #[serde(default)]
+    pub tags: BTreeSet<Label>,
+    /// Pinned host keys; empty means that no session is possible.
+    #[serde(default)]
+    pub host_keys: Vec<HostKey>,
+    /// Unknown fields.
+    #[serde(flatten)]
+    pub rest: Rest,
+}
+
+/// What an account is for; policies select by it.
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Class {
+    /// All-powerful on its target: just-in-time or break-glass only.
+    Administrative,
+    /// Run by programs.
+    Service,
+    /// Everything else.
+    Standard,
+}
+
+/// An identity on a target.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+pub struct Account {
+    /// Identity of the document.
+    pub id: AccountId,
+    /// The target it lives on.
+    pub target: TargetId,
+    /// Its name there.
+    pub name: AccountName,
+    /// What it is for.
+    pub class: Class,
+    /// Who answers for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub owner: Option<Handle>,
+    /// The credential, once one is stored.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub secret: Option<SecretId>,
+    /// Unknown fields.
+    #[serde(flatten)]
+    pub rest: Rest,
+}
+
+/// What sort of identity acts.
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum IdentityKind {
+    /// A person.
+    User,
+    /// A machine identity.
+    Workload,
+}
+
+/// Who acts.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+pub struct Identity {
+    /// Identity of the document.
+    pub id: IdentityId,
+    /// Unique short login name, never reused.
+    pub handle: Handle,
+    /// Person or machine.
+    pub kind: IdentityKind,
+    /// Groups, the shipped roles among them (`sallyport:admin`, ...).
+    #[serde(default)]
+    pub groups: BTreeSet<Label>,
+    /// OpenSSH public keys that sign it in: algorithm and base64, without a comment.
+    #[serde(default)]
+    pub ssh_keys: Vec<String>,
+    /// Whether it may do nothing at all.
+    #[serde(default)]
+    pub disabled: bool,
+    /// Unknown fields.
+    #[serde(flatten)]
+    pub rest: Rest,
+}
+
+/// A short-lived token: the server keeps a keyed hash only.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+pub struct Token {
+    /// Identity of the document.
+    pub id: crate::TokenId,
+    /// Whose it is.
+    pub identity: IdentityId,
+    /// HMAC-SHA256 of the token's text under the vault's authentication key, hexadecimal.
+    pub verifier: String,
+    /// When it stops working.
+    pub expires: Timestamp,
+    /// What it is for, in the owner's words.
+    #[serde(default)]
+    pub label: String,
+    /// Unknown fields.
+    #[serde(flatten)]
+    pub rest: Rest,
+}
+
+/// What a gateway must know of a target to dial it: sent with a permit, never taken from a client.
+#[derive(Clone, Debug, Eq, PartialEq, minicbor::Encode, minicbor::Decode)]
+#[cbor(map)]
+pub struct Place {
+    /// The target's name.
+    #[n(0)]
+    pub target: TargetName,
+    /// Host name or IP address.
+    #[n(1)]
+    pub host: String,
+    /// TCP port.
+    #[n(2)]
+    pub port: u16,
+    /// The account's name on the target.
+    #[n(3)]
+    pub account: AccountName,
+    /// Pinned host keys: algorithm and base64.
+    #[n(4)]
+    pub host_keys: Vec<HostKey>,
+    /// Seconds of grace without control (from the tier).
+    #[n(5)]
+    pub grace: u32,
+    /// Seconds between anchors (from the tier).
+    #[n(6)]
+    pub anchor: u32,
+}
+
+/// The public half of a session, under which control seals what it lends.
+pub type SessionKey = PublicKey;
+
+/// Labels by name, for listings.
+pub type Labels = BTreeMap<String, String>;

@@ -1,0 +1,23 @@
+//! The words: typed ids, names, targets, accounts, permits, messages of the Authority, secrets, clock, errors. No I/O.
+//!
+//! Every other crate speaks in these types. Nothing here opens a file or a socket, reads a clock
+//! on its own account, or decides anything.
+
+pub mod access;
+pub mod authority;
+pub mod clock;
+pub mod door;
+pub mod id;
+pub mod inventory;
+pub mod kind;
+pub mod limits;
+pub mod name;
+pub mod sealed;
+pub mod secret;
+
+pub use clock::{Clock, Entropy, Env, Timestamp};
+pub use id::*;
+pub use kind::Kind;
+pub use limits::Limits;
+pub use name::{AccountName, Address, Handle, TargetName};
+pub use secret::Secret;

@@ -1,0 +1,152 @@
+//! Limits: what bounds a session after it is permitted. A closed table with one join per key.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+/// How much of a session is recorded. There is no "none".
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    Default,
+    Eq,
+    Ord,
+    PartialEq,
+    PartialOrd,
+    minicbor::Encode,
+    minicbor::Decode,
+    serde::Serialize,
+    serde::Deserialize,
+)]
+#[cbor(index_only)]
+#[serde(rename_all = "snake_case")]
+pub enum Record {
+    /// Input and output; bytes are durable within 250 ms.
+    #[default]
+    #[n(0)]
+    Full,
+    /// Input and output; bytes are held back until they are durable.
+    #[n(1)]
+    Strict,
+}
+
+/// Which way something may cross.
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    Default,
+    Eq,
+    Ord,
+    PartialEq,
+    PartialOrd,
+    minicbor::Encode,
+    minicbor::Decode,
+    serde::Serialize,
+    serde::Deserialize,
+)]
+#[cbor(index_only)]
+#[serde(rename_all = "snake_case")]
+pub enum Crossing {
+    /// Both ways.
+    #[default]
+    #[n(0)]
+    Both,
+    /// From the target to the person only.
+    #[n(1)]
+    Down,
+    /// From the person to the target only.
+    #[n(2)]
+    Up,
+    /// Neither way.
+    #[n(3)]
+    None,
+}
+
+impl Crossing {
+    /// The strictest of two: what both allow.
+    #[must_use]
+    pub const fn join(self, other: Self) -> Self {
+        match (self, other) {
+            (Self::Both, x) | (x, Self::Both) => x,
+            (Self::Down, Self::Down) => Self::Down,
+            (Self::Up, Self::Up) => Self::Up,
+            _ => Self::None,
+        }
+    }
+}
+
+/// The limits of one decision. `join` is commutative, associative and idempotent, and never widens.
+#[derive(Clone, Debug, Eq, PartialEq, minicbor::Encode, minicbor::Decode, serde::Serialize, serde::Deserialize)]
+#[cbor(map)]
+#[serde(deny_unknown_fields)]
+pub struct Limits {
+    /// `@max_duration`: seconds a session may last.
+    #[n(0)]
+    pub max_duration: u32,
+    /// `@idle`: seconds without a byte from the client after which the session ends.
+    #[n(1)]
+    pub idle: u32,
+    /// `@hold`: seconds an interactive channel may wait for an approval.
+    #[n(2)]
+    pub hold: u32,
+    /// `@record`.
+    #[n(3)]
+    pub record: Record,
+    /// `@rotate_after_use`.
+    #[n(4)]
+    pub rotate_after_use: bool,
+    /// `@clipboard`.
+    #[n(5)]
+    pub clipboard: Crossing,
+    /// `@transfer`.
+    #[n(6)]
+    pub transfer: Crossing,
+    /// `@commands`: names of command rules, all of which apply.
+    #[n(7)]
+    pub commands: BTreeSet<String>,
+}
+
+impl Limits {
+    /// What stands where no policy says otherwise: 4 hours, 15 minutes idle, 10 minutes of hold.
+    #[must_use]
+    pub const fn house() -> Self {
+        Self {
+            max_duration: 4 * 3600,
+            idle: 15 * 60,
+            hold: 10 * 60,
+            record: Record::Full,
+            rotate_after_use: false,
+            clipboard: Crossing::Both,
+            transfer: Crossing::Both,
+            commands: BTreeSet::new(),
+        }
+    }
+
+    /// The strictest of two, key by key.
+    #[must_use]
+    pub fn join(self, other: &Self) -> Self {
+        Self {
+            max_duration: self.max_duration.min(other.max_duration),
+            idle: self.idle.min(other.idle),
+            hold: self.hold.min(other.hold),
+            record: self.record.max(other.record),
+            rotate_after_use: self.rotate_after_use || other.rotate_after_use,
+            clipboard: self.clipboard.join(other.clipboard),
+            transfer: self.transfer.join(other.transfer),
+            commands: &self.commands | &other.commands,
+        }
+    }
+
+    /// `max_duration` as a duration.
+    #[must_use]
+    pub fn duration(&self) -> Duration {
+        Duration::from_secs(self.max_duration.into())
+    }
+
+    /// `idle` as a duration.
+    #[must_use]
+    pub fn idle_time(&self) -> Duration {
+        Duration::from_secs(self.idle.into())
+    }
+}

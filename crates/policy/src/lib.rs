@@ -1,0 +1,1 @@
+//! decide(&Facts, &Ask) -> Decision: Cedar, preconditions, limits, explain.

@@ -1,0 +1,1 @@
+//! SSH: login, deny, hold, dial, relay.

@@ -1,0 +1,1 @@
+//! The container: write, seal, read, verify, export.

@@ -1,0 +1,2 @@
+//! main.rs, config, wiring of parent, control and gateway.
+fn main() {}

@@ -1,0 +1,1 @@
+//! Seals, key hierarchy, secret versions, generators.

@@ -1,0 +1,1 @@
+//! REST and JSON types, the only public serde types.

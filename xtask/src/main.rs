@@ -1,0 +1,2 @@
+//! Developer commands: demo, test, tidy, bench, dev.
+fn main() {}
