@@ -1,1 +1,33 @@
-//! What the product decides: identity, inventory, access, sessions, vault acts.
+//! What the product decides: identity, inventory, access, sessions, vault acts, evidence.
+//!
+//! Every use case is a method of [`Control`] that takes an [`Op`] first: who acts, from where. It
+//! reads the working set, asks policy, builds one change and commits it; effects come after.
+
+mod access;
+mod apply;
+mod control;
+mod desk;
+mod directory;
+mod error;
+mod evidence;
+mod founding;
+mod identity;
+mod lease;
+mod op;
+mod sessions;
+mod vault;
+mod why;
+
+pub use apply::{ApplyFile, Plan, PlanLine, Sign};
+pub use control::{Control, Status};
+pub use error::Error;
+pub use evidence::{Playback, Wanted};
+pub use founding::{Founded, Founding, found};
+pub use identity::{NewToken, Who};
+pub use op::{Actor, Op};
+pub use sessions::{SessionLine, Watching};
+pub use vault::{NewSecret, SecretLine};
+pub use why::{ReachLine, Why};
+
+#[cfg(test)]
+mod tests;

@@ -1,1 +1,25 @@
 //! The only crate that knows SQL: documents, working set, batcher, migrations.
+//!
+//! A write is data, not code: a [`Change`] names the versions it expects, the documents it puts
+//! and deletes, and the one ledger entry that says why. One batcher applies many changes in one
+//! transaction and signs the new head. There is no other way to write.
+//!
+//! A read never asks SQL: decisions see the [`WorkingSet`], documents that were verified against
+//! their MAC and the state root when the store was opened.
+
+mod batcher;
+mod change;
+mod open;
+mod read;
+mod sql;
+mod state;
+mod working;
+
+pub use change::{Change, Committed, DocId, Draft, Error, Put};
+pub use open::{Connected, HeadReport, NodeKeys, Store};
+pub use read::{EntryRow, Filter};
+pub use state::{StateTree, leaf};
+pub use working::{Document, WorkingSet};
+
+#[cfg(test)]
+mod tests;

@@ -1,1 +1,314 @@
 //! REST and JSON types, the only public serde types.
+//!
+//! Times are RFC 3339 in UTC, durations are whole seconds, sizes are bytes, binary values are
+//! base64. Unknown fields of a request are refused; clients must ignore unknown fields of an answer.
+
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use utoipa::ToSchema;
+
+/// Where the API lives under the public URL.
+pub const BASE: &str = "/api/v1";
+
+/// The one error shape: problem details (RFC 9457).
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct Problem {
+    /// Stable word: `denied`, `needs_approval`, `not_found`, `sealed`, `usage`, `conflict`, `unavailable`, `failed`.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// HTTP status.
+    pub status: u16,
+    /// What happened and what to do, in a sentence.
+    pub detail: String,
+    /// Ties the answer to log lines.
+    pub correlation: String,
+}
+
+/// How the installation is.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct Status {
+    /// Version of the program.
+    pub version: String,
+    /// The installation's id; absent while sealed.
+    pub cluster: Option<String>,
+    /// Whether the vault is sealed.
+    pub sealed: bool,
+    /// Entries in the ledger.
+    pub entries: u64,
+    /// Gateways that are connected.
+    pub gateways: u32,
+    /// Live sessions.
+    pub sessions: u32,
+    /// Where SSH clients connect to, `host:port`.
+    pub ssh: Option<String>,
+}
+
+/// Who the caller is.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct Me {
+    /// Handle.
+    pub handle: String,
+    /// Groups, roles among them.
+    pub groups: Vec<String>,
+    /// When the token stops working.
+    pub token_expires: String,
+    /// The caller's live sessions.
+    pub sessions: u32,
+}
+
+/// One thing the caller can do, or ask for.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct Reach {
+    /// Target.
+    pub target: String,
+    /// Account on it.
+    pub account: String,
+    /// `ssh`, ...
+    pub protocol: String,
+    /// Environment.
+    pub environment: String,
+    /// Tier, 0 to 2.
+    pub tier: u8,
+    /// Tags.
+    pub tags: Vec<String>,
+    /// `usable`, `requestable`, or `not ready` with the reason in `note`.
+    pub state: String,
+    /// What to type: the user name that a client needs.
+    pub login: String,
+    /// Why it is not ready.
+    pub note: String,
+}
+
+/// A file of a policy checkout.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct File {
+    /// Path inside the checkout; `*.cedar` are policies, `*.toml` inventory.
+    pub name: String,
+    /// Text.
+    pub text: String,
+}
+
+/// Asks for a plan, or for its execution.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Desired {
+    /// All files of the checkout.
+    pub files: Vec<File>,
+    /// Whether objects that the files do not name are deleted.
+    #[serde(default)]
+    pub prune: bool,
+}
+
+/// What would change, or did.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct Plan {
+    /// One line a change.
+    pub lines: Vec<PlanLine>,
+    /// Hash of the policy set that results.
+    pub policy: String,
+    /// Whether it was carried out.
+    pub applied: bool,
+    /// Live sessions that were ended because they are no longer permitted.
+    pub revoked: u32,
+}
+
+/// One change.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct PlanLine {
+    /// `+`, `~`, `-`, or `=` for what is kept though no file names it.
+    pub sign: String,
+    /// `policy`, `target`, `account`, `identity`.
+    pub kind: String,
+    /// Name.
+    pub name: String,
+    /// What about it.
+    pub detail: String,
+}
+
+/// A session, live or past.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct Session {
+    /// Id.
+    pub id: String,
+    /// Who.
+    pub handle: String,
+    /// Target.
+    pub target: String,
+    /// Account.
+    pub account: String,
+    /// Protocol.
+    pub protocol: String,
+    /// Start.
+    pub started: String,
+    /// End; absent while it is live.
+    pub ended: Option<String>,
+    /// Why it ended.
+    pub reason: Option<String>,
+    /// Recording.
+    pub recording: String,
+    /// Hash of the policy set that decided.
+    pub policy: String,
+    /// Ledger index of its first entry.
+    pub entry: u64,
+    /// Whether the recording ends as it should; absent while live.
+    pub complete: Option<bool>,
+}
+
+/// Says why a live session is ended.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Kill {
+    /// Shown to the person and written to the ledger.
+    #[serde(default)]
+    pub reason: String,
+}
+
+/// The answer to `why`.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct Why {
+    /// `permit`, `needs`, `deny`, or `unknown`.
+    pub outcome: String,
+    /// Sentences, most important first.
+    pub reasons: Vec<String>,
+    /// Determining policies, with file and line.
+    pub policies: Vec<String>,
+    /// Limits, and where each came from.
+    pub limits: BTreeMap<String, String>,
+    /// Hash of the policy set.
+    pub policy: String,
+}
+
+/// State of the vault.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct Vault {
+    /// Whether it is sealed.
+    pub sealed: bool,
+    /// Its slots.
+    pub slots: Vec<Slot>,
+    /// Secrets, without their values.
+    pub secrets: Vec<SecretLine>,
+}
+
+/// A way to unseal.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct Slot {
+    /// Id.
+    pub id: String,
+    /// `key_file`, `passphrase`.
+    pub kind: String,
+    /// Label.
+    pub label: String,
+    /// Whether it is kept offline.
+    pub offline: bool,
+}
+
+/// A secret, without its value.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct SecretLine {
+    /// Id.
+    pub id: String,
+    /// `account@target`.
+    pub account: String,
+    /// `password`, `ssh_key`.
+    pub kind: String,
+    /// Environment: its key domain.
+    pub environment: String,
+    /// Current version.
+    pub version: u64,
+    /// When that version was stored.
+    pub stored: String,
+    /// The public half of an SSH key.
+    pub public: Option<String>,
+}
+
+/// Unseals the vault.
+#[derive(Clone, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Unseal {
+    /// Passphrase of a passphrase slot.
+    pub passphrase: String,
+}
+
+/// Stores or generates the credential of an account. Exactly one of the three.
+#[derive(Clone, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PutSecret {
+    /// `account@target`.
+    pub account: String,
+    /// A password.
+    #[serde(default)]
+    pub password: Option<String>,
+    /// An unencrypted OpenSSH Ed25519 private key file.
+    #[serde(default)]
+    pub ssh_key: Option<String>,
+    /// `password` or `ssh_key`: made here, never shown.
+    #[serde(default)]
+    pub generate: Option<String>,
+}
+
+/// Asks for a token.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NewToken {
+    /// For whom; the caller where absent.
+    #[serde(default)]
+    pub handle: Option<String>,
+    /// Seconds of life, at most 30 days.
+    pub seconds: u32,
+    /// What it is for.
+    #[serde(default)]
+    pub label: String,
+}
+
+/// A token: shown once.
+#[derive(Clone, Serialize, Deserialize, ToSchema)]
+pub struct Token {
+    /// The text.
+    pub token: String,
+    /// Whose.
+    pub handle: String,
+    /// When it stops working.
+    pub expires: String,
+}
+
+/// A ledger entry, in words and whole.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct Entry {
+    /// Ledger index.
+    pub index: u64,
+    /// Id.
+    pub id: String,
+    /// When.
+    pub at: String,
+    /// Who.
+    pub actor: String,
+    /// What.
+    pub action: String,
+    /// To what.
+    pub object: String,
+    /// In which session.
+    pub session: Option<String>,
+    /// A human sentence.
+    pub sentence: String,
+    /// Further facts.
+    pub facts: BTreeMap<String, String>,
+}
+
+/// A page of a list.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct Page<T> {
+    /// The rows.
+    pub items: Vec<T>,
+    /// Pass it as `cursor` for the next page; absent on the last one.
+    pub next: Option<String>,
+}
+
+/// The head of the ledger.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct Head {
+    /// The checkpoint as a signed note (C2SP).
+    pub note: String,
+    /// The verifier key that signed it.
+    pub key: String,
+}

@@ -1,0 +1,318 @@
+//! From an ask to a permit: one decision, one lease, one entry, one commit.
+
+use crate::control::{Open, clip, identity, in_session, put};
+use crate::directory::{kinds, load};
+use crate::lease::lease_kind;
+use crate::sessions::SessionBody;
+use crate::{Actor, Control, Error};
+use sallyport_model::access::{Ask, Denial};
+use sallyport_model::authority::{Anchor, Close, Open as OpenCall, OpenChannel, Opened, Reply};
+use sallyport_model::inventory::{Account, Identity, Place, Rest, Target};
+use sallyport_model::{CallId, EntryId, GatewayId, Kind, SessionId};
+use sallyport_policy::{Act, Decision, Facts, Standing, decide, standing};
+use sallyport_store::{Change, DocId, Draft};
+
+/// A place that exists.
+pub(crate) struct Found {
+    pub(crate) target: Target,
+    pub(crate) account: Account,
+}
+
+/// Looks a place up by name.
+pub(crate) fn find(open: &Open, ask: &Ask) -> Option<Found> {
+    let target = open.directory.target(&ask.target)?;
+    let account = open.directory.account(target, &ask.account)?;
+    by_id(open, target, account)
+}
+
+/// Looks a place up by id.
+pub(crate) fn by_id(open: &Open, target: sallyport_model::TargetId, account: sallyport_model::AccountId) -> Option<Found> {
+    Some(Found {
+        target: load(&open.store, &DocId::new(target), kinds::TARGET)?.value,
+        account: load(&open.store, &DocId::new(account), kinds::ACCOUNT)?.value,
+    })
+}
+
+impl Found {
+    pub(crate) fn place(&self) -> Place {
+        Place {
+            target: self.target.name.clone(),
+            host: self.target.host.clone(),
+            port: self.target.port,
+            account: self.account.name.clone(),
+            host_keys: self.target.host_keys.clone(),
+            grace: self.target.tier.grace_seconds(),
+            anchor: self.target.tier.anchor_seconds(),
+        }
+    }
+
+    /// What stands in the way of any session, whoever asks.
+    pub(crate) fn unready(&self) -> Option<&'static str> {
+        if self.account.secret.is_none() {
+            Some("no credential is stored for it: `sallyport vault put` stores one")
+        } else if self.target.host_keys.is_empty() {
+            Some("no host key is pinned for it: write `host_keys` in its inventory file and apply")
+        } else {
+            None
+        }
+    }
+}
+
+/// A permitted ask.
+struct Permitted {
+    found: Found,
+    limits: sallyport_model::Limits,
+    determining: Vec<String>,
+}
+
+impl Control {
+    /// Decides, leases, and writes `session.opened`, in one commit.
+    pub(crate) async fn open_session(&self, gateway: GatewayId, call: CallId, ask: OpenCall) -> Result<Reply, Error> {
+        let open = self.opened()?;
+        if let Some(known) = load::<SessionBody>(&open.store, &DocId::new(ask.session), kinds::SESSION) {
+            return self.reopened(&open, gateway, call, &known.value).await;
+        }
+        let now = self.env.now();
+        let Some(spent) = self.live.spendable(ask.who, gateway, now).filter(|s| s.from == ask.ask.from) else {
+            return Ok(Reply::Denied(Denial::new(Kind::Denied, "the sign-in is over its time: connect again")));
+        };
+        let Some(who) = identity(&open, spent.identity) else {
+            return Ok(Reply::Denied(Denial::new(Kind::Denied, "this identity may do nothing: it is disabled or gone")));
+        };
+        let permitted = match self.judge(&open, &who, &ask.ask) {
+            Ok(permitted) => permitted,
+            Err((denial, why)) => {
+                self.write_denied(&open, call, &who, &ask, &denial, &why).await?;
+                return Ok(Reply::Denied(denial));
+            }
+        };
+        let body = SessionBody {
+            id: ask.session,
+            identity: who.id,
+            handle: who.handle.clone(),
+            target: permitted.found.target.id,
+            account: permitted.found.account.id,
+            address: format!("{}@{}", permitted.found.account.name, permitted.found.target.name),
+            protocol: ask.ask.protocol.clone(),
+            gateway,
+            recording: ask.recording,
+            key: hex::encode(ask.key.0),
+            from: ask.ask.from.0,
+            reason: ask.ask.reason.chars().take(500).collect(),
+            limits: permitted.limits,
+            policy: open.policy().hash().to_owned(),
+            determining: permitted.determining,
+            opened: now,
+            rest: Rest::new(),
+        };
+        let lease = lease_kind(&open, &permitted.found)?;
+        let draft = Draft { id: entry_id(call), ..opened_draft(self, &body, &ask, spent.how) };
+        // The decision is made over these documents: if one changes before the commit, decide again.
+        let mut change = Change::entry(draft).put(put(body.id, 0, kinds::SESSION, &body)?).repeatable();
+        open.store.working(|set| {
+            for id in [DocId::new(who.id), DocId::new(body.target), DocId::new(body.account), DocId::new(crate::control::POLICY)] {
+                change.expect.push((id.clone(), set.version(&id)));
+            }
+        });
+        let committed = open.store.commit(change).await?;
+        self.live.began(body.id, gateway);
+        Ok(Reply::Opened(Box::new(Opened { terms: body.terms(permitted.found.place(), committed.index), lease })))
+    }
+
+    /// The same open again: the reply was lost, the outcome is not.
+    async fn reopened(&self, open: &Open, gateway: GatewayId, call: CallId, known: &SessionBody) -> Result<Reply, Error> {
+        if known.gateway != gateway {
+            return Ok(Reply::Denied(Denial::new(Kind::Denied, "this session belongs to another gateway")));
+        }
+        let index = open.store.entry_index(entry_id(call)).await?;
+        let found = by_id(open, known.target, known.account);
+        let (Some(index), Some(found)) = (index, found) else {
+            return Ok(Reply::Denied(Denial::new(Kind::Conflict, "this session is open already")));
+        };
+        self.live.began(known.id, gateway);
+        let lease = lease_kind(open, &found)?;
+        Ok(Reply::Opened(Box::new(Opened { terms: known.terms(found.place(), index), lease })))
+    }
+
+    /// One decision. A denial comes with what the ledger says of it.
+    fn judge(&self, open: &Open, who: &Identity, ask: &Ask) -> Result<Permitted, (Denial, String)> {
+        let Some(found) = find(open, ask) else {
+            return Err((Denial::unknown(), "no such target or account".into()));
+        };
+        if found.target.protocol.as_str() != ask.protocol {
+            return Err((Denial::unknown(), format!("the target speaks {}", found.target.protocol)));
+        }
+        let policy = open.policy();
+        let facts = Facts {
+            place: Some((&found.target, &found.account)),
+            from: ask.from.0,
+            reason: &ask.reason,
+            ..Facts::of(who, self.env.now())
+        };
+        match decide(&policy, &facts, Act::Connect) {
+            Decision::Permit { limits, determining } => match found.unready() {
+                None => Ok(Permitted { found, limits, determining }),
+                Some(why) => Err((Denial::new(Kind::Unavailable, format!("{}@{} is yours to use, but {why}", ask.account, ask.target)), why.into())),
+            },
+            Decision::Needs { demands, .. } => {
+                let text = demands.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
+                Err((Denial::new(Kind::NeedsApproval, text.clone()), text))
+            }
+            Decision::Deny { reasons } => {
+                let why = reasons.join("; ");
+                match standing(&policy, &facts) {
+                    Standing::Invisible => Err((Denial::unknown(), why)),
+                    Standing::Requestable | Standing::Usable => Err((
+                        Denial::new(Kind::Denied, format!("you may not connect to {}@{}: {why}", ask.account, ask.target)),
+                        why,
+                    )),
+                }
+            }
+        }
+    }
+
+    async fn write_denied(
+        &self,
+        open: &Open,
+        call: CallId,
+        who: &Identity,
+        ask: &OpenCall,
+        denial: &Denial,
+        why: &str,
+    ) -> Result<(), Error> {
+        let actor = Actor::Identity(who.id, who.handle.clone());
+        let object = format!("{}@{}", ask.ask.account, ask.ask.target);
+        let facts = [
+            ("why", why),
+            ("told", denial.kind.word()),
+            ("from", &ask.ask.from.0.to_string()),
+            ("protocol", &ask.ask.protocol),
+            ("policy", open.policy().hash()),
+        ];
+        let draft = Draft { id: entry_id(call), ..self.draft(&actor, "session.denied", object, &facts) };
+        open.store.commit(Change::entry(in_session(draft, ask.session)).repeatable()).await?;
+        Ok(())
+    }
+
+    /// Decides on one channel of an open session.
+    pub(crate) async fn open_channel(&self, gateway: GatewayId, call: CallId, ask: OpenChannel) -> Result<Reply, Error> {
+        let open = self.opened()?;
+        let session = self.own_session(gateway, ask.session)?;
+        let actor = Actor::Identity(session.identity, session.handle.clone());
+        let verdict = self.judge_channel(&open, &session, &ask);
+        let (action, why) = match &verdict {
+            Ok(()) => ("channel.opened", String::new()),
+            Err(denial) => ("channel.denied", denial.message.clone()),
+        };
+        let kind = ask.kind.action();
+        let mut facts = vec![("channel", kind), ("detail", ask.detail.as_str())];
+        if !why.is_empty() {
+            facts.push(("why", &why));
+        }
+        let draft = Draft { id: entry_id(call), ..self.draft(&actor, action, &session.address, &facts) };
+        let committed = open.store.commit(Change::entry(in_session(draft, session.id)).repeatable()).await?;
+        Ok(match verdict {
+            Ok(()) => Reply::Done(committed.index),
+            Err(denial) => Reply::Denied(denial),
+        })
+    }
+
+    fn judge_channel(&self, open: &Open, session: &SessionBody, ask: &OpenChannel) -> Result<(), Denial> {
+        let gone = || Denial::new(Kind::Denied, "the right to this session is gone");
+        let who = identity(open, session.identity).ok_or_else(gone)?;
+        let found = by_id(open, session.target, session.account).ok_or_else(gone)?;
+        let facts = Facts {
+            place: Some((&found.target, &found.account)),
+            from: session.from,
+            reason: &session.reason,
+            ..Facts::of(&who, self.env.now())
+        };
+        match decide(&open.policy(), &facts, Act::Channel(ask.kind)) {
+            Decision::Permit { .. } => Ok(()),
+            Decision::Needs { demands, .. } => {
+                let text = demands.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
+                Err(Denial::new(Kind::NeedsApproval, text))
+            }
+            Decision::Deny { reasons } => {
+                Err(Denial::new(Kind::Denied, format!("policy does not permit {} here: {}", ask.kind.action(), reasons.join("; "))))
+            }
+        }
+    }
+
+    /// An open session of this gateway, and no other's.
+    pub(crate) fn own_session(&self, gateway: GatewayId, session: SessionId) -> Result<SessionBody, Error> {
+        let known = self.live_session(session)?;
+        if known.gateway == gateway || !self.live.connected(known.gateway) {
+            Ok(known)
+        } else {
+            Err(Denial::new(Kind::Denied, "this session belongs to another gateway").into())
+        }
+    }
+
+    /// Writes how far a recording has come.
+    pub(crate) async fn anchor(&self, gateway: GatewayId, call: CallId, anchor: Anchor) -> Result<Reply, Error> {
+        let session = self.own_session(gateway, anchor.session)?;
+        let facts = [("segments", anchor.segments.to_string()), ("chain", hex::encode(&anchor.chain))];
+        let facts = facts.each_ref().map(|(k, v)| (*k, v.as_str()));
+        let draft = Draft { id: entry_id(call), ..self.draft(&Actor::Gateway(gateway), "recording.anchor", session.recording, &facts) };
+        let committed = self.opened()?.store.commit(Change::entry(in_session(draft, session.id)).repeatable()).await?;
+        Ok(Reply::Done(committed.index))
+    }
+
+    /// The end of a session: the lease returns, the document goes, the entry stays.
+    pub(crate) async fn close_session(&self, gateway: GatewayId, call: CallId, close: Close) -> Result<Reply, Error> {
+        let open = self.opened()?;
+        let id = DocId::new(close.session);
+        let Some(known) = load::<SessionBody>(&open.store, &id, kinds::SESSION) else {
+            let index = open.store.entry_index(entry_id(call)).await?;
+            return index.map(Reply::Done).ok_or_else(|| Error::NotFound(format!("session {} is not open", close.session)));
+        };
+        let session = self.own_session(gateway, close.session)?;
+        let facts = [
+            ("reason", close.reason.word().to_owned()),
+            ("recording", session.recording.to_string()),
+            ("segments", close.anchor.segments.to_string()),
+            ("chain", hex::encode(&close.anchor.chain)),
+            ("complete", close.complete.to_string()),
+            ("bytes_in", close.bytes.0.to_string()),
+            ("bytes_out", close.bytes.1.to_string()),
+            ("note", clip(&close.note)),
+            ("lasted_seconds", self.env.now().since(session.opened).as_secs().to_string()),
+        ];
+        let facts = facts.each_ref().map(|(k, v)| (*k, v.as_str()));
+        let actor = Actor::Identity(session.identity, session.handle.clone());
+        let draft = Draft { id: entry_id(call), ..self.draft(&actor, "session.closed", &session.address, &facts) };
+        let change = Change::entry(in_session(draft, session.id)).delete(id, known.version).repeatable();
+        let committed = open.store.commit(change).await?;
+        self.live.ended(session.id);
+        Ok(Reply::Done(committed.index))
+    }
+}
+
+/// The entry of a call: a repeated call finds it.
+pub(crate) fn entry_id(call: CallId) -> EntryId {
+    EntryId::from_bytes(*call.as_bytes())
+}
+
+fn opened_draft(control: &Control, body: &SessionBody, ask: &OpenCall, how: &str) -> Draft {
+    let actor = Actor::Identity(body.identity, body.handle.clone());
+    let facts = [
+        ("identity", body.identity.to_string()),
+        ("account", body.account.to_string()),
+        ("target", body.target.to_string()),
+        ("address", body.address.clone()),
+        ("protocol", body.protocol.clone()),
+        ("gateway", body.gateway.to_string()),
+        ("from", body.from.to_string()),
+        ("sign_in", how.to_owned()),
+        ("recording", body.recording.to_string()),
+        ("header", hex::encode(&ask.header)),
+        ("policy", body.policy.clone()),
+        ("policies", body.determining.join(" ")),
+        ("max_duration", body.limits.max_duration.to_string()),
+        ("idle", body.limits.idle.to_string()),
+        ("reason", body.reason.clone()),
+    ];
+    let facts = facts.each_ref().map(|(k, v)| (*k, v.as_str()));
+    in_session(control.draft(&actor, "session.opened", &body.address, &facts), body.id)
+}

@@ -1,0 +1,305 @@
+//! The control plane as one value: sealed or open, and what is live in it.
+
+use crate::directory::{Directory, kinds, load, parse};
+use crate::sessions::Live;
+use crate::{Actor, Error, Op};
+use sallyport_ledger::note::Signer;
+use sallyport_model::access::Denial;
+use sallyport_model::inventory::Identity;
+use sallyport_model::{ClusterId, EntryId, Env, Handle, IdentityId, Kind, Secret, SessionId};
+use sallyport_policy::{Act, Decision, Facts, PolicySet, Right};
+use sallyport_store::{Change, Committed, Connected, DocId, Document, Draft, NodeKeys, Put, Store};
+use sallyport_vault::{KeyFile, KeyringBody, SlotBody, Unlock, Vault};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv4Addr};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
+
+/// Fixed ids of documents of which there is one.
+pub(crate) const KEYRING: &str = "keyring";
+pub(crate) const POLICY: &str = "policy";
+pub(crate) const CLUSTER: &str = "cluster";
+
+/// The installation, as a document.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Cluster {
+    pub(crate) cluster: ClusterId,
+    #[serde(flatten)]
+    pub(crate) rest: sallyport_model::inventory::Rest,
+}
+
+/// The enforced policy set, as a document.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub(crate) struct PolicyBody {
+    pub(crate) files: Vec<(String, String)>,
+    #[serde(flatten)]
+    pub(crate) rest: sallyport_model::inventory::Rest,
+}
+
+/// How things are.
+#[derive(Clone, Debug)]
+pub struct Status {
+    /// The installation; absent while sealed.
+    pub cluster: Option<ClusterId>,
+    /// Whether the vault is sealed.
+    pub sealed: bool,
+    /// Entries in the ledger.
+    pub entries: u64,
+    /// Connected gateways.
+    pub gateways: usize,
+    /// Live sessions.
+    pub sessions: usize,
+}
+
+/// Everything that exists only while the vault is open.
+pub(crate) struct Open {
+    pub(crate) cluster: ClusterId,
+    pub(crate) store: Store,
+    pub(crate) vault: RwLock<Vault>,
+    pub(crate) policy: RwLock<Arc<PolicySet>>,
+    pub(crate) directory: Arc<Directory>,
+    pub(crate) key: String,
+}
+
+impl Open {
+    pub(crate) fn vault(&self) -> RwLockReadGuard<'_, Vault> {
+        self.vault.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn policy(&self) -> Arc<PolicySet> {
+        self.policy.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+/// The control plane.
+pub struct Control {
+    pub(crate) env: Env,
+    pub(crate) data: PathBuf,
+    pub(crate) live: Live,
+    node: String,
+    open: RwLock<Option<Arc<Open>>>,
+}
+
+impl Control {
+    /// The control plane over a data directory, still sealed.
+    #[must_use]
+    pub fn new(env: Env, data: &Path, node: &str) -> Self {
+        Self {
+            env,
+            data: data.to_owned(),
+            live: Live::default(),
+            node: node.to_owned(),
+            open: RwLock::new(None),
+        }
+    }
+
+    /// Opens the vault with a key file's bytes and everything that needs it.
+    ///
+    /// # Errors
+    /// Says whether the key is wrong, or what in the data directory is not right.
+    pub async fn unseal_with_key_file(&self, bytes: &[u8]) -> Result<(), Error> {
+        let key = KeyFile::parse(bytes).map_err(Error::usage)?;
+        self.unseal("key file", move |cluster, slots, keyring| Vault::unseal(cluster, slots, keyring, &Unlock::KeyFile(&key)))
+            .await
+    }
+
+    /// Opens the vault with a passphrase.
+    ///
+    /// # Errors
+    /// Says whether the passphrase is wrong, or what in the data directory is not right.
+    pub async fn unseal_with_passphrase(&self, passphrase: Secret<String>) -> Result<(), Error> {
+        self.unseal("passphrase", move |cluster, slots, keyring| {
+            Vault::unseal(cluster, slots, keyring, &Unlock::Passphrase(&passphrase))
+        })
+        .await
+    }
+
+    async fn unseal(
+        &self,
+        how: &str,
+        unlock: impl FnOnce(ClusterId, &[SlotBody], &KeyringBody) -> Result<Vault, sallyport_vault::VaultError> + Send + 'static,
+    ) -> Result<(), Error> {
+        if self.opened().is_ok() {
+            return Err(Error::usage("the vault is open already"));
+        }
+        let mut connected = Connected::open(&self.data.join("sallyport.db"), false).await?;
+        let first = |rows: Vec<(DocId, Document)>| rows.into_iter().next().map(|(_, d)| d);
+        let missing = || Error::failed("this data directory holds no installation: run `sallyport init` first");
+        let cluster: Cluster = first(connected.raw(kinds::SETTING).await?).as_ref().and_then(parse).ok_or_else(missing)?;
+        let keyring: KeyringBody = first(connected.raw(kinds::KEYRING).await?).as_ref().and_then(parse).ok_or_else(missing)?;
+        let slots: Vec<SlotBody> = connected.raw(kinds::SLOT).await?.iter().filter_map(|(_, d)| parse(d)).collect();
+        let id = cluster.cluster;
+        let vault = tokio::task::spawn_blocking(move || unlock(id, &slots, &keyring)).await.map_err(Error::failed)??;
+        self.start(connected, vault, id).await?;
+        self.note(Actor::System("vault"), "vault.unsealed", "vault", &[("how", how)]).await?;
+        Ok(())
+    }
+
+    /// Starts the store under an open vault.
+    pub(crate) async fn start(&self, connected: Connected, vault: Vault, cluster: ClusterId) -> Result<(), Error> {
+        let keys = self.node_keys(cluster)?;
+        let key = keys.signer.verifier().to_string();
+        let directory = Arc::new(Directory::default());
+        let follower = {
+            let directory = directory.clone();
+            Arc::new(move |id: &DocId, document: Option<&Document>| match document {
+                Some(document) => directory.put(id, document),
+                None => directory.delete(id),
+            })
+        };
+        let (store, report) = connected.start(self.env.clone(), vault.document_key(), keys, follower).await?;
+        let files = load::<PolicyBody>(&store, &DocId::new(POLICY), kinds::POLICY).map(|d| d.value.files).unwrap_or_default();
+        let policy = PolicySet::load(&files).map_err(|e| Error::failed(format!("the stored policies do not load: {e}")))?;
+        tracing::info!(entries = report.size, documents = report.documents, policy = policy.hash(), "The vault is open");
+        let open = Open {
+            cluster,
+            store,
+            vault: RwLock::new(vault),
+            policy: RwLock::new(Arc::new(policy)),
+            directory,
+            key,
+        };
+        *self.open.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(open));
+        Ok(())
+    }
+
+    /// The node's ledger key, from its file.
+    pub(crate) fn node_keys(&self, cluster: ClusterId) -> Result<NodeKeys, Error> {
+        let path = self.data.join("keys/ledger.key");
+        let text = std::fs::read_to_string(&path)
+            .map_err(|e| Error::failed(format!("cannot read the ledger key `{}`: {e}", path.display())))?;
+        let seed = hex::decode(text.trim()).map_err(|_| Error::failed(format!("`{}` is no ledger key", path.display())))?;
+        let origin = format!("sallyport/{cluster}");
+        let signer = Signer::from_seed(&origin, &Secret::new(seed)).map_err(Error::failed)?;
+        Ok(NodeKeys { signer, origin, node: self.node.clone() })
+    }
+
+    /// Seals: what needs the vault stops, live sessions go on within their grace.
+    ///
+    /// # Errors
+    /// When the actor has no right to, or the entry cannot be written.
+    pub async fn seal(&self, op: &Op) -> Result<(), Error> {
+        self.require(op, Right::VaultSeal)?;
+        self.note(op.actor.clone(), "vault.sealed", "vault", &[]).await?;
+        self.live.broadcast_seal();
+        self.close().await;
+        Ok(())
+    }
+
+    /// Stops writing in good order.
+    pub async fn close(&self) {
+        let open = self.open.write().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(open) = open {
+            open.store.close().await;
+        }
+    }
+
+    pub(crate) fn opened(&self) -> Result<Arc<Open>, Error> {
+        self.open.read().unwrap_or_else(PoisonError::into_inner).clone().ok_or(Error::Sealed)
+    }
+
+    /// How things are. Open to everybody: it names nothing.
+    #[must_use]
+    pub fn status(&self) -> Status {
+        let open = self.opened().ok();
+        Status {
+            cluster: open.as_ref().map(|o| o.cluster),
+            sealed: open.is_none(),
+            entries: open.map_or(0, |o| o.store.working(sallyport_store::WorkingSet::size)),
+            gateways: self.live.gateways(),
+            sessions: self.live.sessions(),
+        }
+    }
+
+    /// The acting identity, if it may act at all.
+    pub(crate) fn acting(&self, op: &Op) -> Result<Identity, Error> {
+        let open = self.opened()?;
+        let id = op.identity().ok_or_else(|| Denial::new(Kind::Denied, "only an identity may do this"))?;
+        identity(&open, id).ok_or_else(|| Denial::new(Kind::Denied, "this identity may do nothing: it is disabled or gone").into())
+    }
+
+    /// Asks policy whether the actor has a product right.
+    pub(crate) fn require(&self, op: &Op, right: Right) -> Result<(), Error> {
+        match op.actor {
+            Actor::Host | Actor::System(_) => return Ok(()),
+            Actor::Gateway(_) => return Err(Denial::new(Kind::Denied, "a gateway has no product rights").into()),
+            Actor::Identity(..) => {}
+        }
+        let identity = self.acting(op)?;
+        let policy = self.opened()?.policy();
+        let facts = Facts { from: op.from, ..Facts::of(&identity, self.env.now()) };
+        match sallyport_policy::decide(&policy, &facts, Act::Right(right)) {
+            Decision::Permit { .. } => Ok(()),
+            Decision::Needs { .. } | Decision::Deny { .. } => Err(Denial::new(
+                Kind::Denied,
+                format!("{} may not do this: it needs the right `{}`; ask an administrator", identity.handle, right.action()),
+            )
+            .into()),
+        }
+    }
+
+    /// A draft of an entry.
+    pub(crate) fn draft(&self, actor: &Actor, action: &'static str, object: impl ToString, facts: &[(&str, &str)]) -> Draft {
+        Draft {
+            id: EntryId::new(&self.env),
+            actor: actor.to_string(),
+            action,
+            object: object.to_string(),
+            session: None,
+            facts: facts.iter().map(|(k, v)| ((*k).to_owned(), clip(v))).collect::<BTreeMap<_, _>>(),
+        }
+    }
+
+    /// Writes an entry that changes nothing else.
+    pub(crate) async fn note(
+        &self,
+        actor: Actor,
+        action: &'static str,
+        object: impl ToString,
+        facts: &[(&str, &str)],
+    ) -> Result<Committed, Error> {
+        let draft = self.draft(&actor, action, object, facts);
+        Ok(self.opened()?.store.commit(Change::entry(draft)).await?)
+    }
+}
+
+/// An identity that may act, by id.
+pub(crate) fn identity(open: &Open, id: IdentityId) -> Option<Identity> {
+    let found = load::<Identity>(&open.store, &DocId::new(id), kinds::IDENTITY)?.value;
+    (!found.disabled).then_some(found)
+}
+
+/// An identity by handle, enabled or not.
+pub(crate) fn identity_of(open: &Open, handle: &Handle) -> Option<Identity> {
+    let id = open.directory.identity(handle)?;
+    Some(load::<Identity>(&open.store, &DocId::new(id), kinds::IDENTITY)?.value)
+}
+
+/// A document to write.
+pub(crate) fn put<T: Serialize>(id: impl std::fmt::Display, was: u64, kind: &'static str, body: &T) -> Result<Put, Error> {
+    Ok(Put { id: DocId::new(id), was, kind, schema: 1, body: serde_json::to_vec(body).map_err(Error::failed)? })
+}
+
+/// A fact short enough for an entry.
+pub(crate) fn clip(text: &str) -> String {
+    const MOST: usize = 2048;
+    if text.len() <= MOST {
+        return text.to_owned();
+    }
+    let mut short: String = text.chars().take(MOST / 4).collect();
+    short.push_str("... (cut)");
+    short
+}
+
+/// An act of the product itself.
+#[must_use]
+pub(crate) fn system(name: &'static str) -> Op {
+    Op { actor: Actor::System(name), from: IpAddr::V4(Ipv4Addr::LOCALHOST), correlation: String::new() }
+}
+
+/// Adds the session to a draft.
+pub(crate) fn in_session(mut draft: Draft, session: SessionId) -> Draft {
+    draft.session = Some(session);
+    draft
+}

@@ -1,0 +1,161 @@
+//! Small indexes over the working set: names to ids. Bodies stay raw and are parsed on demand.
+
+use sallyport_model::inventory::{Account, Identity, Target, Token};
+use sallyport_model::{AccountId, AccountName, Handle, IdentityId, TargetId, TargetName, Timestamp, TokenId};
+use sallyport_store::{DocId, Document, Store};
+use serde::de::DeserializeOwned;
+use std::collections::HashMap;
+use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+
+/// The kinds of documents that control writes.
+pub(crate) mod kinds {
+    pub(crate) const ACCOUNT: &str = "account";
+    pub(crate) const IDENTITY: &str = "identity";
+    pub(crate) const KEYRING: &str = "keyring";
+    pub(crate) const POLICY: &str = "policy";
+    pub(crate) const SECRET: &str = "secret";
+    pub(crate) const SESSION: &str = "session";
+    pub(crate) const SETTING: &str = "setting";
+    pub(crate) const SLOT: &str = "slot";
+    pub(crate) const TARGET: &str = "target";
+    pub(crate) const TOKEN: &str = "token";
+}
+
+/// A parsed document and the version it had.
+#[derive(Clone, Debug)]
+pub(crate) struct Versioned<T> {
+    pub(crate) version: u64,
+    pub(crate) value: T,
+}
+
+#[derive(Default)]
+struct Maps {
+    targets: HashMap<TargetName, TargetId>,
+    accounts: HashMap<(TargetId, AccountName), AccountId>,
+    identities: HashMap<Handle, IdentityId>,
+    ssh_keys: HashMap<String, IdentityId>,
+    tokens: HashMap<String, (TokenId, IdentityId, Timestamp)>,
+    /// What a document put into the maps, so that its next version can take it out again.
+    keys: HashMap<DocId, Vec<Key>>,
+}
+
+enum Key {
+    Target(TargetName),
+    Account(TargetId, AccountName),
+    Identity(Handle),
+    SshKey(String),
+    Token(String),
+}
+
+/// Finds documents by name.
+#[derive(Default)]
+pub(crate) struct Directory(RwLock<Maps>);
+
+impl Directory {
+    fn read(&self) -> RwLockReadGuard<'_, Maps> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self) -> RwLockWriteGuard<'_, Maps> {
+        self.0.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes in a document, new or changed.
+    pub(crate) fn put(&self, id: &DocId, document: &Document) {
+        let mut maps = self.write();
+        maps.forget(id);
+        let keys = match &*document.kind {
+            kinds::TARGET => parse::<Target>(document).map(|target| {
+                maps.targets.insert(target.name.clone(), target.id);
+                vec![Key::Target(target.name)]
+            }),
+            kinds::ACCOUNT => parse::<Account>(document).map(|account| {
+                maps.accounts.insert((account.target, account.name.clone()), account.id);
+                vec![Key::Account(account.target, account.name)]
+            }),
+            kinds::IDENTITY => parse::<Identity>(document).map(|identity| {
+                maps.identities.insert(identity.handle.clone(), identity.id);
+                let mut keys = vec![Key::Identity(identity.handle)];
+                for key in identity.ssh_keys {
+                    maps.ssh_keys.insert(key.clone(), identity.id);
+                    keys.push(Key::SshKey(key));
+                }
+                keys
+            }),
+            kinds::TOKEN => parse::<Token>(document).map(|token| {
+                maps.tokens.insert(token.verifier.clone(), (token.id, token.identity, token.expires));
+                vec![Key::Token(token.verifier)]
+            }),
+            _ => None,
+        };
+        if let Some(keys) = keys {
+            maps.keys.insert(id.clone(), keys);
+        }
+    }
+
+    /// Forgets a deleted document.
+    pub(crate) fn delete(&self, id: &DocId) {
+        self.write().forget(id);
+    }
+
+    pub(crate) fn target(&self, name: &TargetName) -> Option<TargetId> {
+        self.read().targets.get(name).copied()
+    }
+
+    pub(crate) fn account(&self, target: TargetId, name: &AccountName) -> Option<AccountId> {
+        self.read().accounts.get(&(target, name.clone())).copied()
+    }
+
+    pub(crate) fn identity(&self, handle: &Handle) -> Option<IdentityId> {
+        self.read().identities.get(handle).copied()
+    }
+
+    pub(crate) fn ssh_key(&self, key: &str) -> Option<IdentityId> {
+        self.read().ssh_keys.get(key).copied()
+    }
+
+    pub(crate) fn token(&self, verifier: &str) -> Option<(TokenId, IdentityId, Timestamp)> {
+        self.read().tokens.get(verifier).copied()
+    }
+}
+
+impl Maps {
+    fn forget(&mut self, id: &DocId) {
+        for key in self.keys.remove(id).unwrap_or_default() {
+            match key {
+                Key::Target(name) => drop(self.targets.remove(&name)),
+                Key::Account(target, name) => drop(self.accounts.remove(&(target, name))),
+                Key::Identity(handle) => drop(self.identities.remove(&handle)),
+                Key::SshKey(key) => drop(self.ssh_keys.remove(&key)),
+                Key::Token(verifier) => drop(self.tokens.remove(&verifier)),
+            }
+        }
+    }
+}
+
+/// The body of a document. A body that does not parse is treated as absent, and said so loudly:
+/// its MAC was right, so it was written by a newer node.
+pub(crate) fn parse<T: DeserializeOwned>(document: &Document) -> Option<T> {
+    serde_json::from_slice(&document.body)
+        .inspect_err(|error| tracing::error!(kind = &*document.kind, %error, "A document is not readable by this version"))
+        .ok()
+}
+
+/// One document, parsed.
+pub(crate) fn load<T: DeserializeOwned>(store: &Store, id: &DocId, kind: &str) -> Option<Versioned<T>> {
+    store.working(|set| {
+        let document = set.get(id).filter(|d| &*d.kind == kind)?;
+        Some(Versioned { version: document.version, value: parse(document)? })
+    })
+}
+
+/// All documents of a kind, parsed.
+pub(crate) fn all<T: DeserializeOwned>(store: &Store, kind: &str) -> Vec<(DocId, Versioned<T>)> {
+    store.working(|set| {
+        set.of_kind(kind)
+            .filter_map(|(id, document)| {
+                Some((id.clone(), Versioned { version: document.version, value: parse(document)? }))
+            })
+            .collect()
+    })
+}

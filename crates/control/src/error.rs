@@ -1,0 +1,70 @@
+//! What a use case can answer instead of a result.
+
+use sallyport_model::Kind;
+use sallyport_model::access::Denial;
+
+/// A refused or failed use case.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum Error {
+    /// Policy, or a rule of the house, said no.
+    #[error("{0}")]
+    Denied(Denial),
+    /// The input is wrong; the text says what to write instead.
+    #[error("{0}")]
+    Usage(String),
+    /// No such thing, or not for the caller to know.
+    #[error("{0}")]
+    NotFound(String),
+    /// The vault is sealed.
+    #[error("the vault is sealed: unseal it with `sallyport vault unseal`")]
+    Sealed,
+    /// Something that should not fail did.
+    #[error("{0}")]
+    Failed(String),
+    /// The store said no.
+    #[error(transparent)]
+    Store(#[from] sallyport_store::Error),
+    /// The vault said no.
+    #[error(transparent)]
+    Vault(#[from] sallyport_vault::Error),
+}
+
+impl Error {
+    /// Sort of failure.
+    #[must_use]
+    pub fn kind(&self) -> Kind {
+        match self {
+            Self::Denied(denial) => denial.kind,
+            Self::Usage(_) => Kind::Usage,
+            Self::NotFound(_) => Kind::NotFound,
+            Self::Sealed => Kind::Sealed,
+            Self::Failed(_) => Kind::Failed,
+            Self::Store(error) => error.kind(),
+            Self::Vault(error) => error.kind(),
+        }
+    }
+
+    /// As an answer of the Authority.
+    #[must_use]
+    pub fn denial(&self) -> Denial {
+        match self {
+            Self::Denied(denial) => denial.clone(),
+            Self::Store(_) => Denial::unavailable("the ledger"),
+            other => Denial::new(other.kind(), other.to_string()),
+        }
+    }
+
+    pub(crate) fn failed(what: impl std::fmt::Display) -> Self {
+        Self::Failed(what.to_string())
+    }
+
+    pub(crate) fn usage(what: impl std::fmt::Display) -> Self {
+        Self::Usage(what.to_string())
+    }
+}
+
+impl From<Denial> for Error {
+    fn from(denial: Denial) -> Self {
+        Self::Denied(denial)
+    }
+}

@@ -1,0 +1,158 @@
+//! Who somebody is: tokens, SSH keys, and the handles that gateways spend.
+
+use crate::control::{Open, identity, identity_of, put};
+use crate::directory::kinds;
+use crate::{Actor, Control, Error, Op};
+use sallyport_model::access::{Denial, From};
+use sallyport_model::authority::{AuthStep, Authenticated, Evidence, Reply};
+use sallyport_model::inventory::{Identity, Rest, Token};
+use sallyport_model::{AuthId, CallId, EntryId, GatewayId, Handle, Kind, Secret, Timestamp, TokenId};
+use sallyport_policy::Right;
+use sallyport_store::{Change, Draft};
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// How long a gateway may spend an authentication.
+pub(crate) const AUTH_LIFE: Duration = Duration::from_secs(60);
+/// The longest life of a token.
+const TOKEN_LIFE: Duration = Duration::from_secs(30 * 24 * 3600);
+/// What every token begins with, so that scanners find leaked ones.
+const TOKEN_PREFIX: &str = "spt_";
+
+/// A fresh token: its text exists here and at its owner only.
+pub struct NewToken {
+    /// The text.
+    pub text: Secret<String>,
+    /// Whose.
+    pub handle: Handle,
+    /// When it stops working.
+    pub expires: Timestamp,
+}
+
+/// Who the caller is.
+#[derive(Clone, Debug)]
+pub struct Who {
+    /// The identity.
+    pub identity: Identity,
+    /// When the token it came with stops working.
+    pub expires: Timestamp,
+}
+
+/// An authentication that a gateway may spend.
+#[derive(Clone, Debug)]
+pub(crate) struct Spendable {
+    pub(crate) gateway: GatewayId,
+    pub(crate) identity: sallyport_model::IdentityId,
+    pub(crate) how: &'static str,
+    pub(crate) from: From,
+    pub(crate) expires: Timestamp,
+}
+
+impl Control {
+    /// Makes a token. Its keyed hash is stored, the text is not.
+    pub(crate) async fn mint(&self, actor: &Actor, owner: &Identity, life: Duration, label: &str) -> Result<NewToken, Error> {
+        let open = self.opened()?;
+        let text = Secret::new(format!("{TOKEN_PREFIX}{}", hex::encode(self.env.random::<32>())));
+        let verifier = open.vault().token_verifier(&text)?;
+        let expires = self.env.now().plus(life);
+        let token = Token {
+            id: TokenId::new(&self.env),
+            identity: owner.id,
+            verifier,
+            expires,
+            label: label.chars().take(80).collect(),
+            rest: Rest::new(),
+        };
+        let draft = self.draft(actor, "token.created", &owner.handle, &[("token", &token.id.to_string()), ("expires", &expires.to_string())]);
+        open.store.commit(Change::entry(draft).put(put(token.id, 0, kinds::TOKEN, &token)?)).await?;
+        Ok(NewToken { text, handle: owner.handle.clone(), expires })
+    }
+
+    /// Makes a token for the caller, or for somebody else by right.
+    ///
+    /// # Errors
+    /// When the caller lacks the right, the identity is unknown, or the life is too long.
+    pub async fn create_token(&self, op: &Op, handle: Option<&Handle>, life: Duration, label: &str) -> Result<NewToken, Error> {
+        let own = self.acting(op)?;
+        if life > TOKEN_LIFE || life.is_zero() {
+            return Err(Error::usage("a token lives between 1 second and 30 days: give `--ttl` within that"));
+        }
+        let owner = match handle {
+            Some(handle) if *handle != own.handle => {
+                self.require(op, Right::TokenCreate)?;
+                identity_of(&*self.opened()?, handle)
+                    .ok_or_else(|| Error::NotFound(format!("there is no identity `{handle}`: apply it first")))?
+            }
+            _ => own,
+        };
+        self.mint(&op.actor, &owner, life, label).await
+    }
+
+    /// Who a token belongs to. One keyed hash and one lookup.
+    ///
+    /// # Errors
+    /// When the token is unknown, over its time, or its identity disabled: one answer for all three.
+    pub fn sign_in(&self, token: &Secret<String>) -> Result<Who, Error> {
+        let open = self.opened()?;
+        let (identity, expires) = token_identity(&open, token, self.env.now())
+            .ok_or_else(|| Denial::new(Kind::Denied, "this token is not valid: run `sallyport login` with a new one"))?;
+        Ok(Who { identity, expires })
+    }
+
+    /// One step of a login through a gateway.
+    pub(crate) async fn auth_step(&self, gateway: GatewayId, call: CallId, step: AuthStep) -> Result<Reply, Error> {
+        let open = self.opened()?;
+        let now = self.env.now();
+        let named = step.handle.as_ref();
+        let matches = |found: &Identity| named.is_none_or(|handle| *handle == found.handle);
+        let (found, how) = match &step.evidence {
+            Evidence::SshKey { key, proved } => {
+                let found = open.directory.ssh_key(key).and_then(|id| identity(&open, id)).filter(matches);
+                match found {
+                    Some(_) if !proved => return Ok(Reply::More),
+                    found => (found, "ssh_key"),
+                }
+            }
+            Evidence::Token(bytes) => {
+                let text = Secret::new(String::from_utf8_lossy(bytes.expose()).into_owned());
+                (token_identity(&open, &text, now).map(|(found, _)| found).filter(matches), "token")
+            }
+        };
+        let Some(found) = found else {
+            if matches!(step.evidence, Evidence::SshKey { proved: false, .. }) {
+                return Ok(Reply::Denied(Denial::new(Kind::Denied, "not this key")));
+            }
+            self.count_failure(&step, how).await?;
+            return Ok(Reply::Denied(Denial::new(Kind::Denied, "not signed in: unknown key or token")));
+        };
+        let auth = AuthId::from_bytes(*call.as_bytes());
+        let spendable = Spendable { gateway, identity: found.id, how, from: step.from, expires: now.plus(AUTH_LIFE) };
+        self.live.remember(auth, spendable, now);
+        Ok(Reply::Authenticated(Authenticated { auth, identity: found.id, handle: found.handle }))
+    }
+
+    /// Failed sign-ins are ledgered singly up to a budget per source, then as one counted entry a minute.
+    async fn count_failure(&self, step: &AuthStep, how: &str) -> Result<(), Error> {
+        let Some(earlier) = self.live.failure(step.from.0, self.env.now()) else { return Ok(()) };
+        let draft = Draft {
+            id: EntryId::new(&self.env),
+            actor: "nobody".into(),
+            action: "login.failed",
+            object: step.handle.as_ref().map_or_else(|| "no handle".into(), ToString::to_string),
+            session: None,
+            facts: BTreeMap::from([
+                ("from".into(), step.from.0.to_string()),
+                ("how".into(), how.into()),
+                ("not_listed_before".into(), earlier.to_string()),
+            ]),
+        };
+        self.opened()?.store.commit(Change::entry(draft)).await?;
+        Ok(())
+    }
+}
+
+fn token_identity(open: &Open, token: &Secret<String>, now: Timestamp) -> Option<(Identity, Timestamp)> {
+    let verifier = open.vault().token_verifier(token).ok()?;
+    let (_, id, expires) = open.directory.token(&verifier)?;
+    (expires > now).then(|| identity(open, id)).flatten().map(|found| (found, expires))
+}

@@ -1,0 +1,51 @@
+//! Who acts, from where: the first argument of every use case.
+
+use sallyport_model::{GatewayId, Handle, IdentityId};
+use std::fmt;
+use std::net::IpAddr;
+
+/// Who acts.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Actor {
+    /// A gateway, for its own sessions.
+    Gateway(GatewayId),
+    /// Whoever has a shell on the host, at the founding only.
+    Host,
+    /// A user or workload.
+    Identity(IdentityId, Handle),
+    /// A part of the product, named.
+    System(&'static str),
+}
+
+impl fmt::Display for Actor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Gateway(id) => write!(f, "gateway {id}"),
+            Self::Host => f.write_str("host"),
+            Self::Identity(_, handle) => write!(f, "{handle}"),
+            Self::System(name) => write!(f, "system {name}"),
+        }
+    }
+}
+
+/// One act.
+#[derive(Clone, Debug)]
+pub struct Op {
+    /// Who acts.
+    pub actor: Actor,
+    /// From where.
+    pub from: IpAddr,
+    /// What ties log lines, the ledger entry and the answer together.
+    pub correlation: String,
+}
+
+impl Op {
+    /// The identity behind the act, where there is one.
+    #[must_use]
+    pub const fn identity(&self) -> Option<IdentityId> {
+        match &self.actor {
+            Actor::Identity(id, _) => Some(*id),
+            _ => None,
+        }
+    }
+}

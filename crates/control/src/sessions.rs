@@ -1,0 +1,299 @@
+//! What is live: gateways, sessions, watchers, spendable authentications. Memory only; the session
+//! documents are the truth.
+
+use crate::control::in_session;
+use crate::directory::{all, kinds, load};
+use crate::identity::Spendable;
+use crate::{Control, Error, Op};
+use sallyport_model::access::Terms;
+use sallyport_model::authority::{Down, DownSink, View};
+use sallyport_model::inventory::Rest;
+use sallyport_model::{AuthId, GatewayId, RecordingId, SessionId, Timestamp, WatchId};
+use sallyport_model::{AccountId, Handle, IdentityId, Limits, TargetId};
+use sallyport_policy::Right;
+use sallyport_store::{Change, DocId, EntryRow, Filter};
+use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, HashMap};
+use std::net::IpAddr;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use tokio::sync::mpsc;
+
+/// Failed sign-ins per source that are ledgered singly within a minute.
+const FAILURE_BUDGET: u32 = 5;
+/// Authentications that are remembered at most.
+const SPENDABLE: usize = 100_000;
+
+/// An open session, as a document. Deleted at its end: the ledger holds the history.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct SessionBody {
+    pub(crate) id: SessionId,
+    pub(crate) identity: IdentityId,
+    pub(crate) handle: Handle,
+    pub(crate) target: TargetId,
+    pub(crate) account: AccountId,
+    pub(crate) address: String,
+    pub(crate) protocol: String,
+    pub(crate) gateway: GatewayId,
+    pub(crate) recording: RecordingId,
+    pub(crate) key: String,
+    pub(crate) from: IpAddr,
+    pub(crate) reason: String,
+    pub(crate) limits: Limits,
+    pub(crate) policy: String,
+    pub(crate) determining: Vec<String>,
+    pub(crate) opened: Timestamp,
+    #[serde(flatten)]
+    pub(crate) rest: Rest,
+}
+
+impl SessionBody {
+    /// The terms that were permitted, for a place that was looked up anew.
+    pub(crate) fn terms(&self, place: sallyport_model::inventory::Place, entry: u64) -> Terms {
+        Terms {
+            identity: self.identity,
+            handle: self.handle.clone(),
+            place,
+            limits: self.limits.clone(),
+            policy: self.policy.clone(),
+            determining: self.determining.clone(),
+            entry,
+        }
+    }
+}
+
+/// A session in a listing.
+#[derive(Clone, Debug)]
+pub struct SessionLine {
+    /// The session.
+    pub id: SessionId,
+    /// Facts of `session.opened`.
+    pub facts: BTreeMap<String, String>,
+    /// When it began.
+    pub started: Timestamp,
+    /// Who.
+    pub actor: String,
+    /// Ledger index of its first entry.
+    pub entry: u64,
+    /// When and why it ended, and whether its recording is complete.
+    pub ended: Option<(Timestamp, String, bool)>,
+}
+
+/// A view of a live session.
+pub struct Watching {
+    /// The watch, to be ended.
+    pub id: WatchId,
+    /// Events in the recording's encoding.
+    pub views: mpsc::Receiver<View>,
+}
+
+#[derive(Default)]
+struct Inner {
+    gateways: HashMap<GatewayId, DownSink>,
+    sessions: HashMap<SessionId, GatewayId>,
+    watchers: HashMap<WatchId, (SessionId, mpsc::Sender<View>)>,
+    auths: HashMap<AuthId, Spendable>,
+    failures: HashMap<IpAddr, (Timestamp, u32)>,
+}
+
+/// The registry of what is live.
+#[derive(Default)]
+pub(crate) struct Live(Mutex<Inner>);
+
+impl Live {
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn gateways(&self) -> usize {
+        self.lock().gateways.len()
+    }
+
+    pub(crate) fn sessions(&self) -> usize {
+        self.lock().sessions.len()
+    }
+
+    pub(crate) fn join(&self, gateway: GatewayId, sessions: &[SessionId], down: DownSink) {
+        let mut inner = self.lock();
+        inner.gateways.insert(gateway, down);
+        inner.sessions.extend(sessions.iter().map(|session| (*session, gateway)));
+    }
+
+    pub(crate) fn leave(&self, gateway: GatewayId) {
+        self.lock().gateways.remove(&gateway);
+    }
+
+    pub(crate) fn connected(&self, gateway: GatewayId) -> bool {
+        self.lock().gateways.contains_key(&gateway)
+    }
+
+    pub(crate) fn began(&self, session: SessionId, gateway: GatewayId) {
+        self.lock().sessions.insert(session, gateway);
+    }
+
+    pub(crate) fn ended(&self, session: SessionId) {
+        let mut inner = self.lock();
+        inner.sessions.remove(&session);
+        inner.watchers.retain(|_, (watched, _)| *watched != session);
+    }
+
+    /// Sends a message to the gateway of a session; false where none is connected.
+    pub(crate) fn send(&self, session: SessionId, message: Down) -> bool {
+        let sink = {
+            let inner = self.lock();
+            inner.sessions.get(&session).and_then(|gateway| inner.gateways.get(gateway)).cloned()
+        };
+        sink.is_some_and(|sink| sink(message))
+    }
+
+    pub(crate) fn broadcast_seal(&self) {
+        let sinks: Vec<DownSink> = self.lock().gateways.values().cloned().collect();
+        for sink in sinks {
+            sink(Down::Seal);
+        }
+    }
+
+    pub(crate) fn watch(&self, session: SessionId, watch: WatchId) -> mpsc::Receiver<View> {
+        let (views, receiver) = mpsc::channel(256);
+        self.lock().watchers.insert(watch, (session, views));
+        receiver
+    }
+
+    pub(crate) fn unwatch(&self, watch: WatchId) {
+        let found = self.lock().watchers.remove(&watch);
+        if let Some((session, _)) = found {
+            self.send(session, Down::Unwatch(watch));
+        }
+    }
+
+    /// Passes a view on. A watcher that does not keep up is dropped, never waited for.
+    pub(crate) fn view(&self, view: View) {
+        let watch = view.watch;
+        let last = view.last;
+        let sender = self.lock().watchers.get(&watch).map(|(_, sender)| sender.clone());
+        let kept = sender.is_some_and(|sender| sender.try_send(view).is_ok());
+        if last || !kept {
+            self.unwatch(watch);
+        }
+    }
+
+    pub(crate) fn remember(&self, auth: AuthId, spendable: Spendable, now: Timestamp) {
+        let mut inner = self.lock();
+        if inner.auths.len() >= SPENDABLE {
+            inner.auths.retain(|_, s| s.expires > now);
+        }
+        inner.auths.insert(auth, spendable);
+    }
+
+    pub(crate) fn spendable(&self, auth: AuthId, gateway: GatewayId, now: Timestamp) -> Option<Spendable> {
+        self.lock().auths.get(&auth).filter(|s| s.gateway == gateway && s.expires > now).cloned()
+    }
+
+    /// Whether a failure is to be ledgered, and how many before it were not.
+    pub(crate) fn failure(&self, from: IpAddr, now: Timestamp) -> Option<u32> {
+        let mut inner = self.lock();
+        if inner.failures.len() > 10_000 {
+            inner.failures.retain(|_, (since, _)| now.since(*since) < Duration::from_secs(60));
+        }
+        let (since, count) = inner.failures.entry(from).or_insert((now, 0));
+        if now.since(*since) >= Duration::from_secs(60) {
+            let unlisted = count.saturating_sub(FAILURE_BUDGET);
+            (*since, *count) = (now, 1);
+            return Some(unlisted);
+        }
+        *count = count.saturating_add(1);
+        (*count <= FAILURE_BUDGET).then_some(0)
+    }
+}
+
+impl Control {
+    /// Ends a live session.
+    ///
+    /// # Errors
+    /// When the actor lacks the right or the session is not live.
+    pub async fn kill(&self, op: &Op, session: SessionId, reason: &str) -> Result<(), Error> {
+        self.require(op, Right::SessionKill)?;
+        self.live_session(session)?;
+        let draft = self.draft(&op.actor, "session.killed", session, &[("reason", reason)]);
+        self.opened()?.store.commit(Change::entry(in_session(draft, session))).await?;
+        let said = if reason.is_empty() { format!("ended by {}", op.actor) } else { format!("ended by {}: {reason}", op.actor) };
+        if self.live.send(session, Down::Kill(session, said)) {
+            Ok(())
+        } else {
+            Err(Error::failed("the gateway of this session is not connected; it ends by itself within its grace"))
+        }
+    }
+
+    /// Looks over the shoulder of a live session.
+    ///
+    /// # Errors
+    /// When the actor lacks the right or the session is not live.
+    pub async fn watch(&self, op: &Op, session: SessionId) -> Result<Watching, Error> {
+        self.require(op, Right::SessionWatch)?;
+        self.live_session(session)?;
+        let draft = self.draft(&op.actor, "session.watched", session, &[]);
+        self.opened()?.store.commit(Change::entry(in_session(draft, session))).await?;
+        let id = WatchId::new(&self.env);
+        let views = self.live.watch(session, id);
+        if !self.live.send(session, Down::Watch(session, id)) {
+            self.live.unwatch(id);
+            return Err(Error::failed("the gateway of this session is not connected"));
+        }
+        Ok(Watching { id, views })
+    }
+
+    /// Stops looking.
+    pub fn unwatch(&self, watch: WatchId) {
+        self.live.unwatch(watch);
+    }
+
+    pub(crate) fn live_session(&self, session: SessionId) -> Result<SessionBody, Error> {
+        let open = self.opened()?;
+        load::<SessionBody>(&open.store, &DocId::new(session), kinds::SESSION)
+            .map(|found| found.value)
+            .ok_or_else(|| Error::NotFound(format!("session {session} is not live: `sallyport sessions` lists what is")))
+    }
+
+    /// Sessions, newest first: one's own, or all of them by right.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn sessions(&self, op: &Op, live_only: bool, before: Option<u64>, limit: u32) -> Result<Vec<SessionLine>, Error> {
+        let own = self.acting(op)?;
+        let everything = self.require(op, Right::SessionList).is_ok();
+        let open = self.opened()?;
+        let filter = Filter {
+            before,
+            actions: vec!["session.opened".into()],
+            newest_first: true,
+            limit,
+            ..Filter::default()
+        };
+        let rows = open.store.entries(&filter).await?;
+        let live: Vec<SessionId> = all::<SessionBody>(&open.store, kinds::SESSION).into_iter().map(|(_, s)| s.value.id).collect();
+        let mut lines = Vec::with_capacity(rows.len());
+        for row in rows {
+            let Some(id) = row.entry.session else { continue };
+            let is_live = live.contains(&id);
+            if (live_only && !is_live) || (!everything && row.entry.actor != own.handle.as_str()) {
+                continue;
+            }
+            lines.push(self.session_line(row, id, is_live).await?);
+        }
+        Ok(lines)
+    }
+
+    async fn session_line(&self, row: EntryRow, id: SessionId, live: bool) -> Result<SessionLine, Error> {
+        let ended = if live { None } else { self.ending(id).await? };
+        Ok(SessionLine { id, facts: row.entry.facts, started: row.entry.at, actor: row.entry.actor, entry: row.index, ended })
+    }
+
+    async fn ending(&self, id: SessionId) -> Result<Option<(Timestamp, String, bool)>, Error> {
+        let filter = Filter { session: Some(id), actions: vec!["session.closed".into()], limit: 1, ..Filter::default() };
+        let rows = self.opened()?.store.entries(&filter).await?;
+        Ok(rows.into_iter().next().map(|row| {
+            let fact = |name: &str| row.entry.facts.get(name).cloned().unwrap_or_default();
+            (row.entry.at, fact("reason"), fact("complete") == "true")
+        }))
+    }
+}

@@ -1,0 +1,365 @@
+//! The batcher: many changes, one transaction, one signed head. The only writer.
+
+use crate::change::{Change, Committed, DocId, Error};
+use crate::open::{Follower, NodeKeys, hex};
+use crate::sql::{self, NewEntry};
+use crate::state::{Hash, leaf};
+use crate::working::{Document, WorkingSet};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64;
+use sallyport_ledger::checkpoint::Checkpoint;
+use sallyport_ledger::entry::Entry;
+use sallyport_ledger::tiles::{Appender, TileId};
+use sallyport_ledger::tree::leaf_hash;
+use sallyport_model::{EntryId, Env};
+use sallyport_vault::DocumentKey;
+use sqlx::{Connection, SqliteConnection};
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::{Instant, sleep_until};
+
+/// Changes in one transaction at most.
+const BATCH: usize = 256;
+/// A `state.root` entry is due this long after the first change that follows the last one ...
+const ROOT_AFTER: Duration = Duration::from_secs(10);
+/// ... or after this many changes.
+const ROOT_EVERY: u32 = 1024;
+
+type Answer = oneshot::Sender<Result<Committed, Error>>;
+
+/// What the batcher is asked.
+pub(crate) enum Job {
+    Change(Box<Change>, Answer),
+    Stop,
+}
+
+/// The right edge of the ledger's tree, and the key that signs it.
+pub(crate) struct Log {
+    keys: NodeKeys,
+    appender: Appender,
+}
+
+impl Log {
+    pub(crate) fn empty(keys: NodeKeys) -> Self {
+        Self { keys, appender: Appender::default() }
+    }
+
+    /// Tiles that must be loaded to go on at this size.
+    pub(crate) fn edge(size: u64) -> Vec<TileId> {
+        Appender::edge(size)
+    }
+
+    pub(crate) fn load(keys: NodeKeys, size: u64, edge: HashMap<TileId, Vec<u8>>) -> Result<Self, Error> {
+        let appender = Appender::load(size, |id| edge.get(&id).map(Vec::as_slice)).map_err(|e| Error::Head(e.to_string()))?;
+        Ok(Self { keys, appender })
+    }
+
+    pub(crate) const fn size(&self) -> u64 {
+        self.appender.size()
+    }
+
+    pub(crate) fn root(&self) -> Hash {
+        self.appender.root()
+    }
+
+    fn note(&self, appender: &Appender) -> String {
+        let checkpoint = Checkpoint::new(self.keys.origin.clone(), appender.size(), appender.root());
+        self.keys.signer.sign(&checkpoint.to_string())
+    }
+}
+
+/// What an entry says it did to a document.
+pub(crate) struct Effect {
+    pub(crate) id: DocId,
+    pub(crate) old: Option<Hash>,
+}
+
+fn token(leaf: Option<Hash>) -> String {
+    leaf.map_or_else(|| "-".into(), |hash| BASE64.encode(hash))
+}
+
+/// Reads the `state` fact: `id=old>new`, separated by spaces, `-` for absent.
+pub(crate) fn effects(entry: &Entry, index: u64) -> Result<Vec<Effect>, Error> {
+    let bad = || Error::Head(format!("entry {index} has an unreadable `state` fact"));
+    let Some(text) = entry.facts.get("state") else { return Ok(Vec::new()) };
+    text.split(' ')
+        .map(|part| {
+            let (id, leaves) = part.split_once('=').ok_or_else(bad)?;
+            let (old, _) = leaves.split_once('>').ok_or_else(bad)?;
+            let old = match old {
+                "-" => None,
+                text => Some(BASE64.decode(text).ok().and_then(|b| Hash::try_from(b).ok()).ok_or_else(bad)?),
+            };
+            Ok(Effect { id: DocId::new(id), old })
+        })
+        .collect()
+}
+
+/// A change that was accepted into the batch.
+struct Accepted {
+    answer: Option<Answer>,
+    entry: NewEntry,
+    puts: Vec<(DocId, u64, Document)>,
+    deletes: Vec<(DocId, u64)>,
+}
+
+/// Versions and leaves as they will be after the changes accepted so far.
+type Overlay = HashMap<DocId, (u64, Option<Hash>)>;
+
+pub(crate) struct Batcher {
+    env: Env,
+    conn: SqliteConnection,
+    working: Arc<RwLock<WorkingSet>>,
+    key: DocumentKey,
+    log: Log,
+    note: Arc<str>,
+    follower: Follower,
+    head: watch::Sender<Arc<str>>,
+    changes: u32,
+    root_due: Option<Instant>,
+}
+
+impl Batcher {
+    pub(crate) fn new(
+        env: Env,
+        conn: SqliteConnection,
+        working: Arc<RwLock<WorkingSet>>,
+        key: DocumentKey,
+        log: Log,
+        follower: Follower,
+        head: watch::Sender<Arc<str>>,
+    ) -> Self {
+        let note = head.borrow().clone();
+        Self { env, conn, working, key, log, note, follower, head, changes: 0, root_due: None }
+    }
+
+    pub(crate) async fn run(mut self, mut inbox: mpsc::Receiver<Job>) {
+        let mut jobs = Vec::with_capacity(BATCH);
+        let mut stop = false;
+        while !stop {
+            let far = Instant::now() + Duration::from_secs(3600);
+            tokio::select! {
+                count = inbox.recv_many(&mut jobs, BATCH) => stop = count == 0,
+                () = sleep_until(self.root_due.unwrap_or(far)) => {}
+            }
+            let mut changes = Vec::with_capacity(jobs.len());
+            for job in jobs.drain(..) {
+                match job {
+                    Job::Change(change, answer) => changes.push((*change, answer)),
+                    Job::Stop => stop = true,
+                }
+            }
+            let root = self.root_due.is_some_and(|due| stop || due <= Instant::now() || self.changes >= ROOT_EVERY);
+            if let Err(error) = self.batch(changes, root).await {
+                tracing::error!(%error, "The store stops writing: the outcome of a commit is not known to be good");
+                break;
+            }
+        }
+        let _ = self.conn.close().await;
+    }
+
+    /// One transaction. An error means that nothing more may be written by this process.
+    async fn batch(&mut self, changes: Vec<(Change, Answer)>, root: bool) -> Result<(), Error> {
+        let mut overlay = Overlay::new();
+        let mut accepted = Vec::with_capacity(changes.len() + 1);
+        let mut appender = self.log.appender.clone();
+        for (change, answer) in changes {
+            match self.accept(change, &mut overlay, &mut appender).await {
+                Ok(Outcome::Earlier(index)) => drop(answer.send(Ok(Committed { index }))),
+                Ok(Outcome::New(mut new)) => {
+                    new.answer = Some(answer);
+                    accepted.push(*new);
+                }
+                Err(error) => drop(answer.send(Err(error))),
+            }
+        }
+        if root {
+            accepted.push(self.root_entry(&overlay, &accepted, &mut appender)?);
+        }
+        if accepted.is_empty() {
+            return Ok(());
+        }
+        let note = self.log.note(&appender);
+        if let Err(error) = self.write(&accepted, &appender, &note).await {
+            let landed = matches!(sql::head(&mut self.conn).await, Ok(Some((_, found))) if found == note);
+            if !landed {
+                let untouched = sql::head(&mut self.conn).await.is_ok_and(|h| h.map_or_else(String::new, |h| h.1) == *self.note);
+                for answer in accepted.into_iter().filter_map(|a| a.answer) {
+                    let _ = answer.send(Err(error.clone()));
+                }
+                tracing::error!(%error, "A batch was not written");
+                return if untouched && !matches!(error, Error::Head(_)) { Ok(()) } else { Err(error) };
+            }
+        }
+        self.apply(accepted, appender, note, root);
+        Ok(())
+    }
+
+    /// Checks a change against the versions, and makes its entry.
+    async fn accept(&mut self, change: Change, overlay: &mut Overlay, appender: &mut Appender) -> Result<Outcome, Error> {
+        if change.repeatable
+            && let Some(index) = sql::entry_index(&mut self.conn, &change.entry.id.to_string()).await?
+        {
+            return Ok(Outcome::Earlier(index));
+        }
+        let mut effects = Vec::new();
+        let mut puts = Vec::with_capacity(change.put.len());
+        let mut after = Overlay::new();
+        {
+            let working = self.working.read().unwrap_or_else(PoisonError::into_inner);
+            let now = |id: &DocId| overlay.get(id).copied().unwrap_or_else(|| (working.version(id), working.leaf_of(id)));
+            let wanted = change.expect.iter().map(|(id, was)| (id, *was));
+            let wanted = wanted.chain(change.put.iter().map(|p| (&p.id, p.was)));
+            for (id, was) in wanted.chain(change.delete.iter().map(|(id, was)| (id, *was))) {
+                if now(id).0 != was {
+                    return Err(Error::Conflict(id.clone()));
+                }
+            }
+            for put in change.put {
+                let version = put.was + 1;
+                let mac = self.key.mac(put.kind, put.schema, put.id.as_str(), version, &put.body);
+                let new = leaf(&put.id, version, &mac);
+                effects.push(format!("{}={}>{}", put.id, token(now(&put.id).1), token(Some(new))));
+                after.insert(put.id.clone(), (version, Some(new)));
+                let document = Document { kind: put.kind.into(), schema: put.schema, version, body: put.body.into(), mac };
+                puts.push((put.id, put.was, document));
+            }
+            for (id, _) in &change.delete {
+                effects.push(format!("{id}={}>-", token(now(id).1)));
+                after.insert(id.clone(), (0, None));
+            }
+        }
+        let draft = change.entry;
+        let mut facts = draft.facts;
+        if !effects.is_empty() {
+            facts.insert("state".into(), effects.join(" "));
+        }
+        let entry = Entry {
+            id: draft.id,
+            at: self.env.now(),
+            node: self.log.keys.node.clone(),
+            actor: draft.actor,
+            action: draft.action.into(),
+            object: draft.object,
+            session: draft.session,
+            facts,
+        };
+        let entry = append(entry, appender)?;
+        overlay.extend(after);
+        Ok(Outcome::New(Box::new(Accepted { answer: None, entry, puts, deletes: change.delete })))
+    }
+
+    /// The `state.root` entry for the state after everything accepted so far.
+    fn root_entry(&self, overlay: &Overlay, accepted: &[Accepted], appender: &mut Appender) -> Result<Accepted, Error> {
+        let root = {
+            let working = self.working.read().unwrap_or_else(PoisonError::into_inner);
+            if accepted.is_empty() {
+                working.root()
+            } else {
+                let mut tree = working.tree_copy();
+                for (id, (_, new)) in overlay {
+                    tree.replace(id, working.leaf_of(id), *new);
+                }
+                tree.root()
+            }
+        };
+        let entry = Entry {
+            id: EntryId::new(&self.env),
+            at: self.env.now(),
+            node: self.log.keys.node.clone(),
+            actor: "system store".into(),
+            action: "state.root".into(),
+            object: "documents".into(),
+            session: None,
+            facts: BTreeMap::from([("root".into(), hex(&root))]),
+        };
+        Ok(Accepted { answer: None, entry: append(entry, appender)?, puts: Vec::new(), deletes: Vec::new() })
+    }
+
+    async fn write(&mut self, accepted: &[Accepted], appender: &Appender, note: &str) -> Result<(), Error> {
+        let mut tx = self.conn.begin_with("BEGIN IMMEDIATE").await?;
+        let found = sql::head(&mut tx).await?.map_or_else(String::new, |(_, note)| note);
+        if found != *self.note {
+            return Err(Error::Head("somebody else has written to it".into()));
+        }
+        let entries: Vec<&NewEntry> = accepted.iter().map(|a| &a.entry).collect();
+        sql::insert_entries(&mut tx, &entries).await?;
+        for change in accepted {
+            for (id, was, document) in &change.puts {
+                sql::put_document(&mut tx, id, *was, document).await?;
+            }
+            for (id, was) in &change.deletes {
+                sql::delete_document(&mut tx, id, *was).await?;
+            }
+        }
+        for (id, data) in appender.changed() {
+            sql::set_tile(&mut tx, id.level(), id.index(), data).await?;
+        }
+        sql::set_head(&mut tx, appender.size(), note).await?;
+        tx.commit().await?;
+        Ok(())
+    }
+
+    /// Takes a durable batch into the working set, tells the follower, answers the writers.
+    fn apply(&mut self, accepted: Vec<Accepted>, mut appender: Appender, note: String, root: bool) {
+        appender.settle();
+        self.note = note.into();
+        let size = appender.size();
+        self.log.appender = appender;
+        let mut answers = Vec::with_capacity(accepted.len());
+        let mut touched = Vec::new();
+        {
+            let mut working = self.working.write().unwrap_or_else(PoisonError::into_inner);
+            for change in accepted {
+                for (id, _, document) in change.puts {
+                    touched.push((id.clone(), Some(document.clone())));
+                    working.put(id, document);
+                }
+                for (id, _) in change.deletes {
+                    working.delete(&id);
+                    touched.push((id, None));
+                }
+                answers.extend(change.answer.map(|answer| (answer, change.entry.index)));
+            }
+            working.advance(size);
+        }
+        if root {
+            self.changes = 0;
+            self.root_due = None;
+        } else if !touched.is_empty() {
+            self.changes = self.changes.saturating_add(u32::try_from(touched.len()).unwrap_or(u32::MAX));
+            self.root_due.get_or_insert_with(|| Instant::now() + ROOT_AFTER);
+        }
+        for (id, document) in &touched {
+            (self.follower)(id, document.as_ref());
+        }
+        self.head.send_replace(self.note.clone());
+        for (answer, index) in answers {
+            let _ = answer.send(Ok(Committed { index }));
+        }
+    }
+}
+
+enum Outcome {
+    /// The entry was committed before, at this index.
+    Earlier(u64),
+    New(Box<Accepted>),
+}
+
+fn append(entry: Entry, appender: &mut Appender) -> Result<NewEntry, Error> {
+    let body = entry.encode().map_err(|e| Error::Entry(e.to_string()))?;
+    let index = appender.size();
+    appender.push(leaf_hash(&body));
+    Ok(NewEntry {
+        index,
+        id: entry.id.to_string(),
+        at: entry.at.0,
+        actor: entry.actor,
+        action: entry.action,
+        object: entry.object,
+        session: entry.session.map(|s| s.to_string()),
+        body,
+    })
+}

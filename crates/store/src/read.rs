@@ -1,0 +1,90 @@
+//! Listings over the ledger: index columns find rows, the signed bodies speak.
+
+use crate::change::Error;
+use crate::open::Store;
+use crate::sql;
+use sallyport_ledger::entry::Entry;
+use sallyport_model::SessionId;
+use sqlx::{Row, Sqlite};
+
+/// Which entries to list; everything set must match.
+#[derive(Clone, Debug, Default)]
+pub struct Filter {
+    /// Only entries at or after this index.
+    pub from: u64,
+    /// Only entries before this index.
+    pub before: Option<u64>,
+    /// Only these actions; empty means any.
+    pub actions: Vec<String>,
+    /// Only entries of this session.
+    pub session: Option<SessionId>,
+    /// Newest first.
+    pub newest_first: bool,
+    /// At most this many.
+    pub limit: u32,
+}
+
+/// A decoded entry and where it stands.
+#[derive(Clone, Debug)]
+pub struct EntryRow {
+    /// Ledger index.
+    pub index: u64,
+    /// The entry, decoded from its signed body.
+    pub entry: Entry,
+    /// The body, as it was hashed.
+    pub body: Vec<u8>,
+}
+
+impl Store {
+    /// Entries that match a filter.
+    ///
+    /// # Errors
+    /// When the database fails or a body is not decodable.
+    pub async fn entries(&self, filter: &Filter) -> Result<Vec<EntryRow>, Error> {
+        let mut query = sqlx::QueryBuilder::<Sqlite>::new("SELECT idx, body FROM entries WHERE idx >= ");
+        query.push_bind(sql::signed(filter.from)?);
+        if let Some(before) = filter.before {
+            query.push(" AND idx < ").push_bind(sql::signed(before)?);
+        }
+        if let Some(session) = filter.session {
+            query.push(" AND session = ").push_bind(session.to_string());
+        }
+        if !filter.actions.is_empty() {
+            query.push(" AND action IN (");
+            let mut list = query.separated(", ");
+            for action in &filter.actions {
+                list.push_bind(action.clone());
+            }
+            query.push(")");
+        }
+        query.push(if filter.newest_first { " ORDER BY idx DESC LIMIT " } else { " ORDER BY idx LIMIT " });
+        query.push_bind(i64::from(filter.limit));
+        let rows = query.build().fetch_all(self.readers()).await?;
+        rows.into_iter()
+            .map(|row| {
+                let index = sql::unsigned(row.try_get(0)?)?;
+                let body: Vec<u8> = row.try_get(1)?;
+                let entry = Entry::decode(&body).map_err(|e| Error::Head(format!("entry {index}: {e}")))?;
+                Ok(EntryRow { index, entry, body })
+            })
+            .collect()
+    }
+
+    /// The bodies of `limit` entries from `from` on, in order.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn bodies(&self, from: u64, limit: u32) -> Result<Vec<(u64, Vec<u8>)>, Error> {
+        let mut conn = self.readers().acquire().await?;
+        sql::bodies(&mut conn, from, limit).await
+    }
+
+    /// One tile of the tree, as wide as it is now.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn tile(&self, level: u8, index: u64) -> Result<Option<Vec<u8>>, Error> {
+        let mut conn = self.readers().acquire().await?;
+        sql::tile(&mut conn, level, index).await
+    }
+}
