@@ -1,0 +1,167 @@
+use super::*;
+use crate::keyring::KeyringBody;
+use proptest::prelude::*;
+use sallyport_model::Secret;
+
+struct Fixture {
+    env: Env,
+    cluster: ClusterId,
+    root: Key,
+    body: KeyringBody,
+}
+
+impl Fixture {
+    fn new() -> Self {
+        let env = Env::system();
+        let cluster = ClusterId::new(&env);
+        let root = crypto::fresh_key(&env);
+        let mut body = KeyringBody::create(&env, cluster, &root).unwrap();
+        for name in ["secrets/prod", "secrets/test"] {
+            body = body.with_domain(&env, &root, name).unwrap();
+        }
+        Self { env, cluster, root, body }
+    }
+
+    fn ring(&self) -> Ring {
+        self.body.open(self.cluster, &self.root).ok().unwrap()
+    }
+
+    fn place(&self) -> Where {
+        let environment = "prod".parse().unwrap();
+        Where { environment, secret: SecretId::new(&self.env), version: 1, kind: SecretKind::Password }
+    }
+}
+
+fn value() -> SecretBytes {
+    Secret::new(b"correct horse battery staple".to_vec())
+}
+
+#[test]
+fn round_trip_through_json() {
+    let f = Fixture::new();
+    let place = f.place();
+    let body = seal(&f.env, f.cluster, &f.ring(), &place, &value()).unwrap();
+    let body: VersionBody = serde_json::from_str(&serde_json::to_string(&body).unwrap()).unwrap();
+    assert_eq!(open(f.cluster, &f.ring(), &place, &body).ok().unwrap().expose(), value().expose());
+}
+
+#[test]
+fn no_domain_no_seal() {
+    let f = Fixture::new();
+    let place = Where { environment: "stage".parse().unwrap(), ..f.place() };
+    let refused = seal(&f.env, f.cluster, &f.ring(), &place, &value()).err();
+    assert_eq!(refused, Some(VaultError::NoDomain("stage".into())));
+    let empty = seal(&f.env, f.cluster, &f.ring(), &f.place(), &Secret::new(Vec::new())).err();
+    assert!(matches!(empty, Some(VaultError::Refused(_))));
+    let long = seal(&f.env, f.cluster, &f.ring(), &f.place(), &Secret::new(vec![1; MAX_SECRET + 1])).err();
+    assert!(matches!(long, Some(VaultError::Refused(_))));
+}
+
+/// Every envelope is opened in every place of the matrix: only its own opens it. The sealed bytes
+/// are moved as a database writer would, with the open fields rewritten to fit the new place.
+#[test]
+fn envelopes_cannot_move() {
+    let f = Fixture::new();
+    let other_cluster = ClusterId::new(&f.env);
+    let ids = [SecretId::new(&f.env), SecretId::new(&f.env)];
+    let mut places = Vec::new();
+    for environment in ["prod", "test"] {
+        for secret in ids {
+            for version in [1, 2] {
+                for kind in [SecretKind::Password, SecretKind::SshEd25519] {
+                    places.push(Where { environment: environment.parse().unwrap(), secret, version, kind });
+                }
+            }
+        }
+    }
+    let ring = f.ring();
+    let bodies: Vec<_> = places.iter().map(|p| seal(&f.env, f.cluster, &ring, p, &value()).unwrap()).collect();
+    for (from, body) in bodies.iter().enumerate() {
+        for (to, place) in places.iter().enumerate() {
+            let moved = VersionBody {
+                environment: place.environment.clone(),
+                secret: place.secret,
+                version: place.version,
+                kind: place.kind,
+                ..body.clone()
+            };
+            assert_eq!(open(f.cluster, &ring, place, &moved).is_ok(), from == to, "{from} -> {to}");
+            assert_eq!(open(f.cluster, &ring, place, body).is_ok(), from == to, "{from} -> {to}, as it was");
+            assert!(open(other_cluster, &ring, place, &moved).is_err(), "another cluster with the same keys");
+            assert!(open_field(f.cluster, &ring, place, "comment", &body.sealed.0).is_err(), "another field");
+        }
+    }
+}
+
+#[test]
+fn a_renamed_domain_or_epoch_in_the_header_is_refused() {
+    let f = Fixture::new();
+    let (ring, place) = (f.ring(), f.place());
+    let body = seal(&f.env, f.cluster, &ring, &place, &value()).unwrap();
+    let mut bytes = body.sealed.0.clone();
+    bytes[8..20].copy_from_slice(b"secrets/test");
+    let moved = Where { environment: "test".parse().unwrap(), ..place.clone() };
+    assert!(open_field(f.cluster, &ring, &moved, FIELD, &bytes).is_err());
+    let mut bytes = body.sealed.0.clone();
+    bytes[23] = 2;
+    assert!(open_field(f.cluster, &ring, &place, FIELD, &bytes).is_err());
+}
+
+#[test]
+fn every_flipped_bit_and_every_cut_is_refused() {
+    let f = Fixture::new();
+    let (ring, place) = (f.ring(), f.place());
+    let body = seal(&f.env, f.cluster, &ring, &place, &value()).unwrap();
+    for bit in 0..body.sealed.0.len() * 8 {
+        let mut bytes = body.sealed.0.clone();
+        bytes[bit / 8] ^= 1 << (bit % 8);
+        assert!(open_field(f.cluster, &ring, &place, FIELD, &bytes).is_err(), "bit {bit}");
+    }
+    for length in 0..body.sealed.0.len() {
+        assert!(open_field(f.cluster, &ring, &place, FIELD, &body.sealed.0[..length]).is_err(), "cut at {length}");
+    }
+    let mut longer = body.sealed.0.clone();
+    longer.push(0);
+    assert!(open_field(f.cluster, &ring, &place, FIELD, &longer).is_err());
+
+    let text = serde_json::to_vec(&body).unwrap();
+    for bit in 0..text.len() * 8 {
+        let mut bytes = text.clone();
+        bytes[bit / 8] ^= 1 << (bit % 8);
+        if let Ok(altered) = serde_json::from_slice::<VersionBody>(&bytes) {
+            assert!(open(f.cluster, &ring, &place, &altered).is_err(), "bit {bit} of the document");
+        }
+    }
+}
+
+#[test]
+fn two_seals_share_nothing() {
+    let f = Fixture::new();
+    let (ring, place) = (f.ring(), f.place());
+    let a = seal(&f.env, f.cluster, &ring, &place, &value()).unwrap().sealed.0;
+    let b = seal(&f.env, f.cluster, &ring, &place, &value()).unwrap().sealed.0;
+    let (a, b) = (Header::parse(&a).unwrap(), Header::parse(&b).unwrap());
+    assert!(a.wrapped != b.wrapped && a.nonce != b.nonce && a.commitment != b.commitment);
+    assert_ne!(a.ciphertext, b.ciphertext);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+    #[test]
+    fn any_value_comes_back(bytes in proptest::collection::vec(any::<u8>(), 1..300)) {
+        let f = Fixture::new();
+        let place = f.place();
+        let body = seal(&f.env, f.cluster, &f.ring(), &place, &Secret::new(bytes.clone())).unwrap();
+        let opened = open(f.cluster, &f.ring(), &place, &body).ok().unwrap();
+        prop_assert_eq!(opened.expose(), &bytes);
+    }
+
+    #[test]
+    fn no_bytes_panic(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
+        let _ = Header::parse(&bytes);
+        let mut framed = b"SPV1\x01\x01\x00\x0csecrets/prod\x00\x00\x00\x01".to_vec();
+        framed.extend(bytes);
+        let f = Fixture::new();
+        prop_assert!(open_field(f.cluster, &f.ring(), &f.place(), FIELD, &framed).is_err());
+    }
+}
