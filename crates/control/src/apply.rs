@@ -1,0 +1,487 @@
+//! Policies, targets, accounts and identities from files: the plan says what would change, apply does it.
+
+use crate::access::{Found, by_id};
+use crate::control::{Open, POLICY, PolicyBody, put};
+use crate::directory::{Versioned, all, kinds, load};
+use crate::sessions::SessionBody;
+use crate::{Control, Error, Op};
+use sallyport_model::authority::Down;
+use sallyport_model::inventory::{Account, Class, Identity, IdentityKind, Rest, Target, Tier};
+use sallyport_model::name::Label;
+use sallyport_model::{AccountId, AccountName, Env, Handle, IdentityId, TargetId, TargetName};
+use sallyport_policy::{Act, Decision, Facts, PolicySet, Right, decide};
+use sallyport_store::{Change, DocId, Put};
+use serde::Deserialize;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, PoisonError};
+
+/// A file of a checkout.
+#[derive(Clone, Debug)]
+pub struct ApplyFile {
+    /// Path inside the checkout.
+    pub name: String,
+    /// Text.
+    pub text: String,
+}
+
+/// What happens to something.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Sign {
+    /// Is made.
+    Add,
+    /// Is changed.
+    Change,
+    /// Is deleted.
+    Delete,
+    /// Is kept, though no file names it.
+    Keep,
+}
+
+impl Sign {
+    /// One character.
+    #[must_use]
+    pub const fn mark(self) -> &'static str {
+        match self {
+            Self::Add => "+",
+            Self::Change => "~",
+            Self::Delete => "-",
+            Self::Keep => "=",
+        }
+    }
+}
+
+/// One line of a plan.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct PlanLine {
+    /// What happens.
+    pub sign: Sign,
+    /// `policy`, `target`, `account`, `identity`.
+    pub kind: &'static str,
+    /// Name.
+    pub name: String,
+    /// What about it.
+    pub detail: String,
+}
+
+/// What would change, or did.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// Lines, in the order of the files.
+    pub lines: Vec<PlanLine>,
+    /// Hash of the resulting policy set.
+    pub policy: String,
+    /// Live sessions that were ended.
+    pub revoked: usize,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct InventoryFile {
+    #[serde(default)]
+    identity: Vec<IdentityLine>,
+    #[serde(default)]
+    target: Vec<TargetLine>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct IdentityLine {
+    handle: Handle,
+    #[serde(default)]
+    kind: Option<IdentityKind>,
+    #[serde(default)]
+    groups: BTreeSet<Label>,
+    #[serde(default)]
+    ssh_keys: Vec<String>,
+    #[serde(default)]
+    disabled: bool,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct TargetLine {
+    name: TargetName,
+    #[serde(default = "ssh")]
+    protocol: Label,
+    host: String,
+    #[serde(default)]
+    port: Option<u16>,
+    #[serde(default = "default_label")]
+    zone: Label,
+    #[serde(default = "default_label")]
+    environment: Label,
+    tier: Tier,
+    #[serde(default)]
+    tags: BTreeSet<Label>,
+    #[serde(default)]
+    host_keys: Vec<String>,
+    #[serde(default)]
+    account: Vec<AccountLine>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct AccountLine {
+    name: AccountName,
+    class: Class,
+    #[serde(default)]
+    owner: Option<Handle>,
+}
+
+#[expect(clippy::unwrap_used, reason = "two literals that the grammar allows, as a test shows")]
+fn ssh() -> Label {
+    "ssh".parse().unwrap()
+}
+
+#[expect(clippy::unwrap_used, reason = "two literals that the grammar allows, as a test shows")]
+fn default_label() -> Label {
+    "default".parse().unwrap()
+}
+
+/// Desired state, checked.
+struct Desired {
+    identities: Vec<IdentityLine>,
+    targets: Vec<TargetLine>,
+    policy: PolicySet,
+    policy_files: Vec<(String, String)>,
+}
+
+/// Everything that an apply writes.
+struct Work {
+    lines: Vec<PlanLine>,
+    puts: Vec<Put>,
+    deletes: Vec<(DocId, u64)>,
+    touched: Vec<Found>,
+    desired: Desired,
+    policy_put: Option<Put>,
+}
+
+impl Control {
+    /// What the files would change.
+    ///
+    /// # Errors
+    /// Names the file and line that is wrong, and what to write instead.
+    pub fn plan(&self, op: &Op, files: &[ApplyFile], prune: bool) -> Result<Plan, Error> {
+        self.require(op, Right::PolicyRead)?;
+        let work = self.work(&*self.opened()?, files, prune)?;
+        Ok(Plan { policy: work.desired.policy.hash().to_owned(), lines: work.lines, revoked: 0 })
+    }
+
+    /// Makes it so. Policies first or last, never in between: a session that the new state does not
+    /// permit is ended before this returns.
+    ///
+    /// # Errors
+    /// As `plan`, and when the actor may not write at one of the tiers; nothing is written then.
+    pub async fn apply(&self, op: &Op, files: &[ApplyFile], prune: bool) -> Result<Plan, Error> {
+        self.require(op, Right::PolicyApply)?;
+        let open = self.opened()?;
+        let work = self.work(&open, files, prune)?;
+        for found in &work.touched {
+            self.require_at(op, Right::InventoryWrite, found)?;
+        }
+        let policy = work.desired.policy;
+        // An entry holds what it changed, and an entry has a largest size: many objects, several changes.
+        let mut puts = work.puts.into_iter().peekable();
+        let mut deletes = work.deletes.into_iter().peekable();
+        while puts.peek().is_some() || deletes.peek().is_some() {
+            let mut change = Change::entry(self.draft(&op.actor, "inventory.applied", "inventory", &[]));
+            change.put.extend(puts.by_ref().take(40));
+            change.delete.extend(deletes.by_ref().take(40));
+            let count = (change.put.len() + change.delete.len()).to_string();
+            change.entry.facts.insert("objects".into(), count);
+            open.store.commit(change).await?;
+        }
+        if let Some(body) = work.policy_put {
+            let facts = [("policy", policy.hash()), ("before", open.policy().hash())].map(|(k, v)| (k, v.to_owned()));
+            let facts = facts.each_ref().map(|(k, v)| (*k, v.as_str()));
+            open.store.commit(Change::entry(self.draft(&op.actor, "policy.applied", "policy", &facts)).put(body)).await?;
+            *open.policy.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(policy);
+        }
+        let revoked = self.redecide(&open).await?;
+        Ok(Plan { policy: open.policy().hash().to_owned(), lines: work.lines, revoked })
+    }
+
+    /// Ends live sessions that are no longer permitted.
+    async fn redecide(&self, open: &Open) -> Result<usize, Error> {
+        let policy = open.policy();
+        let mut revoked = 0;
+        for (_, session) in all::<SessionBody>(&open.store, kinds::SESSION) {
+            let session = session.value;
+            let why = match (crate::control::identity(open, session.identity), by_id(open, session.target, session.account)) {
+                (Some(who), Some(found)) => {
+                    let facts = Facts {
+                        place: Some((&found.target, &found.account)),
+                        from: session.from,
+                        reason: &session.reason,
+                        ..Facts::of(&who, self.env.now())
+                    };
+                    match decide(&policy, &facts, Act::Connect) {
+                        Decision::Permit { .. } => continue,
+                        Decision::Needs { .. } => "policy now wants an approval first",
+                        Decision::Deny { .. } => "policy no longer permits it",
+                    }
+                }
+                (None, _) => "the identity is disabled or gone",
+                (_, None) => "the target or account is gone",
+            };
+            let system = crate::control::system("policy");
+            let draft = self.draft(&system.actor, "session.revoked", session.id, &[("why", why)]);
+            open.store.commit(Change::entry(crate::control::in_session(draft, session.id))).await?;
+            self.live.send(session.id, Down::Revoke(session.id, why.into()));
+            revoked += 1;
+        }
+        Ok(revoked)
+    }
+
+    fn work(&self, open: &Open, files: &[ApplyFile], prune: bool) -> Result<Work, Error> {
+        let desired = check(files)?;
+        let mut work =
+            Work { lines: Vec::new(), puts: Vec::new(), deletes: Vec::new(), touched: Vec::new(), desired, policy_put: None };
+        work.policy(open)?;
+        work.identities(&self.env, open, prune)?;
+        work.inventory(&self.env, open, prune)?;
+        Ok(work)
+    }
+}
+
+/// Parses and checks every file; all mistakes are reported at once.
+fn check(files: &[ApplyFile]) -> Result<Desired, Error> {
+    let mut wrong = Vec::new();
+    let mut identities = Vec::new();
+    let mut targets = Vec::new();
+    let mut policy_files = Vec::new();
+    for file in files {
+        if file.name.ends_with(".cedar") {
+            policy_files.push((file.name.clone(), file.text.clone()));
+        } else if file.name.ends_with(".toml") {
+            match toml::from_str::<InventoryFile>(&file.text) {
+                Ok(parsed) => {
+                    identities.extend(parsed.identity);
+                    targets.extend(parsed.target);
+                }
+                Err(error) => wrong.push(format!("{}: {}", file.name, error.to_string().trim())),
+            }
+        } else {
+            wrong.push(format!("{}: only `*.cedar` policies and `*.toml` inventory files are read", file.name));
+        }
+    }
+    if files.is_empty() {
+        wrong.push("there is no file to apply: put `*.cedar` and `*.toml` files into the directory".into());
+    }
+    doubles(identities.iter().map(|i: &IdentityLine| i.handle.to_string()), "identity", &mut wrong);
+    doubles(targets.iter().map(|t: &TargetLine| t.name.to_string()), "target", &mut wrong);
+    for target in &targets {
+        doubles(target.account.iter().map(|a| format!("{}@{}", a.name, target.name)), "account", &mut wrong);
+        if target.host.is_empty() || target.host.contains(|c: char| c.is_whitespace() || c.is_control()) {
+            wrong.push(format!("target {}: `host` is a host name or an IP address", target.name));
+        }
+    }
+    let policy = PolicySet::load(&policy_files);
+    match policy {
+        Ok(policy) if wrong.is_empty() => Ok(Desired { identities, targets, policy, policy_files }),
+        Ok(_) => Err(Error::usage(wrong.join("\n"))),
+        Err(errors) => {
+            wrong.push(errors.to_string());
+            Err(Error::usage(wrong.join("\n")))
+        }
+    }
+}
+
+fn doubles(names: impl Iterator<Item = String>, kind: &str, wrong: &mut Vec<String>) {
+    let mut seen = BTreeSet::new();
+    for name in names {
+        if !seen.insert(name.clone()) {
+            wrong.push(format!("{kind} `{name}` stands twice: keep one of them"));
+        }
+    }
+}
+
+fn public_keys(lines: &[String]) -> Vec<String> {
+    lines.iter().map(|line| line.split_whitespace().take(2).collect::<Vec<_>>().join(" ")).collect()
+}
+
+impl Work {
+    fn line(&mut self, sign: Sign, kind: &'static str, name: impl ToString, detail: impl ToString) {
+        self.lines.push(PlanLine { sign, kind, name: name.to_string(), detail: detail.to_string() });
+    }
+
+    fn policy(&mut self, open: &Open) -> Result<(), Error> {
+        let id = DocId::new(POLICY);
+        let old = load::<PolicyBody>(&open.store, &id, kinds::POLICY);
+        let was = old.as_ref().map_or(0, |o| o.version);
+        let old: BTreeMap<_, _> = old.map(|o| o.value.files).unwrap_or_default().into_iter().collect();
+        let new: BTreeMap<_, _> = self.desired.policy_files.iter().cloned().collect();
+        if old == new {
+            return Ok(());
+        }
+        for (name, text) in &new {
+            let lines = text.lines().filter(|l| !l.trim().is_empty()).count();
+            match old.get(name) {
+                None => self.line(Sign::Add, "policy", name, format!("{lines} lines")),
+                Some(before) if before != text => self.line(Sign::Change, "policy", name, difference(before, text)),
+                Some(_) => {}
+            }
+        }
+        for name in old.keys().filter(|name| !new.contains_key(*name)) {
+            self.line(Sign::Delete, "policy", name, "no file of this name is left");
+        }
+        let body = PolicyBody { files: new.into_iter().collect(), rest: Rest::new() };
+        self.policy_put = Some(put(POLICY, was, kinds::POLICY, &body)?);
+        Ok(())
+    }
+
+    fn identities(&mut self, env: &Env, open: &Open, prune: bool) -> Result<(), Error> {
+        let mut known: BTreeMap<Handle, Versioned<Identity>> =
+            all::<Identity>(&open.store, kinds::IDENTITY).into_iter().map(|(_, i)| (i.value.handle.clone(), i)).collect();
+        for line in std::mem::take(&mut self.desired.identities) {
+            let old = known.remove(&line.handle);
+            let new = Identity {
+                id: old.as_ref().map_or_else(|| IdentityId::new(env), |o| o.value.id),
+                kind: line.kind.unwrap_or(IdentityKind::User),
+                groups: line.groups,
+                ssh_keys: public_keys(&line.ssh_keys),
+                disabled: line.disabled,
+                rest: old.as_ref().map(|o| o.value.rest.clone()).unwrap_or_default(),
+                handle: line.handle,
+            };
+            let detail = join(&new.groups);
+            self.write(kinds::IDENTITY, &new.handle.to_string(), &new.id.to_string(), old, &new, detail)?;
+        }
+        for (handle, old) in known {
+            // The founder is made by `init`, not by a file: pruning must not lock everybody out.
+            let founder = old.value.groups.iter().any(|g| g.as_str() == "sallyport:admin");
+            self.drop_or_keep(kinds::IDENTITY, &handle.to_string(), old.value.id.to_string(), old.version, prune && !founder);
+        }
+        Ok(())
+    }
+
+    fn inventory(&mut self, env: &Env, open: &Open, prune: bool) -> Result<(), Error> {
+        let mut targets: BTreeMap<TargetName, Versioned<Target>> =
+            all::<Target>(&open.store, kinds::TARGET).into_iter().map(|(_, t)| (t.value.name.clone(), t)).collect();
+        let mut accounts: BTreeMap<(TargetId, AccountName), Versioned<Account>> = all::<Account>(&open.store, kinds::ACCOUNT)
+            .into_iter()
+            .map(|(_, a)| ((a.value.target, a.value.name.clone()), a))
+            .collect();
+        for line in std::mem::take(&mut self.desired.targets) {
+            let old = targets.remove(&line.name);
+            let id = old.as_ref().map_or_else(|| TargetId::new(env), |o| o.value.id);
+            let target = Target {
+                id,
+                port: line.port.unwrap_or(22),
+                host_keys: public_keys(&line.host_keys),
+                rest: old.as_ref().map(|o| o.value.rest.clone()).unwrap_or_default(),
+                name: line.name,
+                protocol: line.protocol,
+                host: line.host,
+                zone: line.zone,
+                environment: line.environment,
+                tier: line.tier,
+                tags: line.tags,
+            };
+            if old.as_ref().is_some_and(|o| o.value.environment != target.environment) {
+                return Err(Error::usage(format!(
+                    "target {}: moving between environments re-encrypts its secrets, which is not possible yet; make a new target",
+                    target.name
+                )));
+            }
+            let before = self.puts.len();
+            let detail = format!("{} {}:{} tier {}", target.protocol, target.host, target.port, u8::from(target.tier));
+            let former = old.as_ref().map(|o| o.value.clone());
+            self.write(kinds::TARGET, target.name.as_str(), &id.to_string(), old, &target, detail)?;
+            for line in line.account {
+                let old = accounts.remove(&(id, line.name.clone()));
+                let account = Account {
+                    id: old.as_ref().map_or_else(|| AccountId::new(env), |o| o.value.id),
+                    target: id,
+                    class: line.class,
+                    owner: line.owner,
+                    secret: old.as_ref().and_then(|o| o.value.secret),
+                    rest: old.as_ref().map(|o| o.value.rest.clone()).unwrap_or_default(),
+                    name: line.name,
+                };
+                let name = format!("{}@{}", account.name, target.name);
+                let detail = format!("{:?}", account.class).to_lowercase();
+                self.write(kinds::ACCOUNT, &name, &account.id.to_string(), old, &account, detail)?;
+            }
+            if self.puts.len() > before {
+                // The tier rule looks at both ends of a move: what it was, and what it becomes.
+                for target in former.into_iter().chain([target]) {
+                    self.touched.push(somewhere(env, target)?);
+                }
+            }
+        }
+        for ((_, name), old) in accounts {
+            self.drop_or_keep(kinds::ACCOUNT, name.as_str(), old.value.id.to_string(), old.version, prune);
+        }
+        for (name, old) in targets {
+            if prune {
+                self.touched.push(somewhere(env, old.value.clone())?);
+            }
+            self.drop_or_keep(kinds::TARGET, name.as_str(), old.value.id.to_string(), old.version, prune);
+        }
+        Ok(())
+    }
+
+    fn write<T: serde::Serialize + PartialEq>(
+        &mut self,
+        kind: &'static str,
+        name: &str,
+        id: &str,
+        old: Option<Versioned<T>>,
+        new: &T,
+        detail: String,
+    ) -> Result<(), Error> {
+        let was = match old {
+            None => {
+                self.line(Sign::Add, kind, name, detail);
+                0
+            }
+            Some(old) if old.value == *new => return Ok(()),
+            Some(old) => {
+                self.line(Sign::Change, kind, name, detail);
+                old.version
+            }
+        };
+        self.puts.push(put(id, was, kind, new)?);
+        Ok(())
+    }
+
+    fn drop_or_keep(&mut self, kind: &'static str, name: &str, id: String, version: u64, prune: bool) {
+        if prune {
+            self.line(Sign::Delete, kind, name, "no file names it");
+            self.deletes.push((DocId::new(id), version));
+        } else {
+            self.line(Sign::Keep, kind, name, "no file names it; `--prune` deletes it");
+        }
+    }
+}
+
+fn join(labels: &BTreeSet<Label>) -> String {
+    labels.iter().map(Label::as_str).collect::<Vec<_>>().join(" ")
+}
+
+/// The target with an account of no importance: what the tier rule is asked about.
+fn somewhere(env: &Env, target: Target) -> Result<Found, Error> {
+    let account = Account {
+        id: AccountId::new(env),
+        target: target.id,
+        name: "any".parse().map_err(Error::failed)?,
+        class: Class::Standard,
+        owner: None,
+        secret: None,
+        rest: Rest::new(),
+    };
+    Ok(Found { target, account })
+}
+
+/// Lines that came and went.
+fn difference(before: &str, after: &str) -> String {
+    let old: BTreeSet<&str> = before.lines().map(str::trim).filter(|l| !l.is_empty()).collect();
+    let new: BTreeSet<&str> = after.lines().map(str::trim).filter(|l| !l.is_empty()).collect();
+    let mut text = format!("{} lines in, {} out", new.difference(&old).count(), old.difference(&new).count());
+    for line in old.difference(&new).map(|l| format!("- {l}")).chain(new.difference(&old).map(|l| format!("+ {l}"))).take(12) {
+        text.push_str("\n      ");
+        text.push_str(&line);
+    }
+    text
+}

@@ -1,0 +1,72 @@
+//! Control's side of the Authority.
+
+use crate::directory::{all, kinds};
+use crate::sessions::SessionBody;
+use crate::{Control, Error};
+use sallyport_model::access::Denial;
+use sallyport_model::authority::{Boxed, Call, Desk, DownSink, Hello, Orphan, Reply, VERSION, View, Welcome};
+use sallyport_model::{CallId, ClusterId, GatewayId, Kind};
+
+impl Desk for Control {
+    fn join<'a>(&'a self, hello: Hello, down: DownSink) -> Boxed<'a, Result<Welcome, Denial>> {
+        Box::pin(async move {
+            if hello.version != VERSION {
+                let text = format!("the gateway speaks version {}, control speaks {VERSION}: upgrade the older one", hello.version);
+                return Err(Denial::new(Kind::Usage, text));
+            }
+            let welcome = self.welcome(&hello)?;
+            self.live.join(hello.gateway, &hello.open, down);
+            tracing::info!(gateway = %hello.gateway, zone = %hello.zone, open = hello.open.len(), orphans = welcome.orphans.len(), "A gateway has joined");
+            Ok(welcome)
+        })
+    }
+
+    fn call<'a>(&'a self, gateway: GatewayId, id: CallId, call: Call) -> Boxed<'a, Reply> {
+        Box::pin(async move { self.answer(gateway, id, call).await.unwrap_or_else(|error| Reply::Denied(log(&error))) })
+    }
+
+    fn view(&self, _gateway: GatewayId, view: View) {
+        self.live.view(view);
+    }
+
+    fn leave(&self, gateway: GatewayId) {
+        tracing::info!(%gateway, "A gateway has left; its sessions go on within their grace");
+        self.live.leave(gateway);
+    }
+}
+
+fn log(error: &Error) -> Denial {
+    if matches!(error.kind(), Kind::Failed | Kind::Unavailable) {
+        tracing::warn!(%error, "A call of a gateway failed");
+    }
+    error.denial()
+}
+
+impl Control {
+    fn welcome(&self, hello: &Hello) -> Result<Welcome, Denial> {
+        let Ok(open) = self.opened() else {
+            let cluster = ClusterId::from_bytes([0; 16]);
+            return Ok(Welcome { version: VERSION, cluster, recording_key: None, orphans: Vec::new() });
+        };
+        let recording_key = open.vault().recording_key().map_err(|e| Denial::new(Kind::Failed, e.to_string()))?;
+        let orphans = all::<SessionBody>(&open.store, kinds::SESSION)
+            .into_iter()
+            .map(|(_, session)| session.value)
+            .filter(|s| s.gateway != hello.gateway && !self.live.connected(s.gateway))
+            .map(|s| Orphan { session: s.id, recording: s.recording })
+            .collect();
+        Ok(Welcome { version: VERSION, cluster: open.cluster, recording_key: Some(recording_key), orphans })
+    }
+
+    async fn answer(&self, gateway: GatewayId, id: CallId, call: Call) -> Result<Reply, Error> {
+        match call {
+            Call::AuthStep(_, step) => self.auth_step(gateway, id, step).await,
+            Call::Open(ask) => self.open_session(gateway, id, ask).await,
+            Call::Channel(ask) => self.open_channel(gateway, id, ask).await,
+            Call::Password(session) => self.lend(gateway, id, session).await,
+            Call::Sign(session, data) => self.sign(gateway, id, session, &data).await,
+            Call::Anchor(anchor) => self.anchor(gateway, id, anchor).await,
+            Call::Close(close) => self.close_session(gateway, id, close).await,
+        }
+    }
+}

@@ -1,0 +1,176 @@
+//! Evidence out of the house: ledger pages, playback, bundles. Each release is itself an entry first.
+
+use crate::control::in_session;
+use crate::{Control, Error, Op};
+use sallyport_ledger::bundle::{Bundle, Item, Manifest};
+use sallyport_ledger::checkpoint::Checkpoint;
+use sallyport_ledger::proof;
+use sallyport_ledger::tiles::TileId;
+use sallyport_model::{RecordingId, SessionId};
+use sallyport_policy::Right;
+use sallyport_recording::container;
+use sallyport_recording::{DataKey, Header};
+use sallyport_store::{Change, EntryRow, Filter, Store};
+use std::collections::HashMap;
+
+/// A recording, opened for somebody who may see it.
+pub struct Playback {
+    /// The header.
+    pub header: Header,
+    /// Events in the recording's encoding.
+    pub events: Vec<u8>,
+    /// How it ends: `complete`, `truncated`, `unfinished`.
+    pub ending: &'static str,
+}
+
+/// Which part of the ledger is wanted.
+#[derive(Clone, Debug, Default)]
+pub struct Wanted {
+    /// Only entries before this index.
+    pub before: Option<u64>,
+    /// Only entries from this index on.
+    pub from: u64,
+    /// Only these actions.
+    pub actions: Vec<String>,
+    /// Only this session.
+    pub session: Option<SessionId>,
+    /// Newest first.
+    pub newest_first: bool,
+    /// At most.
+    pub limit: u32,
+}
+
+/// Name of the recording container inside a bundle.
+const CONTAINER: &str = "recording.sprec";
+/// Name of its data key inside a bundle.
+const KEY: &str = "recording.key";
+
+impl Control {
+    /// A page of the ledger.
+    ///
+    /// # Errors
+    /// When the actor lacks the right or the database fails.
+    pub async fn ledger(&self, op: &Op, wanted: &Wanted) -> Result<Vec<EntryRow>, Error> {
+        self.require(op, Right::LedgerRead)?;
+        let filter = Filter {
+            from: wanted.from,
+            before: wanted.before,
+            actions: wanted.actions.clone(),
+            session: wanted.session,
+            newest_first: wanted.newest_first,
+            limit: wanted.limit,
+        };
+        Ok(self.opened()?.store.entries(&filter).await?)
+    }
+
+    /// The newest checkpoint and the key that signed it.
+    ///
+    /// # Errors
+    /// When the actor lacks the right or the vault is sealed.
+    pub fn checkpoint(&self, op: &Op) -> Result<(String, String), Error> {
+        self.require(op, Right::LedgerRead)?;
+        let open = self.opened()?;
+        Ok((open.store.head().to_string(), open.key.clone()))
+    }
+
+    /// Opens a recording for playback.
+    ///
+    /// # Errors
+    /// When the actor lacks the right, or the recording does not verify.
+    pub async fn play(&self, op: &Op, session: SessionId) -> Result<Playback, Error> {
+        self.require(op, Right::RecordingPlay)?;
+        let recording = self.recording_of(session).await?;
+        self.release(op, session, "recording.played").await?;
+        let (bytes, key) = self.open_recording(recording).await?;
+        let container = container::parse(&bytes).map_err(Error::failed)?;
+        let replay = sallyport_recording::replay(&bytes, &key).map_err(Error::failed)?;
+        let mut events = Vec::new();
+        for event in replay {
+            let event = event.map_err(Error::failed)?;
+            let event = event.as_ref();
+            sallyport_recording::event::encode(event.at, event.channel, event.what, &mut events);
+        }
+        let ending = match container.ending {
+            container::Ending::Final => "complete",
+            container::Ending::Truncated(_) => "truncated",
+            container::Ending::Unfinished => "unfinished",
+        };
+        Ok(Playback { header: container.header, events, ending })
+    }
+
+    /// A bundle that an auditor verifies offline: the session's entries with proofs, its recording,
+    /// and the recording's data key.
+    ///
+    /// # Errors
+    /// When the actor lacks the right, or the session is unknown.
+    pub async fn bundle(&self, op: &Op, session: SessionId) -> Result<Vec<u8>, Error> {
+        self.require(op, Right::RecordingExport)?;
+        let recording = self.recording_of(session).await?;
+        self.release(op, session, "recording.exported").await?;
+        let open = self.opened()?;
+        let note = open.store.head().to_string();
+        let keys = self.node_keys(open.cluster)?;
+        let checkpoint = Checkpoint::open(&note, &keys.signer.verifier()).map_err(Error::failed)?;
+        let mut rows = open.store.entries(&Filter { actions: vec!["system.founded".into()], limit: 1, ..Filter::default() }).await?;
+        rows.extend(open.store.entries(&Filter { session: Some(session), limit: 100_000, ..Filter::default() }).await?);
+        let mut items = Vec::with_capacity(rows.len());
+        for row in rows.into_iter().filter(|row| row.index < checkpoint.size) {
+            let proof = inclusion(&open.store, row.index, checkpoint.size).await?;
+            items.push(Item { index: row.index, entry: row.body, proof });
+        }
+        let (bytes, key) = self.open_recording(recording).await?;
+        let bundle = Bundle {
+            manifest: Manifest {
+                cluster: open.cluster,
+                created: self.env.now(),
+                what: format!("session {session}"),
+                origin: keys.origin.clone(),
+            },
+            checkpoint: note,
+            entries: items,
+            attachments: vec![(CONTAINER.into(), bytes), (KEY.into(), key.bytes().expose().clone())],
+        };
+        bundle.write(&keys.signer).map_err(Error::failed)
+    }
+
+    async fn release(&self, op: &Op, session: SessionId, action: &'static str) -> Result<(), Error> {
+        let draft = self.draft(&op.actor, action, session, &[]);
+        self.opened()?.store.commit(Change::entry(in_session(draft, session))).await?;
+        Ok(())
+    }
+
+    async fn recording_of(&self, session: SessionId) -> Result<RecordingId, Error> {
+        let filter = Filter { session: Some(session), actions: vec!["session.opened".into()], limit: 1, ..Filter::default() };
+        let rows = self.opened()?.store.entries(&filter).await?;
+        rows.first()
+            .and_then(|row| row.entry.facts.get("recording"))
+            .and_then(|text| text.parse().ok())
+            .ok_or_else(|| Error::NotFound(format!("there is no session {session} with a recording")))
+    }
+
+    async fn open_recording(&self, recording: RecordingId) -> Result<(Vec<u8>, DataKey), Error> {
+        let path = self.data.join("recordings").join(format!("{recording}.sprec"));
+        let bytes = tokio::fs::read(&path)
+            .await
+            .map_err(|_| Error::NotFound(format!("recording {recording} is not stored here yet: its session must end first")))?;
+        let container = container::parse(&bytes).map_err(Error::failed)?;
+        let open = self.opened()?;
+        let vault = open.vault();
+        let private = vault
+            .recording_private(container.header.key_epoch)
+            .ok_or_else(|| Error::failed("the key epoch of this recording is gone"))?;
+        let key = container.header.open(private).map_err(Error::failed)?;
+        drop(vault);
+        Ok((bytes, key))
+    }
+}
+
+/// Inclusion proof of an entry in the tree of `size`.
+async fn inclusion(store: &Store, index: u64, size: u64) -> Result<Vec<[u8; 32]>, Error> {
+    let mut tiles: HashMap<TileId, Vec<u8>> = HashMap::new();
+    for id in proof::needed_for_inclusion(index, size).map_err(Error::failed)? {
+        let data = store.tile(id.level(), id.index()).await?;
+        tiles.insert(id, data.ok_or_else(|| Error::failed(format!("tile {id} is missing")))?);
+    }
+    proof::inclusion(index, size, &tiles).map_err(Error::failed)
+}

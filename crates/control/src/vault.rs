@@ -1,0 +1,190 @@
+//! Acts on the vault: store, generate, list. A value goes in and is never shown again.
+
+use crate::access::{Found, find};
+use crate::control::{KEYRING, Open, put};
+use crate::directory::{all, kinds, load};
+use crate::lease::{SecretBody, VERSION, version_id};
+use crate::{Control, Error, Op};
+use sallyport_model::access::{Ask, From};
+use sallyport_model::inventory::Rest;
+use sallyport_model::secret::SecretBytes;
+use sallyport_model::{Address, Secret, SecretId, Timestamp};
+use sallyport_policy::{Act, Decision, Facts, Right, decide};
+use sallyport_store::{Change, DocId};
+use sallyport_vault::{Rules, SecretKind, SlotBody, SshKey, Where, generate};
+use std::sync::PoisonError;
+
+/// A credential to be stored.
+pub enum NewSecret {
+    /// A password made here.
+    GeneratePassword,
+    /// An Ed25519 key made here.
+    GenerateSshKey,
+    /// A password that exists already.
+    Password(SecretBytes),
+    /// An OpenSSH private key file, unencrypted Ed25519.
+    SshKey(SecretBytes),
+}
+
+/// A secret without its value.
+#[derive(Clone, Debug)]
+pub struct SecretLine {
+    /// The secret.
+    pub id: SecretId,
+    /// `account@target`.
+    pub address: String,
+    /// `password`, `ssh_ed25519`.
+    pub kind: &'static str,
+    /// Environment: its key domain.
+    pub environment: String,
+    /// Current version.
+    pub version: u64,
+    /// When it was stored.
+    pub stored: Timestamp,
+    /// The public half of a key.
+    pub public: Option<String>,
+}
+
+impl Control {
+    /// Stores the credential of an account as a new version.
+    ///
+    /// # Errors
+    /// When the actor lacks the right for this tier, the account is unknown, or the value unusable.
+    pub async fn put_secret(&self, op: &Op, address: &Address, new: NewSecret) -> Result<SecretLine, Error> {
+        let open = self.opened()?;
+        let found = place(&open, address)?;
+        self.require_at(op, Right::VaultWrite, &found)?;
+        let (kind, value, public, how) = material(&self.env, &found, new)?;
+        self.ensure_environment(op, &open, &found).await?;
+
+        let account = load::<sallyport_model::inventory::Account>(&open.store, &DocId::new(found.account.id), kinds::ACCOUNT)
+            .ok_or_else(|| Error::NotFound("the account is gone".into()))?;
+        let known = account.value.secret.and_then(|id| load::<SecretBody>(&open.store, &DocId::new(id), kinds::SECRET));
+        let id = known.as_ref().map_or_else(|| SecretId::new(&self.env), |k| k.value.id);
+        let version = known.as_ref().map_or(0, |k| k.value.version) + 1;
+        let environment = found.target.environment.clone();
+        let place = Where { environment: environment.clone(), secret: id, version, kind };
+        let sealed = open.vault().seal_secret(&self.env, &place, &value)?;
+        let body = SecretBody { id, account: found.account.id, environment, kind, version, stored: self.env.now(), public, rest: Rest::new() };
+        let facts = [("secret", id.to_string()), ("version", version.to_string()), ("kind", kind.word().into()), ("how", how.into())];
+        let facts = facts.each_ref().map(|(k, v)| (*k, v.as_str()));
+        let name = format!("{}@{}", found.account.name, found.target.name);
+        let mut change = Change::entry(self.draft(&op.actor, "secret.stored", &name, &facts))
+            .put(put(id, known.map_or(0, |k| k.version), kinds::SECRET, &body)?)
+            .put(put(version_id(id, version), 0, VERSION, &sealed)?);
+        if account.value.secret != Some(id) {
+            let updated = sallyport_model::inventory::Account { secret: Some(id), ..account.value };
+            change = change.put(put(updated.id, account.version, kinds::ACCOUNT, &updated)?);
+        }
+        open.store.commit(change).await?;
+        Ok(line(&body, name))
+    }
+
+    /// Whether the vault is sealed, its slots and its secrets.
+    ///
+    /// # Errors
+    /// When the actor lacks the right.
+    pub fn vault_status(&self, op: &Op) -> Result<(Vec<SlotBody>, Vec<SecretLine>), Error> {
+        self.require(op, Right::VaultStatus)?;
+        let open = self.opened()?;
+        let slots = all::<SlotBody>(&open.store, kinds::SLOT).into_iter().map(|(_, slot)| slot.value).collect();
+        let secrets = all::<SecretBody>(&open.store, kinds::SECRET)
+            .into_iter()
+            .map(|(_, secret)| {
+                let account = load::<sallyport_model::inventory::Account>(&open.store, &DocId::new(secret.value.account), kinds::ACCOUNT);
+                let target = account.as_ref().and_then(|a| {
+                    load::<sallyport_model::inventory::Target>(&open.store, &DocId::new(a.value.target), kinds::TARGET)
+                });
+                let name = match (account, target) {
+                    (Some(account), Some(target)) => format!("{}@{}", account.value.name, target.value.name),
+                    _ => "an account that is gone".into(),
+                };
+                line(&secret.value, name)
+            })
+            .collect();
+        Ok((slots, secrets))
+    }
+
+    /// A product right over one place: the tier rule applies.
+    pub(crate) fn require_at(&self, op: &Op, right: Right, found: &Found) -> Result<(), Error> {
+        self.require(op, right)?;
+        if op.identity().is_none() {
+            return Ok(());
+        }
+        let who = self.acting(op)?;
+        let policy = self.opened()?.policy();
+        let facts = Facts { place: Some((&found.target, &found.account)), from: op.from, ..Facts::of(&who, self.env.now()) };
+        match decide(&policy, &facts, Act::Right(right)) {
+            Decision::Permit { .. } => Ok(()),
+            Decision::Needs { .. } => Err(Error::usage("this needs an approval, which this version cannot yet give")),
+            Decision::Deny { reasons } => Err(sallyport_model::access::Denial::new(
+                sallyport_model::Kind::Denied,
+                format!("you may not do this at {}: {}", found.target.name, reasons.join("; ")),
+            )
+            .into()),
+        }
+    }
+
+    /// Makes the environment's key domain, once.
+    async fn ensure_environment(&self, op: &Op, open: &Open, found: &Found) -> Result<(), Error> {
+        let Some(body) = open.vault().ensure_domain(&self.env, &found.target.environment)? else { return Ok(()) };
+        let was = open.store.working(|set| set.version(&DocId::new(KEYRING)));
+        let draft = self.draft(&op.actor, "vault.domain_created", &found.target.environment, &[]);
+        match open.store.commit(Change::entry(draft).put(put(KEYRING, was, kinds::KEYRING, &body)?)).await {
+            Ok(_) => open.vault.write().unwrap_or_else(PoisonError::into_inner).adopt(&body)?,
+            Err(sallyport_store::Error::Conflict(_)) => {
+                return Err(Error::usage("the keyring was changed at the same moment: repeat"));
+            }
+            Err(other) => return Err(other.into()),
+        }
+        Ok(())
+    }
+}
+
+/// The place that an address names.
+pub(crate) fn place(open: &Open, address: &Address) -> Result<Found, Error> {
+    let Address::Place { account, target, .. } = address else {
+        return Err(Error::usage("write the account as `account@target`"));
+    };
+    let ask = Ask {
+        account: account.clone(),
+        target: target.clone(),
+        protocol: String::new(),
+        from: From(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST)),
+        reason: String::new(),
+    };
+    find(open, &ask).ok_or_else(|| Error::NotFound(format!("there is no `{account}@{target}`: apply it first")))
+}
+
+type Material = (SecretKind, SecretBytes, Option<String>, &'static str);
+
+fn material(env: &sallyport_model::Env, found: &Found, new: NewSecret) -> Result<Material, Error> {
+    Ok(match new {
+        NewSecret::Password(value) => (SecretKind::Password, value, None, "brought"),
+        NewSecret::GeneratePassword => {
+            let platform = if found.target.protocol.as_str() == "ssh" { "linux" } else { found.target.protocol.as_str() };
+            let made = generate(env, &Rules::platform(platform)).map_err(Error::failed)?;
+            (SecretKind::Password, Secret::new(made.expose().as_bytes().to_vec()), None, "generated")
+        }
+        NewSecret::SshKey(file) => {
+            let key = SshKey::parse_openssh(&file).map_err(Error::usage)?;
+            (SecretKind::SshEd25519, key.seed, Some(key.public), "brought")
+        }
+        NewSecret::GenerateSshKey => {
+            let key = SshKey::generate(env).map_err(Error::failed)?;
+            (SecretKind::SshEd25519, key.seed, Some(key.public), "generated")
+        }
+    })
+}
+
+fn line(body: &SecretBody, address: String) -> SecretLine {
+    SecretLine {
+        id: body.id,
+        address,
+        kind: body.kind.word(),
+        environment: body.environment.to_string(),
+        version: body.version,
+        stored: body.stored,
+        public: body.public.clone(),
+    }
+}
