@@ -1,1 +1,89 @@
 //! HTTP handlers, thin; auth extractors; OpenAPI from the router.
+//!
+//! A handler turns a request into an `Op` and words of the model, calls one use case, and turns the
+//! result into `wire` types. It decides nothing.
+
+mod auth;
+mod convert;
+mod evidence;
+mod inventory;
+mod problem;
+mod sessions;
+mod status;
+mod vault;
+
+use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use sallyport_control::Control;
+use std::sync::Arc;
+use utoipa::OpenApi;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+/// Largest request body, in bytes.
+const BODY: usize = 8 << 20;
+
+/// What handlers need.
+#[derive(Clone)]
+pub struct App {
+    control: Arc<Control>,
+    /// Where SSH clients connect to, `host:port`.
+    ssh: Option<String>,
+}
+
+#[derive(OpenApi)]
+#[openapi(info(
+    title = "Sallyport",
+    description = "Privileged access: inventory, policy, broker, record, review. \
+        Every answer that is no success is a problem document (RFC 9457)."
+))]
+struct Document;
+
+fn open_router() -> OpenApiRouter<App> {
+    OpenApiRouter::with_openapi(Document::openapi())
+        .routes(routes!(status::status))
+        .routes(routes!(status::me))
+        .routes(routes!(status::metrics))
+        .routes(routes!(status::create_token))
+        .routes(routes!(inventory::reach))
+        .routes(routes!(inventory::plan))
+        .routes(routes!(inventory::apply))
+        .routes(routes!(inventory::why))
+        .routes(routes!(sessions::list))
+        .routes(routes!(sessions::kill))
+        .routes(routes!(sessions::watch))
+        .routes(routes!(evidence::recording))
+        .routes(routes!(evidence::bundle))
+        .routes(routes!(evidence::ledger))
+        .routes(routes!(evidence::head))
+        .routes(routes!(vault::show))
+        .routes(routes!(vault::put))
+        .routes(routes!(vault::seal))
+        .routes(routes!(vault::unseal))
+}
+
+/// The API over a control plane.
+pub fn router(control: Arc<Control>, ssh: Option<String>) -> Router {
+    let (router, document) = open_router().split_for_parts();
+    let text = document.to_json().unwrap_or_default();
+    router
+        .route(
+            "/api/v1/openapi.json",
+            axum::routing::get(move || {
+                let text = text.clone();
+                async move { ([(axum::http::header::CONTENT_TYPE, "application/json")], text) }
+            }),
+        )
+        .fallback(problem::no_route)
+        .layer(DefaultBodyLimit::max(BODY))
+        .with_state(App { control, ssh })
+}
+
+/// The API's description, OpenAPI 3.1 as JSON.
+#[must_use]
+pub fn openapi() -> String {
+    open_router().split_for_parts().1.to_pretty_json().unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests;

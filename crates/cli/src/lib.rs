@@ -1,1 +1,63 @@
 //! Commands, over wire only; offline verify and play.
+//!
+//! Output for people is aligned and plain; `--output json` prints one JSON value on standard
+//! output. Exit codes: 0 ok, 1 failed, 2 usage, 3 denied, 4 needs approval, 5 sealed, 6 not found
+//! or not allowed to know.
+
+mod account;
+mod client;
+mod command;
+mod fail;
+mod inventory;
+mod ledger;
+mod output;
+mod play;
+mod sessions;
+mod ssh;
+mod vault;
+mod verify;
+
+pub use command::{Command, Common};
+pub use fail::Fail;
+pub use output::Format;
+
+use client::Client;
+use output::Output;
+use std::path::PathBuf;
+
+/// What the program's surroundings give: only `server` reads them.
+#[derive(Clone, Debug)]
+pub struct Surroundings {
+    /// Directory of this user's settings, such as `~/.config/sallyport`.
+    pub settings: PathBuf,
+}
+
+/// Runs one command.
+///
+/// # Errors
+/// A [`Fail`] with its exit code and what to do.
+pub async fn run(command: Command, common: &Common, surroundings: &Surroundings) -> Result<(), Fail> {
+    let out = Output::new(common.output);
+    let client = || Client::open(common, surroundings);
+    match command {
+        Command::Login(args) => account::login(args, common, surroundings, out).await,
+        Command::Token(args) => account::token(args, &client()?, out).await,
+        Command::Status => account::status(&client()?, out).await,
+        Command::Ls(args) => inventory::ls(args, &client()?, out).await,
+        Command::Plan(args) => inventory::plan(args, &client()?, out, false).await,
+        Command::Apply(args) => inventory::plan(args, &client()?, out, true).await,
+        Command::Why(args) => inventory::why(args, &client()?, out).await,
+        Command::Ssh(args) => ssh::ssh(args, &client()?).await,
+        Command::Sessions(args) => sessions::list(args, &client()?, out).await,
+        Command::Watch(args) => sessions::watch(args, &client()?).await,
+        Command::Kill(args) => sessions::kill(args, &client()?, out).await,
+        Command::Play(args) => play::play(args, client).await,
+        Command::Export(args) => play::export(args, &client()?, out).await,
+        Command::Vault(command) => vault::run(command, &client()?, out).await,
+        Command::Ledger(command) => ledger::run(command, &client()?, out).await,
+        Command::Verify(args) => verify::verify(args, out),
+    }
+}
+
+#[cfg(test)]
+mod tests;

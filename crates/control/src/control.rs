@@ -3,7 +3,7 @@
 use crate::directory::{Directory, kinds, load, parse};
 use crate::sessions::Live;
 use crate::{Actor, Error, Op};
-use sallyport_ledger::note::Signer;
+use sallyport_ledger::Signer;
 use sallyport_model::access::Denial;
 use sallyport_model::inventory::Identity;
 use sallyport_model::{ClusterId, EntryId, Env, Handle, IdentityId, Kind, Secret, SessionId};

@@ -3,15 +3,12 @@
 use crate::control::in_session;
 use crate::{Control, Error, Op};
 use sallyport_ledger::bundle::{Bundle, Item, Manifest};
-use sallyport_ledger::checkpoint::Checkpoint;
-use sallyport_ledger::proof;
-use sallyport_ledger::tiles::TileId;
+use sallyport_ledger::{Checkpoint, proof};
 use sallyport_model::{RecordingId, SessionId};
 use sallyport_policy::Right;
 use sallyport_recording::container;
 use sallyport_recording::{DataKey, Header};
 use sallyport_store::{Change, EntryRow, Filter, Store};
-use std::collections::HashMap;
 
 /// A recording, opened for somebody who may see it.
 pub struct Playback {
@@ -167,10 +164,6 @@ impl Control {
 
 /// Inclusion proof of an entry in the tree of `size`.
 async fn inclusion(store: &Store, index: u64, size: u64) -> Result<Vec<[u8; 32]>, Error> {
-    let mut tiles: HashMap<TileId, Vec<u8>> = HashMap::new();
-    for id in proof::needed_for_inclusion(index, size).map_err(Error::failed)? {
-        let data = store.tile(id.level(), id.index()).await?;
-        tiles.insert(id, data.ok_or_else(|| Error::failed(format!("tile {id} is missing")))?);
-    }
-    proof::inclusion(index, size, &tiles).map_err(Error::failed)
+    let tiles = store.tiles(proof::needed_for_inclusion(index, size).map_err(Error::failed)?).await?;
+    proof::prove_inclusion(index, size, &tiles).map_err(Error::failed)
 }

@@ -7,10 +7,8 @@ use crate::state::{Hash, leaf};
 use crate::working::{Document, WorkingSet};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64;
-use sallyport_ledger::checkpoint::Checkpoint;
-use sallyport_ledger::entry::Entry;
-use sallyport_ledger::tiles::{Appender, TileId};
-use sallyport_ledger::tree::leaf_hash;
+use sallyport_ledger::tiles::Growth;
+use sallyport_ledger::{Appender, Checkpoint, Entry, Hashes, TileId, leaf_hash};
 use sallyport_model::{EntryId, Env};
 use sallyport_vault::DocumentKey;
 use sqlx::{Connection, SqliteConnection};
@@ -43,16 +41,11 @@ pub(crate) struct Log {
 
 impl Log {
     pub(crate) fn empty(keys: NodeKeys) -> Self {
-        Self { keys, appender: Appender::default() }
+        Self { keys, appender: Appender::new() }
     }
 
-    /// Tiles that must be loaded to go on at this size.
-    pub(crate) fn edge(size: u64) -> Vec<TileId> {
-        Appender::edge(size)
-    }
-
-    pub(crate) fn load(keys: NodeKeys, size: u64, edge: HashMap<TileId, Vec<u8>>) -> Result<Self, Error> {
-        let appender = Appender::load(size, |id| edge.get(&id).map(Vec::as_slice)).map_err(|e| Error::Head(e.to_string()))?;
+    pub(crate) fn load(keys: NodeKeys, size: u64, edge: &impl Hashes) -> Result<Self, Error> {
+        let appender = Appender::load(size, edge).map_err(|e| Error::Head(e.to_string()))?;
         Ok(Self { keys, appender })
     }
 
@@ -64,9 +57,9 @@ impl Log {
         self.appender.root()
     }
 
-    fn note(&self, appender: &Appender) -> String {
-        let checkpoint = Checkpoint::new(self.keys.origin.clone(), appender.size(), appender.root());
-        self.keys.signer.sign(&checkpoint.to_string())
+    fn note(&self, growth: &Growth) -> Result<String, Error> {
+        let checkpoint = Checkpoint { origin: self.keys.origin.clone(), size: growth.size, root: growth.root, extensions: Vec::new() };
+        checkpoint.sign(&self.keys.signer).map_err(|e| Error::Entry(e.to_string()))
     }
 }
 
@@ -164,9 +157,9 @@ impl Batcher {
     async fn batch(&mut self, changes: Vec<(Change, Answer)>, root: bool) -> Result<(), Error> {
         let mut overlay = Overlay::new();
         let mut accepted = Vec::with_capacity(changes.len() + 1);
-        let mut appender = self.log.appender.clone();
         for (change, answer) in changes {
-            match self.accept(change, &mut overlay, &mut appender).await {
+            let index = self.log.size().saturating_add(u64::try_from(accepted.len()).unwrap_or(u64::MAX));
+            match self.accept(change, &mut overlay, index).await {
                 Ok(Outcome::Earlier(index)) => drop(answer.send(Ok(Committed { index }))),
                 Ok(Outcome::New(mut new)) => {
                     new.answer = Some(answer);
@@ -176,13 +169,17 @@ impl Batcher {
             }
         }
         if root {
-            accepted.push(self.root_entry(&overlay, &accepted, &mut appender)?);
+            let index = self.log.size().saturating_add(u64::try_from(accepted.len()).unwrap_or(u64::MAX));
+            accepted.push(self.root_entry(&overlay, index)?);
         }
         if accepted.is_empty() {
             return Ok(());
         }
-        let note = self.log.note(&appender);
-        if let Err(error) = self.write(&accepted, &appender, &note).await {
+        let leaves: Vec<Hash> = accepted.iter().map(|a| leaf_hash(&a.entry.body)).collect();
+        let mut appender = self.log.appender.clone();
+        let growth = appender.append(&leaves);
+        let note = self.log.note(&growth)?;
+        if let Err(error) = self.write(&accepted, &growth, &note).await {
             let landed = matches!(sql::head(&mut self.conn).await, Ok(Some((_, found))) if found == note);
             if !landed {
                 let untouched = sql::head(&mut self.conn).await.is_ok_and(|h| h.map_or_else(String::new, |h| h.1) == *self.note);
@@ -198,7 +195,7 @@ impl Batcher {
     }
 
     /// Checks a change against the versions, and makes its entry.
-    async fn accept(&mut self, change: Change, overlay: &mut Overlay, appender: &mut Appender) -> Result<Outcome, Error> {
+    async fn accept(&mut self, change: Change, overlay: &mut Overlay, index: u64) -> Result<Outcome, Error> {
         if change.repeatable
             && let Some(index) = sql::entry_index(&mut self.conn, &change.entry.id.to_string()).await?
         {
@@ -246,16 +243,16 @@ impl Batcher {
             session: draft.session,
             facts,
         };
-        let entry = append(entry, appender)?;
+        let entry = row(entry, index)?;
         overlay.extend(after);
         Ok(Outcome::New(Box::new(Accepted { answer: None, entry, puts, deletes: change.delete })))
     }
 
     /// The `state.root` entry for the state after everything accepted so far.
-    fn root_entry(&self, overlay: &Overlay, accepted: &[Accepted], appender: &mut Appender) -> Result<Accepted, Error> {
+    fn root_entry(&self, overlay: &Overlay, index: u64) -> Result<Accepted, Error> {
         let root = {
             let working = self.working.read().unwrap_or_else(PoisonError::into_inner);
-            if accepted.is_empty() {
+            if overlay.is_empty() {
                 working.root()
             } else {
                 let mut tree = working.tree_copy();
@@ -275,10 +272,10 @@ impl Batcher {
             session: None,
             facts: BTreeMap::from([("root".into(), hex(&root))]),
         };
-        Ok(Accepted { answer: None, entry: append(entry, appender)?, puts: Vec::new(), deletes: Vec::new() })
+        Ok(Accepted { answer: None, entry: row(entry, index)?, puts: Vec::new(), deletes: Vec::new() })
     }
 
-    async fn write(&mut self, accepted: &[Accepted], appender: &Appender, note: &str) -> Result<(), Error> {
+    async fn write(&mut self, accepted: &[Accepted], growth: &Growth, note: &str) -> Result<(), Error> {
         let mut tx = self.conn.begin_with("BEGIN IMMEDIATE").await?;
         let found = sql::head(&mut tx).await?.map_or_else(String::new, |(_, note)| note);
         if found != *self.note {
@@ -294,17 +291,16 @@ impl Batcher {
                 sql::delete_document(&mut tx, id, *was).await?;
             }
         }
-        for (id, data) in appender.changed() {
-            sql::set_tile(&mut tx, id.level(), id.index(), data).await?;
+        for tile in &growth.tiles {
+            sql::set_tile(&mut tx, tile).await?;
         }
-        sql::set_head(&mut tx, appender.size(), note).await?;
+        sql::set_head(&mut tx, growth.size, note).await?;
         tx.commit().await?;
         Ok(())
     }
 
     /// Takes a durable batch into the working set, tells the follower, answers the writers.
-    fn apply(&mut self, accepted: Vec<Accepted>, mut appender: Appender, note: String, root: bool) {
-        appender.settle();
+    fn apply(&mut self, accepted: Vec<Accepted>, appender: Appender, note: String, root: bool) {
         self.note = note.into();
         let size = appender.size();
         self.log.appender = appender;
@@ -348,10 +344,8 @@ enum Outcome {
     New(Box<Accepted>),
 }
 
-fn append(entry: Entry, appender: &mut Appender) -> Result<NewEntry, Error> {
+fn row(entry: Entry, index: u64) -> Result<NewEntry, Error> {
     let body = entry.encode().map_err(|e| Error::Entry(e.to_string()))?;
-    let index = appender.size();
-    appender.push(leaf_hash(&body));
     Ok(NewEntry {
         index,
         id: entry.id.to_string(),

@@ -16,8 +16,8 @@ mod state;
 mod working;
 
 pub use change::{Change, Committed, DocId, Draft, Error, Put};
-pub use open::{Connected, HeadReport, NodeKeys, Store};
-pub use read::{EntryRow, Filter};
+pub use open::{Connected, Follower, HeadReport, NodeKeys, Store};
+pub use read::{EntryRow, Filter, TileSet};
 pub use state::{StateTree, leaf};
 pub use working::{Document, WorkingSet};
 

@@ -2,16 +2,16 @@
 
 use crate::batcher::{Batcher, Job, Log};
 use crate::change::{Change, Committed, DocId, Error};
+use crate::read::TileSet;
 use crate::sql;
 use crate::working::{Document, WorkingSet};
-use sallyport_ledger::checkpoint::Checkpoint;
-use sallyport_ledger::entry::Entry;
-use sallyport_ledger::note::Signer;
+use sallyport_ledger::{Appender, Checkpoint, Entry, Signer, leaf_hash, proof};
 use sallyport_model::{EntryId, Env};
 use sallyport_vault::DocumentKey;
 use sqlx::sqlite::{SqlitePool, SqlitePoolOptions};
 use sqlx::{ConnectOptions, SqliteConnection};
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
+use std::collections::hash_map::Entry as Entry_;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
 use tokio::sync::{mpsc, oneshot, watch};
@@ -112,12 +112,11 @@ async fn load_log(conn: &mut SqliteConnection, keys: NodeKeys) -> Result<(Log, S
     if checkpoint.size != size || checkpoint.origin != keys.origin {
         return Err(Error::Head("the signed head speaks of another size or origin".into()));
     }
-    let mut edge = HashMap::new();
-    for id in Log::edge(size) {
-        let data = sql::tile(conn, id.level(), id.index()).await?;
-        edge.insert(id, data.ok_or_else(|| Error::Head(format!("tile {id} is missing")))?);
+    let mut edge = TileSet::default();
+    for id in Appender::needed(size) {
+        edge.0.insert(id, sql::tile(conn, id).await?);
     }
-    let log = Log::load(keys, size, edge)?;
+    let log = Log::load(keys, size, &edge)?;
     if log.root() != checkpoint.root {
         return Err(Error::Head("the stored tiles do not hash to the signed root".into()));
     }
@@ -139,13 +138,14 @@ async fn check_state(conn: &mut SqliteConnection, working: &WorkingSet, log: &Lo
     let mut expected = None;
     let mut seen = HashSet::new();
     let mut undo = Vec::new();
+    let mut tiles = TileSet::default();
     let mut next = index;
     for (at, body) in entries {
         if at != next {
             return Err(Error::Head(format!("entry {next} is missing")));
         }
         next += 1;
-        log.check_leaf(conn, at, &body).await?;
+        check_leaf(conn, &mut tiles, log, at, &body).await?;
         let entry = Entry::decode(&body).map_err(|e| Error::Head(format!("entry {at}: {e}")))?;
         if first && entry.action == "state.root" {
             expected = entry.facts.get("root").cloned();
@@ -172,6 +172,18 @@ async fn check_state(conn: &mut SqliteConnection, working: &WorkingSet, log: &Lo
     } else {
         Err(Error::State { index, what: "a document was inserted, deleted, replaced or rolled back outside Sallyport".into() })
     }
+}
+
+/// Checks that the tree of the signed head holds these bytes at this index.
+async fn check_leaf(conn: &mut SqliteConnection, tiles: &mut TileSet, log: &Log, index: u64, body: &[u8]) -> Result<(), Error> {
+    let wrong = |e: proof::Error| Error::Head(format!("entry {index} is not the one that was signed: {e}"));
+    for id in proof::needed_for_inclusion(index, log.size()).map_err(wrong)? {
+        if let Entry_::Vacant(vacant) = tiles.0.entry(id) {
+            vacant.insert(sql::tile(conn, id).await?);
+        }
+    }
+    let path = proof::prove_inclusion(index, log.size(), tiles).map_err(wrong)?;
+    proof::verify_inclusion(&leaf_hash(body), index, log.size(), &path, &log.root()).map_err(wrong)
 }
 
 pub(crate) fn hex(bytes: &[u8]) -> String {

@@ -3,9 +3,10 @@
 use crate::change::Error;
 use crate::open::Store;
 use crate::sql;
-use sallyport_ledger::entry::Entry;
+use sallyport_ledger::{Entry, Hashes, TileId};
 use sallyport_model::SessionId;
 use sqlx::{Row, Sqlite};
+use std::collections::HashMap;
 
 /// Which entries to list; everything set must match.
 #[derive(Clone, Debug, Default)]
@@ -79,12 +80,27 @@ impl Store {
         sql::bodies(&mut conn, from, limit).await
     }
 
-    /// One tile of the tree, as wide as it is now.
+    /// The tiles with these names, for proofs.
     ///
     /// # Errors
-    /// When the database fails.
-    pub async fn tile(&self, level: u8, index: u64) -> Result<Option<Vec<u8>>, Error> {
+    /// When the database fails or a tile is missing.
+    pub async fn tiles(&self, ids: impl IntoIterator<Item = TileId>) -> Result<TileSet, Error> {
         let mut conn = self.readers().acquire().await?;
-        sql::tile(&mut conn, level, index).await
+        let mut set = TileSet::default();
+        for id in ids {
+            let data = sql::tile(&mut conn, id).await?;
+            set.0.insert(id, data);
+        }
+        Ok(set)
+    }
+}
+
+/// Tiles that were read for a proof.
+#[derive(Debug, Default)]
+pub struct TileSet(pub(crate) HashMap<TileId, Vec<u8>>);
+
+impl Hashes for TileSet {
+    fn tile(&self, id: TileId) -> Option<&[u8]> {
+        self.0.get(&id).map(Vec::as_slice)
     }
 }

@@ -2,6 +2,7 @@
 
 use crate::change::{DocId, Error};
 use crate::working::Document;
+use sallyport_ledger::{Tile, TileId};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
 use sqlx::{Connection, Row, Sqlite, SqliteConnection, Transaction};
 use std::path::Path;
@@ -133,31 +134,29 @@ fn affected(rows: u64, wanted: usize, what: &str) -> Result<(), Error> {
     }
 }
 
-pub(crate) async fn set_tile(
-    tx: &mut Transaction<'_, Sqlite>,
-    level: u8,
-    index: u64,
-    data: &[u8],
-) -> Result<(), Error> {
+pub(crate) async fn set_tile(tx: &mut Transaction<'_, Sqlite>, tile: &Tile) -> Result<(), Error> {
     sqlx::query(
         "INSERT INTO tiles (level, idx, data) VALUES ($1, $2, $3)
          ON CONFLICT (level, idx) DO UPDATE SET data = excluded.data",
     )
-    .bind(i64::from(level))
-    .bind(signed(index)?)
-    .bind(data)
+    .bind(i64::from(tile.id.level))
+    .bind(signed(tile.id.index)?)
+    .bind(tile.bytes.as_slice())
     .execute(&mut **tx)
     .await?;
     Ok(())
 }
 
-pub(crate) async fn tile(conn: &mut SqliteConnection, level: u8, index: u64) -> Result<Option<Vec<u8>>, Error> {
+/// The hashes of a tile. A tile that has grown since still begins with them.
+pub(crate) async fn tile(conn: &mut SqliteConnection, id: TileId) -> Result<Vec<u8>, Error> {
     let row = sqlx::query("SELECT data FROM tiles WHERE level = $1 AND idx = $2")
-        .bind(i64::from(level))
-        .bind(signed(index)?)
+        .bind(i64::from(id.level))
+        .bind(signed(id.index)?)
         .fetch_optional(conn)
         .await?;
-    Ok(row.map(|row| row.try_get(0)).transpose()?)
+    let mut data: Vec<u8> = row.map_or(Ok(Vec::new()), |row| row.try_get(0))?;
+    data.truncate(id.length());
+    if data.len() == id.length() { Ok(data) } else { Err(Error::Head(format!("tile {id} is missing or too short"))) }
 }
 
 pub(crate) async fn put_document(

@@ -30,6 +30,7 @@ pub fn leaf(id: &DocId, version: u64, mac: &[u8]) -> Hash {
 }
 
 /// The tree in memory: about 8 MiB and the leaves.
+#[derive(Clone)]
 pub struct StateTree {
     buckets: Vec<Vec<Hash>>,
     /// A heap: node 1 is the root, node `BUCKETS + b` is bucket `b`.

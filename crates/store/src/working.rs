@@ -88,6 +88,11 @@ impl WorkingSet {
         self.size
     }
 
+    /// A copy of the tree, to ask what its root would be.
+    pub(crate) fn tree_copy(&self) -> StateTree {
+        self.tree.clone()
+    }
+
     pub(crate) fn leaf_of(&self, id: &DocId) -> Option<Hash> {
         self.documents.get(id).map(|d| leaf(id, d.version, &d.mac))
     }

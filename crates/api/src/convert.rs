@@ -1,0 +1,79 @@
+//! From the words of the product to the words of the wire.
+
+use sallyport_control::{Plan, ReachLine, SecretLine, SessionLine};
+use sallyport_model::Address;
+use sallyport_wire as wire;
+
+pub(crate) fn reach(handle: &sallyport_model::Handle, line: ReachLine) -> wire::Reach {
+    let address = Address::Place {
+        handle: Some(handle.clone()),
+        account: line.account.name.clone(),
+        target: line.target.name.clone(),
+    };
+    wire::Reach {
+        target: line.target.name.to_string(),
+        account: line.account.name.to_string(),
+        protocol: line.target.protocol.to_string(),
+        environment: line.target.environment.to_string(),
+        tier: line.target.tier.into(),
+        tags: line.target.tags.iter().map(ToString::to_string).collect(),
+        state: match (line.usable, line.note) {
+            (false, _) => "requestable",
+            (true, None) => "usable",
+            (true, Some(_)) => "not ready",
+        }
+        .into(),
+        login: address.to_string(),
+        note: line.note.unwrap_or_default().into(),
+    }
+}
+
+pub(crate) fn plan(plan: Plan, applied: bool) -> wire::Plan {
+    wire::Plan {
+        lines: plan
+            .lines
+            .into_iter()
+            .map(|line| wire::PlanLine {
+                sign: line.sign.mark().into(),
+                kind: line.kind.into(),
+                name: line.name,
+                detail: line.detail,
+            })
+            .collect(),
+        policy: plan.policy,
+        applied,
+        revoked: u32::try_from(plan.revoked).unwrap_or(u32::MAX),
+    }
+}
+
+pub(crate) fn session(line: SessionLine) -> wire::Session {
+    let fact = |name: &str| line.facts.get(name).cloned().unwrap_or_default();
+    let address = fact("address");
+    let (account, target) = address.rsplit_once('@').unwrap_or(("", &address));
+    wire::Session {
+        id: line.id.to_string(),
+        handle: line.actor.clone(),
+        target: target.to_owned(),
+        account: account.to_owned(),
+        protocol: fact("protocol"),
+        started: line.started.to_string(),
+        ended: line.ended.as_ref().map(|(at, _, _)| at.to_string()),
+        reason: line.ended.as_ref().map(|(_, reason, _)| reason.clone()),
+        complete: line.ended.as_ref().map(|(_, _, complete)| *complete),
+        recording: fact("recording"),
+        policy: fact("policy"),
+        entry: line.entry,
+    }
+}
+
+pub(crate) fn secret(line: SecretLine) -> wire::SecretLine {
+    wire::SecretLine {
+        id: line.id.to_string(),
+        account: line.address,
+        kind: line.kind.into(),
+        environment: line.environment,
+        version: line.version,
+        stored: line.stored.to_string(),
+        public: line.public,
+    }
+}

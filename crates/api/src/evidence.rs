@@ -1,0 +1,91 @@
+//! Evidence: recordings, bundles, ledger.
+
+use crate::App;
+use crate::auth::Caller;
+use crate::problem::Problem;
+use crate::sessions::session_id;
+use axum::Json;
+use axum::extract::{Path, Query, State};
+use axum::http::header;
+use axum::response::{IntoResponse, Response};
+use sallyport_control::Wanted;
+use sallyport_wire as wire;
+use serde::Deserialize;
+use utoipa::IntoParams;
+
+/// A recording, opened: `u32` length and bytes of the header, then events in the recording's encoding.
+#[utoipa::path(get, path = "/api/v1/sessions/{id}/recording", params(("id" = String, Path)), responses((status = 200, content_type = "application/vnd.sallyport.recording")), tag = "evidence")]
+pub(crate) async fn recording(State(app): State<App>, caller: Caller, Path(id): Path<String>) -> Result<Response, Problem> {
+    let playback = app.control.play(&caller.op, session_id(&id)?).await?;
+    let head = playback.header.encode();
+    let mut body = Vec::with_capacity(4 + head.len() + playback.events.len());
+    body.extend_from_slice(&u32::try_from(head.len()).unwrap_or(u32::MAX).to_be_bytes());
+    body.extend_from_slice(&head);
+    body.extend_from_slice(&playback.events);
+    let headers =
+        [(header::CONTENT_TYPE, "application/vnd.sallyport.recording"), (header::HeaderName::from_static("x-recording-ending"), playback.ending)];
+    Ok((headers, body).into_response())
+}
+
+/// An evidence bundle, for `sallyport verify`.
+#[utoipa::path(get, path = "/api/v1/sessions/{id}/bundle", params(("id" = String, Path)), responses((status = 200, content_type = "application/vnd.sallyport.bundle")), tag = "evidence")]
+pub(crate) async fn bundle(State(app): State<App>, caller: Caller, Path(id): Path<String>) -> Result<Response, Problem> {
+    let bytes = app.control.bundle(&caller.op, session_id(&id)?).await?;
+    Ok(([(header::CONTENT_TYPE, "application/vnd.sallyport.bundle")], bytes).into_response())
+}
+
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct LedgerQuery {
+    /// `next` of an earlier page.
+    cursor: Option<u64>,
+    /// Only these actions, separated by commas.
+    actions: Option<String>,
+    /// Only this session.
+    session: Option<String>,
+    /// Rows, 1 to 1000; 50 where absent.
+    limit: Option<u32>,
+}
+
+/// Ledger entries, newest first.
+#[utoipa::path(get, path = "/api/v1/ledger/entries", params(LedgerQuery), responses((status = 200, body = wire::Page<wire::Entry>)), tag = "evidence")]
+pub(crate) async fn ledger(
+    State(app): State<App>,
+    caller: Caller,
+    Query(query): Query<LedgerQuery>,
+) -> Result<Json<wire::Page<wire::Entry>>, Problem> {
+    let limit = query.limit.unwrap_or(50).clamp(1, 1000);
+    let wanted = Wanted {
+        before: query.cursor,
+        actions: query.actions.map(|a| a.split(',').map(str::to_owned).collect()).unwrap_or_default(),
+        session: query.session.as_deref().map(session_id).transpose()?,
+        newest_first: true,
+        limit,
+        ..Wanted::default()
+    };
+    let rows = app.control.ledger(&caller.op, &wanted).await?;
+    let full = usize::try_from(limit).is_ok_and(|limit| rows.len() >= limit);
+    let next = rows.last().filter(|row| full && row.index > 0).map(|row| row.index.to_string());
+    let items = rows
+        .into_iter()
+        .map(|row| wire::Entry {
+            index: row.index,
+            id: row.entry.id.to_string(),
+            at: row.entry.at.to_string(),
+            sentence: row.entry.sentence(),
+            actor: row.entry.actor,
+            action: row.entry.action,
+            object: row.entry.object,
+            session: row.entry.session.map(|s| s.to_string()),
+            facts: row.entry.facts,
+        })
+        .collect();
+    Ok(Json(wire::Page { items, next }))
+}
+
+/// The newest checkpoint.
+#[utoipa::path(get, path = "/api/v1/ledger/head", responses((status = 200, body = wire::Head)), tag = "evidence")]
+pub(crate) async fn head(State(app): State<App>, caller: Caller) -> Result<Json<wire::Head>, Problem> {
+    let (note, key) = app.control.checkpoint(&caller.op)?;
+    Ok(Json(wire::Head { note, key }))
+}

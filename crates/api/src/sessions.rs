@@ -1,0 +1,89 @@
+//! Sessions: list, watch, kill.
+
+use crate::App;
+use crate::auth::Caller;
+use crate::convert;
+use crate::problem::Problem;
+use axum::Json;
+use axum::body::{Body, Bytes};
+use axum::extract::{Path, Query, State};
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use sallyport_control::{Control, Watching};
+use sallyport_model::{SessionId, WatchId};
+use sallyport_wire as wire;
+use serde::Deserialize;
+use std::convert::Infallible;
+use std::sync::Arc;
+use utoipa::IntoParams;
+
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ListQuery {
+    /// Only live ones.
+    #[serde(default)]
+    live: bool,
+    /// `next` of an earlier page.
+    cursor: Option<u64>,
+    /// Rows, 1 to 500; 50 where absent.
+    limit: Option<u32>,
+}
+
+/// Sessions, newest first.
+#[utoipa::path(get, path = "/api/v1/sessions", params(ListQuery), responses((status = 200, body = wire::Page<wire::Session>)), tag = "sessions")]
+pub(crate) async fn list(
+    State(app): State<App>,
+    caller: Caller,
+    Query(query): Query<ListQuery>,
+) -> Result<Json<wire::Page<wire::Session>>, Problem> {
+    let limit = query.limit.unwrap_or(50).clamp(1, 500);
+    let lines = app.control.sessions(&caller.op, query.live, query.cursor, limit).await?;
+    let full = usize::try_from(limit).is_ok_and(|limit| lines.len() >= limit);
+    let next = lines.last().filter(|_| full).map(|line| line.entry.to_string());
+    Ok(Json(wire::Page { items: lines.into_iter().map(convert::session).collect(), next }))
+}
+
+pub(crate) fn session_id(text: &str) -> Result<SessionId, Problem> {
+    text.parse().map_err(Problem::usage)
+}
+
+/// Ends a live session.
+#[utoipa::path(post, path = "/api/v1/sessions/{id}/kill", params(("id" = String, Path)), request_body = wire::Kill, responses((status = 204)), tag = "sessions")]
+pub(crate) async fn kill(
+    State(app): State<App>,
+    caller: Caller,
+    Path(id): Path<String>,
+    Json(kill): Json<wire::Kill>,
+) -> Result<StatusCode, Problem> {
+    app.control.kill(&caller.op, session_id(&id)?, &kill.reason).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Looks over the shoulder of a live session: events in the recording's encoding, as they happen.
+#[utoipa::path(get, path = "/api/v1/sessions/{id}/watch", params(("id" = String, Path)), responses((status = 200, content_type = "application/vnd.sallyport.events")), tag = "sessions")]
+pub(crate) async fn watch(State(app): State<App>, caller: Caller, Path(id): Path<String>) -> Result<Response, Problem> {
+    let watching = app.control.watch(&caller.op, session_id(&id)?).await?;
+    let Watching { id, views } = watching;
+    let end = End { control: app.control, watch: id };
+    let stream = futures_util::stream::unfold((views, end, false), |(mut views, end, over)| async move {
+        if over {
+            return None;
+        }
+        let view = views.recv().await?;
+        let over = view.last;
+        Some((Ok::<_, Infallible>(Bytes::from(view.events)), (views, end, over)))
+    });
+    Ok(([(header::CONTENT_TYPE, "application/vnd.sallyport.events")], Body::from_stream(stream)).into_response())
+}
+
+/// Ends the watch when the reader goes away. The session does not depend on it.
+struct End {
+    control: Arc<Control>,
+    watch: WatchId,
+}
+
+impl Drop for End {
+    fn drop(&mut self) {
+        self.control.unwatch(self.watch);
+    }
+}

@@ -1,0 +1,60 @@
+//! The vault: show, store, seal, unseal. No value ever comes out.
+
+use crate::App;
+use crate::auth::Caller;
+use crate::convert;
+use crate::problem::Problem;
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+use sallyport_control::NewSecret;
+use sallyport_model::Secret;
+use sallyport_wire as wire;
+
+/// State of the vault, its slots and secrets, without values.
+#[utoipa::path(get, path = "/api/v1/vault", responses((status = 200, body = wire::Vault)), tag = "vault")]
+pub(crate) async fn show(State(app): State<App>, caller: Caller) -> Result<Json<wire::Vault>, Problem> {
+    let (slots, secrets) = app.control.vault_status(&caller.op)?;
+    let slots = slots
+        .into_iter()
+        .map(|slot| wire::Slot {
+            id: slot.id.to_string(),
+            kind: slot.mode().word().into(),
+            label: slot.label,
+            offline: slot.offline,
+        })
+        .collect();
+    Ok(Json(wire::Vault { sealed: false, slots, secrets: secrets.into_iter().map(convert::secret).collect() }))
+}
+
+/// Stores or generates the credential of an account.
+#[utoipa::path(post, path = "/api/v1/vault/secrets", request_body = wire::PutSecret, responses((status = 200, body = wire::SecretLine)), tag = "vault")]
+pub(crate) async fn put(
+    State(app): State<App>,
+    caller: Caller,
+    Json(ask): Json<wire::PutSecret>,
+) -> Result<Json<wire::SecretLine>, Problem> {
+    let address = ask.account.parse().map_err(Problem::usage)?;
+    let new = match (ask.password, ask.ssh_key, ask.generate.as_deref()) {
+        (Some(password), None, None) => NewSecret::Password(Secret::new(password.into_bytes())),
+        (None, Some(key), None) => NewSecret::SshKey(Secret::new(key.into_bytes())),
+        (None, None, Some("password")) => NewSecret::GeneratePassword,
+        (None, None, Some("ssh_key")) => NewSecret::GenerateSshKey,
+        _ => return Err(Problem::usage("give exactly one of `password`, `ssh_key`, or `generate` (password or ssh_key)")),
+    };
+    Ok(Json(convert::secret(app.control.put_secret(&caller.op, &address, new).await?)))
+}
+
+/// Seals the vault.
+#[utoipa::path(post, path = "/api/v1/vault/seal", responses((status = 204)), tag = "vault")]
+pub(crate) async fn seal(State(app): State<App>, caller: Caller) -> Result<StatusCode, Problem> {
+    app.control.seal(&caller.op).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Unseals the vault. Authenticated by the passphrase itself; one attempt at a time.
+#[utoipa::path(post, path = "/api/v1/vault/unseal", request_body = wire::Unseal, responses((status = 204)), tag = "vault")]
+pub(crate) async fn unseal(State(app): State<App>, Json(ask): Json<wire::Unseal>) -> Result<StatusCode, Problem> {
+    app.control.unseal_with_passphrase(Secret::new(ask.passphrase)).await?;
+    Ok(StatusCode::NO_CONTENT)
+}

@@ -1,0 +1,79 @@
+//! Signing in, tokens, status.
+
+use crate::client::Client;
+use crate::command::{Login, Token};
+use crate::output::Output;
+use crate::{Common, Fail, Surroundings};
+use sallyport_wire as wire;
+use std::io::IsTerminal;
+
+pub(crate) async fn login(args: Login, common: &Common, surroundings: &Surroundings, out: Output) -> Result<(), Fail> {
+    let token = match (&common.token, args.token_stdin) {
+        (Some(token), false) => token.clone(),
+        (_, true) => read_line("the token")?,
+        (None, false) => ask("Token")?,
+    };
+    let url = Client::open(common, surroundings)?.url().to_owned();
+    let client = Client::at(url, Some(token.trim().to_owned()))?;
+    let me: wire::Me = client.get("/me", &[]).await?;
+    client.remember(surroundings)?;
+    out.show(&me, |me| format!("Signed in as {} until {}. `sallyport ls` shows what you can reach.", me.handle, me.token_expires))
+}
+
+pub(crate) async fn token(args: Token, client: &Client, out: Output) -> Result<(), Fail> {
+    let ask = wire::NewToken { handle: args.handle, seconds: seconds(&args.ttl)?, label: args.label };
+    let token: wire::Token = client.post("/tokens", &ask).await?;
+    out.show(&token, |token| format!("{}\n\nfor {}, until {}; it is not shown again.", token.token, token.handle, token.expires))
+}
+
+pub(crate) async fn status(client: &Client, out: Output) -> Result<(), Fail> {
+    let status: wire::Status = client.get("/status", &[]).await?;
+    let me = if status.sealed { None } else { client.get::<wire::Me>("/me", &[]).await.ok() };
+    out.show(&(&status, &me), |(status, me)| {
+        let who = me.as_ref().map_or_else(
+            || "Not signed in: run `sallyport login`.".into(),
+            |me| format!("Signed in as {} ({}) until {}; {} live sessions.", me.handle, me.groups.join(" "), me.token_expires, me.sessions),
+        );
+        let vault = if status.sealed { "sealed: run `sallyport vault unseal`" } else { "open" };
+        format!(
+            "{who}\n\nServer    {} (version {})\nVault     {vault}\nLedger    {} entries\nSessions  {} live on {} gateways\nSSH       {}",
+            client.url(),
+            status.version,
+            status.entries,
+            status.sessions,
+            status.gateways,
+            status.ssh.as_deref().unwrap_or("not served"),
+        )
+    })
+}
+
+/// Asks without echo.
+pub(crate) fn ask(what: &str) -> Result<String, Fail> {
+    if !std::io::stdin().is_terminal() {
+        return Err(Fail::usage(format!("nobody is here to type it: give the {} on standard input with the -stdin option", what.to_lowercase())));
+    }
+    dialoguer::Password::new().with_prompt(what).interact().map_err(Fail::failed)
+}
+
+/// One line of standard input.
+pub(crate) fn read_line(what: &str) -> Result<String, Fail> {
+    let mut line = String::new();
+    std::io::stdin().read_line(&mut line).map_err(Fail::failed)?;
+    let line = line.trim_end_matches(['\r', '\n']).to_owned();
+    if line.is_empty() { Err(Fail::usage(format!("standard input holds no line: {what} is expected there"))) } else { Ok(line) }
+}
+
+/// `90s`, `15m`, `8h`, `30d` in seconds.
+pub(crate) fn seconds(text: &str) -> Result<u32, Fail> {
+    let wrong = || Fail::usage(format!("`{text}` is no duration: write 90s, 15m, 8h or 30d"));
+    let unit = text.chars().last().ok_or_else(wrong)?;
+    let factor: u32 = match unit {
+        's' => 1,
+        'm' => 60,
+        'h' => 3600,
+        'd' => 86_400,
+        _ => return Err(wrong()),
+    };
+    let number = text.strip_suffix(unit).unwrap_or_default();
+    number.parse::<u32>().ok().and_then(|n| n.checked_mul(factor)).filter(|n| *n > 0).ok_or_else(wrong)
+}

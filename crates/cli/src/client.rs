@@ -1,0 +1,122 @@
+//! The HTTP client of every command.
+
+use crate::fail::kind_of;
+use crate::{Common, Fail, Surroundings};
+use reqwest::{Method, Response};
+use sallyport_model::Kind;
+use sallyport_wire as wire;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use std::io::Write as _;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::time::Duration;
+
+/// What `login` remembers.
+#[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Remembered {
+    url: Option<String>,
+    token: Option<String>,
+}
+
+const FILE: &str = "cli.toml";
+/// Where a server is, when nobody says otherwise.
+const HERE: &str = "http://127.0.0.1:8022";
+
+/// A server, and who we are there.
+pub(crate) struct Client {
+    http: reqwest::Client,
+    url: String,
+    token: Option<String>,
+}
+
+impl Client {
+    /// Flags and environment first, then what `login` remembered.
+    pub(crate) fn open(common: &Common, surroundings: &Surroundings) -> Result<Self, Fail> {
+        let path = surroundings.settings.join(FILE);
+        let remembered = match std::fs::read_to_string(&path) {
+            Ok(text) => toml::from_str::<Remembered>(&text)
+                .map_err(|e| Fail::usage(format!("{} is not readable: {e}; delete it and run `sallyport login`", path.display())))?,
+            Err(_) => Remembered::default(),
+        };
+        let url = common.url.clone().or(remembered.url).unwrap_or_else(|| HERE.into());
+        Self::at(url, common.token.clone().or(remembered.token))
+    }
+
+    pub(crate) fn at(url: String, token: Option<String>) -> Result<Self, Fail> {
+        let url = url.trim_end_matches('/').to_owned();
+        let plain = url.strip_prefix("http://").is_some_and(|rest| {
+            let host = rest.split(['/', ':']).next().unwrap_or_default();
+            !matches!(host, "127.0.0.1" | "localhost") && !rest.starts_with("[::1]")
+        });
+        if plain {
+            return Err(Fail::usage("plain http is for this machine only: give an https URL"));
+        }
+        let http = reqwest::Client::builder()
+            .connect_timeout(Duration::from_secs(5))
+            .redirect(reqwest::redirect::Policy::none())
+            .build()
+            .map_err(Fail::failed)?;
+        Ok(Self { http, url, token })
+    }
+
+    /// Remembers server and token for later commands, readable by this user alone.
+    pub(crate) fn remember(&self, surroundings: &Surroundings) -> Result<(), Fail> {
+        let remembered = Remembered { url: Some(self.url.clone()), token: self.token.clone() };
+        let text = toml::to_string(&remembered).map_err(Fail::failed)?;
+        std::fs::create_dir_all(&surroundings.settings).map_err(Fail::failed)?;
+        let path = surroundings.settings.join(FILE);
+        let fresh = surroundings.settings.join("cli.toml.new");
+        let _ = std::fs::remove_file(&fresh);
+        let mut file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&fresh).map_err(Fail::failed)?;
+        file.write_all(text.as_bytes()).map_err(Fail::failed)?;
+        std::fs::rename(&fresh, &path).map_err(Fail::failed)
+    }
+
+    pub(crate) fn url(&self) -> &str {
+        &self.url
+    }
+
+    pub(crate) async fn get<T: DeserializeOwned>(&self, path: &str, query: &[(&str, String)]) -> Result<T, Fail> {
+        let response = self.send(Method::GET, path, query, None::<&()>).await?;
+        response.json().await.map_err(|e| Fail::failed(format!("the server's answer is not understood: {e}")))
+    }
+
+    pub(crate) async fn post<B: Serialize, T: DeserializeOwned>(&self, path: &str, body: &B) -> Result<T, Fail> {
+        let response = self.send(Method::POST, path, &[], Some(body)).await?;
+        response.json().await.map_err(|e| Fail::failed(format!("the server's answer is not understood: {e}")))
+    }
+
+    pub(crate) async fn act<B: Serialize>(&self, path: &str, body: &B) -> Result<(), Fail> {
+        self.send(Method::POST, path, &[], Some(body)).await.map(drop)
+    }
+
+    pub(crate) async fn send<B: Serialize>(
+        &self,
+        method: Method,
+        path: &str,
+        query: &[(&str, String)],
+        body: Option<&B>,
+    ) -> Result<Response, Fail> {
+        let mut request = self.http.request(method, format!("{}{}{path}", self.url, wire::BASE)).query(query);
+        if let Some(token) = &self.token {
+            request = request.bearer_auth(token);
+        }
+        if let Some(body) = body {
+            request = request.json(body);
+        }
+        let response = request.send().await.map_err(|error| {
+            let what = if error.is_connect() { "nobody answers there" } else { "the connection broke" };
+            Fail::failed(format!("cannot reach {}: {what}. Is `sallyport serve` running? `--url` names another server", self.url))
+        })?;
+        if response.status().is_success() {
+            return Ok(response);
+        }
+        let status = response.status();
+        let problem: Option<wire::Problem> = response.json().await.ok();
+        Err(match problem {
+            Some(problem) => Fail::new(kind_of(&problem.kind), problem.detail),
+            None => Fail::new(Kind::Failed, format!("the server answered {status}")),
+        })
+    }
+}

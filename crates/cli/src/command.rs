@@ -1,0 +1,247 @@
+//! The words of the command line.
+
+use crate::output::Format;
+use clap::{Args, Subcommand};
+use std::path::PathBuf;
+
+/// Options of every command.
+#[derive(Args, Clone, Debug)]
+pub struct Common {
+    /// Where the API is; remembered by `login`
+    #[arg(long, global = true, env = "SALLYPORT_URL", value_name = "URL")]
+    pub url: Option<String>,
+    /// Token to sign in with; remembered by `login`
+    #[arg(long, global = true, env = "SALLYPORT_TOKEN", value_name = "TOKEN", hide_env_values = true)]
+    pub token: Option<String>,
+    /// Form of the output
+    #[arg(long, global = true, value_enum, default_value_t = Format::Text)]
+    pub output: Format,
+}
+
+/// Commands that speak to a server, or to nobody.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Sign in with a token and remember it
+    Login(Login),
+    /// Make a short-lived token, for yourself or (by right) for somebody else
+    Token(Token),
+    /// Where am I: signed in as whom, how the installation is
+    Status,
+    /// List what you may use or ask for
+    Ls(Ls),
+    /// Open a shell or run a command on a target, with the ssh client of this machine
+    Ssh(Ssh),
+    /// Show what the policy and inventory files of a directory would change
+    Plan(Files),
+    /// Make it so
+    Apply(Files),
+    /// Explain why somebody may or may not connect
+    Why(Why),
+    /// List sessions, newest first
+    Sessions(Sessions),
+    /// Look over the shoulder of a live session
+    Watch(Watch),
+    /// End a live session
+    Kill(Kill),
+    /// Replay a recording in this terminal
+    Play(Play),
+    /// Save a session's evidence bundle, or its asciicast
+    Export(Export),
+    /// The vault: status, put, seal, unseal
+    #[command(subcommand)]
+    Vault(Vault),
+    /// The ledger: list entries, show the checkpoint
+    #[command(subcommand)]
+    Ledger(Ledger),
+    /// Verify an evidence bundle or a data directory, offline
+    Verify(Verify),
+}
+
+/// `login`
+#[derive(Args, Debug)]
+pub struct Login {
+    /// Read the token from standard input instead of asking
+    #[arg(long)]
+    pub token_stdin: bool,
+}
+
+/// `token`
+#[derive(Args, Debug)]
+pub struct Token {
+    /// For whom; yourself where absent
+    pub handle: Option<String>,
+    /// How long it lives, such as 1h, 8h, 30d
+    #[arg(long, default_value = "8h")]
+    pub ttl: String,
+    /// What it is for
+    #[arg(long, default_value = "")]
+    pub label: String,
+}
+
+/// `ls`
+#[derive(Args, Debug)]
+pub struct Ls {
+    /// Only lines that contain this text
+    pub filter: Option<String>,
+}
+
+/// `ssh`
+#[derive(Args, Debug)]
+pub struct Ssh {
+    /// account@target
+    pub address: String,
+    /// Further arguments of ssh, then the command
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+    pub rest: Vec<String>,
+}
+
+/// `plan` and `apply`
+#[derive(Args, Debug)]
+pub struct Files {
+    /// Directory with *.cedar policies and *.toml inventory files
+    #[arg(default_value = ".")]
+    pub directory: PathBuf,
+    /// Delete what no file names
+    #[arg(long)]
+    pub prune: bool,
+    /// Exit with 1 when something would change (plan)
+    #[arg(long)]
+    pub check: bool,
+}
+
+/// `why`
+#[derive(Args, Debug)]
+pub struct Why {
+    /// [handle+]account@target
+    pub address: String,
+    /// connect, see, request, or a channel such as channel:shell
+    #[arg(default_value = "connect")]
+    pub action: String,
+}
+
+/// `sessions`
+#[derive(Args, Debug)]
+pub struct Sessions {
+    /// Only live ones
+    #[arg(long)]
+    pub live: bool,
+    /// Rows
+    #[arg(long, default_value_t = 30)]
+    pub limit: u32,
+}
+
+/// `watch`
+#[derive(Args, Debug)]
+pub struct Watch {
+    /// Session id
+    pub session: String,
+}
+
+/// `kill`
+#[derive(Args, Debug)]
+pub struct Kill {
+    /// Session id
+    pub session: String,
+    /// Told to the person and written to the ledger
+    #[arg(long, default_value = "")]
+    pub reason: String,
+}
+
+/// `play`
+#[derive(Args, Debug)]
+pub struct Play {
+    /// Session id, or the path of an evidence bundle
+    pub session: String,
+    /// How many times faster
+    #[arg(long, default_value_t = 1.0)]
+    pub speed: f64,
+    /// Cut pauses to this many seconds
+    #[arg(long, default_value_t = 2.0)]
+    pub idle: f64,
+    /// Begin at the first event at or after this many seconds
+    #[arg(long, default_value_t = 0.0)]
+    pub from: f64,
+    /// Print the index of events instead of playing
+    #[arg(long)]
+    pub index: bool,
+}
+
+/// `export`
+#[derive(Args, Debug)]
+pub struct Export {
+    /// Session id
+    pub session: String,
+    /// Where to write: *.spb for an evidence bundle, *.cast for asciicast v3
+    pub file: PathBuf,
+}
+
+/// `vault`
+#[derive(Debug, Subcommand)]
+pub enum Vault {
+    /// Slots and secrets, without values
+    Status,
+    /// Store or generate the credential of an account
+    Put(Put),
+    /// Seal the vault: nothing new opens until it is unsealed
+    Seal,
+    /// Unseal with the recovery passphrase
+    Unseal(Unseal),
+}
+
+/// `vault put`
+#[derive(Args, Debug)]
+#[group(id = "value", required = true, multiple = false)]
+pub struct Put {
+    /// account@target
+    pub address: String,
+    /// Read a password from standard input
+    #[arg(long, group = "value")]
+    pub password_stdin: bool,
+    /// An unencrypted OpenSSH Ed25519 private key
+    #[arg(long, group = "value", value_name = "FILE")]
+    pub ssh_key: Option<PathBuf>,
+    /// Make it here; nobody ever sees it
+    #[arg(long, group = "value", value_name = "KIND", value_parser = ["password", "ssh_key"])]
+    pub generate: Option<String>,
+}
+
+/// `vault unseal`
+#[derive(Args, Debug)]
+pub struct Unseal {
+    /// Read the passphrase from standard input instead of asking
+    #[arg(long)]
+    pub passphrase_stdin: bool,
+}
+
+/// `ledger`
+#[derive(Debug, Subcommand)]
+pub enum Ledger {
+    /// Entries, newest first
+    List(LedgerList),
+    /// The newest checkpoint and the key that signed it
+    Head,
+}
+
+/// `ledger list`
+#[derive(Args, Debug)]
+pub struct LedgerList {
+    /// Only these actions, separated by commas
+    #[arg(long)]
+    pub actions: Option<String>,
+    /// Only this session
+    #[arg(long)]
+    pub session: Option<String>,
+    /// Rows
+    #[arg(long, default_value_t = 30)]
+    pub limit: u32,
+}
+
+/// `verify`
+#[derive(Args, Debug)]
+pub struct Verify {
+    /// An evidence bundle, or a data directory of a stopped node
+    pub path: PathBuf,
+    /// The ledger's public key: its text, or a file that holds it. Without it only consistency is checked
+    #[arg(long, value_name = "KEY|FILE")]
+    pub trust: Option<String>,
+}

@@ -1,0 +1,116 @@
+//! What one may reach, why, and how it gets there.
+
+use crate::client::Client;
+use crate::command::{Files, Ls, Why};
+use crate::output::{Output, harmless, table};
+use crate::Fail;
+use sallyport_model::{Address, Kind};
+use sallyport_wire as wire;
+use std::path::Path;
+
+pub(crate) async fn ls(args: Ls, client: &Client, out: Output) -> Result<(), Fail> {
+    let mut page: wire::Page<wire::Reach> = client.get("/targets", &[]).await?;
+    if let Some(filter) = &args.filter {
+        page.items.retain(|r| format!("{} {} {} {}", r.login, r.environment, r.tags.join(" "), r.state).contains(filter.as_str()));
+    }
+    out.show(&page, |page| {
+        let rows = page
+            .items
+            .iter()
+            .map(|r| {
+                let state = if r.note.is_empty() { r.state.clone() } else { format!("{}: {}", r.state, r.note) };
+                vec![
+                    format!("{}@{}", r.account, r.target),
+                    r.protocol.clone(),
+                    r.environment.clone(),
+                    r.tier.to_string(),
+                    r.tags.join(" "),
+                    harmless(&state),
+                ]
+            })
+            .collect();
+        table(
+            &["TARGET", "PROTOCOL", "ENVIRONMENT", "TIER", "TAGS", "STATE"],
+            rows,
+            "Nothing is in your reach yet: ask an administrator for a policy that permits you something.",
+        )
+    })
+}
+
+pub(crate) async fn plan(args: Files, client: &Client, out: Output, apply: bool) -> Result<(), Fail> {
+    let desired = wire::Desired { files: read(&args.directory)?, prune: args.prune };
+    let plan: wire::Plan = client.post(if apply { "/apply" } else { "/plan" }, &desired).await?;
+    let changes = plan.lines.iter().filter(|l| l.sign != "=").count();
+    out.show(&plan, |plan| describe(plan, changes))?;
+    if args.check && !apply && changes > 0 {
+        return Err(Fail::new(Kind::Failed, format!("{changes} changes are not applied yet")));
+    }
+    Ok(())
+}
+
+fn describe(plan: &wire::Plan, changes: usize) -> String {
+    let mut text = String::new();
+    for line in &plan.lines {
+        text.push_str(&format!("  {} {:<9} {}  {}\n", line.sign, line.kind, harmless(&line.name), harmless(&line.detail)));
+    }
+    let hash: String = plan.policy.chars().take(12).collect();
+    let said = match (changes, plan.applied) {
+        (0, _) => format!("Nothing changes; policy set {hash}."),
+        (n, false) => format!("{n} changes; `sallyport apply` makes them. Policy set would be {hash}."),
+        (n, true) => format!("{n} changes made; policy set {hash}; {} live sessions ended.", plan.revoked),
+    };
+    text.push_str(&said);
+    text
+}
+
+/// All policy and inventory files below a directory, by name.
+fn read(directory: &Path) -> Result<Vec<wire::File>, Fail> {
+    let cannot = |path: &Path, e: std::io::Error| Fail::usage(format!("cannot read `{}`: {e}", path.display()));
+    let mut files = Vec::new();
+    let mut open = vec![directory.to_owned()];
+    while let Some(dir) = open.pop() {
+        for entry in std::fs::read_dir(&dir).map_err(|e| cannot(&dir, e))? {
+            let path = entry.map_err(|e| cannot(&dir, e))?.path();
+            let hidden = path.file_name().is_some_and(|n| n.to_string_lossy().starts_with('.'));
+            if hidden {
+                continue;
+            }
+            if path.is_dir() {
+                open.push(path);
+            } else if path.extension().is_some_and(|e| e == "cedar" || e == "toml") {
+                let text = std::fs::read_to_string(&path).map_err(|e| cannot(&path, e))?;
+                let name = path.strip_prefix(directory).unwrap_or(&path).to_string_lossy().into_owned();
+                files.push(wire::File { name, text });
+            }
+        }
+    }
+    files.sort_by(|a, b| a.name.cmp(&b.name));
+    if files.is_empty() {
+        return Err(Fail::usage(format!("`{}` holds no *.cedar or *.toml file", directory.display())));
+    }
+    Ok(files)
+}
+
+pub(crate) async fn why(args: Why, client: &Client, out: Output) -> Result<(), Fail> {
+    let address: Address = args.address.parse().map_err(Fail::usage)?;
+    let Address::Place { handle, account, target } = address else {
+        return Err(Fail::usage("name a place: [handle+]account@target"));
+    };
+    let place = Address::Place { handle: None, account, target };
+    let mut query = vec![("address", place.to_string()), ("action", args.action)];
+    query.extend(handle.map(|h| ("handle", h.to_string())));
+    let why: wire::Why = client.get("/why", &query).await?;
+    out.show(&why, |why| {
+        let mut text = format!("{}\n", why.outcome);
+        for reason in &why.reasons {
+            text.push_str(&format!("  {}\n", harmless(reason)));
+        }
+        for policy in &why.policies {
+            text.push_str(&format!("  by {}\n", harmless(policy)));
+        }
+        for (limit, from) in &why.limits {
+            text.push_str(&format!("  {limit}: {}\n", harmless(from)));
+        }
+        text
+    })
+}
