@@ -171,7 +171,7 @@ impl Control {
             .map_err(|e| Error::failed(format!("cannot read the ledger key `{}`: {e}", path.display())))?;
         let seed = hex::decode(text.trim()).map_err(|_| Error::failed(format!("`{}` is no ledger key", path.display())))?;
         let origin = format!("sallyport/{cluster}");
-        let signer = Signer::from_seed(&origin, &Secret::new(seed)).map_err(Error::failed)?;
+        let signer = Signer::new(&origin, &Secret::new(seed)).map_err(Error::failed)?;
         Ok(NodeKeys { signer, origin, node: self.node.clone() })
     }
 

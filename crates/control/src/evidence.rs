@@ -2,7 +2,7 @@
 
 use crate::control::in_session;
 use crate::{Control, Error, Op};
-use sallyport_ledger::bundle::{Bundle, Item, Manifest};
+use sallyport_ledger::bundle::{self, Attachment, Bundle, Manifest, Proven};
 use sallyport_ledger::{Checkpoint, proof};
 use sallyport_model::{RecordingId, SessionId};
 use sallyport_policy::Right;
@@ -107,13 +107,13 @@ impl Control {
         let open = self.opened()?;
         let note = open.store.head().to_string();
         let keys = self.node_keys(open.cluster)?;
-        let checkpoint = Checkpoint::open(&note, &keys.signer.verifier()).map_err(Error::failed)?;
+        let checkpoint = Checkpoint::open(&note, &keys.origin, &[keys.signer.verifier()]).map_err(Error::failed)?;
         let mut rows = open.store.entries(&Filter { actions: vec!["system.founded".into()], limit: 1, ..Filter::default() }).await?;
         rows.extend(open.store.entries(&Filter { session: Some(session), limit: 100_000, ..Filter::default() }).await?);
         let mut items = Vec::with_capacity(rows.len());
         for row in rows.into_iter().filter(|row| row.index < checkpoint.size) {
             let proof = inclusion(&open.store, row.index, checkpoint.size).await?;
-            items.push(Item { index: row.index, entry: row.body, proof });
+            items.push(Proven::new(row.index, row.body, &proof));
         }
         let (bytes, key) = self.open_recording(recording).await?;
         let bundle = Bundle {
@@ -124,10 +124,14 @@ impl Control {
                 origin: keys.origin.clone(),
             },
             checkpoint: note,
+            keys: Vec::new(),
             entries: items,
-            attachments: vec![(CONTAINER.into(), bytes), (KEY.into(), key.bytes().expose().clone())],
+            attachments: vec![
+                Attachment { name: KEY.into(), bytes: key.bytes().expose().clone() },
+                Attachment { name: CONTAINER.into(), bytes },
+            ],
         };
-        bundle.write(&keys.signer).map_err(Error::failed)
+        bundle::write(bundle, &keys.signer).map_err(Error::failed)
     }
 
     async fn release(&self, op: &Op, session: SessionId, action: &'static str) -> Result<(), Error> {

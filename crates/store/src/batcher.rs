@@ -8,7 +8,7 @@ use crate::working::{Document, WorkingSet};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64;
 use sallyport_ledger::tiles::Growth;
-use sallyport_ledger::{Appender, Checkpoint, Entry, Hashes, TileId, leaf_hash};
+use sallyport_ledger::{Appender, Checkpoint, Entry, Hashes, leaf_hash};
 use sallyport_model::{EntryId, Env};
 use sallyport_vault::DocumentKey;
 use sqlx::{Connection, SqliteConnection};
@@ -58,8 +58,8 @@ impl Log {
     }
 
     fn note(&self, growth: &Growth) -> Result<String, Error> {
-        let checkpoint = Checkpoint { origin: self.keys.origin.clone(), size: growth.size, root: growth.root, extensions: Vec::new() };
-        checkpoint.sign(&self.keys.signer).map_err(|e| Error::Entry(e.to_string()))
+        let checkpoint = Checkpoint::new(&self.keys.origin, growth.size, growth.root);
+        checkpoint.sign(&[&self.keys.signer]).map_err(|e| Error::Entry(e.to_string()))
     }
 }
 

@@ -10,7 +10,7 @@ const DEPTH: u32 = 16;
 const BUCKETS: usize = 1 << DEPTH;
 
 /// A hash of the tree.
-pub type Hash = [u8; 32];
+pub(crate) type Hash = [u8; 32];
 
 fn sha256(parts: &[&[u8]]) -> Hash {
     let mut context = aws_lc_rs::digest::Context::new(&SHA256);

@@ -1,0 +1,251 @@
+//! The storage suite: what any database must keep.
+
+use crate::*;
+use sallyport_ledger::replay::Replayer;
+use sallyport_ledger::{Checkpoint, Signer, proof};
+use sallyport_model::{ClusterId, EntryId, Env, Secret};
+use sallyport_vault::{DocumentKey, KeyFile, NewSlot, Vault};
+use sqlx::ConnectOptions;
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+use tempfile::TempDir;
+
+const ORIGIN: &str = "sallyport/test";
+
+fn key(env: &Env) -> DocumentKey {
+    let file = KeyFile::generate(env);
+    let slot = NewSlot::KeyFile { key: &file, label: "test", offline: false };
+    Vault::create(env, ClusterId::new(env), &[slot], true).unwrap().0.document_key()
+}
+
+fn keys() -> NodeKeys {
+    let signer = Signer::new(ORIGIN, &Secret::new(vec![7; 32])).unwrap();
+    NodeKeys { signer, origin: ORIGIN.into(), node: "node-1".into() }
+}
+
+struct House {
+    env: Env,
+    dir: TempDir,
+    key: DocumentKey,
+}
+
+impl House {
+    fn new() -> Self {
+        let env = Env::system();
+        Self { key: key(&env), env, dir: tempfile::tempdir().unwrap() }
+    }
+
+    fn path(&self) -> std::path::PathBuf {
+        self.dir.path().join("sallyport.db")
+    }
+
+    async fn open(&self) -> Result<(Store, HeadReport), Error> {
+        let follower: Follower = Arc::new(|_, _| {});
+        Connected::open(&self.path(), true).await?.start(self.env.clone(), self.key.clone(), keys(), follower).await
+    }
+
+    async fn sql(&self, statement: &'static str) {
+        let mut conn = crate::sql::options(&self.path(), false).connect().await.unwrap();
+        sqlx::query(statement).execute(&mut conn).await.unwrap();
+    }
+
+    fn draft(&self, object: &str) -> Draft {
+        Draft {
+            id: EntryId::new(&self.env),
+            actor: "ada".into(),
+            action: "test.done",
+            object: object.into(),
+            session: None,
+            facts: BTreeMap::new(),
+        }
+    }
+
+    fn put(&self, id: &str, was: u64, body: &str) -> Change {
+        Change::entry(self.draft(id)).put(Put { id: DocId::new(id), was, kind: "thing", schema: 1, body: body.into() })
+    }
+}
+
+fn body(store: &Store, id: &str) -> Option<String> {
+    store.working(|set| set.get(&DocId::new(id)).map(|d| String::from_utf8(d.body.to_vec()).unwrap()))
+}
+
+#[tokio::test]
+async fn a_change_is_durable_with_its_entry_and_survives_a_restart() {
+    let house = House::new();
+    let (store, report) = house.open().await.unwrap();
+    assert_eq!((report.size, report.documents), (0, 0));
+    assert_eq!(store.commit(house.put("a", 0, "{\"x\":1}")).await.unwrap().index, 0);
+    assert_eq!(store.commit(house.put("a", 1, "{\"x\":2}")).await.unwrap().index, 1);
+    assert_eq!(body(&store, "a").unwrap(), "{\"x\":2}");
+    store.close().await;
+    let (store, report) = house.open().await.unwrap();
+    assert_eq!(report.documents, 1);
+    assert_eq!(report.size, 3, "closing wrote the state root");
+    assert_eq!(body(&store, "a").unwrap(), "{\"x\":2}");
+}
+
+#[tokio::test]
+async fn a_loser_gets_a_conflict_and_its_neighbours_are_not_touched() {
+    let house = House::new();
+    let (store, _) = house.open().await.unwrap();
+    store.commit(house.put("a", 0, "{}")).await.unwrap();
+    let (lost, won, other) =
+        tokio::join!(store.commit(house.put("a", 0, "{}")), store.commit(house.put("a", 1, "{}")), store.commit(house.put("b", 0, "{}")));
+    assert!(matches!(lost, Err(Error::Conflict(id)) if id.as_str() == "a"));
+    assert!(won.is_ok() && other.is_ok());
+    let mut change = house.put("c", 0, "{}");
+    change.expect.push((DocId::new("a"), 1));
+    assert!(matches!(store.commit(change).await, Err(Error::Conflict(_))));
+    assert!(body(&store, "c").is_none());
+}
+
+#[tokio::test]
+async fn two_writers_of_one_document_in_one_batch_cannot_both_win() {
+    let house = House::new();
+    let (store, _) = house.open().await.unwrap();
+    let writers = (0..20).map(|_| {
+        let (store, change) = (store.clone(), house.put("a", 0, "{}"));
+        tokio::spawn(async move { store.commit(change).await.is_ok() })
+    });
+    let mut won = 0;
+    for writer in writers.collect::<Vec<_>>() {
+        won += usize::from(writer.await.unwrap());
+    }
+    assert_eq!(won, 1);
+}
+
+#[tokio::test]
+async fn a_repeated_change_is_written_once() {
+    let house = House::new();
+    let (store, _) = house.open().await.unwrap();
+    let change = house.put("a", 0, "{}").repeatable();
+    let first = store.commit(change.clone()).await.unwrap();
+    assert_eq!(store.commit(change).await.unwrap(), first);
+    assert_eq!(store.entries(&Filter { limit: 100, ..Filter::default() }).await.unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn every_entry_is_in_the_tree_of_the_signed_head() {
+    let house = House::new();
+    let (store, _) = house.open().await.unwrap();
+    for i in 0..600_u32 {
+        if i % 200 == 0 {
+            store.commit(house.put(&format!("d{i}"), 0, "{}")).await.unwrap();
+        }
+        let jobs: Vec<_> = (0..3).map(|_| Change::entry(house.draft("x"))).collect();
+        if i % 30 == 0 {
+            for job in jobs {
+                store.commit(job).await.unwrap();
+            }
+        }
+    }
+    let signer = keys().signer;
+    let checkpoint = Checkpoint::open(&store.head(), ORIGIN, &[signer.verifier()]).unwrap();
+    let mut replayer = Replayer::new([checkpoint.clone()]);
+    for (index, body) in store.bodies(0, 10_000).await.unwrap() {
+        let tiles = store.tiles(proof::needed_for_inclusion(index, checkpoint.size).unwrap()).await.unwrap();
+        let path = proof::prove_inclusion(index, checkpoint.size, &tiles).unwrap();
+        let leaf = sallyport_ledger::leaf_hash(&body);
+        proof::verify_inclusion(&leaf, index, checkpoint.size, &path, &checkpoint.root).unwrap();
+        replayer.push(&body, Some(&leaf)).unwrap();
+    }
+    assert_eq!(replayer.finish().unwrap().root, checkpoint.root);
+}
+
+/// What somebody with a shell on the database might do, and that opening finds it.
+#[tokio::test]
+async fn what_was_altered_behind_our_back_is_found_at_start() {
+    let acts: [(&'static str, &str); 8] = [
+        ("UPDATE documents SET body = '{\"x\":9}' WHERE id = 'a'", "edited body"),
+        ("UPDATE documents SET version = 7 WHERE id = 'a'", "edited version"),
+        ("UPDATE documents SET kind = 'other' WHERE id = 'a'", "edited kind"),
+        ("DELETE FROM documents WHERE id = 'a'", "deleted document"),
+        ("UPDATE documents SET body = (SELECT body FROM documents WHERE id = 'b'), mac = (SELECT mac FROM documents WHERE id = 'b') WHERE id = 'a'", "swapped"),
+        ("DELETE FROM entries WHERE idx = (SELECT MAX(idx) FROM entries)", "cut ledger"),
+        ("UPDATE head SET size = 1", "edited head"),
+        ("UPDATE tiles SET data = zeroblob(length(data))", "edited tiles"),
+    ];
+    for (statement, what) in acts {
+        let house = House::new();
+        let (store, _) = house.open().await.unwrap();
+        store.commit(house.put("a", 0, "{\"x\":1}")).await.unwrap();
+        store.commit(house.put("b", 0, "{\"x\":2}")).await.unwrap();
+        store.commit(house.put("a", 1, "{\"x\":3}")).await.unwrap();
+        store.close().await;
+        house.sql(statement).await;
+        assert!(house.open().await.is_err(), "{what}");
+    }
+}
+
+#[tokio::test]
+async fn a_replaced_entry_is_found_by_its_proof() {
+    let house = House::new();
+    let (store, _) = house.open().await.unwrap();
+    store.commit(house.put("a", 0, "{}")).await.unwrap();
+    store.commit(house.put("b", 0, "{}")).await.unwrap();
+    house.sql("UPDATE entries SET body = (SELECT body FROM entries WHERE idx = 0) WHERE idx = 1").await;
+    let checkpoint = Checkpoint::open(&store.head(), ORIGIN, &[keys().signer.verifier()]).unwrap();
+    let tiles = store.tiles(proof::needed_for_inclusion(1, checkpoint.size).unwrap()).await.unwrap();
+    let path = proof::prove_inclusion(1, checkpoint.size, &tiles).unwrap();
+    let body = store.bodies(1, 1).await.unwrap().remove(0).1;
+    let leaf = sallyport_ledger::leaf_hash(&body);
+    assert!(proof::verify_inclusion(&leaf, 1, checkpoint.size, &path, &checkpoint.root).is_err());
+}
+
+#[tokio::test]
+async fn an_older_version_of_a_document_put_back_is_found() {
+    let house = House::new();
+    let (store, _) = house.open().await.unwrap();
+    store.commit(house.put("a", 0, "{\"x\":1}")).await.unwrap();
+    house.sql("CREATE TABLE stash AS SELECT * FROM documents").await;
+    store.commit(house.put("a", 1, "{\"x\":2}")).await.unwrap();
+    store.close().await;
+    house.sql("DELETE FROM documents").await;
+    house.sql("INSERT INTO documents SELECT * FROM stash").await;
+    assert!(matches!(house.open().await.err(), Some(Error::State { .. })));
+}
+
+#[tokio::test]
+async fn a_foreign_key_opens_nothing_and_a_newer_schema_is_refused() {
+    let mut house = House::new();
+    let (store, _) = house.open().await.unwrap();
+    store.commit(house.put("a", 0, "{}")).await.unwrap();
+    store.close().await;
+    let right = std::mem::replace(&mut house.key, key(&house.env));
+    assert!(matches!(house.open().await.err(), Some(Error::Forged(_))));
+    house.key = right;
+    house.sql("UPDATE meta SET value = 99").await;
+    assert!(matches!(house.open().await.err(), Some(Error::TooNew { found: 99, .. })));
+}
+
+#[tokio::test]
+async fn a_writer_beside_us_stops_the_batcher() {
+    let house = House::new();
+    let (store, _) = house.open().await.unwrap();
+    store.commit(house.put("a", 0, "{}")).await.unwrap();
+    house.sql("UPDATE head SET note = 'forged'").await;
+    assert!(matches!(store.commit(house.put("b", 0, "{}")).await, Err(Error::Head(_))));
+    assert!(matches!(store.commit(house.put("b", 0, "{}")).await, Err(Error::Stopped)));
+    assert!(body(&store, "b").is_none());
+}
+
+#[test]
+fn the_state_tree_does_not_depend_on_order() {
+    let mut one = StateTree::default();
+    let mut two = StateTree::default();
+    let leaf_of = |i: u64| leaf(&DocId::new(i), i, &[0; 32]);
+    for i in 0..50 {
+        one.replace(&DocId::new(i), None, Some(leaf_of(i)));
+    }
+    let ids: Vec<_> = (0..50_u64).rev().map(|i| (DocId::new(i), leaf_of(i))).collect();
+    two.fill(ids.iter().map(|(id, l)| (id, *l)));
+    assert_eq!(one.root(), two.root());
+    one.replace(&DocId::new(3), Some(leaf_of(3)), None);
+    assert_ne!(one.root(), two.root());
+}
+
+#[tokio::test]
+async fn a_missing_directory_is_a_clear_error() {
+    assert!(matches!(Connected::open(Path::new("/nonexistent/x.db"), true).await, Err(Error::Sql(_))));
+}
