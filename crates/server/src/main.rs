@@ -1,2 +1,81 @@
 //! main.rs, config, wiring of parent, control and gateway.
-fn main() {}
+//!
+//! One binary is everything: the parent that `serve` starts, its two children, and every command.
+
+mod config;
+mod control;
+mod doctor;
+mod gateway;
+mod init;
+mod logs;
+mod parent;
+mod role;
+
+use clap::{CommandFactory, Parser, Subcommand};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// Privileged access: inventory, policy, broker, record, review.
+#[derive(Parser)]
+#[command(name = "sallyport", version, about, arg_required_else_help = false)]
+struct Cli {
+    #[command(flatten)]
+    common: sallyport_cli::Common,
+    /// Configuration file
+    #[arg(long, global = true, env = "SALLYPORT_CONFIG", value_name = "FILE")]
+    config: Option<PathBuf>,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run the server: control and gateway, under one parent
+    Serve(role::Serve),
+    /// Make an installation in an empty data directory
+    Init(init::Init),
+    /// Check this deployment and say what to do
+    Doctor,
+    /// Print a completion script for a shell
+    Completion {
+        /// Which shell
+        shell: clap_complete::Shell,
+    },
+    #[command(flatten)]
+    Remote(sallyport_cli::Command),
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    let outcome = match cli.command {
+        Some(Command::Serve(args)) => role::serve(&args, cli.config.as_deref()),
+        Some(Command::Init(args)) => init::init(&args, cli.config.as_deref(), cli.common.output),
+        Some(Command::Doctor) => doctor::doctor(cli.config.as_deref(), cli.common.output),
+        Some(Command::Completion { shell }) => {
+            clap_complete::generate(shell, &mut Cli::command(), "sallyport", &mut std::io::stdout());
+            Ok(())
+        }
+        Some(Command::Remote(command)) => remote(command, &cli.common),
+        None => remote(sallyport_cli::Command::Status, &cli.common),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(fail) => {
+            logs::say(&format!("sallyport: {fail}"));
+            ExitCode::from(fail.code())
+        }
+    }
+}
+
+fn remote(command: sallyport_cli::Command, common: &sallyport_cli::Common) -> Result<(), sallyport_cli::Fail> {
+    let surroundings = sallyport_cli::Surroundings { settings: config::user_settings() };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(sallyport_cli::Fail::failed)?;
+    runtime.block_on(sallyport_cli::run(command, common, &surroundings))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,186 @@
+//! Configuration: one TOML file with unknown keys refused, overridden by the environment.
+//!
+//! `SALLYPORT__SSH__LISTEN=0.0.0.0:2222` overrides `listen` of `[ssh]`. This is the only module that
+//! reads the environment.
+
+use sallyport_cli::Fail;
+use serde::Deserialize;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+/// The whole configuration.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Config {
+    /// Where everything is kept; closed to other users.
+    pub(crate) data: PathBuf,
+    /// Name of this node in the ledger: 1 to 63 of `a-z 0-9 . _ : / -`.
+    pub(crate) node: String,
+    /// The REST API.
+    pub(crate) api: Api,
+    /// The SSH listener.
+    pub(crate) ssh: Ssh,
+    /// How the vault opens at start.
+    pub(crate) seal: Seal,
+    /// Logs, for operators.
+    pub(crate) log: Log,
+}
+
+/// `[api]`
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Api {
+    /// Address and port. Plain http, so it must be on loopback.
+    pub(crate) listen: SocketAddr,
+}
+
+/// `[ssh]`
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Ssh {
+    /// Address and port.
+    pub(crate) listen: SocketAddr,
+}
+
+/// `[seal]`
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Seal {
+    /// Key file that opens the vault at start; `keys/vault.key` of the data directory where absent.
+    pub(crate) key_file: Option<PathBuf>,
+    /// Start sealed, and wait for `sallyport vault unseal`.
+    pub(crate) manual: bool,
+}
+
+/// `[log]`
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Log {
+    /// `text` or `json`.
+    pub(crate) format: LogFormat,
+    /// Filter, such as `info` or `sallyport_gateway=debug,info`.
+    pub(crate) level: String,
+}
+
+/// Form of the logs.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            data: PathBuf::from("/var/lib/sallyport"),
+            node: "node-1".into(),
+            api: Api::default(),
+            ssh: Ssh::default(),
+            seal: Seal::default(),
+            log: Log::default(),
+        }
+    }
+}
+
+impl Default for Api {
+    fn default() -> Self {
+        Self { listen: SocketAddr::from(([127, 0, 0, 1], 8022)) }
+    }
+}
+
+impl Default for Ssh {
+    fn default() -> Self {
+        Self { listen: SocketAddr::from(([127, 0, 0, 1], 2222)) }
+    }
+}
+
+impl Default for Log {
+    fn default() -> Self {
+        Self { format: LogFormat::Text, level: "info".into() }
+    }
+}
+
+impl Config {
+    /// The file, where there is one, then the environment.
+    pub(crate) fn load(path: Option<&Path>) -> Result<Self, Fail> {
+        let (text, name) = match path {
+            Some(path) => {
+                let text = std::fs::read_to_string(path)
+                    .map_err(|e| Fail::usage(format!("cannot read the configuration `{}`: {e}", path.display())))?;
+                (text, path.display().to_string())
+            }
+            None => (String::new(), "the environment".into()),
+        };
+        Self::parse(&text, environment()).map_err(|e| Fail::usage(format!("{name}: {e}")))
+    }
+
+    fn parse(text: &str, overrides: impl Iterator<Item = (String, String)>) -> Result<Self, String> {
+        let mut table: toml::Table = text.parse().map_err(|e: toml::de::Error| e.to_string())?;
+        for (path, value) in overrides {
+            set(&mut table, &path, &value)?;
+        }
+        let config: Self = table.try_into().map_err(|e: toml::de::Error| e.to_string().trim().to_owned())?;
+        config.check()?;
+        Ok(config)
+    }
+
+    fn check(&self) -> Result<(), String> {
+        if !self.api.listen.ip().is_loopback() {
+            return Err(format!(
+                "[api] listen = \"{}\" is not on loopback, and the API has no TLS of its own yet: listen on 127.0.0.1 and put a TLS proxy before it",
+                self.api.listen
+            ));
+        }
+        if self.node.parse::<sallyport_model::name::Label>().is_err() {
+            return Err("`node` is 1 to 63 of a-z, 0-9, `.`, `_`, `:`, `/`, `-`".into());
+        }
+        Ok(())
+    }
+
+    /// The key file that opens the vault.
+    pub(crate) fn key_file(&self) -> PathBuf {
+        self.seal.key_file.clone().unwrap_or_else(|| self.data.join("keys/vault.key"))
+    }
+
+    /// Control's socket.
+    pub(crate) fn socket(&self) -> PathBuf {
+        self.data.join("run/authority.sock")
+    }
+}
+
+/// Puts a value at `A__B`; what parses as TOML is taken as such, the rest as text.
+fn set(table: &mut toml::Table, path: &str, value: &str) -> Result<(), String> {
+    let mut parts: Vec<String> = path.split("__").map(str::to_lowercase).collect();
+    let last = parts.pop().unwrap_or_default();
+    let mut at = table;
+    for part in parts {
+        at = at
+            .entry(part.clone())
+            .or_insert_with(|| toml::Value::Table(toml::Table::new()))
+            .as_table_mut()
+            .ok_or_else(|| format!("SALLYPORT__{path}: `{part}` is no section"))?;
+    }
+    let parsed = format!("x = {value}").parse::<toml::Table>().ok().and_then(|mut t| t.remove("x"));
+    at.insert(last, parsed.unwrap_or_else(|| toml::Value::String(value.to_owned())));
+    Ok(())
+}
+
+#[expect(clippy::disallowed_methods, reason = "the one place that reads the environment")]
+fn environment() -> impl Iterator<Item = (String, String)> {
+    std::env::vars().filter_map(|(name, value)| name.strip_prefix("SALLYPORT__").map(|path| (path.to_owned(), value)))
+}
+
+/// Directory of this user's settings.
+#[expect(clippy::disallowed_methods, reason = "the one place that reads the environment")]
+pub(crate) fn user_settings() -> PathBuf {
+    let home = || std::env::var("HOME").map_or_else(|_| PathBuf::from("."), |home| PathBuf::from(home).join(".config"));
+    std::env::var("XDG_CONFIG_HOME").map_or_else(|_| home(), PathBuf::from).join("sallyport")
+}
+
+#[cfg(test)]
+pub(crate) fn parse_for_test(text: &str, overrides: &[(&str, &str)]) -> Result<Config, String> {
+    Config::parse(text, overrides.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())))
+}

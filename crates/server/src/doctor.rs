@@ -1,0 +1,80 @@
+//! `doctor`: checks a deployment and says what to do.
+
+use crate::config::Config;
+use sallyport_cli::{Fail, Format};
+use sallyport_model::Kind;
+use serde::Serialize;
+use std::io::Write as _;
+use std::net::{SocketAddr, TcpListener};
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+
+/// One finding.
+#[derive(Debug, Serialize)]
+struct Finding {
+    ok: bool,
+    what: String,
+    /// What to do; empty where nothing is to be done.
+    advice: String,
+}
+
+fn fine(what: impl Into<String>) -> Finding {
+    Finding { ok: true, what: what.into(), advice: String::new() }
+}
+
+fn wrong(what: impl Into<String>, advice: impl Into<String>) -> Finding {
+    Finding { ok: false, what: what.into(), advice: advice.into() }
+}
+
+pub(crate) fn doctor(path: Option<&Path>, format: Format) -> Result<(), Fail> {
+    let config = Config::load(path)?;
+    let running = std::os::unix::net::UnixStream::connect(config.socket()).is_ok();
+    let mut findings = vec![fine("the configuration is readable")];
+    findings.push(directory(&config.data));
+    findings.push(private(&config.key_file(), "the vault's key file"));
+    findings.push(private(&config.data.join("keys/ledger.key"), "the ledger's key"));
+    findings.push(if running { fine("a server is running") } else { wrong("no server is running", "start it with `sallyport serve`") });
+    if !running {
+        findings.push(port(config.api.listen, "the API"));
+        findings.push(port(config.ssh.listen, "SSH"));
+    }
+    let bad = findings.iter().filter(|f| !f.ok).count();
+    let mut out = std::io::stdout().lock();
+    let written = match format {
+        Format::Json => writeln!(out, "{}", serde_json::to_string_pretty(&findings).map_err(Fail::failed)?),
+        Format::Text => findings.iter().try_for_each(|f| {
+            let mark = if f.ok { "ok   " } else { "WRONG" };
+            writeln!(out, "{mark}  {}{}{}", f.what, if f.ok { "" } else { ": " }, f.advice)
+        }),
+    };
+    written.map_err(Fail::failed)?;
+    if bad == 0 { Ok(()) } else { Err(Fail::new(Kind::Failed, format!("{bad} findings need attention"))) }
+}
+
+fn directory(data: &Path) -> Finding {
+    match std::fs::metadata(data) {
+        Err(e) => wrong(format!("the data directory `{}` cannot be read: {e}", data.display()), "run `sallyport init`"),
+        Ok(m) if m.permissions().mode() & 0o077 != 0 => {
+            wrong(format!("the data directory `{}` is open to other users", data.display()), format!("chmod 700 {}", data.display()))
+        }
+        Ok(_) if !data.join("sallyport.db").exists() => wrong("the data directory holds no installation", "run `sallyport init`"),
+        Ok(_) => fine("the data directory is private and holds an installation"),
+    }
+}
+
+fn private(path: &Path, what: &str) -> Finding {
+    match std::fs::metadata(path) {
+        Err(e) => wrong(format!("{what} `{}` cannot be read: {e}", path.display()), "restore it from where you keep its copy"),
+        Ok(m) if m.permissions().mode() & 0o077 != 0 => {
+            wrong(format!("{what} is readable by others"), format!("chmod 600 {}", path.display()))
+        }
+        Ok(_) => fine(format!("{what} is private")),
+    }
+}
+
+fn port(address: SocketAddr, what: &str) -> Finding {
+    match TcpListener::bind(address) {
+        Ok(_) => fine(format!("{address} is free for {what}")),
+        Err(e) => wrong(format!("{address} is not free for {what}: {e}"), "choose another `listen` or stop what uses it"),
+    }
+}

@@ -1,0 +1,80 @@
+//! `init`: an installation in an empty data directory.
+
+use crate::config::Config;
+use crate::logs::say;
+use clap::Args;
+use sallyport_cli::{Fail, Format};
+use sallyport_control::{Founding, found};
+use sallyport_model::{Env, Kind};
+use sallyport_vault::Argon;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+
+/// `init`
+#[derive(Args, Debug)]
+pub(crate) struct Init {
+    /// Handle of the first administrator
+    #[arg(long, default_value = "admin")]
+    admin: String,
+    /// OpenSSH public key file of the first administrator
+    #[arg(long, value_name = "FILE")]
+    ssh_key: Option<PathBuf>,
+    /// Derive the recovery passphrase as cheaply as is allowed: for demonstrations and tests
+    #[arg(long, hide = true)]
+    fast: bool,
+}
+
+pub(crate) fn init(args: &Init, path: Option<&Path>, format: Format) -> Result<(), Fail> {
+    let config = Config::load(path)?;
+    let ssh_keys = match &args.ssh_key {
+        Some(path) => {
+            let text = std::fs::read_to_string(path).map_err(|e| Fail::usage(format!("cannot read `{}`: {e}", path.display())))?;
+            text.lines().map(|l| l.split_whitespace().take(2).collect::<Vec<_>>().join(" ")).filter(|l| !l.is_empty()).collect()
+        }
+        None => Vec::new(),
+    };
+    let founding = Founding {
+        admin: args.admin.parse().map_err(Fail::usage)?,
+        ssh_keys,
+        token_seconds: 24 * 3600,
+        argon: if args.fast { Argon::cheapest() } else { Argon::house() },
+    };
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().map_err(Fail::failed)?;
+    let founded = runtime
+        .block_on(found(&Env::system(), &config.data, &config.node, &founding))
+        .map_err(|e| Fail::new(e.kind(), e.to_string()))?;
+    let mut out = std::io::stdout().lock();
+    let written = match format {
+        Format::Json => writeln!(
+            out,
+            "{}",
+            serde_json::json!({
+                "cluster": founded.cluster.to_string(),
+                "admin": args.admin,
+                "token": founded.token.expose(),
+                "recovery": founded.recovery.expose(),
+                "trust": founded.trust,
+                "key_file": founded.key_file,
+            })
+        ),
+        Format::Text => writeln!(
+            out,
+            "Installation {} in {}.\n\n\
+             Recovery passphrase (write it on paper and keep it away from this host; shown once):\n\n    {}\n\n\
+             First token of {} (valid for 24 hours; shown once):\n\n    {}\n\n\
+             Vault key file    {}\nLedger key        {}  give it to your auditor",
+            founded.cluster,
+            config.data.display(),
+            founded.recovery.expose(),
+            args.admin,
+            founded.token.expose(),
+            founded.key_file.display(),
+            founded.trust.display(),
+        ),
+    };
+    written.map_err(|e| Fail::new(Kind::Failed, e.to_string()))?;
+    if format == Format::Text {
+        say("\nNext: `sallyport serve`, and in another terminal `sallyport login`.");
+    }
+    Ok(())
+}

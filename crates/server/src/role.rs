@@ -1,0 +1,66 @@
+//! `serve`: which of the three processes this one is.
+
+use crate::config::Config;
+use crate::{control, gateway, logs, parent};
+use clap::{Args, ValueEnum};
+use sallyport_cli::Fail;
+use std::path::Path;
+
+/// `serve`
+#[derive(Args, Debug)]
+pub(crate) struct Serve {
+    /// Which process to be; the parent starts the others with it
+    #[arg(long, value_enum, hide = true, default_value_t = Role::Parent)]
+    role: Role,
+}
+
+/// A process of the server.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
+pub(crate) enum Role {
+    /// Holds the lock and the unsealed tails; starts and restarts the others.
+    Parent,
+    /// Vault, store, ledger, API.
+    Control,
+    /// Client sockets, decoders, recordings.
+    Gateway,
+}
+
+impl Role {
+    /// Name in logs and arguments.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Parent => "parent",
+            Self::Control => "control",
+            Self::Gateway => "gateway",
+        }
+    }
+}
+
+pub(crate) fn serve(args: &Serve, path: Option<&Path>) -> Result<(), Fail> {
+    let config = Config::load(path)?;
+    logs::start(&config.log, args.role.name())?;
+    if args.role != Role::Parent {
+        // A child never outlives its parent: without it nobody holds the tails.
+        rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::TERM)).map_err(Fail::failed)?;
+    }
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().map_err(Fail::failed)?;
+    runtime.block_on(async {
+        match args.role {
+            Role::Parent => parent::run(&config, path).await,
+            Role::Control => control::run(&config).await,
+            Role::Gateway => gateway::run(&config).await,
+        }
+    })
+}
+
+/// Resolves when this process is asked to stop.
+pub(crate) async fn asked_to_stop() {
+    use tokio::signal::unix::{SignalKind, signal};
+    let (Ok(mut term), Ok(mut int)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) else {
+        return std::future::pending().await;
+    };
+    tokio::select! {
+        _ = term.recv() => {}
+        _ = int.recv() => {}
+    }
+}
