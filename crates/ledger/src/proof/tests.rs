@@ -112,11 +112,11 @@ fn second_implementations_agree() {
     for size in 1..=40 {
         tree.push(entry_bytes(size - 1));
         let root = naive_root(&leaves[..size]);
-        for index in 0..size {
+        for (index, leaf) in leaves.iter().enumerate().take(size) {
             let proof = prove_inclusion(wide(index), wide(size), &tiles).unwrap();
             assert_eq!(proof.concat(), tree.prove_inclusion(index).as_bytes());
             let theirs = proof.iter().map(other).collect();
-            tlog_tiles::check_record(&theirs, wide(size), other(&root), wide(index), other(&leaves[index])).unwrap();
+            tlog_tiles::check_record(&theirs, wide(size), other(&root), wide(index), other(leaf)).unwrap();
         }
         for old in 1..=size {
             let proof = prove_consistency(wide(old), wide(size), &tiles).unwrap();
