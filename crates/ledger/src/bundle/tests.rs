@@ -48,6 +48,8 @@ fn a_bundle_holds_under_its_key() {
     assert_eq!(verified.checkpoint.size, 7);
     assert_eq!(verified.entries.iter().map(|(index, _)| *index).collect::<Vec<_>>(), [1, 2, 6]);
     assert_eq!(verified.attachments, bundle.attachments);
+    assert_eq!(verified.attachment("recording"), Some(b"SPREC".as_slice()));
+    assert_eq!(verified.attachment("key"), None);
 }
 
 #[test]

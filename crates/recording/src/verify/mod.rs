@@ -249,7 +249,7 @@ impl Anchors {
 fn end_of(ending: Ending, segments: u32, chain: Hash) -> Result<(Verdict, Hash), Wrong> {
     match ending {
         Ending::Final => Ok((Verdict::Complete, chain)),
-        Ending::Open => Err(Wrong::Unfinished(segments)),
+        Ending::Unfinished => Err(Wrong::Unfinished(segments)),
         Ending::Truncated(record) if record.segments == segments && record.chain == chain => {
             let chain = record.chain_after()?;
             Ok((Verdict::Truncated(record), chain))
