@@ -12,6 +12,8 @@ pub mod keys;
 pub mod note;
 pub mod proof;
 pub mod replay;
+#[cfg(test)]
+mod testing;
 pub mod tiles;
 pub mod tree;
 

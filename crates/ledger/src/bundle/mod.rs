@@ -175,6 +175,14 @@ pub struct Verified {
     pub pinned: bool,
 }
 
+impl Verified {
+    /// An attachment's bytes by its name.
+    #[must_use]
+    pub fn attachment(&self, name: &str) -> Option<&[u8]> {
+        self.attachments.iter().find(|attachment| attachment.name == name).map(|attachment| attachment.bytes.as_slice())
+    }
+}
+
 /// Writes a bundle.
 ///
 /// # Errors

@@ -1,1 +1,111 @@
+use super::*;
+use crate::testing;
+use proptest::prelude::*;
+use sallyport_model::Env;
 
+fn sample() -> Entry {
+    let session = SessionId::from_bytes([2; 16]);
+    Entry {
+        id: EntryId::from_bytes([1; 16]),
+        ..testing::entry(&Env::system(), 1_000_000, "session.opened", Some(session))
+    }
+}
+
+#[test]
+fn golden() {
+    let expected = "a8\
+        0050 01010101010101010101010101010101\
+        011a000f4240\
+        02666e6f64652d31\
+        0364616e6e61\
+        046e73657373696f6e2e6f70656e6564\
+        056a726f6f74407765622d31\
+        065002020202020202020202020202020202\
+        07a26466726f6d693139322e302e322e37\
+        66726561736f6e696469736b2066756c6c"
+        .replace(' ', "");
+    assert_eq!(hex::encode(sample().encode().unwrap()), expected);
+}
+
+#[test]
+fn shorter_fact_names_come_first() {
+    let facts = [("aa", "1"), ("b", "2"), ("a", "3"), ("", "4")];
+    let entry = Entry { facts: facts.map(|(k, v)| (k.into(), v.into())).into(), ..sample() };
+    let bytes = entry.encode().unwrap();
+    assert!(bytes.ends_with(b"\xa4\x60\x614\x61a\x613\x61b\x612\x62aa\x611"));
+    assert_eq!(Entry::decode(&bytes).unwrap(), entry);
+}
+
+#[test]
+fn other_encodings_are_refused() {
+    let entry = Entry { facts: BTreeMap::from([("a".into(), "1".into()), ("bb".into(), "2".into())]), ..sample() };
+    let bytes = entry.encode().unwrap();
+    let tail = b"\xa2\x61a\x611\x62bb\x612";
+    let head = bytes.strip_suffix(tail).unwrap();
+    let with = |tail: &[u8]| Entry::decode(&[head, tail].concat());
+    assert_eq!(with(tail).unwrap(), entry);
+    assert_eq!(with(b"\xa2\x62bb\x612\x61a\x611"), Err(Error::Canonical));
+    assert_eq!(with(b"\xb8\x02\x61a\x611\x62bb\x612"), Err(Error::Canonical));
+    assert!(with(b"\xa2\x61a\x611\x61a\x612").is_err());
+    assert!(with(b"\xbf\x61a\x611\x62bb\x612\xff").is_err());
+    assert!(with(b"\xa2\x61a\x611\x62bb\x612\0").is_err());
+    assert!(with(b"\xa2\x61a\x611\x62bb").is_err());
+    // A field that this version does not know.
+    let mut more = bytes.clone();
+    more[0] += 1;
+    more.extend_from_slice(&[0x08, 0x00]);
+    assert_eq!(Entry::decode(&more), Err(Error::Canonical));
+}
+
+#[test]
+fn entries_have_a_bound() {
+    let long = Entry { object: "x".repeat(MAX_ENTRY), ..sample() };
+    assert!(matches!(long.encode(), Err(Error::TooLong(_))));
+    assert_eq!(Entry::decode(&vec![0; MAX_ENTRY + 1]), Err(Error::TooLong(MAX_ENTRY + 1)));
+    let without = Entry { session: None, facts: BTreeMap::new(), ..sample() };
+    assert_eq!(Entry::decode(&without.encode().unwrap()).unwrap(), without);
+}
+
+#[test]
+fn sentences() {
+    let told = |action: &str| Entry { action: action.into(), ..sample() }.sentence();
+    assert_eq!(told("session.opened"), "anna opened a session on root@web-1 from 192.0.2.7");
+    assert_eq!(told("session.closed"), "anna's session on root@web-1 ended: disk full");
+    assert_eq!(told("session.denied"), "anna was denied a session on root@web-1: disk full");
+    assert_eq!(told("vault.revealed"), "anna was shown the secret of root@web-1: disk full");
+    assert_eq!(told("policy.applied"), "anna applied the policy set root@web-1");
+    assert_eq!(told("recording.anchor"), "the recording root@web-1 reached some segments");
+    assert_eq!(told("target.tag_added"), "anna: target tag added (root@web-1)");
+    let hostile = Entry { object: "a\x1b[2Jb\u{202e}c".into(), ..sample() };
+    assert_eq!(hostile.sentence(), "anna opened a session on a\u{fffd}[2Jb\u{fffd}c from 192.0.2.7");
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(128))]
+
+    #[test]
+    fn round_trip(at: i64, texts in proptest::collection::vec(".{0,12}", 4), session: Option<[u8; 16]>,
+                  facts in proptest::collection::btree_map(".{0,30}", ".{0,30}", 0..8)) {
+        let [node, actor, action, object] = <[String; 4]>::try_from(texts).unwrap();
+        let session = session.map(SessionId::from_bytes);
+        let entry = Entry { id: EntryId::from_bytes([1; 16]), at: Timestamp(at), node, actor, action, object, session, facts };
+        let bytes = entry.encode().unwrap();
+        prop_assert_eq!(Entry::decode(&bytes).unwrap(), entry);
+    }
+
+    #[test]
+    fn no_bytes_panic(bytes in proptest::collection::vec(any::<u8>(), 0..80)) {
+        prop_assert!(Entry::decode(&bytes).is_err());
+    }
+
+    #[test]
+    fn a_changed_byte_never_reads_as_the_same_entry(at: prop::sample::Index, byte: u8) {
+        let bytes = sample().encode().unwrap();
+        let mut altered = bytes.clone();
+        altered[at.index(bytes.len())] = byte;
+        if let Ok(entry) = Entry::decode(&altered) {
+            prop_assert_eq!(entry == sample(), altered == bytes);
+            prop_assert_eq!(entry.encode().unwrap(), altered);
+        }
+    }
+}

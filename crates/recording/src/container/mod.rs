@@ -115,7 +115,7 @@ pub enum Ending {
     /// With the record of a truncation.
     Truncated(Truncated),
     /// With a whole segment and nothing that ends it: still being written, or cut.
-    Open,
+    Unfinished,
 }
 
 /// A recording in one piece, borrowed from the file. That it is genuine is for [`crate::verify()`] to say.
@@ -191,7 +191,7 @@ pub fn recover(bytes: &[u8]) -> Result<Remains, Error> {
     let Walk { container, keep, .. } = walk(bytes)?;
     let chain = container.frames().fold(container.header.hash(), |chain, frame| sha256(&[&chain, frame]));
     let segments = container.segments();
-    Ok(Remains { segments, chain, keep, ended: container.ending != Ending::Open, header: container.header })
+    Ok(Remains { segments, chain, keep, ended: container.ending != Ending::Unfinished, header: container.header })
 }
 
 struct Walk<'a> {
@@ -208,11 +208,11 @@ fn walk(bytes: &[u8]) -> Result<Walk<'_>, Error> {
     }
     let header = Header::decode(head.body)?;
     rest = after;
-    let mut container = Container { header, ending: Ending::Open, frames: Vec::new() };
+    let mut container = Container { header, ending: Ending::Unfinished, frames: Vec::new() };
     let mut torn = false;
     while !rest.is_empty() {
         let wanted = container.segments();
-        if container.ending != Ending::Open {
+        if container.ending != Ending::Unfinished {
             return Err(stray(rest, wanted));
         }
         let (frame, after) = match frame::take(rest) {

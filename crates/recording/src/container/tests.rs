@@ -20,7 +20,7 @@ fn reads_what_was_written() {
     assert_eq!(container.ending, Ending::Final);
     assert_eq!(container.segments(), 3);
     assert!(container.frames().eq(sample.segments.iter().map(|segment| segment.bytes.as_slice())));
-    assert_eq!(parse(&sample.file(&[0, 1])).unwrap().ending, Ending::Open);
+    assert_eq!(parse(&sample.file(&[0, 1])).unwrap().ending, Ending::Unfinished);
     assert_eq!(parse(&sample.start()).unwrap().segments(), 0);
 }
 
@@ -45,7 +45,7 @@ fn each_disorder_has_its_name_and_segment() {
 }
 
 #[test]
-fn every_cut_is_torn_or_open() {
+fn every_cut_is_torn_or_unfinished() {
     let sample = Sample::new();
     let file = sample.file(&[0, 1, 2]);
     let ends: Vec<usize> = [&[][..], &[0], &[0, 1], &[0, 1, 2]].map(|order| sample.file(order).len()).into();
@@ -54,7 +54,7 @@ fn every_cut_is_torn_or_open() {
         match parse(&file[..cut]) {
             Ok(container) => {
                 assert!(ends.contains(&cut));
-                assert_eq!(container.ending, Ending::Open);
+                assert_eq!(container.ending, Ending::Unfinished);
             }
             Err(Error::Torn(segment)) => {
                 assert_eq!(usize::try_from(segment).unwrap(), whole.saturating_sub(1), "cut {cut}");

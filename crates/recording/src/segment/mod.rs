@@ -10,13 +10,14 @@ use crate::frame::{self, Frame, HEAD};
 use crate::{DataKey, Hash, Header, header, sha256};
 use aws_lc_rs::aead::{Aad, LessSafeKey, MAX_TAG_LEN, NONCE_LEN, Nonce};
 use sallyport_model::{Env, RecordingId};
-use zstd::bulk::{Compressor, Decompressor};
+use zstd::bulk::Decompressor;
+
+mod press;
 
 /// Most events in one segment, in encoded bytes. Writers cut at 64 KiB.
 pub const MAX_EVENTS: usize = 1 << 20;
 
 const PREFIX: usize = 7;
-const LEVEL: i32 = 1;
 const RAW: u8 = 0;
 const ZSTD: u8 = 1;
 /// Bytes before a compressed payload: the method and the length.
@@ -134,7 +135,6 @@ pub struct Sealer {
     /// INVARIANT: drawn anew by every sealer, so that a segment which a dead writer sealed and nobody kept never
     /// shares its nonce with the one that takes its place.
     prefix: Option<[u8; PREFIX]>,
-    compressor: Compressor<'static>,
     pause: u32,
 }
 
@@ -152,9 +152,7 @@ impl Sealer {
     /// # Errors
     /// When the key is another recording's, or memory is short.
     pub fn resume(key: &DataKey, header: &Header, segments: u32, chain: Hash) -> Result<Self, Error> {
-        let place = Place::new(key, header, segments, chain)?;
-        let compressor = Compressor::new(LEVEL).map_err(|_| Error::Library(segments))?;
-        Ok(Self { place, prefix: None, compressor, pause: 0 })
+        Ok(Self { place: Place::new(key, header, segments, chain)?, prefix: None, pause: 0 })
     }
 
     /// Segments so far, and the chain hash after the last of them: what an anchor says.
@@ -176,10 +174,7 @@ impl Sealer {
             return Err(Error::TooLong(seq));
         }
         let prefix = *self.prefix.get_or_insert_with(|| env.random());
-        let mut bytes = Vec::with_capacity(HEAD + PREFIX + 1 + zstd::zstd_safe::compress_bound(events.len()) + 32);
-        bytes.resize(HEAD, 0);
-        bytes.extend_from_slice(&prefix);
-        self.pack(events, &mut bytes);
+        let mut bytes = self.pack(&prefix, events);
         let (nonce, aad) = (self.place.nonce(&prefix, kind), self.place.aad());
         let plain = bytes.get_mut(HEAD + PREFIX..).ok_or(Error::Library(seq))?;
         let tag = self.place.key.seal_in_place_separate_tag(nonce, aad, plain).map_err(|_| Error::Library(seq))?;
@@ -190,38 +185,29 @@ impl Sealer {
         Ok(Segment { seq, bytes, chain: self.place.chain })
     }
 
-    /// Appends the plaintext: compressed where that makes it shorter.
-    fn pack(&mut self, events: &[u8], out: &mut Vec<u8>) {
-        if self.pause == 0 {
-            if self.compress(events, out) {
-                return;
-            }
-            self.pause = PAUSE;
-        } else {
+    /// Room for the head, the prefix, and the plaintext: compressed where that makes it shorter.
+    fn pack(&mut self, prefix: &[u8; PREFIX], events: &[u8]) -> Vec<u8> {
+        let frame = |method: &[&[u8]], payload: &[u8]| {
+            let length = HEAD + PREFIX + ZSTD_HEAD + payload.len() + MAX_TAG_LEN;
+            let mut bytes = Vec::with_capacity(length);
+            bytes.resize(HEAD, 0);
+            bytes.extend_from_slice(prefix);
+            method.iter().for_each(|part| bytes.extend_from_slice(part));
+            bytes.extend_from_slice(payload);
+            bytes
+        };
+        if self.pause > 0 {
             self.pause -= 1;
+            return frame(&[&[RAW]], events);
         }
-        out.push(RAW);
-        out.extend_from_slice(events);
-    }
-
-    /// Whether it was shorter compressed, and is appended; otherwise `out` is as before.
-    fn compress(&mut self, events: &[u8], out: &mut Vec<u8>) -> bool {
-        let before = out.len();
-        let start = before + ZSTD_HEAD;
-        out.push(ZSTD);
-        out.extend_from_slice(&u32::try_from(events.len()).unwrap_or(u32::MAX).to_be_bytes());
-        out.resize(start + zstd::zstd_safe::compress_bound(events.len()), 0);
-        let written = out.get_mut(start..).and_then(|room| self.compressor.compress_to_buffer(events, room).ok());
-        match written {
-            Some(length) if length + ZSTD_HEAD <= events.len() => {
-                out.truncate(start + length);
-                true
-            }
-            _ => {
-                out.truncate(before);
-                false
-            }
-        }
+        let length = u32::try_from(events.len()).unwrap_or(u32::MAX).to_be_bytes();
+        let packed = press::press(events, |packed| {
+            (packed.len() + ZSTD_HEAD <= events.len()).then(|| frame(&[&[ZSTD], &length], packed))
+        });
+        packed.flatten().unwrap_or_else(|| {
+            self.pause = PAUSE;
+            frame(&[&[RAW]], events)
+        })
     }
 }
 

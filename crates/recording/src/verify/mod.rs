@@ -5,6 +5,7 @@ use crate::event::{self, Event};
 use crate::frame::Frame;
 use crate::{DataKey, Hash, Opener, header, segment};
 use sallyport_model::Kind;
+use std::collections::VecDeque;
 use std::vec;
 
 /// What the ledger says of a recording.
@@ -124,7 +125,8 @@ pub fn verify(bytes: &[u8], key: &DataKey, expect: Expect<'_>) -> Result<Report,
         return Err(Wrong::Cut { segments, anchored: promised });
     }
     let (mut walk, ending) = Segments::new(key, container)?;
-    check_anchors(expect.anchors, walk.opener.anchor())?;
+    let mut anchors = Anchors::new(expect.anchors);
+    anchors.check(walk.opener.anchor())?;
     let (mut events, mut duration) = (0_u64, 0);
     while let Some(opened) = walk.next() {
         let opened = opened?;
@@ -133,7 +135,7 @@ pub fn verify(bytes: &[u8], key: &DataKey, expect: Expect<'_>) -> Result<Report,
             events += 1;
             duration = event.at.max(duration);
         }
-        check_anchors(expect.anchors, walk.opener.anchor())?;
+        anchors.check(walk.opener.anchor())?;
     }
     let (_, chain) = walk.opener.anchor();
     let (verdict, chain) = end_of(ending, segments, chain)?;
@@ -222,10 +224,24 @@ impl<'a> Segments<'a> {
     }
 }
 
-fn check_anchors(anchors: &[(u32, Hash)], (segments, chain): (u32, Hash)) -> Result<(), Wrong> {
-    match anchors.iter().any(|(count, anchor)| *count == segments && *anchor != chain) {
-        true => Err(Wrong::Anchor(segments)),
-        false => Ok(()),
+/// Anchors that are still to be compared, by rising count.
+struct Anchors(VecDeque<(u32, Hash)>);
+
+impl Anchors {
+    fn new(anchors: &[(u32, Hash)]) -> Self {
+        let mut sorted = anchors.to_vec();
+        sorted.sort_unstable();
+        Self(sorted.into())
+    }
+
+    /// Compares those of the present count with the present chain.
+    fn check(&mut self, (segments, chain): (u32, Hash)) -> Result<(), Wrong> {
+        while let Some((_, anchor)) = self.0.pop_front_if(|(count, _)| *count <= segments) {
+            if anchor != chain {
+                return Err(Wrong::Anchor(segments));
+            }
+        }
+        Ok(())
     }
 }
 
@@ -233,7 +249,7 @@ fn check_anchors(anchors: &[(u32, Hash)], (segments, chain): (u32, Hash)) -> Res
 fn end_of(ending: Ending, segments: u32, chain: Hash) -> Result<(Verdict, Hash), Wrong> {
     match ending {
         Ending::Final => Ok((Verdict::Complete, chain)),
-        Ending::Open => Err(Wrong::Unfinished(segments)),
+        Ending::Unfinished => Err(Wrong::Unfinished(segments)),
         Ending::Truncated(record) if record.segments == segments && record.chain == chain => {
             let chain = record.chain_after()?;
             Ok((Verdict::Truncated(record), chain))
