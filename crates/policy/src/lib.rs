@@ -1,1 +1,38 @@
-//! decide(&Facts, &Ask) -> Decision: Cedar, preconditions, limits, explain.
+//! `decide(&PolicySet, &Facts, Act) -> Decision`: Cedar, preconditions, limits, explain. No I/O.
+//!
+//! A [`PolicySet`] is loaded from texts, all or nothing: parsed, validated strictly against the
+//! schema, its annotations checked against a closed table, its preconditions compiled into
+//! conditions, and indexed by scope. [`decide`] evaluates the slice that can matter; that the slice
+//! decides as the whole set would is a property test, as is that [`reach`] equals decisions in a loop.
+
+#![forbid(unsafe_code)]
+
+pub mod act;
+pub mod decide;
+pub mod explain;
+pub mod facts;
+#[cfg(test)]
+mod fixture;
+mod index;
+pub mod load;
+pub mod reach;
+mod scope;
+mod set;
+mod terms;
+
+pub use act::{Act, Right};
+pub use decide::{Decision, Reason, Standing, decide, standing};
+
+pub use explain::{Explanation, explain};
+pub use facts::{Facts, Place};
+pub use load::{LoadError, LoadErrors};
+
+pub use reach::{Inventory, reach};
+pub use set::PolicySet;
+pub use terms::Demand;
+
+/// The schema that every policy is validated against, in Cedar's schema language.
+pub const SCHEMA: &str = include_str!("schema.cedarschema");
+
+/// The policies that are always there, in Cedar.
+pub const BUILTIN: &str = include_str!("builtin.cedar");

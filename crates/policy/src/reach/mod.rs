@@ -1,0 +1,219 @@
+//! What may this identity reach, over every account at once: bitmaps per policy, ORed and subtracted.
+//!
+//! A policy is evaluated once per *projection* of the attributes it names: two accounts that agree
+//! in those cannot differ in its outcome. A policy that names a very account is evaluated for the
+//! accounts it is filed under. That the result equals decisions in a loop is a property test.
+
+use crate::act::Act;
+use crate::decide::refuse;
+use crate::facts::{Facts, Place, Question, account_id, class_word, principal_keys, resource_keys};
+use crate::index::{Index, Slot};
+use crate::scope::{ANY, Reads, key};
+use crate::set::{Compiled, PolicySet};
+use roaring::RoaringBitmap;
+use sallyport_model::inventory::{Account, Target};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::{Arc, Mutex};
+
+/// Accounts in a fixed order, with what listings need: posting lists and projections.
+///
+/// It is a snapshot: when a target or an account changes, build a new one (50,000 accounts take
+/// a fraction of a second) or decide the changed ones singly.
+pub struct Inventory {
+    places: Vec<(Arc<Target>, Arc<Account>)>,
+    postings: HashMap<String, RoaringBitmap>,
+    all: RoaringBitmap,
+    /// Made on first use, since few combinations of attributes are ever named.
+    partitions: Mutex<BTreeMap<Reads, Arc<Vec<Group>>>>,
+}
+
+/// Accounts that agree in some attributes.
+struct Group {
+    example: u32,
+    members: RoaringBitmap,
+}
+
+impl Inventory {
+    /// Indexes accounts, each with its target. An account's number is its position. An
+    /// account beside a target that is not its own is never reached; nor is one beyond 2^32.
+    #[must_use]
+    pub fn new(places: Vec<(Arc<Target>, Arc<Account>)>) -> Self {
+        let mut postings: HashMap<String, RoaringBitmap> = HashMap::new();
+        let mut all = RoaringBitmap::new();
+        let numbered = (0..=u32::MAX).zip(&places).filter(|(_, (target, account))| account.target == target.id);
+        for (number, (target, account)) in numbered {
+            all.insert(number);
+            for key in resource_keys(&Place::Account(target, account)).into_iter().filter(|key| key != ANY) {
+                postings.entry(key).or_default().insert(number);
+            }
+        }
+        Self { places, postings, all, partitions: Mutex::new(BTreeMap::new()) }
+    }
+
+    /// How many accounts there are.
+    #[must_use]
+    pub const fn len(&self) -> usize {
+        self.places.len()
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.places.is_empty()
+    }
+
+    /// The account with this number, and its target.
+    #[must_use]
+    pub fn get(&self, number: u32) -> Option<(&Target, &Account)> {
+        let (target, account) = self.places.get(usize::try_from(number).ok()?)?;
+        Some((target, account))
+    }
+
+    /// The accounts that a policy filed under this key can match.
+    fn posting(&self, key: &str) -> Option<&RoaringBitmap> {
+        if key == ANY { Some(&self.all) } else { self.postings.get(key) }
+    }
+
+    /// The accounts grouped by the attributes that are read.
+    fn partition(&self, reads: Reads) -> Arc<Vec<Group>> {
+        // A poisoned lock only says that another listing panicked; the map is whole.
+        let mut partitions = self.partitions.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let made = partitions.entry(reads).or_insert_with(|| {
+            let mut groups: HashMap<String, Group> = HashMap::new();
+            for number in &self.all {
+                let Some((target, account)) = self.get(number) else { continue };
+                let group = groups
+                    .entry(projection(reads, target, account))
+                    .or_insert_with(|| Group { example: number, members: RoaringBitmap::new() });
+                group.members.insert(number);
+            }
+            Arc::new(groups.into_values().collect())
+        });
+        Arc::clone(made)
+    }
+}
+
+/// The values of the attributes that are read; label characters make the joints unambiguous.
+fn projection(reads: Reads, target: &Target, account: &Account) -> String {
+    let mut parts = Vec::new();
+    if reads.has(Reads::IDENTITY) {
+        parts.push(key("account", &account_id(target, account)));
+    }
+    if reads.has(Reads::CLASS) {
+        parts.push(key("class", class_word(account.class)));
+    }
+    if reads.has(Reads::ENVIRONMENT) {
+        parts.push(key("environment", target.environment.as_str()));
+    }
+    if reads.has(Reads::PROTOCOL) {
+        parts.push(key("protocol", target.protocol.as_str()));
+    }
+    if reads.has(Reads::TAGS) {
+        parts.extend(target.tags.iter().map(|tag| key("tag", tag.as_str())));
+    }
+    if reads.has(Reads::TIER) {
+        parts.push(key("tier", &u8::from(target.tier).to_string()));
+    }
+    if reads.has(Reads::ZONE) {
+        parts.push(key("zone", target.zone.as_str()));
+    }
+    parts.join("\n")
+}
+
+/// The accounts for which `decide` permits `act` under these facts, by their number in the
+/// inventory. The place in `facts` does not matter.
+///
+/// An account for which a policy cannot be evaluated is left out, as `decide` would deny it.
+#[must_use]
+pub fn reach(set: &PolicySet, facts: &Facts<'_>, act: Act, inventory: &Inventory) -> RoaringBitmap {
+    let Some((target, account)) = inventory.all.min().and_then(|first| inventory.get(first)) else {
+        return RoaringBitmap::new();
+    };
+    if refuse(&facts.clone().at(Place::Account(target, account)), act).is_some() {
+        return RoaringBitmap::new();
+    }
+    let principals = principal_keys(facts.identity);
+    let candidates = |index: &Index| index.everywhere(act.action(), &principals);
+    let mut sweep = Sweep { facts, act, inventory, questions: HashMap::new(), broken: RoaringBitmap::new() };
+
+    let mut reached = RoaringBitmap::new();
+    let mut unenforceable = RoaringBitmap::new();
+    for policy in set.get(&candidates(&set.permits)) {
+        let matched = sweep.matched(policy, &inventory.all);
+        if act.bounded() && policy.terms.bounds.unenforceable().next().is_some() {
+            unenforceable |= &matched;
+        }
+        reached |= matched;
+    }
+    for policy in set.get(&candidates(&set.forbids)) {
+        reached -= sweep.matched(policy, &reached.clone());
+    }
+    let limits: Vec<Slot> = if act.bounded() { candidates(&set.limits) } else { Vec::new() };
+    for policy in set.get(&limits) {
+        // A limit matters here only where it denies; its errors deny too.
+        let matched = sweep.matched(policy, &reached.clone());
+        if policy.terms.bounds.unenforceable().next().is_some() {
+            unenforceable |= matched;
+        }
+    }
+    reached - unenforceable - sweep.broken
+}
+
+struct Sweep<'a> {
+    facts: &'a Facts<'a>,
+    act: Act,
+    inventory: &'a Inventory,
+    /// Questions at the examples of groups, which policies share.
+    questions: HashMap<u32, Option<Question>>,
+    /// Accounts at which some policy could not be evaluated.
+    broken: RoaringBitmap,
+}
+
+impl Sweep<'_> {
+    /// The accounts among `wanted` at which a policy matches.
+    fn matched(&mut self, policy: &Compiled, wanted: &RoaringBitmap) -> RoaringBitmap {
+        let Some(posting) = self.inventory.posting(&policy.scope.resource) else { return RoaringBitmap::new() };
+        let wanted = posting & wanted;
+        let mut matched = RoaringBitmap::new();
+        if policy.scope.reads.has(Reads::IDENTITY) {
+            for number in &wanted {
+                let question = self.question(number);
+                self.note(policy, question.as_ref(), RoaringBitmap::from([number]), &mut matched);
+            }
+            return matched;
+        }
+        for group in self.inventory.partition(policy.scope.reads).iter() {
+            let members = &group.members & &wanted;
+            if members.is_empty() {
+                continue;
+            }
+            let question = self.questions.remove(&group.example).unwrap_or_else(|| self.question(group.example));
+            self.note(policy, question.as_ref(), members, &mut matched);
+            self.questions.insert(group.example, question);
+        }
+        matched
+    }
+
+    fn question(&self, number: u32) -> Option<Question> {
+        let (target, account) = self.inventory.get(number)?;
+        Question::new(&self.facts.clone().at(Place::Account(target, account)), self.act, &BTreeSet::new()).ok()
+    }
+
+    /// Evaluates a policy at one account for all that are like it.
+    fn note(
+        &mut self,
+        policy: &Compiled,
+        question: Option<&Question>,
+        members: RoaringBitmap,
+        matched: &mut RoaringBitmap,
+    ) {
+        match question.map(|question| policy.matches(question)) {
+            Some(Ok(true)) => *matched |= members,
+            Some(Ok(false)) => {}
+            Some(Err(_)) | None => self.broken |= members,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
