@@ -1,7 +1,9 @@
 //! From the words of the product to the words of the wire.
 
-use sallyport_control::{Plan, ReachLine, SecretLine, SessionLine};
+use sallyport_control::{Plan, ReachLine, SecretLine, SessionLine, Why};
 use sallyport_model::Address;
+use sallyport_policy::Decision;
+use sallyport_policy::explain::PolicyAt;
 use sallyport_wire as wire;
 
 pub(crate) fn reach(handle: &sallyport_model::Handle, line: ReachLine) -> wire::Reach {
@@ -76,4 +78,32 @@ pub(crate) fn secret(line: SecretLine) -> wire::SecretLine {
         stored: line.stored.to_string(),
         public: line.public,
     }
+}
+
+fn at(policy: &PolicyAt) -> String {
+    let described = policy.description.as_ref().map(|d| format!(": {d}")).unwrap_or_default();
+    format!("{} ({}:{}){described}", policy.name, policy.file, policy.line)
+}
+
+pub(crate) fn why(why: Why) -> wire::Why {
+    let explanation = why.explanation;
+    let (outcome, mut reasons) = match &explanation.decision {
+        Decision::Permit { .. } => ("permit", Vec::new()),
+        Decision::Needs { .. } => ("needs", Vec::new()),
+        Decision::Deny { .. } => ("deny", Vec::new()),
+    };
+    reasons.extend(explanation.decision.denial().map(|denial| denial.message));
+    reasons.extend(explanation.errors.iter().map(|p| format!("could not be evaluated: {}", at(p))));
+    reasons.extend(explanation.near_misses.iter().map(|miss| format!("{} nearly permits it: {}", at(&miss.policy), miss.text)));
+    let policies = explanation.permits.iter().chain(&explanation.forbids).map(at).collect();
+    let limits = explanation
+        .limits
+        .iter()
+        .map(|limit| {
+            let from = limit.policies.iter().map(|p| p.name.clone()).collect::<Vec<_>>().join(", ");
+            let from = if from.is_empty() { "the house".to_owned() } else { from };
+            (limit.key.to_owned(), format!("{} (from {from})", limit.value))
+        })
+        .collect();
+    wire::Why { outcome: outcome.into(), reasons, policies, limits, policy: why.policy }
 }

@@ -70,14 +70,7 @@ pub(crate) async fn why(
     let address: Address = query.address.parse().map_err(Problem::usage)?;
     let act = act(query.action.as_deref().unwrap_or("connect"))?;
     let why = app.control.why(&caller.op, handle.as_ref(), &address, act)?;
-    let explanation = why.explanation;
-    Ok(Json(wire::Why {
-        outcome: explanation.outcome().into(),
-        reasons: explanation.reasons(),
-        policies: explanation.policies(),
-        limits: explanation.limits(),
-        policy: why.policy,
-    }))
+    Ok(Json(convert::why(why)))
 }
 
 fn act(word: &str) -> Result<Act, Problem> {

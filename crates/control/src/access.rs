@@ -7,10 +7,11 @@ use crate::sessions::SessionBody;
 use crate::{Actor, Control, Error};
 use sallyport_model::access::{Ask, Denial};
 use sallyport_model::authority::{Anchor, Close, Open as OpenCall, OpenChannel, Opened, Reply};
-use sallyport_model::inventory::{Account, Identity, Place, Rest, Target};
-use sallyport_model::{CallId, EntryId, GatewayId, Kind, SessionId};
-use sallyport_policy::{Act, Decision, Facts, Standing, decide, standing};
+use sallyport_model::inventory::{Account, Identity, Place as DialPlace, Rest, Target};
+use sallyport_model::{CallId, EntryId, GatewayId, Kind, SessionId, Timestamp};
+use sallyport_policy::{Act, Decision, Facts, Place, Standing, decide, standing};
 use sallyport_store::{Change, DocId, Draft};
+use std::net::IpAddr;
 
 /// A place that exists.
 pub(crate) struct Found {
@@ -34,8 +35,13 @@ pub(crate) fn by_id(open: &Open, target: sallyport_model::TargetId, account: sal
 }
 
 impl Found {
-    pub(crate) fn place(&self) -> Place {
-        Place {
+    /// What is known when somebody asks for this place.
+    pub(crate) fn facts<'a>(&'a self, who: &'a Identity, now: Timestamp, from: IpAddr, reason: &'a str) -> Facts<'a> {
+        Facts { reason, ..Facts::new(who, now, from) }.at(Place::Account(&self.target, &self.account))
+    }
+
+    pub(crate) fn dial(&self) -> DialPlace {
+        DialPlace {
             target: self.target.name.clone(),
             host: self.target.host.clone(),
             port: self.target.port,
@@ -116,7 +122,7 @@ impl Control {
         });
         let committed = open.store.commit(change).await?;
         self.live.began(body.id, gateway);
-        Ok(Reply::Opened(Box::new(Opened { terms: body.terms(permitted.found.place(), committed.index), lease })))
+        Ok(Reply::Opened(Box::new(Opened { terms: body.terms(permitted.found.dial(), committed.index), lease })))
     }
 
     /// The same open again: the reply was lost, the outcome is not.
@@ -131,7 +137,7 @@ impl Control {
         };
         self.live.began(known.id, gateway);
         let lease = lease_kind(open, &found)?;
-        Ok(Reply::Opened(Box::new(Opened { terms: known.terms(found.place(), index), lease })))
+        Ok(Reply::Opened(Box::new(Opened { terms: known.terms(found.dial(), index), lease })))
     }
 
     /// One decision. A denial comes with what the ledger says of it.
@@ -143,31 +149,22 @@ impl Control {
             return Err((Denial::unknown(), format!("the target speaks {}", found.target.protocol)));
         }
         let policy = open.policy();
-        let facts = Facts {
-            place: Some((&found.target, &found.account)),
-            from: ask.from.0,
-            reason: &ask.reason,
-            ..Facts::of(who, self.env.now())
-        };
-        match decide(&policy, &facts, Act::Connect) {
+        let facts = found.facts(who, self.env.now(), ask.from.0, &ask.reason);
+        let decision = decide(&policy, &facts, Act::Connect);
+        let why = decision.denial().map(|denial| denial.message).unwrap_or_default();
+        match decision {
             Decision::Permit { limits, determining } => match found.unready() {
                 None => Ok(Permitted { found, limits, determining }),
                 Some(why) => Err((Denial::new(Kind::Unavailable, format!("{}@{} is yours to use, but {why}", ask.account, ask.target)), why.into())),
             },
-            Decision::Needs { demands, .. } => {
-                let text = demands.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
-                Err((Denial::new(Kind::NeedsApproval, text.clone()), text))
-            }
-            Decision::Deny { reasons } => {
-                let why = reasons.join("; ");
-                match standing(&policy, &facts) {
-                    Standing::Invisible => Err((Denial::unknown(), why)),
-                    Standing::Requestable | Standing::Usable => Err((
-                        Denial::new(Kind::Denied, format!("you may not connect to {}@{}: {why}", ask.account, ask.target)),
-                        why,
-                    )),
+            Decision::Needs { .. } => Err((Denial::new(Kind::NeedsApproval, why.clone()), why)),
+            Decision::Deny { .. } => match standing(&policy, &facts) {
+                Standing::Invisible => Err((Denial::unknown(), why)),
+                Standing::Requestable | Standing::Usable => {
+                    let text = format!("you may not connect to {}@{}: {why}", ask.account, ask.target);
+                    Err((Denial::new(Kind::Denied, text), why))
                 }
-            }
+            },
         }
     }
 
@@ -182,12 +179,13 @@ impl Control {
     ) -> Result<(), Error> {
         let actor = Actor::Identity(who.id, who.handle.clone());
         let object = format!("{}@{}", ask.ask.account, ask.ask.target);
+        let policy = open.policy();
         let facts = [
             ("why", why),
             ("told", denial.kind.word()),
             ("from", &ask.ask.from.0.to_string()),
             ("protocol", &ask.ask.protocol),
-            ("policy", open.policy().hash()),
+            ("policy", policy.hash()),
         ];
         let draft = Draft { id: entry_id(call), ..self.draft(&actor, "session.denied", object, &facts) };
         open.store.commit(Change::entry(in_session(draft, ask.session)).repeatable()).await?;
@@ -221,20 +219,12 @@ impl Control {
         let gone = || Denial::new(Kind::Denied, "the right to this session is gone");
         let who = identity(open, session.identity).ok_or_else(gone)?;
         let found = by_id(open, session.target, session.account).ok_or_else(gone)?;
-        let facts = Facts {
-            place: Some((&found.target, &found.account)),
-            from: session.from,
-            reason: &session.reason,
-            ..Facts::of(&who, self.env.now())
-        };
-        match decide(&open.policy(), &facts, Act::Channel(ask.kind)) {
-            Decision::Permit { .. } => Ok(()),
-            Decision::Needs { demands, .. } => {
-                let text = demands.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
-                Err(Denial::new(Kind::NeedsApproval, text))
-            }
-            Decision::Deny { reasons } => {
-                Err(Denial::new(Kind::Denied, format!("policy does not permit {} here: {}", ask.kind.action(), reasons.join("; "))))
+        let facts = found.facts(&who, self.env.now(), session.from, &session.reason);
+        match decide(&open.policy(), &facts, Act::Channel(ask.kind)).denial() {
+            None => Ok(()),
+            Some(denial) => {
+                let text = format!("policy does not permit {} here: {}", ask.kind.action(), denial.message);
+                Err(Denial::new(denial.kind, text))
             }
         }
     }

@@ -9,7 +9,7 @@ use sallyport_model::authority::Down;
 use sallyport_model::inventory::{Account, Class, Identity, IdentityKind, Rest, Target, Tier};
 use sallyport_model::name::Label;
 use sallyport_model::{AccountId, AccountName, Env, Handle, IdentityId, TargetId, TargetName};
-use sallyport_policy::{Act, Decision, Facts, PolicySet, Right, decide};
+use sallyport_policy::{Act, Decision, PolicySet, Right, decide};
 use sallyport_store::{Change, DocId, Put};
 use serde::Deserialize;
 use std::collections::{BTreeMap, BTreeSet};
@@ -209,12 +209,7 @@ impl Control {
             let session = session.value;
             let why = match (crate::control::identity(open, session.identity), by_id(open, session.target, session.account)) {
                 (Some(who), Some(found)) => {
-                    let facts = Facts {
-                        place: Some((&found.target, &found.account)),
-                        from: session.from,
-                        reason: &session.reason,
-                        ..Facts::of(&who, self.env.now())
-                    };
+                    let facts = found.facts(&who, self.env.now(), session.from, &session.reason);
                     match decide(&policy, &facts, Act::Connect) {
                         Decision::Permit { .. } => continue,
                         Decision::Needs { .. } => "policy now wants an approval first",

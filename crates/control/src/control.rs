@@ -7,7 +7,7 @@ use sallyport_ledger::Signer;
 use sallyport_model::access::Denial;
 use sallyport_model::inventory::Identity;
 use sallyport_model::{ClusterId, EntryId, Env, Handle, IdentityId, Kind, Secret, SessionId};
-use sallyport_policy::{Act, Decision, Facts, PolicySet, Right};
+use sallyport_policy::{Act, Facts, PolicySet, Right};
 use sallyport_store::{Change, Committed, Connected, DocId, Document, Draft, NodeKeys, Put, Store};
 use sallyport_vault::{KeyFile, KeyringBody, SlotBody, Unlock, Vault};
 use serde::{Deserialize, Serialize};
@@ -228,15 +228,13 @@ impl Control {
         }
         let identity = self.acting(op)?;
         let policy = self.opened()?.policy();
-        let facts = Facts { from: op.from, ..Facts::of(&identity, self.env.now()) };
-        match sallyport_policy::decide(&policy, &facts, Act::Right(right)) {
-            Decision::Permit { .. } => Ok(()),
-            Decision::Needs { .. } | Decision::Deny { .. } => Err(Denial::new(
-                Kind::Denied,
-                format!("{} may not do this: it needs the right `{}`; ask an administrator", identity.handle, right.action()),
-            )
-            .into()),
+        let facts = Facts::new(&identity, self.env.now(), op.from);
+        if sallyport_policy::decide(&policy, &facts, Act::Right(right)).permits() {
+            return Ok(());
         }
+        let right = Act::Right(right).action();
+        let text = format!("{} may not do this: it needs the right `{right}`; ask an administrator", identity.handle);
+        Err(Denial::new(Kind::Denied, text).into())
     }
 
     /// A draft of an entry.

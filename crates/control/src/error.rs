@@ -26,7 +26,7 @@ pub enum Error {
     Store(#[from] sallyport_store::Error),
     /// The vault said no.
     #[error(transparent)]
-    Vault(#[from] sallyport_vault::Error),
+    Vault(#[from] sallyport_vault::VaultError),
 }
 
 impl Error {

@@ -5,11 +5,11 @@ use crate::control::{KEYRING, Open, put};
 use crate::directory::{all, kinds, load};
 use crate::lease::{SecretBody, VERSION, version_id};
 use crate::{Control, Error, Op};
-use sallyport_model::access::{Ask, From};
+use sallyport_model::access::{Ask, Denial, From};
 use sallyport_model::inventory::Rest;
 use sallyport_model::secret::SecretBytes;
 use sallyport_model::{Address, Secret, SecretId, Timestamp};
-use sallyport_policy::{Act, Decision, Facts, Right, decide};
+use sallyport_policy::{Act, Facts, Place, Right, decide};
 use sallyport_store::{Change, DocId};
 use sallyport_vault::{Rules, SecretKind, SlotBody, SshKey, Where, generate};
 use std::sync::PoisonError;
@@ -113,15 +113,13 @@ impl Control {
         }
         let who = self.acting(op)?;
         let policy = self.opened()?.policy();
-        let facts = Facts { place: Some((&found.target, &found.account)), from: op.from, ..Facts::of(&who, self.env.now()) };
-        match decide(&policy, &facts, Act::Right(right)) {
-            Decision::Permit { .. } => Ok(()),
-            Decision::Needs { .. } => Err(Error::usage("this needs an approval, which this version cannot yet give")),
-            Decision::Deny { reasons } => Err(sallyport_model::access::Denial::new(
-                sallyport_model::Kind::Denied,
-                format!("you may not do this at {}: {}", found.target.name, reasons.join("; ")),
-            )
-            .into()),
+        let facts = Facts::new(&who, self.env.now(), op.from).at(Place::Target(&found.target));
+        match decide(&policy, &facts, Act::Right(right)).denial() {
+            None => Ok(()),
+            Some(denial) => {
+                let text = format!("you may not do this at {}: {}", found.target.name, denial.message);
+                Err(Denial::new(denial.kind, text).into())
+            }
         }
     }
 

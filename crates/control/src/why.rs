@@ -7,7 +7,7 @@ use crate::vault::place;
 use crate::{Control, Error, Op};
 use sallyport_model::inventory::Account;
 use sallyport_model::{Address, Handle, TargetId};
-use sallyport_policy::{Act, Explanation, Facts, Right, Standing, explain, standing};
+use sallyport_policy::{Act, Explanation, Right, Standing, explain, standing};
 
 /// Why.
 pub struct Why {
@@ -50,7 +50,7 @@ impl Control {
         let everything = self.require(op, Right::Explain).is_ok();
         let unknown = || Error::NotFound(sallyport_model::access::Denial::unknown().message);
         let found = found.map_err(|error| if everything { error } else { unknown() })?;
-        let facts = Facts { place: Some((&found.target, &found.account)), from: op.from, ..Facts::of(&asked, self.env.now()) };
+        let facts = found.facts(&asked, self.env.now(), op.from, "");
         if !everything && standing(&policy, &facts) == Standing::Invisible {
             return Err(unknown());
         }
@@ -70,7 +70,7 @@ impl Control {
             .filter_map(|(_, account)| {
                 let target: TargetId = account.value.target;
                 let found = by_id(&open, target, account.value.id)?;
-                let facts = Facts { place: Some((&found.target, &found.account)), from: op.from, ..Facts::of(&who, self.env.now()) };
+                let facts = found.facts(&who, self.env.now(), op.from, "");
                 let usable = match standing(&policy, &facts) {
                     Standing::Invisible => return None,
                     Standing::Usable => true,

@@ -109,6 +109,17 @@ pub enum SlotMode {
     Passphrase,
 }
 
+impl SlotMode {
+    /// Stable word.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::KeyFile => "key_file",
+            Self::Passphrase => "passphrase",
+        }
+    }
+}
+
 /// What makes a new slot.
 pub enum NewSlot<'a> {
     /// A slot opened by a key file.
