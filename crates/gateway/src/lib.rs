@@ -1,1 +1,4 @@
 //! The session spine: protocols, authority, transports, observers, listeners, conformance.
+
+pub mod authority;
+pub mod transport;
