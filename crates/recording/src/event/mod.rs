@@ -1,0 +1,212 @@
+//! Events: what happened in a session, in a compact encoding that borrows the bytes it carries.
+//!
+//! An event is `u8 tag | time | channel | fields`. Numbers are LEB128 in their shortest form, texts and bytes
+//! are a length and the bytes. Times are absolute within the recording, so an event stands by itself.
+
+use sallyport_model::Kind;
+use sallyport_model::access::Channel;
+
+mod codec;
+
+/// Events that cannot be read.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+pub enum Error {
+    /// The bytes end inside an event.
+    #[error("the event at byte {0} is cut off; get an unaltered copy")]
+    Short(usize),
+    /// A tag, a channel kind or flags that this version does not know.
+    #[error("the event at byte {0} is of an unknown kind; read it with a newer version")]
+    Unknown(usize),
+    /// A number that is not in its shortest form or too large.
+    #[error("the event at byte {0} has a number that is not canonical; get an unaltered copy")]
+    Number(usize),
+    /// A text that is no UTF-8.
+    #[error("the event at byte {0} has a text that is no UTF-8; get an unaltered copy")]
+    Text(usize),
+}
+
+impl Error {
+    /// What sort of failure it is.
+    #[must_use]
+    pub const fn kind(&self) -> Kind {
+        Kind::Failed
+    }
+}
+
+/// What happened, owning its bytes.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum What {
+    /// The target wrote to the terminal or to standard output.
+    Output(Vec<u8>),
+    /// The target wrote to standard error.
+    Stderr(Vec<u8>),
+    /// The client wrote.
+    Input(Vec<u8>),
+    /// The terminal has a new size.
+    Resize {
+        /// Columns.
+        cols: u16,
+        /// Rows.
+        rows: u16,
+    },
+    /// A channel was opened.
+    Open {
+        /// What it carries.
+        kind: Channel,
+        /// Its command or destination.
+        detail: String,
+    },
+    /// A channel was closed.
+    Close {
+        /// Exit status, where there is one.
+        exit: Option<u32>,
+        /// The signal that ended it, where one did.
+        signal: Option<String>,
+    },
+    /// The client sent a signal.
+    Signal(String),
+    /// Something worth finding again, such as a command line.
+    Mark {
+        /// What sort of mark.
+        kind: String,
+        /// What it says.
+        text: String,
+    },
+}
+
+/// What happened, borrowing its bytes.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum WhatRef<'a> {
+    /// See [`What::Output`].
+    Output(&'a [u8]),
+    /// See [`What::Stderr`].
+    Stderr(&'a [u8]),
+    /// See [`What::Input`].
+    Input(&'a [u8]),
+    /// See [`What::Resize`].
+    Resize {
+        /// Columns.
+        cols: u16,
+        /// Rows.
+        rows: u16,
+    },
+    /// See [`What::Open`].
+    Open {
+        /// What it carries.
+        kind: Channel,
+        /// Its command or destination.
+        detail: &'a str,
+    },
+    /// See [`What::Close`].
+    Close {
+        /// Exit status, where there is one.
+        exit: Option<u32>,
+        /// The signal that ended it, where one did.
+        signal: Option<&'a str>,
+    },
+    /// See [`What::Signal`].
+    Signal(&'a str),
+    /// See [`What::Mark`].
+    Mark {
+        /// What sort of mark.
+        kind: &'a str,
+        /// What it says.
+        text: &'a str,
+    },
+}
+
+/// One event, owning its bytes.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Event {
+    /// Microseconds since the recording's start.
+    pub at: u64,
+    /// Number of the channel within the session.
+    pub channel: u32,
+    /// What happened.
+    pub what: What,
+}
+
+/// One event, borrowing its bytes.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct EventRef<'a> {
+    /// Microseconds since the recording's start.
+    pub at: u64,
+    /// Number of the channel within the session.
+    pub channel: u32,
+    /// What happened.
+    pub what: WhatRef<'a>,
+}
+
+impl EventRef<'_> {
+    /// The same event with its own bytes.
+    #[must_use]
+    pub fn to_owned(&self) -> Event {
+        let what = match self.what {
+            WhatRef::Output(bytes) => What::Output(bytes.to_vec()),
+            WhatRef::Stderr(bytes) => What::Stderr(bytes.to_vec()),
+            WhatRef::Input(bytes) => What::Input(bytes.to_vec()),
+            WhatRef::Resize { cols, rows } => What::Resize { cols, rows },
+            WhatRef::Open { kind, detail } => What::Open { kind, detail: detail.into() },
+            WhatRef::Close { exit, signal } => What::Close { exit, signal: signal.map(Into::into) },
+            WhatRef::Signal(name) => What::Signal(name.into()),
+            WhatRef::Mark { kind, text } => What::Mark { kind: kind.into(), text: text.into() },
+        };
+        Event { at: self.at, channel: self.channel, what }
+    }
+}
+
+impl Event {
+    /// The same event, lent.
+    #[must_use]
+    pub fn as_ref(&self) -> EventRef<'_> {
+        let what = match &self.what {
+            What::Output(bytes) => WhatRef::Output(bytes),
+            What::Stderr(bytes) => WhatRef::Stderr(bytes),
+            What::Input(bytes) => WhatRef::Input(bytes),
+            What::Resize { cols, rows } => WhatRef::Resize { cols: *cols, rows: *rows },
+            What::Open { kind, detail } => WhatRef::Open { kind: *kind, detail },
+            What::Close { exit, signal } => WhatRef::Close { exit: *exit, signal: signal.as_deref() },
+            What::Signal(name) => WhatRef::Signal(name),
+            What::Mark { kind, text } => WhatRef::Mark { kind, text },
+        };
+        EventRef { at: self.at, channel: self.channel, what }
+    }
+}
+
+/// Appends one event to `out`. The only allocation is `out` growing.
+pub fn encode(at: u64, channel: u32, what: WhatRef<'_>, out: &mut Vec<u8>) {
+    codec::encode(at, channel, what, out);
+}
+
+/// Reads the events of one segment without copying. After an error the iterator ends.
+#[must_use]
+pub const fn events(bytes: &[u8]) -> Events<'_> {
+    Events { bytes, at: 0 }
+}
+
+/// Iterator over the events of one segment.
+#[derive(Clone, Debug)]
+pub struct Events<'a> {
+    bytes: &'a [u8],
+    at: usize,
+}
+
+impl<'a> Iterator for Events<'a> {
+    type Item = Result<EventRef<'a>, Error>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.bytes.is_empty() {
+            return None;
+        }
+        let before = self.bytes.len();
+        let result = codec::decode(&mut self.bytes, self.at);
+        match &result {
+            Ok(_) => self.at += before - self.bytes.len(),
+            Err(_) => self.bytes = &[],
+        }
+        Some(result)
+    }
+}
+
+#[cfg(test)]
+mod tests;
