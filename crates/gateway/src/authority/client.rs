@@ -55,12 +55,8 @@ impl Client {
     pub fn start(env: Env, gateway: GatewayId, zone: Label, connect: Box<dyn Connect>) -> Self {
         let (calls, new_calls) = mpsc::unbounded_channel();
         let (views, new_views) = mpsc::channel(VIEWS);
-        let state = State {
-            pending: HashMap::new(),
-            sessions: HashMap::new(),
-            watches: HashMap::new(),
-            heard: Instant::now(),
-        };
+        let state =
+            State { pending: HashMap::new(), sessions: HashMap::new(), watches: HashMap::new(), heard: Instant::now() };
         let welcome = watch::Sender::new(None);
         let shared = Arc::new(Shared { env, gateway, zone, state: Mutex::new(state), calls, views, welcome });
         let keeper = tokio::spawn(keep(shared.clone(), connect, Outbox { calls: new_calls, views: new_views }));
@@ -200,12 +196,7 @@ async fn keep(shared: Arc<Shared>, connect: Box<dyn Connect>, mut outbox: Outbox
     }
 }
 
-async fn converse(
-    shared: &Shared,
-    wire: Wire,
-    outbox: &mut Outbox,
-    wait: &mut Duration,
-) -> Result<(), frame::Error> {
+async fn converse(shared: &Shared, wire: Wire, outbox: &mut Outbox, wait: &mut Duration) -> Result<(), frame::Error> {
     let (mut from, mut to) = tokio::io::split(wire);
     let welcome = tokio::time::timeout(DEAD, greet(shared, &mut from, &mut to)).await;
     let welcome = welcome.map_err(|_| frame::Error::Unexpected("no Welcome in time"))??;
@@ -225,11 +216,7 @@ async fn converse(
     }
 }
 
-async fn greet(
-    shared: &Shared,
-    from: &mut ReadHalf<Wire>,
-    to: &mut WriteHalf<Wire>,
-) -> Result<Welcome, frame::Error> {
+async fn greet(shared: &Shared, from: &mut ReadHalf<Wire>, to: &mut WriteHalf<Wire>) -> Result<Welcome, frame::Error> {
     let open = shared.state().sessions.keys().copied().collect();
     let hello = Hello { version: VERSION, gateway: shared.gateway, zone: shared.zone.clone(), open };
     frame::write(to, &Up::Hello(hello)).await?;

@@ -216,7 +216,8 @@ impl Roll {
                 *count = count.saturating_sub(1);
             }
         }
-        let free: Vec<u64> = self.needed.iter().filter(|(n, c)| **c == 0 && **n != self.number).map(|(n, _)| *n).collect();
+        let free: Vec<u64> =
+            self.needed.iter().filter(|(n, c)| **c == 0 && **n != self.number).map(|(n, _)| *n).collect();
         for number in free {
             self.needed.remove(&number);
             std::fs::remove_file(name(&self.directory, number))?;

@@ -8,7 +8,7 @@ mod state;
 pub use file::{Entry, EntryKind};
 pub use state::Health;
 
-use file::{Place, Roll};
+use file::Roll;
 use sallyport_model::{Kind, RecordingId};
 use state::Shared;
 use std::collections::HashMap;

@@ -83,7 +83,8 @@ impl Tail {
     /// # Errors
     /// When the system has no memory files.
     pub fn create(slots: u32) -> Result<Self, Error> {
-        let file = File::from(rustix::fs::memfd_create("sallyport-tail", MemfdFlags::CLOEXEC).map_err(io::Error::from)?);
+        let file =
+            File::from(rustix::fs::memfd_create("sallyport-tail", MemfdFlags::CLOEXEC).map_err(io::Error::from)?);
         file.set_len(SLOT.saturating_mul(slots.into()))?;
         Self::over(file)
     }
@@ -122,7 +123,13 @@ impl Tail {
     ///
     /// # Errors
     /// When every slot is taken or the memory cannot be written.
-    pub fn claim(&self, session: SessionId, recording: RecordingId, key: &[u8; 32], chain: &[u8; 32]) -> Result<Slot, Error> {
+    pub fn claim(
+        &self,
+        session: SessionId,
+        recording: RecordingId,
+        key: &[u8; 32],
+        chain: &[u8; 32],
+    ) -> Result<Slot, Error> {
         let number = self.free.lock().unwrap_or_else(PoisonError::into_inner).pop().ok_or(Error::Full)?;
         let slot = Slot { tail: self.clone(), number, lengths: [0; 2] };
         slot.put(4, session.as_bytes())?;
@@ -164,7 +171,11 @@ impl Tail {
             if length > 0 {
                 let mut bytes = vec![0; length];
                 self.file.read_exact_at(&mut bytes, at(slot, HEAD.saturating_add(half.saturating_mul(HALF_U64))))?;
-                halves.push(LeftHalf { seq: self.word(slot, mark)?, chain: self.get(slot, mark.saturating_add(4))?, bytes });
+                halves.push(LeftHalf {
+                    seq: self.word(slot, mark)?,
+                    chain: self.get(slot, mark.saturating_add(4))?,
+                    bytes,
+                });
             }
         }
         halves.sort_by_key(|half| half.seq);
