@@ -151,6 +151,12 @@ impl Journal {
         self.shared.subscribe()
     }
 
+    /// Makes it fail, as a broken disk does.
+    #[cfg(any(test, feature = "conformance"))]
+    pub fn break_down(&self) {
+        self.shared.fail();
+    }
+
     /// A recording's entries, read back from the files. Blocks: not for the runtime's threads.
     ///
     /// # Errors
@@ -230,8 +236,9 @@ impl Writer {
                     held.push(room);
                 }
                 Order::Forget(recording) => {
-                    let places = self.shared.forget(recording);
+                    // What waits for the file is placed first, so that it is forgotten too.
                     self.roll.flush(&self.shared)?;
+                    let places = self.shared.forget(recording);
                     self.roll.forget(recording, &places)?;
                 }
             }
