@@ -7,5 +7,8 @@ pub mod ship;
 pub mod tail;
 pub mod tap;
 
+/// What is recorded, as the recording spells it.
+pub use sallyport_recording::WhatRef;
+
 pub use recorder::{Recorder, Recording};
 pub use tap::{Event, Observer, Tap, Verdict};

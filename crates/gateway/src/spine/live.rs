@@ -96,6 +96,11 @@ impl Live {
         }
     }
 
+    /// Shows a line in every channel of the session that shows lines.
+    pub fn announce(&self, line: &str) {
+        let _ = self.notices.send(line.to_owned());
+    }
+
     /// Waits until the session is ended from outside. There is little time from then on.
     pub async fn ended(&mut self) -> Ending {
         match self.ending.wait_for(Option::is_some).await.map(|ending| ending.clone()) {
