@@ -26,6 +26,9 @@ pub const MAX_FRAME: usize = 1 << 20;
 /// Seconds between two beats of control; silence longer than a session's grace ends it.
 pub const BEAT_SECONDS: u64 = 1;
 
+/// The HPKE `info` under which control seals a lent password; the `aad` is the session's 16 bytes.
+pub const PASSWORD_INFO: &[u8] = b"sallyport/lease/password/v1";
+
 /// From gateway to control.
 #[derive(Encode, Decode)]
 pub enum Up {
