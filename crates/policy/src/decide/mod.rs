@@ -277,4 +277,4 @@ fn needs(set: &PolicySet, facts: &Facts<'_>, permits: &[Slot], forbids: &[Slot])
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -383,7 +383,7 @@ fn unknown(key: &str) -> String {
 }
 
 /// Levenshtein's distance, over bytes.
-fn distance(a: &str, b: &str) -> usize {
+pub(crate) fn distance(a: &str, b: &str) -> usize {
     let mut row: Vec<usize> = (0..=b.len()).collect();
     for (i, x) in a.bytes().enumerate() {
         let mut diagonal = i;
