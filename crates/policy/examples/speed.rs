@@ -111,7 +111,9 @@ fn policies() -> Result<String, std::fmt::Error> {
     Ok(text)
 }
 
-fn places(env: &Env) -> Result<Vec<(Arc<Target>, Arc<Account>)>, Box<dyn Error>> {
+type Places = Vec<(Arc<Target>, Arc<Account>)>;
+
+fn places(env: &Env) -> Result<Places, Box<dyn Error>> {
     let mut places = Vec::with_capacity(TARGETS * ACCOUNTS_EACH);
     for n in 0..TARGETS {
         let tags = [n % 200, n / 7 % 200, n / 50 % 200].map(|tag| format!("tag-{tag}").parse());

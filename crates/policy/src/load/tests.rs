@@ -1,5 +1,6 @@
 use super::*;
 use crate::fixture::set;
+use proptest::prelude::*;
 
 fn fails(text: &str) -> String {
     let loaded = PolicySet::load(&[("ops.cedar".into(), text.into())]);
@@ -98,4 +99,25 @@ fn preconditions_become_conditions() {
         policy.to_string().split_once("when").unwrap().1.split_whitespace().collect::<String>().replace(['(', ')'], "")
     };
     assert_eq!(printed(&written), printed(&by_hand));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+    #[test]
+    fn no_text_panics(text in ".{0,200}", cut in 0_usize..200, swap in any::<char>()) {
+        let _ = PolicySet::load(&[("a.cedar".into(), text)]);
+        let mut altered: Vec<char> = "@id(\"ü\") // x\npermit (principal in Group::\"a\", action, resource) when { context.met.contains(\"//\") };"
+            .chars()
+            .collect();
+        let at = cut % altered.len();
+        altered[at] = swap;
+        let _ = PolicySet::load(&[("a.cedar".into(), altered.into_iter().collect())]);
+    }
+
+    #[test]
+    fn blanking_keeps_every_offset(text in "[a/\"\\\\\nü ]{0,60}") {
+        let blanked = blank_comments(&text);
+        prop_assert_eq!(blanked.len(), text.len());
+        prop_assert_eq!(blanked.matches('\n').count(), text.matches('\n').count());
+    }
 }
