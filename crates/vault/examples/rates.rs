@@ -1,6 +1,6 @@
 //! Measures document MACs (500-byte bodies) and envelopes, on one core. Prints JSON.
 //!
-//! `cargo run --release -p sallyport-vault --example speed`
+//! `cargo run --release -p sallyport-vault --example rates`
 
 #![expect(clippy::print_stdout, reason = "a measurement prints its result")]
 #![expect(clippy::disallowed_methods, reason = "a measurement reads the monotonic clock")]
