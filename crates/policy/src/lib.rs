@@ -9,6 +9,7 @@
 
 pub mod act;
 pub mod decide;
+mod demand;
 pub mod explain;
 pub mod facts;
 #[cfg(test)]
@@ -23,13 +24,13 @@ mod terms;
 pub use act::{Act, Right};
 pub use decide::{Decision, Reason, Standing, decide, standing};
 
+pub use demand::Demand;
 pub use explain::{Explanation, explain};
 pub use facts::{Facts, Place};
 pub use load::{LoadError, LoadErrors};
 
 pub use reach::{Inventory, reach};
 pub use set::PolicySet;
-pub use terms::Demand;
 
 /// The schema that every policy is validated against, in Cedar's schema language.
 pub const SCHEMA: &str = include_str!("schema.cedarschema");

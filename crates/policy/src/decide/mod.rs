@@ -1,10 +1,11 @@
 //! The decision: permit with limits, needs, or deny. Default deny; every error denies.
 
 use crate::act::{Act, Right};
+use crate::demand::Demand;
 use crate::facts::{Facts, Place, Question, principal_keys, resource_keys};
 use crate::index::Slot;
 use crate::set::{Compiled, PolicySet};
-use crate::terms::{Bounds, Demand};
+use crate::terms::Bounds;
 use cedar_policy::Effect;
 use sallyport_model::access::Denial;
 use sallyport_model::{Kind, Limits};
@@ -277,4 +278,4 @@ fn needs(set: &PolicySet, facts: &Facts<'_>, permits: &[Slot], forbids: &[Slot])
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

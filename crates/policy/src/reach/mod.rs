@@ -24,13 +24,40 @@ pub struct Inventory {
     postings: HashMap<String, RoaringBitmap>,
     all: RoaringBitmap,
     /// Made on first use, since few combinations of attributes are ever named.
-    partitions: Mutex<BTreeMap<Reads, Arc<Vec<Group>>>>,
+    partitions: Mutex<BTreeMap<Reads, Arc<Partition>>>,
 }
 
-/// Accounts that agree in some attributes.
+/// Accounts grouped so that those of one group agree in some attributes.
+#[derive(Default)]
+struct Partition {
+    groups: Vec<Group>,
+    /// The group of every account that is in one.
+    of: HashMap<u32, usize>,
+}
+
 struct Group {
     example: u32,
     members: RoaringBitmap,
+}
+
+impl Partition {
+    /// The wanted accounts by group, each with the group's example: over the groups where they are
+    /// few, over the accounts otherwise.
+    fn split(&self, wanted: &RoaringBitmap) -> Vec<(u32, RoaringBitmap)> {
+        if usize::try_from(wanted.len()).is_ok_and(|wanted| wanted > 2 * self.groups.len()) {
+            let split = self.groups.iter().map(|group| (group.example, &group.members & wanted));
+            return split.filter(|(_, members)| !members.is_empty()).collect();
+        }
+        let mut by_group: BTreeMap<usize, (u32, RoaringBitmap)> = BTreeMap::new();
+        for number in wanted {
+            let Some((group, example)) = self.of.get(&number).and_then(|g| Some((*g, self.groups.get(*g)?.example)))
+            else {
+                continue;
+            };
+            by_group.entry(group).or_insert_with(|| (example, RoaringBitmap::new())).1.insert(number);
+        }
+        by_group.into_values().collect()
+    }
 }
 
 impl Inventory {
@@ -75,19 +102,24 @@ impl Inventory {
     }
 
     /// The accounts grouped by the attributes that are read.
-    fn partition(&self, reads: Reads) -> Arc<Vec<Group>> {
+    fn partition(&self, reads: Reads) -> Arc<Partition> {
         // A poisoned lock only says that another listing panicked; the map is whole.
         let mut partitions = self.partitions.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         let made = partitions.entry(reads).or_insert_with(|| {
-            let mut groups: HashMap<String, Group> = HashMap::new();
+            let mut partition = Partition::default();
+            let mut named: HashMap<String, usize> = HashMap::new();
             for number in &self.all {
                 let Some((target, account)) = self.get(number) else { continue };
-                let group = groups
-                    .entry(projection(reads, target, account))
-                    .or_insert_with(|| Group { example: number, members: RoaringBitmap::new() });
-                group.members.insert(number);
+                let group = *named.entry(projection(reads, target, account)).or_insert(partition.groups.len());
+                match partition.groups.get_mut(group) {
+                    Some(group) => {
+                        group.members.insert(number);
+                    }
+                    None => partition.groups.push(Group { example: number, members: RoaringBitmap::from([number]) }),
+                }
+                partition.of.insert(number, group);
             }
-            Arc::new(groups.into_values().collect())
+            Arc::new(partition)
         });
         Arc::clone(made)
     }
@@ -182,14 +214,10 @@ impl Sweep<'_> {
             }
             return matched;
         }
-        for group in self.inventory.partition(policy.scope.reads).iter() {
-            let members = &group.members & &wanted;
-            if members.is_empty() {
-                continue;
-            }
-            let question = self.questions.remove(&group.example).unwrap_or_else(|| self.question(group.example));
+        for (example, members) in self.inventory.partition(policy.scope.reads).split(&wanted) {
+            let question = self.questions.remove(&example).unwrap_or_else(|| self.question(example));
             self.note(policy, question.as_ref(), members, &mut matched);
-            self.questions.insert(group.example, question);
+            self.questions.insert(example, question);
         }
         matched
     }

@@ -75,8 +75,8 @@ impl Scope {
     /// Analyses a policy in Cedar's JSON form.
     pub(crate) fn of(policy: &Value) -> Self {
         let mut keys = Keys { principal: None, resource: None };
-        keys.principal = scope_entity(policy, "principal").and_then(|entity| principal_key(entity));
-        keys.resource = scope_entity(policy, "resource").and_then(|entity| entity_resource_key(entity));
+        keys.principal = scope_entity(policy, "principal").and_then(principal_key);
+        keys.resource = scope_entity(policy, "resource").and_then(entity_resource_key);
         let mut reads = if keys.resource.is_some() { Reads::IDENTITY } else { Reads::default() };
         let mut met = BTreeSet::new();
         let mut sound = true;
