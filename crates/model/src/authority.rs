@@ -381,12 +381,3 @@ pub fn decode<'b, T: Decode<'b, ()>>(bytes: &'b [u8]) -> Result<T, String> {
     let message = decoder.decode().map_err(|e| e.to_string())?;
     if decoder.position() == bytes.len() { Ok(message) } else { Err("trailing bytes after the message".into()) }
 }
-
-/// HPKE `info` of a lent password.
-pub const LEND_INFO: &[u8] = b"sallyport/lend/v1";
-
-/// HPKE `aad` of a lent password: the session that it is lent to.
-#[must_use]
-pub fn lend_aad(session: SessionId) -> Vec<u8> {
-    session.to_string().into_bytes()
-}

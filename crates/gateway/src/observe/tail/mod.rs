@@ -119,6 +119,14 @@ impl Tail {
         Ok(self.file.as_raw_fd())
     }
 
+    /// A descriptor of the memory, for handing it to a child as one of its standard streams.
+    ///
+    /// # Errors
+    /// When no further descriptor can be had.
+    pub fn handle(&self) -> Result<std::os::fd::OwnedFd, Error> {
+        Ok(self.file.try_clone()?.into())
+    }
+
     /// A slot for a session. The key lies in it, so that a later process can finish the recording.
     ///
     /// # Errors
