@@ -255,7 +255,7 @@ fn permit(
 /// and for each forbid that stands in the way now, one of those it names.
 fn needs(set: &PolicySet, facts: &Facts<'_>, permits: &[Slot], forbids: &[Slot]) -> Decision {
     let missing = |policy: &Compiled| -> Vec<Demand> {
-        policy.scope.met.iter().filter(|fact| !facts.met.contains(*fact)).map(|fact| Demand::of_fact(fact)).collect()
+        policy.scope.met.iter().filter(|fact| !facts.is_met(fact)).map(|fact| Demand::of_fact(fact)).collect()
     };
     let nearest = set.get(permits).map(|policy| (missing(policy), policy)).min_by_key(|(missing, _)| missing.len());
     let (demands, determining) =

@@ -208,6 +208,13 @@ fn administrative_accounts_want_an_approval_or_an_emergency() {
         assert!(!try_with(&open, &["ticket", "approvals"], act).permits());
     }
     assert!(try_with(&open, &[], Act::See).permits());
+    // An approval that is there is not asked for again, whatever else is missing.
+    let ticket =
+        set("@require_ticket permit (principal, action, resource) when { context.met.contains(\"approval\") };");
+    let Decision::Needs { demands, .. } = try_with(&ticket, &["approval:leads:1"], Act::Connect) else {
+        panic!("needs a ticket")
+    };
+    assert_eq!(demands, [Demand::Ticket]);
     let approved = set("@require_approval(\"leads:1\") permit (principal, action, resource);");
     let Decision::Needs { demands, .. } = try_with(&approved, &[], Act::Connect) else { panic!("needs an approval") };
     assert_eq!(demands, [Demand::Approval { group: "leads".into(), count: 1 }]);

@@ -1,8 +1,8 @@
 //! What may this identity reach, over every account at once: bitmaps per policy, ORed and subtracted.
 //!
 //! A policy is evaluated once per *projection* of the attributes it names: two accounts that agree
-//! in those cannot differ in its outcome. A policy that names a very account is evaluated for the
-//! accounts it is filed under. That the result equals decisions in a loop is a property test.
+//! in those, and are both filed under its key, cannot differ in its outcome. A policy that names a
+//! very account in any other way is evaluated account by account. That the result equals decisions in a loop is a property test.
 
 use crate::act::Act;
 use crate::decide::refuse;
@@ -30,31 +30,22 @@ pub struct Inventory {
 /// Accounts grouped so that those of one group agree in some attributes.
 #[derive(Default)]
 struct Partition {
-    groups: Vec<Group>,
+    groups: Vec<RoaringBitmap>,
     /// The group of every account that is in one.
     of: HashMap<u32, usize>,
 }
 
-struct Group {
-    example: u32,
-    members: RoaringBitmap,
-}
-
 impl Partition {
-    /// The wanted accounts by group, each with the group's example: over the groups where they are
-    /// few, over the accounts otherwise.
-    fn split(&self, wanted: &RoaringBitmap) -> Vec<(u32, RoaringBitmap)> {
+    /// The wanted accounts by group: over the groups where they are few, over the accounts otherwise.
+    fn split(&self, wanted: &RoaringBitmap) -> Vec<RoaringBitmap> {
         if usize::try_from(wanted.len()).is_ok_and(|wanted| wanted > 2 * self.groups.len()) {
-            let split = self.groups.iter().map(|group| (group.example, &group.members & wanted));
-            return split.filter(|(_, members)| !members.is_empty()).collect();
+            return self.groups.iter().map(|group| group & wanted).filter(|members| !members.is_empty()).collect();
         }
-        let mut by_group: BTreeMap<usize, (u32, RoaringBitmap)> = BTreeMap::new();
+        let mut by_group: BTreeMap<usize, RoaringBitmap> = BTreeMap::new();
         for number in wanted {
-            let Some((group, example)) = self.of.get(&number).and_then(|g| Some((*g, self.groups.get(*g)?.example)))
-            else {
-                continue;
-            };
-            by_group.entry(group).or_insert_with(|| (example, RoaringBitmap::new())).1.insert(number);
+            if let Some(group) = self.of.get(&number) {
+                by_group.entry(*group).or_default().insert(number);
+            }
         }
         by_group.into_values().collect()
     }
@@ -111,11 +102,11 @@ impl Inventory {
             for number in &self.all {
                 let Some((target, account)) = self.get(number) else { continue };
                 let group = *named.entry(projection(reads, target, account)).or_insert(partition.groups.len());
-                match partition.groups.get_mut(group) {
-                    Some(group) => {
-                        group.members.insert(number);
-                    }
-                    None => partition.groups.push(Group { example: number, members: RoaringBitmap::from([number]) }),
+                if group == partition.groups.len() {
+                    partition.groups.push(RoaringBitmap::new());
+                }
+                if let Some(members) = partition.groups.get_mut(group) {
+                    members.insert(number);
                 }
                 partition.of.insert(number, group);
             }
@@ -214,7 +205,9 @@ impl Sweep<'_> {
             }
             return matched;
         }
-        for (example, members) in self.inventory.partition(policy.scope.reads).split(&wanted) {
+        for members in self.inventory.partition(policy.scope.reads).split(&wanted) {
+            // An account of the posting itself: there the conjunct that became the key holds.
+            let Some(example) = members.min() else { continue };
             let question = self.questions.remove(&example).unwrap_or_else(|| self.question(example));
             self.note(policy, question.as_ref(), members, &mut matched);
             self.questions.insert(example, question);
