@@ -144,6 +144,13 @@ impl Bench {
         Ok(events)
     }
 
+    /// Makes control fall silent, for the gateway.
+    pub fn partition(&self) {
+        if let Some(control) = self.tasks.first() {
+            control.abort();
+        }
+    }
+
     /// Ends the gateway as `kill -9` does: nothing is finished, nothing is said.
     #[must_use]
     pub fn crash(self) -> (tempfile::TempDir, Arc<Reference>, Tail) {

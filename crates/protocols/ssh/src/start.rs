@@ -1,6 +1,6 @@
 //! A channel until its program starts: terminal, environment, shell or command.
 
-use crate::events::{Arrival, env_allowed, line};
+use crate::events::{Arrival, env_allowed, line, not_yet, subsystem};
 use crate::meter::Share;
 use russh::server::Msg;
 use russh::{ChannelMsg, ChannelReadHalf, ChannelWriteHalf, Pty};
@@ -76,10 +76,9 @@ pub(crate) async fn start(channel: russh::Channel<Msg>, share: Arc<Share>) -> Op
             }
             Some(ChannelMsg::RequestShell { .. }) => break Some(Program::Shell),
             Some(ChannelMsg::Exec { command, .. }) => break Some(Program::Command(command)),
-            Some(ChannelMsg::RequestSubsystem { .. }) => {
-                // It was refused in the handler, with a line.
-                let _ = tokio::time::timeout(SAY, write.exit_status(1)).await;
-                let _ = tokio::time::timeout(SAY, write.close()).await;
+            Some(ChannelMsg::RequestSubsystem { name, .. }) => {
+                say(&write, &not_yet(subsystem(&name))).await;
+                end(&write, Some(1)).await;
                 break None;
             }
             // Bytes before a program have nowhere to go.

@@ -139,7 +139,9 @@ async fn pump(client: Client, upstream: Upstream, target: TargetHalves, live: Li
         Outcome::ByTarget | Outcome::ByClient => end(&write, None).await,
     }
     share.close();
-    outcome
+    // The client closes as soon as it has the exit status, often before the target does.
+    let exited = exit.status.is_some() || exit.signal.is_some();
+    if outcome == Outcome::ByClient && exited { Outcome::ByTarget } else { outcome }
 }
 
 /// Client to target.
