@@ -82,31 +82,10 @@ impl Bench {
         desk: Arc<Reference>,
         tail: Tail,
     ) -> Result<Self, Failure> {
-        let env = Env::system();
         let (connect, control) = wire(transport, directory.path(), desk.clone()).await?;
-        let id = GatewayId::new(&env);
-        let (journal, found) = Journal::open(&directory.path().join("journal"), Sizes::default())?;
-        let remains = recover::finish(&env, &journal, &tail, found).await?;
-        let recordings = directory.path().join("recordings");
-        let recorder = Recorder::start(env.clone(), journal.clone(), tail.clone(), &recordings);
-        let authority = Arc::new(Client::start(env.clone(), id, "default".parse()?, connect));
-        let closer = recover::close(env.clone(), authority.clone(), journal.clone(), recordings, remains);
-        let observers: ObserversFor = Arc::new(|_| {
-            let rules: Box<dyn Observer> = Box::new(Rules);
-            Ok(vec![rules])
-        });
-        let dialer = Arc::new(Dialer::default());
-        let parts = Parts { env, authority: authority.clone(), recorder, dialer: dialer.clone(), observers };
-        let gateway = Gateway::new(parts);
-        let listener = TcpListener::bind("127.0.0.1:0").await?;
-        let address = listener.local_addr()?;
-        dialer.own(address);
-        let (carrier, stop) = (gateway.clone(), gateway.stopping());
-        let accept = listen(listener, Bounds::default(), stop, move |io| carrier.clone().carry(protocol.clone(), io));
-        let tasks = vec![control, tokio::spawn(closer), tokio::spawn(accept)];
-        let mut welcome = authority.welcome();
-        let reached = tokio::time::timeout(Duration::from_secs(10), welcome.wait_for(Option::is_some)).await;
-        reached.map_err(|_| "the desk is not reached")?.map_err(|e| e.to_string())?;
+        let node = Node::start(protocol, directory.path(), connect, tail.clone()).await?;
+        let Node { gateway, journal, authority, address, id, tasks } = node;
+        let tasks = std::iter::once(control).chain(tasks).collect();
         Ok(Self { directory, desk, gateway, journal, tail, authority, address, id, tasks })
     }
 
@@ -181,6 +160,60 @@ pub fn open(bytes: &[u8], desk: &Reference) -> Result<Vec<Recorded>, Failure> {
     let header: Header = container::parse(bytes)?.header;
     let key = header.open(desk.recording_key())?;
     Ok(replay(bytes, &key)?.map_while(Result::ok).collect())
+}
+
+/// A gateway alone, with a listener of its own.
+pub struct Node {
+    /// The gateway.
+    pub gateway: Arc<Gateway>,
+    /// Its journal.
+    pub journal: Journal,
+    /// Its way to control.
+    pub authority: Arc<Client>,
+    /// Where it listens.
+    pub address: SocketAddr,
+    /// Who it is.
+    pub id: GatewayId,
+    tasks: Vec<tokio::task::JoinHandle<()>>,
+}
+
+impl Node {
+    /// Starts one over what an earlier one left in the directory and the tail, and waits for control.
+    ///
+    /// # Errors
+    /// When any part does not start.
+    pub async fn start<P: Protocol>(
+        protocol: Arc<P>,
+        directory: &Path,
+        connect: Box<dyn Connect>,
+        tail: Tail,
+    ) -> Result<Self, Failure> {
+        let env = Env::system();
+        let id = GatewayId::new(&env);
+        let (journal, found) = Journal::open(&directory.join("journal"), Sizes::default())?;
+        let remains = recover::finish(&env, &journal, &tail, found).await?;
+        let recordings = directory.join("recordings");
+        let recorder = Recorder::start(env.clone(), journal.clone(), tail, &recordings);
+        let authority = Arc::new(Client::start(env.clone(), id, "default".parse()?, connect));
+        let closer = recover::close(env.clone(), authority.clone(), journal.clone(), recordings, remains);
+        let observers: ObserversFor = Arc::new(|_| {
+            let rules: Box<dyn Observer> = Box::new(Rules);
+            Ok(vec![rules])
+        });
+        let dialer = Arc::new(Dialer::default());
+        let parts = Parts { env, authority: authority.clone(), recorder, dialer: dialer.clone(), observers };
+        let gateway = Gateway::new(parts);
+        let listener = TcpListener::bind("127.0.0.1:0").await?;
+        let address = listener.local_addr()?;
+        dialer.own(address);
+        let (carrier, stop) = (gateway.clone(), gateway.stopping());
+        let accept = listen(listener, Bounds::default(), stop, move |io| carrier.clone().carry(protocol.clone(), io));
+        let tasks = vec![tokio::spawn(closer), tokio::spawn(accept)];
+        let mut welcome = authority.welcome();
+        let reached = tokio::time::timeout(Duration::from_secs(10), welcome.wait_for(Option::is_some)).await;
+        reached.map_err(|_| "the desk is not reached")?.map_err(|e| e.to_string())?;
+        Ok(Self { gateway, journal, authority, address, id, tasks })
+    }
 }
 
 /// Waits for a condition, never longer than `patience`.
