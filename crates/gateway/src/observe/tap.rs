@@ -74,6 +74,9 @@ impl Stop {
     }
 }
 
+/// Longest piece of a command in one mark, in bytes.
+const COMMAND: usize = 16 << 10;
+
 /// Time between two questions to an observer that holds.
 const HOLD: Duration = Duration::from_millis(50);
 
@@ -136,7 +139,16 @@ impl Tap {
         self.touch();
         self.thaw().await?;
         self.judge(channel, Event::Command(text)).await?;
-        self.record(channel, WhatRef::Mark { kind: "command", text: cut(text) }).await?;
+        // The whole of it, in pieces: what lies behind the first kilobytes is evidence too.
+        let (mut kind, mut rest) = ("command", text);
+        loop {
+            let (piece, more) = rest.split_at_checked(rest.floor_char_boundary(COMMAND)).unwrap_or((rest, ""));
+            self.record(channel, WhatRef::Mark { kind, text: piece }).await?;
+            (kind, rest) = ("command+", more);
+            if rest.is_empty() {
+                break;
+            }
+        }
         self.settle().await?;
         self.open()
     }

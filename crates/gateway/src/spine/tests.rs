@@ -105,7 +105,7 @@ async fn a_broken_recorder_freezes_the_client_and_ends_the_session_at_grace() {
     let (bench, name) = bench(|target| target.grace = 2).await;
     let (mut side, _) = enter(bench.address, &format!("LOGIN {TOKEN} ops {name}")).await.unwrap();
     assert_eq!(say(&mut side, "before").await.unwrap(), "said: before");
-    bench.journal.break_down();
+    bench.gateway.recorder().break_down();
     tokio::time::sleep(Duration::from_millis(500)).await;
     let answer = tokio::time::timeout(Duration::from_secs(1), say(&mut side, "while frozen")).await;
     assert!(answer.is_err(), "a frozen session went on: {answer:?}");
@@ -195,4 +195,44 @@ async fn a_gateway_that_stops_closes_its_sessions() {
     bench.stop().await.unwrap();
     let close = desk.closes().pop().unwrap();
     assert_eq!((close.reason, close.complete), (EndReason::Shutdown, true));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_orphan_of_which_nothing_is_left_is_closed_as_such() {
+    let (bench, name) = bench(|_| {}).await;
+    let _side = enter(bench.address, &format!("LOGIN {TOKEN} ops {name}")).await.unwrap();
+    let session = bench.desk.leased()[0];
+    let (_lost, desk, _tail) = bench.crash();
+    let elsewhere = tempfile::tempdir().unwrap();
+    let tail = crate::observe::tail::Tail::create(2).unwrap();
+    let again = Bench::over(Arc::new(Toy), Transport::Unix, elsewhere, desk, tail).await.unwrap();
+    until(SOON, || again.desk.closed(session).is_some()).await.unwrap();
+    let close = again.desk.closed(session).unwrap();
+    assert_eq!((close.reason, close.complete, close.anchor.segments), (EndReason::Orphan, false, 0));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn command_rules_that_nobody_keeps_refuse_the_session() {
+    let rules = crate::spine::Gateway::no_rules();
+    let (bench, _) = bench(|_| {}).await;
+    let mut terms = sallyport_model::access::Terms {
+        identity: bench.desk.sign_in(bench.id, &"ada".parse().unwrap()).unwrap().identity,
+        handle: "ada".parse().unwrap(),
+        place: sallyport_model::inventory::Place {
+            target: "web-1".parse().unwrap(),
+            host: "127.0.0.1".into(),
+            port: 22,
+            account: "root".parse().unwrap(),
+            host_keys: vec![],
+            grace: 60,
+            anchor: 10,
+        },
+        limits: sallyport_model::Limits::house(),
+        policy: String::new(),
+        determining: vec![],
+        entry: 0,
+    };
+    assert!(rules(&terms).is_ok());
+    terms.limits.commands.insert("no-shutdown".into());
+    assert!(rules(&terms).is_err());
 }

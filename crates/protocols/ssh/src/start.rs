@@ -125,11 +125,15 @@ impl Started {
         self.kind().interactive() && self.terminal.is_some()
     }
 
-    /// The command, as text; empty for a shell.
+    /// The command, as text; empty for a shell. Bytes that are no text are escaped, so that what is
+    /// judged and recorded is what is run.
     pub(crate) fn command(&self) -> String {
         match &self.program {
             Program::Shell => String::new(),
-            Program::Command(command) => String::from_utf8_lossy(command).into_owned(),
+            Program::Command(command) => match std::str::from_utf8(command) {
+                Ok(text) => text.to_owned(),
+                Err(_) => command.escape_ascii().to_string(),
+            },
         }
     }
 

@@ -151,7 +151,7 @@ async fn a_late_watcher_sees_what_was_and_a_slow_one_is_dropped() {
     recording.watch(&nobody, watch);
     recording.push(&nobody, 1, WhatRef::Output(b"after")).await.unwrap();
     recording.finish(&nobody).await.unwrap();
-    let views = nobody.views.lock().unwrap();
+    let views = std::mem::take(&mut *nobody.views.lock().unwrap());
     let holds = |view: &View, text: &[u8]| view.events.windows(text.len()).any(|w| w == text);
     assert!(holds(&views[0], b"before") && holds(&views[1], b"after") && views.last().unwrap().last);
     let slow = Nobody { slow: true, ..Nobody::default() };

@@ -78,6 +78,34 @@ async fn a_person_signs_in_with_a_key_and_only_with_their_own() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_token_is_taken_as_an_answer_too() {
+    let rig = Rig::new().await;
+    let mut ssh = tokio::process::Command::new("ssh");
+    ssh.args(["-o", "PreferredAuthentications=keyboard-interactive"]);
+    rig.fixed.options(&mut ssh, rig.bench.address);
+    ssh.arg(format!("ada+ops@{}@127.0.0.1", rig.name)).arg("echo hello");
+    let output = finish(ssh.spawn().unwrap()).await;
+    assert_eq!(text(&output.stdout), "hello\n", "{}", text(&output.stderr));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_long_command_is_recorded_to_its_end() {
+    let rig = Rig::new().await;
+    let output = rig.run(&[], &format!("{}echo the end", " ".repeat(40_000))).await;
+    assert_eq!(text(&output.stdout), "the end\n");
+    closed(&rig).await;
+    let marks: String = rig.bench.events().unwrap().into_iter().filter_map(command).collect();
+    assert!(marks.ends_with("echo the end") && marks.len() > 40_000, "{}", marks.len());
+}
+
+fn command(event: Event) -> Option<String> {
+    match event.what {
+        What::Mark { kind, text } if kind.starts_with("command") => Some(text),
+        _ => None,
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_shell_has_its_terminal_and_its_environment_and_is_recorded() {
     let rig = Rig::new().await;
     let mut ssh = rig.ssh(&["-tt", "-o", "SetEnv=LC_TEST=kept LD_PRELOAD=/no"], "");
