@@ -82,6 +82,11 @@ impl Client {
         &self.url
     }
 
+    #[cfg(test)]
+    pub(crate) fn token(&self) -> Option<&str> {
+        self.token.as_deref()
+    }
+
     pub(crate) async fn get<T: DeserializeOwned>(&self, path: &str, query: &[(&str, String)]) -> Result<T, Fail> {
         let response = self.send(Method::GET, path, query, None::<&()>).await?;
         response.json().await.map_err(|e| Fail::failed(format!("the server's answer is not understood: {e}")))

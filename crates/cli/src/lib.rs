@@ -67,4 +67,6 @@ pub async fn run(command: Command, common: &Common, surroundings: &Surroundings)
 }
 
 #[cfg(test)]
+mod testing;
+#[cfg(test)]
 mod tests;

@@ -41,11 +41,13 @@ pub(super) fn check(path: &Path, source: &mut dyn LedgerSource, trust: Option<&V
     ];
     if summary.regressions > 0 {
         let times = summary.regressions;
-        report.checked.push(format!("the node's clock went back {times} times: {:?}", summary.regressed));
+        report
+            .checked
+            .push(format!("the node's clock went back {times} times, at first at entries {:?}", summary.regressed));
     }
     if open > 0 {
         report.unchecked.push(format!(
-            "recordings of {open} sessions that the ledger does not close: start the node, it recovers them"
+            "recordings of sessions that the ledger does not close, {open} in number: start the node, it recovers them"
         ));
     }
     report.unchecked.push("what is inside the recordings: export a bundle, it carries the key".to_owned());
@@ -207,7 +209,9 @@ fn outside(bytes: &[u8], said: &Said) -> Result<(), Fail> {
                 return Err(Fail::failed(format!("after {count} segments it differs from its anchor in the ledger")));
             }
             None => {
-                return Err(Fail::failed(format!("it has {segments} segments and the ledger says {count}: it was cut")));
+                return Err(Fail::failed(format!(
+                    "it has {segments} segments and the ledger says {count}: it was cut"
+                )));
             }
         }
     }

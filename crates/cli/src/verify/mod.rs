@@ -42,6 +42,16 @@ const DATABASE: &str = "sallyport.db";
 
 /// Verifies a bundle or a data directory and says what was checked, and what was not.
 pub(crate) fn verify(args: &Verify, open: Option<OpenLedger>, out: Output) -> Result<(), Fail> {
+    let report = judge(args, open)?;
+    // For people the failure itself says what is wrong.
+    if report.wrong.is_none() || out.is_json() {
+        out.show(&report, Report::text)?;
+    }
+    report.outcome()
+}
+
+/// What is to be said of the evidence, also where it is wrong. Fails where nothing can be said.
+fn judge(args: &Verify, open: Option<OpenLedger>) -> Result<Report, Fail> {
     let trust = args.trust.as_deref().map(trusted).transpose()?;
     let found = if args.path.is_dir() {
         let database = args.path.join(DATABASE);
@@ -54,12 +64,8 @@ pub(crate) fn verify(args: &Verify, open: Option<OpenLedger>, out: Output) -> Re
         let bytes = bytes.map_err(|e| Fail::usage(format!("cannot read `{}`: {e}", args.path.display())))?;
         bundle(&bytes, trust.as_ref())
     };
-    let report = found.unwrap_or_else(|fail| Report { wrong: Some(fail.message), ..Report::default() });
-    // For people the failure itself says what is wrong.
-    if report.wrong.is_none() || out.is_json() {
-        out.show(&report, Report::text)?;
-    }
-    report.outcome()
+    let pinned = trust.is_some();
+    Ok(found.unwrap_or_else(|fail| Report { wrong: Some(fail.message), pinned, ..Report::default() }))
 }
 
 /// Verifies a bundle.

@@ -35,6 +35,9 @@ pub(crate) struct Screen {
 struct Channel {
     parser: Parser,
     graphics: Graphics,
+    /// INVARIANT: the parser never sees a part of a character at the end of a piece: it would lose the one after it
+    /// (vte 0.15, `advance_partial_utf8`), and what is lost is hidden from the viewer.
+    held: Vec<u8>,
 }
 
 impl Screen {
@@ -72,17 +75,37 @@ impl Screen {
         if self.channels.len() >= CHANNELS && !self.channels.contains_key(&channel) {
             self.channels.pop_first();
         }
-        let Channel { parser, graphics } = self.channels.entry(channel).or_default();
+        let Channel { parser, graphics, held } = self.channels.entry(channel).or_default();
         for piece in bytes.chunks(PIECE) {
+            held.extend_from_slice(piece);
+            let whole = held.len() - partial(held);
             let mut filter = Filter { paint: &mut self.paint, graphics };
-            filter.graphics.silent = filter.graphics.silent.saturating_add(piece.len());
-            parser.advance(&mut filter, piece);
+            filter.graphics.silent = filter.graphics.silent.saturating_add(whole);
+            parser.advance(&mut filter, held.get(..whole).unwrap_or_default());
+            held.drain(..whole);
             if filter.graphics.silent > LONGEST {
                 parser.advance(&mut filter, CANCEL);
                 filter.graphics.silent = 0;
             }
         }
     }
+}
+
+/// Length of the beginning of a UTF-8 character at the end of these bytes, where there may be more to come (RFC 3629).
+fn partial(bytes: &[u8]) -> usize {
+    let mut length = 0;
+    for byte in bytes.iter().rev().take(3) {
+        length += 1;
+        let wanted = match byte {
+            0x80..=0xbf => continue,
+            0xc2..=0xdf => 2,
+            0xe0..=0xef => 3,
+            0xf0..=0xf4 => 4,
+            _ => 1,
+        };
+        return if wanted > length { length } else { 0 };
+    }
+    0
 }
 
 /// What has been written, and what must be undone at the end.
