@@ -78,14 +78,16 @@ fn read(directory: &Path) -> Result<Vec<wire::File>, Fail> {
     let mut open = vec![directory.to_owned()];
     while let Some(dir) = open.pop() {
         for entry in std::fs::read_dir(&dir).map_err(|e| cannot(&dir, e))? {
-            let path = entry.map_err(|e| cannot(&dir, e))?.path();
+            let entry = entry.map_err(|e| cannot(&dir, e))?;
+            let path = entry.path();
             let hidden = path.file_name().is_some_and(|n| n.to_string_lossy().starts_with('.'));
             if hidden {
                 continue;
             }
-            if path.is_dir() {
+            // A link to a directory is not followed: it may lead around.
+            if entry.file_type().map_err(|e| cannot(&path, e))?.is_dir() {
                 open.push(path);
-            } else if path.extension().is_some_and(|e| e == "cedar" || e == "toml") {
+            } else if path.is_file() && path.extension().is_some_and(|e| e == "cedar" || e == "toml") {
                 let text = std::fs::read_to_string(&path).map_err(|e| cannot(&path, e))?;
                 let name = path.strip_prefix(directory).unwrap_or(&path).to_string_lossy().into_owned();
                 files.push(wire::File { name, text });

@@ -4,7 +4,7 @@ use crate::Fail;
 use crate::client::Client;
 use crate::command::{Kill, Sessions, Watch};
 use crate::output::{self, Output, harmless, table};
-use crate::play::{Decoder, Screen};
+use crate::play::{Decoder, Screen, session_id};
 use futures_util::StreamExt as _;
 use reqwest::{Method, Response};
 use sallyport_wire as wire;
@@ -41,12 +41,14 @@ pub(crate) async fn list(args: Sessions, client: &Client, out: Output) -> Result
 }
 
 pub(crate) async fn kill(args: Kill, client: &Client, out: Output) -> Result<(), Fail> {
-    client.act(&format!("/sessions/{}/kill", args.session), &wire::Kill { reason: args.reason }).await?;
+    let session = session_id(&args.session)?;
+    client.act(&format!("/sessions/{session}/kill"), &wire::Kill { reason: args.reason }).await?;
     out.show(&args.session, |session| format!("{session} is being ended."))
 }
 
 pub(crate) async fn watch(args: Watch, client: &Client) -> Result<(), Fail> {
-    let response = client.send(Method::GET, &format!("/sessions/{}/watch", args.session), &[], None::<&()>).await?;
+    let session = session_id(&args.session)?;
+    let response = client.send(Method::GET, &format!("/sessions/{session}/watch"), &[], None::<&()>).await?;
     output::remark("Watching; Ctrl-C stops watching and leaves the session alone.");
     let mut screen = Screen::default();
     let watched = follow(response, &mut screen).await;

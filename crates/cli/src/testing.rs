@@ -10,6 +10,9 @@ use sallyport_recording::container::begin;
 use sallyport_recording::event::encode;
 use sallyport_recording::{DataKey, Facts, Hash, Header, Kind, Sealer, Segment, Truncated, WhatRef};
 use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
 
 pub(crate) const ORIGIN: &str = "sallyport.example/ledger";
 
@@ -178,4 +181,56 @@ pub(crate) fn bundle(sample: &Sample, signer: &Signer) -> Bundle {
             Attachment { name: "recording.sprec".into(), bytes: sample.file.clone() },
         ],
     }
+}
+
+/// A server that gives canned answers and remembers what it was asked.
+pub(crate) struct Server {
+    pub(crate) url: String,
+    /// Request line, `Authorization`, body.
+    pub(crate) asked: Arc<Mutex<Vec<(String, String, String)>>>,
+}
+
+/// An answer: method and path, status, further header lines, body.
+pub(crate) type Answer = (&'static str, u16, &'static str, Vec<u8>);
+
+/// Serves these answers, and 404 without a problem document to everything else.
+pub(crate) async fn serve(answers: Vec<Answer>) -> Server {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let asked = Arc::new(Mutex::new(Vec::new()));
+    let seen = Arc::clone(&asked);
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            answer(stream, &answers, &seen).await;
+        }
+    });
+    Server { url, asked }
+}
+
+async fn answer(mut stream: TcpStream, answers: &[Answer], seen: &Mutex<Vec<(String, String, String)>>) {
+    let mut bytes = Vec::new();
+    let (head, body) = loop {
+        if stream.read_buf(&mut bytes).await.unwrap() == 0 {
+            return;
+        }
+        let text = String::from_utf8(bytes.clone()).unwrap();
+        if let Some((head, body)) = text.split_once("\r\n\r\n") {
+            let length = field(head, "content-length").parse().unwrap_or(0);
+            if body.len() >= length {
+                break (head.to_owned(), body.to_owned());
+            }
+        }
+    };
+    let line = head.lines().next().unwrap().trim_end_matches(" HTTP/1.1").to_owned();
+    let found = answers.iter().find(|(route, ..)| *route == line);
+    seen.lock().unwrap().push((line, field(&head, "authorization"), body));
+    let (status, headers, body) =
+        found.map_or((404, "", b"".as_slice()), |(_, status, headers, body)| (*status, headers, body));
+    let head = format!("HTTP/1.1 {status} X\r\n{headers}connection: close\r\ncontent-length: {}\r\n\r\n", body.len());
+    stream.write_all(&[head.as_bytes(), body].concat()).await.unwrap();
+}
+
+fn field(head: &str, name: &str) -> String {
+    let mut lines = head.lines().filter_map(|line| line.split_once(": "));
+    lines.find(|(field, _)| field.eq_ignore_ascii_case(name)).map(|(_, value)| value.to_owned()).unwrap_or_default()
 }

@@ -1,7 +1,8 @@
 use crate::account::seconds;
 use crate::client::Client;
-use crate::command::Common;
+use crate::command::{Command, Common, Files, Kill, Play, Watch};
 use crate::output::{Format, harmless, table};
+use crate::testing::serve;
 use crate::{Fail, Surroundings};
 use sallyport_model::Kind;
 
@@ -96,4 +97,102 @@ fn settings_are_private_and_unreadable_ones_are_told() {
     assert_eq!(path.metadata().unwrap().permissions().mode() & 0o777, 0o600);
     std::fs::write(&path, "colour = \"red\"").unwrap();
     assert_eq!(Client::open(&common(None, None), &surroundings).err().map(|f| f.kind), Some(Kind::Usage));
+}
+
+async fn run(url: &str, command: Command) -> Result<(), Fail> {
+    let (_dir, surroundings) = surroundings("");
+    crate::run(command, &common(Some(url), Some("the-token")), &surroundings).await
+}
+
+fn kill(session: &str) -> Command {
+    Command::Kill(Kill { session: session.into(), reason: "enough".into() })
+}
+
+const SESSION: &str = "ses_00000000000000000000000000000001";
+const KILL: &str = "POST /api/v1/sessions/ses_00000000000000000000000000000001/kill";
+
+#[tokio::test]
+async fn a_request_carries_token_and_body_to_its_route() {
+    let server = serve(vec![(KILL, 204, "", Vec::new())]).await;
+    run(&server.url, kill(SESSION)).await.unwrap();
+    let asked = server.asked.lock().unwrap().clone();
+    assert_eq!(asked, [(KILL.into(), "Bearer the-token".into(), "{\"reason\":\"enough\"}".into())]);
+}
+
+#[tokio::test]
+async fn what_is_no_session_id_is_never_sent() {
+    let server = serve(Vec::new()).await;
+    for bad in ["../../vault/seal?", "web-1", ""] {
+        assert_eq!(run(&server.url, kill(bad)).await.unwrap_err().code(), 2, "{bad}");
+        let watch = Command::Watch(Watch { session: bad.into() });
+        assert_eq!(run(&server.url, watch).await.unwrap_err().code(), 2, "{bad}");
+    }
+    let play = Play { session: "missing.spb".into(), speed: 1.0, idle: 2.0, from: 0.0, index: false };
+    assert_eq!(run(&server.url, Command::Play(play)).await.unwrap_err().code(), 2);
+    assert!(server.asked.lock().unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn problems_become_exit_codes_and_their_text_is_harmless() {
+    let codes = [
+        ("conflict", 1),
+        ("denied", 3),
+        ("needs_approval", 4),
+        ("not_found", 6),
+        ("sealed", 5),
+        ("unavailable", 1),
+        ("usage", 2),
+        ("failed", 1),
+        ("unheard_of", 1),
+    ];
+    for (kind, code) in codes {
+        let problem = serde_json::json!({
+            "type": kind, "status": 400, "detail": "no\u{1b}]0;x\u{7}", "correlation": "c",
+        });
+        let server = serve(vec![(KILL, 400, "", problem.to_string().into_bytes())]).await;
+        let fail = run(&server.url, kill(SESSION)).await.unwrap_err();
+        assert_eq!((fail.code(), fail.message.as_str()), (code, "no\\u{1b}]0;x\\u{7}"), "{kind}");
+    }
+    let server = serve(vec![(KILL, 502, "", b"<html>".to_vec())]).await;
+    let fail = run(&server.url, kill(SESSION)).await.unwrap_err();
+    assert!(fail.code() == 1 && fail.message.contains("502"), "{fail}");
+}
+
+#[tokio::test]
+async fn a_redirect_takes_the_token_nowhere() {
+    let thief = serve(Vec::new()).await;
+    let header: &'static str = format!("location: {}/x\r\n", thief.url).leak();
+    let server = serve(vec![(KILL, 307, header, Vec::new())]).await;
+    assert_eq!(run(&server.url, kill(SESSION)).await.unwrap_err().code(), 1);
+    assert!(thief.asked.lock().unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn nobody_there_is_told_with_what_to_do() {
+    let fail = run("http://127.0.0.1:1", kill(SESSION)).await.unwrap_err();
+    assert!(fail.code() == 1 && fail.message.contains("sallyport serve"), "{fail}");
+}
+
+#[tokio::test]
+async fn a_plan_that_would_change_something_fails_the_check() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::create_dir(dir.path().join("sub")).unwrap();
+    for name in ["b.toml", "sub/a.cedar", ".hidden.toml", "notes.txt"] {
+        std::fs::write(dir.path().join(name), name).unwrap();
+    }
+    std::os::unix::fs::symlink(dir.path(), dir.path().join("around")).unwrap();
+    let plan = |lines: serde_json::Value| {
+        serde_json::json!({ "lines": lines, "policy": "abc", "applied": false, "revoked": 0 }).to_string().into_bytes()
+    };
+    let files = |check| Command::Plan(Files { directory: dir.path().into(), prune: false, check });
+    let line = serde_json::json!([{ "sign": "+", "kind": "target", "name": "web-1", "detail": "" }]);
+    let server = serve(vec![("POST /api/v1/plan", 200, "", plan(line))]).await;
+    run(&server.url, files(false)).await.unwrap();
+    assert_eq!(run(&server.url, files(true)).await.unwrap_err().code(), 1);
+    let (_, _, body) = server.asked.lock().unwrap()[0].clone();
+    let body: serde_json::Value = serde_json::from_str(&body).unwrap();
+    let names: Vec<_> = body["files"].as_array().unwrap().iter().map(|file| file["name"].as_str().unwrap()).collect();
+    assert_eq!(names, ["b.toml", "sub/a.cedar"]);
+    let server = serve(vec![("POST /api/v1/plan", 200, "", plan(serde_json::json!([])))]).await;
+    run(&server.url, files(true)).await.unwrap();
 }

@@ -8,6 +8,7 @@ mod tape;
 
 pub(crate) use decoder::Decoder;
 pub(crate) use screen::Screen;
+pub(crate) use tape::session_id;
 
 use crate::Fail;
 use crate::client::Client;
@@ -32,6 +33,9 @@ const SPEEDS: std::ops::RangeInclusive<f64> = 0.1..=1000.0;
 pub(crate) async fn play(args: Play, client: impl Fn() -> Result<Client, Fail>, out: Output) -> Result<(), Fail> {
     let pace = Pace::new(&args)?;
     let path = Path::new(&args.session);
+    if args.session.ends_with(".spb") && !path.is_file() {
+        return Err(Fail::usage(format!("there is no file `{}`", args.session)));
+    }
     let tape = if path.is_file() { Tape::open(path)? } else { Tape::fetch(&client()?, &args.session).await? };
     if args.index {
         tape.remark_ending();
@@ -141,7 +145,7 @@ impl Pace {
 
 /// Saves a bundle or an asciicast. Both are ledgered as releases, so the place is looked at first.
 pub(crate) async fn export(args: Export, client: &Client, out: Output) -> Result<(), Fail> {
-    let session = tape::id(&args.session)?;
+    let session = session_id(&args.session)?;
     let path = &args.file;
     if path.symlink_metadata().is_ok() {
         return Err(Fail::usage(format!("`{}` is there already: name another file", path.display())));

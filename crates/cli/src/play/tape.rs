@@ -26,7 +26,7 @@ pub(super) struct Tape {
 impl Tape {
     /// From a server, which ledgers that it was asked.
     pub(super) async fn fetch(client: &Client, session: &str) -> Result<Self, Fail> {
-        let session = id(session)?;
+        let session = session_id(session)?;
         let response = client.send(Method::GET, &format!("/sessions/{session}/recording"), &[], None::<&()>).await?;
         let complete = response.headers().get(ENDING).is_some_and(|ending| ending == "complete");
         let body = response.bytes().await.map_err(Fail::failed)?;
@@ -66,8 +66,6 @@ impl Tape {
 }
 
 /// The id of a session, and nothing that could be another path of the API.
-pub(super) fn id(text: &str) -> Result<SessionId, Fail> {
-    text.parse().map_err(|_| {
-        Fail::usage(format!("`{text}` is neither a file nor a session id: `sallyport sessions` lists them"))
-    })
+pub(crate) fn session_id(text: &str) -> Result<SessionId, Fail> {
+    text.parse().map_err(|_| Fail::usage(format!("`{text}` is no session id: `sallyport sessions` lists them")))
 }

@@ -1,5 +1,5 @@
 use super::*;
-use crate::testing::{Sample, bundled, key};
+use crate::testing::{Sample, bundled, key, serve};
 use proptest::prelude::*;
 use sallyport_model::access::Channel;
 use sallyport_recording::event::encode;
@@ -47,7 +47,7 @@ fn nonsense_is_refused() {
     for bad in
         ["", "../../etc", "ses_", "rec_00000000000000000000000000000000", "ses_00000000000000000000000000000000/kill"]
     {
-        assert!(tape::id(bad).is_err(), "{bad}");
+        assert!(session_id(bad).is_err(), "{bad}");
     }
 }
 
@@ -142,6 +142,36 @@ async fn an_export_looks_at_the_place_before_it_asks() {
         let fail = export(args, &client, Output::new(output::Format::Text)).await.unwrap_err();
         assert_eq!(fail.kind, sallyport_model::Kind::Usage, "{fail}");
     }
+}
+
+#[tokio::test]
+async fn exports_are_saved_as_the_server_gives_them() {
+    let dir = tempfile::tempdir().unwrap();
+    let sample = Sample::new();
+    let head = sample.header.encode();
+    let length = u32::try_from(head.len()).unwrap().to_be_bytes();
+    let mut events = Vec::new();
+    encode(5, 1, WhatRef::Output(b"hello"), &mut events);
+    let server = serve(vec![
+        ("GET /api/v1/sessions/ses_00000000000000000000000000000001/bundle", 200, "", b"the bundle".to_vec()),
+        (
+            "GET /api/v1/sessions/ses_00000000000000000000000000000001/recording",
+            200,
+            "x-recording-ending: complete\r\n",
+            [length.as_slice(), &head, &events].concat(),
+        ),
+    ])
+    .await;
+    let client = Client::at(server.url.clone(), None).unwrap();
+    let session = "ses_00000000000000000000000000000001";
+    for (name, wanted) in [("a.spb", "the bundle"), ("a.cast", "[0.000005, \"o\", \"hello\"]\n")] {
+        let file = dir.path().join(name);
+        let args = Export { session: session.into(), file: file.clone() };
+        export(args, &client, Output::new(output::Format::Json)).await.unwrap();
+        assert!(std::fs::read_to_string(&file).unwrap().ends_with(wanted), "{name}");
+    }
+    let tape = Tape::fetch(&client, session).await.unwrap();
+    assert!(tape.complete && tape.events.len() == 1);
 }
 
 proptest! {

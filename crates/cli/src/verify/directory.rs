@@ -98,7 +98,6 @@ impl<'a> Walk<'a> {
             output::progress(&format!("{at} of {} entries", self.size));
             at = self.page(at)?;
         }
-        output::progress("");
         if let Some((index, _)) = self.source.entries(self.size, 1)?.first() {
             return Err(Fail::failed(format!("entry {index} is behind the signed end of the ledger at {}", self.size)));
         }
@@ -172,7 +171,6 @@ fn recordings(directory: &Path, sayings: &Sayings) -> Result<Recordings, Fail> {
         }
         known.insert(name);
     }
-    output::progress("");
     let listed = std::fs::read_dir(directory).map_err(|e| Fail::failed(format!("cannot list recordings/: {e}")))?;
     for file in listed {
         let name = file.map_err(Fail::failed)?.file_name().to_string_lossy().into_owned();

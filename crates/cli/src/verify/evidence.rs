@@ -3,6 +3,7 @@
 use super::Report;
 use super::said::{Said, Sayings};
 use crate::Fail;
+use crate::output::harmless;
 use sallyport_ledger::Verifier;
 use sallyport_ledger::bundle::{self, Verified};
 use sallyport_model::{Secret, SessionId};
@@ -36,7 +37,7 @@ impl Evidence {
         let said = entries(&verified, session)?;
         let names: Vec<_> = verified.attachments.iter().map(|a| a.name.as_str()).collect();
         if names != [KEY, CONTAINER] {
-            let names = names.join(", ");
+            let names = harmless(&names.join(", "));
             return Err(Fail::failed(format!("a session's bundle holds {KEY} and {CONTAINER}, and this one: {names}")));
         }
         let key = Secret::new(verified.attachment(KEY).unwrap_or_default().to_vec());

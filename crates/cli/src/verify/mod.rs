@@ -8,7 +8,7 @@ pub(crate) use evidence::Evidence;
 
 use crate::Fail;
 use crate::command::Verify;
-use crate::output::{Output, harmless};
+use crate::output::{self, Output, harmless};
 use sallyport_ledger::{TileId, Verifier};
 use serde::Serialize;
 use std::path::Path;
@@ -64,6 +64,7 @@ fn judge(args: &Verify, open: Option<OpenLedger>) -> Result<Report, Fail> {
         let bytes = bytes.map_err(|e| Fail::usage(format!("cannot read `{}`: {e}", args.path.display())))?;
         bundle(&bytes, trust.as_ref())
     };
+    output::progress("");
     let pinned = trust.is_some();
     Ok(found.unwrap_or_else(|fail| Report { wrong: Some(fail.message), pinned, ..Report::default() }))
 }

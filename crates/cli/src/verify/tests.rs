@@ -162,7 +162,7 @@ fn entries_that_do_not_tell_one_story_are_named() {
         change(&mut sample);
         wrong(&sample)
     };
-    let cases: [(Change<Sample>, &str); 8] = [
+    let cases: [(Change<'_, Sample>, &str); 8] = [
         (&|s| s.entries.retain(|e| e.action != "session.closed"), "no entry closes the session"),
         (&|s| s.entries.retain(|e| e.action != "session.opened"), "the session was not opened before"),
         (&|s| s.entries.truncate(2), "no entry opens the session"),
@@ -272,7 +272,7 @@ fn the_first_wrong_entry_or_tile_is_named() {
         change(&mut ledger);
         told(dir.path(), &mut ledger)
     };
-    let cases: [(Change<Ledger>, &str); 8] = [
+    let cases: [(Change<'_, Ledger>, &str); 8] = [
         (&|l| l.entries[271][9] ^= 1, "entry 271 was altered"),
         (&|l| l.entries.swap(302, 303), "entry 302 was altered"),
         (&|l| l.entries[5].clear(), "entry 5 is missing"),

@@ -62,7 +62,7 @@ impl Screen {
         let mut out = Vec::new();
         if self.paint.changed {
             // Setting the margins moves the cursor, so it is saved around them.
-            out.extend_from_slice(b"\x1b[?6l\x1b7\x1b[r\x1b8\x1b[4l\x1b[?7h");
+            out.extend_from_slice(b"\x1b7\x1b[r\x1b8\x1b[4l\x1b[?7h");
             if self.paint.alternate {
                 out.extend_from_slice(b"\x1b[?1049l");
             }
@@ -269,8 +269,8 @@ impl Filter<'_> {
     /// Modes of the screen. Those of the keyboard, the mouse, pasting and reports are not among them.
     fn mode(&mut self, mode: u16, action: char) {
         match mode {
-            // Origin, automatic wrap, cursor.
-            6 | 7 | 25 => self.paint.csi("?", &[mode], action),
+            // Automatic wrap, cursor.
+            7 | 25 => self.paint.csi("?", &[mode], action),
             // Three ways to the alternate screen become the one that `restore` takes back.
             47 | 1047 | 1049 => {
                 self.paint.alternate = action == 'h';

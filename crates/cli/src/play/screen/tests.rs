@@ -40,7 +40,7 @@ fn allowed_sequence(text: &str) -> Option<&str> {
         'J' | 'K' => matches!(numbers, "" | "0" | "1" | "2"),
         'm' => !numbers.contains('?') && numbers != "8",
         's' | 'u' => numbers.is_empty(),
-        'h' | 'l' => matches!(numbers, "4" | "?6" | "?7" | "?25" | "?1049"),
+        'h' | 'l' => matches!(numbers, "4" | "?7" | "?25" | "?1049"),
         _ => false,
     };
     fine.then_some(rest)
@@ -116,7 +116,7 @@ fn the_corpus_of_escapes_leaves_nothing_but_its_text() {
         ("printing", b"a\x1b[5ib\x1b[4ic\x1b[0id\x1b[?5ie", "abcde"),
         ("LEDs, alignment, selection", b"a\x1b[1qb\x1b#8c\x1b[2 qd\x1b[!pe", "abcde"),
         ("scrollback", b"a\x1b[3Jb", "ab"),
-        ("columns, reverse", b"a\x1b[?3hb\x1b[?5hc\x1b[?40hd", "abcd"),
+        ("columns, reverse, origin", b"a\x1b[?3hb\x1b[?5hc\x1b[?40hd\x1b[?6he", "abcde"),
         ("synchronised output", b"a\x1b[?2026hb", "ab"),
         ("conceal", b"\x1b[8mhidden\x1b[1;8mtoo", "hidden\x1b[1mtoo"),
         ("C1, 8 bit", b"a\x9b6nb\x9d52;c;eA==\x9cc\x90q\x9cd", "a6nb52;c;eA==cqd"),
