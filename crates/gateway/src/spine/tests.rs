@@ -180,6 +180,7 @@ async fn the_door_opens_a_session_and_takes_its_connections() {
     let browser = tokio::net::TcpStream::connect(listener.local_addr().unwrap());
     let (browser, accepted) = tokio::join!(browser, listener.accept());
     let mut browser = crate::conformance::toy::Side::new(browser.unwrap());
+    assert!(doors.attach(session, Box::new("no client")).await.is_err());
     doors.attach(session, Box::new(crate::conformance::toy::Side::new(accepted.unwrap().0))).await.unwrap();
     assert_eq!(say(&mut browser, "hello").await.unwrap(), format!("OK {session}"));
     drop(browser);

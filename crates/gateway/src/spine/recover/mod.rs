@@ -167,7 +167,8 @@ async fn end(env: &Env, journal: &Journal, directory: &Path, recording: Recordin
         }
     };
     let (entries, place) = (entries.to_vec(), directory.to_owned());
-    let written = tokio::task::spawn_blocking(move || ship::write(&place, recording, &entries, &frame)).await;
+    let written =
+        tokio::task::spawn_blocking(move || ship::write(&place, recording, entries.into_iter().map(Ok), &frame)).await;
     match written {
         Ok(Ok(())) => {
             journal.forget(recording);
