@@ -162,3 +162,19 @@ async fn without_control_a_client_is_told_before_it_is_refused() {
     assert!(text(&output.stderr).contains("the authority is not available"), "{}", text(&output.stderr));
     assert_eq!(output.status.code(), Some(255));
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_target_that_is_no_ssh_server_is_given_up() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            tokio::spawn(async move { while stream.write_all(&[b'x'; 4096]).await.is_ok() {} });
+        }
+    });
+    let rig = Rig::with(|target, _| target.port = port).await;
+    let output = rig.run(&[], "true").await;
+    assert!(text(&output.stderr).contains("did not agree with us"), "{}", text(&output.stderr));
+    rig.bench.returned(SOON).await.unwrap();
+    assert_eq!(rig.bench.desk.closes()[0].reason, EndReason::DialFail);
+}
