@@ -19,8 +19,8 @@ use tokio::time::Instant;
 
 /// How long a relay may take to say goodbye before it is stopped.
 const GOODBYE: Duration = Duration::from_millis(600);
-/// A warning comes this long before a deadline.
-const WARNING: Duration = Duration::from_secs(60);
+/// A warning comes this long before a deadline; tests do not wait a minute for it.
+const WARNING: Duration = Duration::from_secs(if cfg!(any(test, feature = "conformance")) { 1 } else { 60 });
 /// How long an opened session without any connection waits for its first.
 const FIRST: Duration = Duration::from_secs(30);
 /// How long the end of a recording may take before the session is closed as truncated.
@@ -227,11 +227,13 @@ impl Watch {
         }
         if !self.warned_deadline && now >= self.deadline - WARNING {
             self.warned_deadline = true;
-            let _ = open.notices.send("this session ends in one minute: its maximum duration is reached".into());
+            let text = format!("this session ends in {} s: its maximum duration is reached", WARNING.as_secs());
+            let _ = open.notices.send(text);
         }
         if self.warns_idle(active) && now >= active + self.idle.saturating_sub(WARNING) {
             self.warned_idle = Some(active);
-            let _ = open.notices.send("this session ends in one minute unless something is typed".into());
+            let text = format!("this session ends in {} s unless something is typed", WARNING.as_secs());
+            let _ = open.notices.send(text);
         }
         if now >= self.next_anchor {
             let every = Duration::from_secs(open.clearance.place().anchor.max(1).into());
