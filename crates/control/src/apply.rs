@@ -176,6 +176,9 @@ impl Control {
         self.require(op, Right::PolicyApply)?;
         let open = self.opened()?;
         let work = self.work(&open, files, prune)?;
+        if work.lines.iter().any(|line| line.kind == kinds::IDENTITY && line.sign != Sign::Keep) {
+            self.require(op, Right::IdentityWrite)?;
+        }
         for found in &work.touched {
             self.require_at(op, Right::InventoryWrite, found)?;
         }

@@ -8,7 +8,6 @@ use sallyport_model::{ClusterId, Env, Handle, IdentityId, Secret};
 use sallyport_store::{Change, Connected};
 use sallyport_vault::generate::Minima;
 use sallyport_vault::{Argon, KeyFile, NewSlot, Rules, Vault, generate};
-use std::collections::BTreeSet;
 use std::io::Write as _;
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
@@ -81,7 +80,7 @@ pub async fn found(env: &Env, data: &Path, node: &str, founding: &Founding) -> R
         id: IdentityId::new(env),
         handle: founding.admin.clone(),
         kind: IdentityKind::User,
-        groups: BTreeSet::from(["sallyport:admin".parse().map_err(Error::failed)?]),
+        groups: ["sallyport:admin", "tier0-admin"].iter().map(|g| g.parse()).collect::<Result<_, _>>().map_err(Error::failed)?,
         ssh_keys: founding.ssh_keys.clone(),
         disabled: false,
         rest: Rest::new(),

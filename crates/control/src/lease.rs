@@ -6,7 +6,7 @@ use crate::directory::{kinds, load};
 use crate::sessions::SessionBody;
 use crate::{Actor, Control, Error};
 use sallyport_model::access::{Denial, LeaseKind};
-use sallyport_model::authority::{LEND_INFO, Reply, lend_aad};
+use sallyport_model::authority::{PASSWORD_INFO, Reply};
 use sallyport_model::inventory::Rest;
 use sallyport_model::sealed::PublicKey;
 use sallyport_model::secret::SecretBytes;
@@ -79,7 +79,7 @@ impl Control {
         self.note_use(&open, call, &body, &secret, "credential.lent").await?;
         let key: [u8; 32] = hex::decode(&body.key).ok().and_then(|b| b.try_into().ok()).ok_or_else(|| Error::failed("no session key"))?;
         let value = open_secret(&open, &secret)?;
-        let sealed = PublicKey(key).seal(LEND_INFO, &lend_aad(session), value.expose()).map_err(Error::failed)?;
+        let sealed = PublicKey(key).seal(PASSWORD_INFO, session.as_bytes(), value.expose()).map_err(Error::failed)?;
         Ok(Reply::Password(sealed))
     }
 

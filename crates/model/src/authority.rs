@@ -26,6 +26,9 @@ pub const MAX_FRAME: usize = 1 << 20;
 /// Seconds between two beats of control; silence longer than a session's grace ends it.
 pub const BEAT_SECONDS: u64 = 1;
 
+/// The HPKE `info` under which control seals a lent password; the `aad` is the session's 16 bytes.
+pub const PASSWORD_INFO: &[u8] = b"sallyport/lease/password/v1";
+
 /// From gateway to control.
 #[derive(Encode, Decode)]
 pub enum Up {
@@ -377,13 +380,4 @@ pub fn decode<'b, T: Decode<'b, ()>>(bytes: &'b [u8]) -> Result<T, String> {
     let mut decoder = minicbor::Decoder::new(bytes);
     let message = decoder.decode().map_err(|e| e.to_string())?;
     if decoder.position() == bytes.len() { Ok(message) } else { Err("trailing bytes after the message".into()) }
-}
-
-/// HPKE `info` of a lent password.
-pub const LEND_INFO: &[u8] = b"sallyport/lend/v1";
-
-/// HPKE `aad` of a lent password: the session that it is lent to.
-#[must_use]
-pub fn lend_aad(session: SessionId) -> Vec<u8> {
-    session.to_string().into_bytes()
 }

@@ -63,11 +63,23 @@ impl<'a> Facts<'a> {
         }
     }
 
+    /// Whether a demand is met. Any approval by name is also an `approval`.
+    pub(crate) fn is_met(&self, fact: &str) -> bool {
+        self.met.contains(fact) || (fact == APPROVAL && self.met.iter().any(|fact| by_name(fact)))
+    }
+
     /// The same facts at another place.
     #[must_use]
     pub fn at(self, place: impl Into<Place<'a>>) -> Self {
         Self { place: place.into(), ..self }
     }
+}
+
+/// The fact that somebody approved, whoever it was.
+const APPROVAL: &str = "approval";
+
+fn by_name(fact: &str) -> bool {
+    fact.starts_with("approval:")
 }
 
 /// A part of a request that Cedar did not take; a decision then denies.
@@ -211,8 +223,8 @@ fn context(facts: &Facts<'_>, assumed: &BTreeSet<String>) -> Result<Context, Bad
         // 1970-01-01 was a Thursday: day 0 is weekday 4.
         ("weekday".to_owned(), number((day + 3).rem_euclid(7) + 1)),
     ];
-    let approved = facts.met.iter().chain(assumed).any(|fact| fact.starts_with("approval:"));
-    let met = facts.met.iter().chain(assumed).map(String::as_str).chain(approved.then_some("approval"));
+    let approved = facts.met.iter().chain(assumed).any(|fact| by_name(fact));
+    let met = facts.met.iter().chain(assumed).map(String::as_str).chain(approved.then_some(APPROVAL));
     let mut pairs = vec![
         ("time".to_owned(), RestrictedExpression::new_record(time).map_err(bad)?),
         ("address".to_owned(), RestrictedExpression::new_ip(facts.from.to_canonical().to_string())),

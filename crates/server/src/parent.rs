@@ -3,9 +3,10 @@
 
 use crate::config::Config;
 use crate::role::{Role, asked_to_stop};
-use rustix::fs::{FlockOperation, MemfdFlags, flock, memfd_create};
+use rustix::fs::{FlockOperation, flock};
 use rustix::process::{Pid, Signal, kill_process};
 use sallyport_cli::Fail;
+use sallyport_gateway::observe::tail::Tail;
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
@@ -21,13 +22,14 @@ const FIRST: Duration = Duration::from_millis(200);
 const LONGEST: Duration = Duration::from_secs(10);
 /// A child that lived this long starts anew with the first pause.
 const GOOD: Duration = Duration::from_secs(60);
+/// Sessions that one gateway carries at once; each costs memory only for what it has not sealed.
+const SESSIONS: u32 = 4096;
 /// How long a child may take to stop in good order.
 const STOP: Duration = Duration::from_secs(15);
 
 pub(crate) async fn run(config: &Config, path: Option<&Path>) -> Result<(), Fail> {
     let _lock = lock(&config.data)?;
-    let tails = memfd_create("sallyport-tails", MemfdFlags::CLOEXEC)
-        .map_err(|e| Fail::failed(format!("cannot make the memory for unsealed recordings: {e}")))?;
+    let tails = Tail::create(SESSIONS).and_then(|tail| tail.handle()).map_err(Fail::failed)?;
     let (stop, stopping) = watch::channel(Stage::Run);
     tracing::info!(data = %config.data.display(), api = %config.api.listen, ssh = %config.ssh.listen, "Starting control and gateway");
     let gateway = keep(Role::Gateway, path, Some(&tails), stopping.clone(), Stage::StopGateway);

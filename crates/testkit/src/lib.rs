@@ -1,1 +1,3 @@
 //! Real components for tests, scenario verbs.
+
+pub mod sshd;

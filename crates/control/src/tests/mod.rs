@@ -1,1 +1,95 @@
-// tests
+//! The use cases together, over a real store: what is permitted, what is told, what is written.
+
+mod house;
+mod sessions;
+mod state;
+
+use house::*;
+use sallyport_model::Kind;
+
+#[tokio::test]
+async fn the_founder_signs_in_and_a_wrong_token_is_told_nothing() {
+    let house = House::founded().await;
+    let op = house.admin();
+    assert_eq!(op.actor.to_string(), "admin");
+    let error = house.control.sign_in(&secret("spt_nonsense")).err().unwrap();
+    assert_eq!(error.kind(), Kind::Denied);
+}
+
+#[tokio::test]
+async fn a_plan_changes_nothing_and_an_apply_is_the_plan() {
+    let house = House::founded().await;
+    let op = house.admin();
+    let plan = house.control.plan(&op, &checkout(), false).unwrap();
+    assert!(plan.lines.iter().any(|l| l.kind == "target" && l.name == "web-1" && l.sign == crate::Sign::Add));
+    assert!(house.control.reach(&op).unwrap().is_empty());
+    let applied = house.control.apply(&op, &checkout(), false).await.unwrap();
+    assert_eq!(applied.lines, plan.lines);
+    let again = house.control.plan(&op, &checkout(), false).unwrap();
+    assert!(again.lines.iter().all(|l| l.sign == crate::Sign::Keep), "{:?}", again.lines);
+    assert_eq!(house.entries("policy.applied").await, 1);
+}
+
+#[tokio::test]
+async fn every_mistake_in_the_files_is_named_at_once_and_nothing_is_written() {
+    let house = House::founded().await;
+    let op = house.admin();
+    let mut files = checkout();
+    files[0].text.push_str("\n[[target]]\nname = \"x\"\nhots = \"h\"\ntier = 1\n");
+    files.push(file("b.cedar", "@max_durration(\"1h\")\npermit (principal, action == Action::\"connect\", resource);"));
+    files.push(file("notes.txt", "hello"));
+    let text = house.control.apply(&op, &files, false).await.err().unwrap().to_string();
+    for word in ["inventory.toml", "hots", "b.cedar", "max_durration", "max_duration", "notes.txt"] {
+        assert!(text.contains(word), "{word} is missing in: {text}");
+    }
+    assert_eq!(house.entries("inventory.applied").await, 0);
+    assert!(house.control.reach(&op).unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn somebody_without_the_right_changes_nothing() {
+    let house = House::applied().await;
+    let ada = house.signed_in("ada").await;
+    assert_eq!(house.control.apply(&ada, &checkout(), false).await.err().unwrap().kind(), Kind::Denied);
+    assert_eq!(house.control.plan(&ada, &checkout(), false).err().unwrap().kind(), Kind::Denied);
+    let secret = crate::NewSecret::GeneratePassword;
+    let address = "ops@web-1".parse().unwrap();
+    assert_eq!(house.control.put_secret(&ada, &address, secret).await.err().unwrap().kind(), Kind::Denied);
+    assert_eq!(house.control.create_token(&ada, Some(&"bob".parse().unwrap()), HOUR, "").await.err().unwrap().kind(), Kind::Denied);
+}
+
+#[tokio::test]
+async fn pruning_deletes_what_no_file_names_but_never_the_administrators() {
+    let house = House::applied().await;
+    let op = house.admin();
+    let plan = house.control.apply(&op, &[file("inventory.toml", "")], true).await.unwrap();
+    assert!(plan.lines.iter().any(|l| l.sign == crate::Sign::Delete && l.name == "web-1"));
+    assert!(house.control.reach(&op).unwrap().is_empty());
+    assert_eq!(house.admin().actor.to_string(), "admin");
+}
+
+#[tokio::test]
+async fn a_disabled_identity_loses_its_tokens() {
+    let house = House::applied().await;
+    let token = house.token("ada").await;
+    assert!(house.control.sign_in(&token).is_ok());
+    let files: Vec<_> = checkout().into_iter().map(|f| file(&f.name, &f.text.replace("handle = \"ada\"", "handle = \"ada\"\ndisabled = true"))).collect();
+    house.control.apply(&house.admin(), &files, false).await.unwrap();
+    assert_eq!(house.control.sign_in(&token).err().unwrap().kind(), Kind::Denied);
+}
+
+#[tokio::test]
+async fn why_explains_to_those_who_may_know() {
+    let house = House::applied().await;
+    let address = "ops@web-1".parse().unwrap();
+    let ada = house.signed_in("ada").await;
+    let bob = house.signed_in("bob").await;
+    let why = house.control.why(&ada, None, &address, sallyport_policy::Act::Connect).unwrap();
+    assert!(why.explanation.decision.permits());
+    assert_eq!(house.control.why(&bob, None, &address, sallyport_policy::Act::Connect).err().unwrap().kind(), Kind::NotFound);
+    let why = house.control.why(&house.admin(), Some(&"bob".parse().unwrap()), &address, sallyport_policy::Act::Connect).unwrap();
+    assert!(!why.explanation.decision.permits());
+    let lines = house.control.reach(&ada).unwrap();
+    assert_eq!(lines.len(), 1);
+    assert!(house.control.reach(&bob).unwrap().is_empty());
+}

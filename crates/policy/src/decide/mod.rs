@@ -1,10 +1,11 @@
 //! The decision: permit with limits, needs, or deny. Default deny; every error denies.
 
 use crate::act::{Act, Right};
+use crate::demand::Demand;
 use crate::facts::{Facts, Place, Question, principal_keys, resource_keys};
 use crate::index::Slot;
 use crate::set::{Compiled, PolicySet};
-use crate::terms::{Bounds, Demand};
+use crate::terms::Bounds;
 use cedar_policy::Effect;
 use sallyport_model::access::Denial;
 use sallyport_model::{Kind, Limits};
@@ -254,7 +255,7 @@ fn permit(
 /// and for each forbid that stands in the way now, one of those it names.
 fn needs(set: &PolicySet, facts: &Facts<'_>, permits: &[Slot], forbids: &[Slot]) -> Decision {
     let missing = |policy: &Compiled| -> Vec<Demand> {
-        policy.scope.met.iter().filter(|fact| !facts.met.contains(*fact)).map(|fact| Demand::of_fact(fact)).collect()
+        policy.scope.met.iter().filter(|fact| !facts.is_met(fact)).map(|fact| Demand::of_fact(fact)).collect()
     };
     let nearest = set.get(permits).map(|policy| (missing(policy), policy)).min_by_key(|(missing, _)| missing.len());
     let (demands, determining) =
@@ -277,4 +278,4 @@ fn needs(set: &PolicySet, facts: &Facts<'_>, permits: &[Slot], forbids: &[Slot])
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -146,7 +146,7 @@ fn near_misses(unmatched: &[&Compiled], facts: &Facts<'_>, act: Act) -> Vec<Near
     let mut found = Vec::new();
     for policy in unmatched {
         let missing: Vec<&str> =
-            policy.scope.met.iter().filter(|fact| !facts.met.contains(*fact)).map(String::as_str).collect();
+            policy.scope.met.iter().filter(|fact| !facts.is_met(fact)).map(String::as_str).collect();
         let group = policy.scope.principal.strip_prefix("group:").filter(|group| !own.contains(group));
         let mut wants = Vec::new();
         if let Some(group) = group {

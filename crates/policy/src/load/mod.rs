@@ -1,10 +1,13 @@
 //! From texts to a policy set, all or nothing: parse, validate strictly, check annotations, compile preconditions.
 
+use crate::act::Act;
 use crate::scope::Scope;
 use crate::set::{Compiled, PolicySet};
-use crate::terms::Terms;
+use crate::terms::{Terms, distance};
 use crate::{BUILTIN, SCHEMA};
-use cedar_policy::{Effect, Policy, PolicyId, PolicySet as CedarSet, Schema, ValidationMode, Validator};
+use cedar_policy::{
+    Effect, Policy, PolicyId, PolicySet as CedarSet, Schema, ValidationError, ValidationMode, Validator,
+};
 use miette::Diagnostic;
 use sallyport_model::Kind;
 use serde_json::{Value, json};
@@ -129,9 +132,10 @@ impl Loader {
         ordered.sort_by_key(|policy| policy.id().to_string().trim_start_matches("policy").parse::<usize>().ok());
         let mut offsets = HashMap::new();
         let mut cursor = 0;
+        let blanked = blank_comments(text);
         for policy in ordered {
-            let source = policy.to_cedar().unwrap_or_default();
-            let at = text.get(cursor..).and_then(|rest| rest.find(&source)).map_or(cursor, |found| cursor + found);
+            let source = blank_comments(&policy.to_cedar().unwrap_or_default());
+            let at = blanked.get(cursor..).and_then(|rest| rest.find(&source)).map_or(cursor, |found| cursor + found);
             cursor = at + source.len();
             offsets.insert(policy.id().clone(), at);
             match Terms::read(policy.effect(), policy.annotations()) {
@@ -148,8 +152,11 @@ impl Loader {
     }
 
     fn policy(&mut self, file: &str, text: &str, at: usize, policy: &Policy, terms: Terms) {
-        let (line, _) = position(text, at);
-        let name = terms.id.clone().unwrap_or_else(|| format!("{file}:{line}"));
+        let (line, column) = position(text, at);
+        let name = terms.id.clone().unwrap_or_else(|| {
+            let name = format!("{file}:{line}");
+            if self.names.contains_key(&name) { format!("{name}:{column}") } else { name }
+        });
         if name.starts_with("builtin:") && file != BUILTIN_FILE {
             return self.fail(file, text, at, "an @id that begins with `builtin:` is taken: choose another".into());
         }
@@ -228,11 +235,39 @@ fn words(error: &(impl Diagnostic + fmt::Display)) -> String {
     }
 }
 
-/// Cedar's words without its own name of the policy, which nobody has written.
-fn validation_words(error: &cedar_policy::ValidationError) -> String {
+/// Cedar's words without its own name of the policy, which nobody has written, and with a better
+/// guess at the action that was meant.
+fn validation_words(error: &ValidationError) -> String {
     let text = words(error);
     let named = format!("for policy `{}`, ", error.policy_id());
-    text.strip_prefix(&named).map_or(text.clone(), str::to_owned)
+    let text = text.strip_prefix(&named).map_or(text.clone(), str::to_owned);
+    let quoted = text.split_once("Action::\"").and_then(|(_, rest)| rest.split_once('"'));
+    match (error, quoted) {
+        (ValidationError::UnrecognizedActionId(_), Some((name, _))) => {
+            let nearest = Act::all().map(Act::action).min_by_key(|known| distance(name, known)).unwrap_or_default();
+            format!("the action `{name}` does not exist: did you mean `{nearest}`?")
+        }
+        _ => text,
+    }
+}
+
+/// The text with its comments blanked, byte for byte, so that a policy that is commented out is
+/// not taken for the one that follows it.
+fn blank_comments(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let (mut quoted, mut escaped, mut comment) = (false, false, false);
+    let mut rest = text.chars().peekable();
+    while let Some(c) = rest.next() {
+        comment = if comment { c != '\n' } else { !quoted && c == '/' && rest.peek() == Some(&'/') };
+        if comment {
+            (0..c.len_utf8()).for_each(|_| out.push(' '));
+            continue;
+        }
+        quoted ^= c == '"' && !escaped;
+        escaped = quoted && c == '\\' && !escaped;
+        out.push(c);
+    }
+    out
 }
 
 /// Line and column, from 1, of a byte offset.

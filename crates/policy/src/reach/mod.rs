@@ -1,8 +1,8 @@
 //! What may this identity reach, over every account at once: bitmaps per policy, ORed and subtracted.
 //!
 //! A policy is evaluated once per *projection* of the attributes it names: two accounts that agree
-//! in those cannot differ in its outcome. A policy that names a very account is evaluated for the
-//! accounts it is filed under. That the result equals decisions in a loop is a property test.
+//! in those, and are both filed under its key, cannot differ in its outcome. A policy that names a
+//! very account in any other way is evaluated account by account. That the result equals decisions in a loop is a property test.
 
 use crate::act::Act;
 use crate::decide::refuse;
@@ -24,13 +24,31 @@ pub struct Inventory {
     postings: HashMap<String, RoaringBitmap>,
     all: RoaringBitmap,
     /// Made on first use, since few combinations of attributes are ever named.
-    partitions: Mutex<BTreeMap<Reads, Arc<Vec<Group>>>>,
+    partitions: Mutex<BTreeMap<Reads, Arc<Partition>>>,
 }
 
-/// Accounts that agree in some attributes.
-struct Group {
-    example: u32,
-    members: RoaringBitmap,
+/// Accounts grouped so that those of one group agree in some attributes.
+#[derive(Default)]
+struct Partition {
+    groups: Vec<RoaringBitmap>,
+    /// The group of every account that is in one.
+    of: HashMap<u32, usize>,
+}
+
+impl Partition {
+    /// The wanted accounts by group: over the groups where they are few, over the accounts otherwise.
+    fn split(&self, wanted: &RoaringBitmap) -> Vec<RoaringBitmap> {
+        if usize::try_from(wanted.len()).is_ok_and(|wanted| wanted > 2 * self.groups.len()) {
+            return self.groups.iter().map(|group| group & wanted).filter(|members| !members.is_empty()).collect();
+        }
+        let mut by_group: BTreeMap<usize, RoaringBitmap> = BTreeMap::new();
+        for number in wanted {
+            if let Some(group) = self.of.get(&number) {
+                by_group.entry(*group).or_default().insert(number);
+            }
+        }
+        by_group.into_values().collect()
+    }
 }
 
 impl Inventory {
@@ -75,19 +93,24 @@ impl Inventory {
     }
 
     /// The accounts grouped by the attributes that are read.
-    fn partition(&self, reads: Reads) -> Arc<Vec<Group>> {
+    fn partition(&self, reads: Reads) -> Arc<Partition> {
         // A poisoned lock only says that another listing panicked; the map is whole.
         let mut partitions = self.partitions.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         let made = partitions.entry(reads).or_insert_with(|| {
-            let mut groups: HashMap<String, Group> = HashMap::new();
+            let mut partition = Partition::default();
+            let mut named: HashMap<String, usize> = HashMap::new();
             for number in &self.all {
                 let Some((target, account)) = self.get(number) else { continue };
-                let group = groups
-                    .entry(projection(reads, target, account))
-                    .or_insert_with(|| Group { example: number, members: RoaringBitmap::new() });
-                group.members.insert(number);
+                let group = *named.entry(projection(reads, target, account)).or_insert(partition.groups.len());
+                if group == partition.groups.len() {
+                    partition.groups.push(RoaringBitmap::new());
+                }
+                if let Some(members) = partition.groups.get_mut(group) {
+                    members.insert(number);
+                }
+                partition.of.insert(number, group);
             }
-            Arc::new(groups.into_values().collect())
+            Arc::new(partition)
         });
         Arc::clone(made)
     }
@@ -182,14 +205,12 @@ impl Sweep<'_> {
             }
             return matched;
         }
-        for group in self.inventory.partition(policy.scope.reads).iter() {
-            let members = &group.members & &wanted;
-            if members.is_empty() {
-                continue;
-            }
-            let question = self.questions.remove(&group.example).unwrap_or_else(|| self.question(group.example));
+        for members in self.inventory.partition(policy.scope.reads).split(&wanted) {
+            // An account of the posting itself: there the conjunct that became the key holds.
+            let Some(example) = members.min() else { continue };
+            let question = self.questions.remove(&example).unwrap_or_else(|| self.question(example));
             self.note(policy, question.as_ref(), members, &mut matched);
-            self.questions.insert(group.example, question);
+            self.questions.insert(example, question);
         }
         matched
     }

@@ -53,7 +53,8 @@ pub(crate) struct Scope {
     pub(crate) principal: String,
     /// `*` or one of the keys of [`resource_key`].
     pub(crate) resource: String,
-    /// The attributes of the resource that the outcome can depend on.
+    /// The attributes of the resource on which the outcome can depend among the accounts of the
+    /// resource key: what became the key is the same for all of them.
     pub(crate) reads: Reads,
     /// Facts of `context.met` that it names.
     pub(crate) met: BTreeSet<String>,
@@ -75,14 +76,13 @@ impl Scope {
     /// Analyses a policy in Cedar's JSON form.
     pub(crate) fn of(policy: &Value) -> Self {
         let mut keys = Keys { principal: None, resource: None };
-        keys.principal = scope_entity(policy, "principal").and_then(|entity| principal_key(entity));
-        keys.resource = scope_entity(policy, "resource").and_then(|entity| entity_resource_key(entity));
-        let mut reads = if keys.resource.is_some() { Reads::IDENTITY } else { Reads::default() };
+        keys.principal = scope_entity(policy, "principal").and_then(principal_key);
+        keys.resource = scope_entity(policy, "resource").and_then(entity_resource_key);
+        let mut reads = Reads::default();
         let mut met = BTreeSet::new();
         let mut sound = true;
         for condition in policy.get("conditions").and_then(Value::as_array).into_iter().flatten() {
             let Some(body) = condition.get("body") else { continue };
-            reads = reads.and(read_by(body));
             facts(body, &mut met);
             let when = condition.get("kind").and_then(Value::as_str) == Some("when");
             let mut conjuncts = Vec::new();
@@ -93,8 +93,9 @@ impl Scope {
             }
             for conjunct in conjuncts {
                 sound = sound && total(conjunct);
-                if when && sound {
-                    keys.narrow(conjunct);
+                let became_the_key = when && sound && keys.narrow(conjunct);
+                if !became_the_key {
+                    reads = reads.and(read_by(conjunct));
                 }
             }
         }
@@ -114,15 +115,16 @@ struct Keys {
 }
 
 impl Keys {
-    /// Takes a key from a conjunct, where there is none yet.
-    fn narrow(&mut self, conjunct: &Value) {
+    /// Takes a key from a conjunct, where there is none yet. Says whether it became the resource's.
+    fn narrow(&mut self, conjunct: &Value) -> bool {
         if self.principal.is_none() {
             self.principal = member(conjunct, "principal").and_then(principal_key);
         }
-        if self.resource.is_none() {
-            self.resource =
-                member(conjunct, "resource").and_then(entity_resource_key).or_else(|| attribute_key(conjunct));
+        if self.resource.is_some() {
+            return false;
         }
+        self.resource = member(conjunct, "resource").and_then(entity_resource_key).or_else(|| attribute_key(conjunct));
+        self.resource.is_some()
     }
 }
 

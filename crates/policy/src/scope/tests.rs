@@ -48,7 +48,14 @@ fn attributes_and_facts_are_found_wherever_they_stand() {
     assert_eq!(s.met.into_iter().collect::<Vec<_>>(), ["x"]);
     assert_eq!(connect("when { context.met.containsAll([\"a\", \"b\"]) }").met.len(), 2);
     assert_eq!(connect("when { resource is Account }").reads, Reads::default());
-    assert_eq!(connect("when { resource in Target::\"x\" }").reads, Reads::IDENTITY);
+    assert_eq!(
+        connect("when { resource in Target::\"x\" || resource.tier == 1 }").reads,
+        Reads::IDENTITY.and(Reads::TIER)
+    );
+    let keyed = "when { resource in Target::\"x\" && resource.zone == \"y\" }";
+    assert_eq!((connect(keyed).resource.as_str(), connect(keyed).reads), ("target:x", Reads::ZONE));
+    let both = "when { resource.tags.contains(\"a\") && resource.tags.contains(\"b\") }";
+    assert_eq!((connect(both).resource.as_str(), connect(both).reads), ("tag:a", Reads::TAGS));
     assert_eq!(connect("when { resource.name == \"root\" }").reads, Reads::IDENTITY);
     assert_eq!(connect("when { principal.handle == \"ada\" }").reads, Reads::default());
 }

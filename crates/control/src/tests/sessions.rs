@@ -1,0 +1,212 @@
+//! The life of a session, seen from control.
+
+use super::house::*;
+use sallyport_model::access::{Channel, LeaseKind};
+use sallyport_model::authority::{AuthStep, Call, Evidence, PASSWORD_INFO, Reply};
+use sallyport_model::{CallId, GatewayId, Kind, LoginId};
+use std::sync::Arc;
+
+#[tokio::test]
+async fn from_sign_in_to_close_each_step_is_an_entry() {
+    let house = Arc::new(House::applied().await);
+    let gateway = house.gateway().await;
+    let session = gateway.open("ada").await;
+    assert!(matches!(gateway.call(gateway.channel(session, Channel::Shell)).await, Reply::Done(_)));
+    let Reply::Password(sealed) = gateway.call(Call::Password(session)).await else { panic!("no password") };
+    let password = gateway.private.open(PASSWORD_INFO, session.as_bytes(), &sealed).unwrap();
+    assert_eq!(password.expose(), PASSWORD.as_bytes());
+    assert!(matches!(gateway.call(gateway.close(session)).await, Reply::Done(_)));
+    for (action, count) in [("session.opened", 1), ("channel.opened", 1), ("credential.lent", 1), ("session.closed", 1)] {
+        assert_eq!(house.entries(action).await, count, "{action}");
+    }
+    assert_eq!(house.control.status().sessions, 0);
+    assert_eq!(denial(gateway.call(Call::Password(session)).await).kind, Kind::NotFound, "a closed session lends nothing");
+}
+
+#[tokio::test]
+async fn the_permit_carries_limits_place_and_the_policy_that_decided() {
+    let house = Arc::new(House::applied().await);
+    let gateway = house.gateway().await;
+    let ask = gateway.ask(gateway.login("ada").await, "ops@web-1");
+    let Reply::Opened(opened) = gateway.call(Call::Open(ask)).await else { panic!("denied") };
+    assert_eq!(opened.terms.limits.max_duration, 3600);
+    assert_eq!(opened.terms.place.port, 22);
+    assert_eq!(opened.terms.place.grace, 60, "tier 1");
+    assert!(opened.terms.determining.iter().any(|p| p.contains("ops-use-web")));
+    assert_eq!(opened.lease, LeaseKind::Password);
+}
+
+#[tokio::test]
+async fn the_invisible_and_the_unknown_get_the_same_answer() {
+    let house = Arc::new(House::applied().await);
+    let gateway = house.gateway().await;
+    let who = gateway.login("bob").await;
+    let hidden = denial(gateway.call(Call::Open(gateway.ask(who, "ops@web-1"))).await);
+    let unknown = denial(gateway.call(Call::Open(gateway.ask(who, "ops@web-9"))).await);
+    let account = denial(gateway.call(Call::Open(gateway.ask(who, "root@web-1"))).await);
+    assert_eq!(hidden, unknown);
+    assert_eq!(hidden, account);
+    assert_eq!(house.entries("session.denied").await, 3);
+}
+
+#[tokio::test]
+async fn a_repeated_call_has_one_effect_and_the_same_answer() {
+    let house = Arc::new(House::applied().await);
+    let gateway = house.gateway().await;
+    let ask = gateway.ask(gateway.login("ada").await, "ops@web-1");
+    let (id, session) = (CallId::new(&house.env), ask.session);
+    let Reply::Opened(first) = gateway.call_as(id, Call::Open(ask.clone())).await else { panic!("denied") };
+    let Reply::Opened(second) = gateway.call_as(id, Call::Open(ask.clone())).await else { panic!("denied") };
+    assert_eq!(first.terms, second.terms);
+    assert_eq!(house.entries("session.opened").await, 1);
+    assert_eq!(denial(gateway.call(Call::Open(ask)).await).kind, Kind::Conflict, "the same session under another call");
+    let close = CallId::new(&house.env);
+    let Reply::Done(first) = gateway.call_as(close, gateway.close(session)).await else { panic!("not closed") };
+    let Reply::Done(second) = gateway.call_as(close, gateway.close(session)).await else { panic!("not closed") };
+    assert_eq!(first, second);
+    assert_eq!(house.entries("session.closed").await, 1);
+}
+
+#[tokio::test]
+async fn a_sign_in_serves_its_gateway_alone_and_an_offer_is_no_factor() {
+    let house = Arc::new(House::applied().await);
+    let (one, other) = (house.gateway().await, house.gateway().await);
+    let who = one.login("ada").await;
+    assert_eq!(denial(other.call(Call::Open(other.ask(who, "ops@web-1"))).await).kind, Kind::Denied);
+    let mut elsewhere = one.ask(who, "ops@web-1");
+    elsewhere.ask.from = sallyport_model::access::From("192.0.2.9".parse().unwrap());
+    assert_eq!(denial(one.call(Call::Open(elsewhere)).await).kind, Kind::Denied);
+
+    let key = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIBAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
+    let files: Vec<_> = checkout()
+        .into_iter()
+        .map(|f| file(&f.name, &f.text.replace("groups = [\"ops\"]", &format!("groups = [\"ops\"]\nssh_keys = [\"{key} ada@home\"]"))))
+        .collect();
+    house.control.apply(&house.admin(), &files, false).await.unwrap();
+    let step = |proved, handle: Option<&str>| AuthStep {
+        handle: handle.map(|h| h.parse().unwrap()),
+        from: sallyport_model::access::From(HERE),
+        evidence: Evidence::SshKey { key: key.into(), proved },
+    };
+    let login = LoginId::new(&house.env);
+    assert!(matches!(one.call(Call::AuthStep(login, step(false, None))).await, Reply::More));
+    assert!(matches!(one.call(Call::AuthStep(login, step(true, None))).await, Reply::Authenticated(_)));
+    assert!(matches!(one.call(Call::AuthStep(login, step(true, Some("ada")))).await, Reply::Authenticated(_)));
+    assert_eq!(denial(one.call(Call::AuthStep(login, step(true, Some("bob")))).await).kind, Kind::Denied);
+}
+
+#[tokio::test]
+async fn another_gateway_cannot_use_close_or_extend_a_session() {
+    let house = Arc::new(House::applied().await);
+    let (one, other) = (house.gateway().await, house.gateway().await);
+    let session = one.open("ada").await;
+    for call in [Call::Password(session), other.channel(session, Channel::Shell), other.close(session)] {
+        assert_eq!(denial(other.call(call).await).kind, Kind::Denied);
+    }
+    assert_eq!(house.entries("credential.lent").await, 0);
+}
+
+#[tokio::test]
+async fn each_channel_is_an_action_of_its_own() {
+    let house = Arc::new(House::applied().await);
+    let gateway = house.gateway().await;
+    let session = gateway.open("ada").await;
+    for kind in Channel::ALL {
+        let permitted = matches!(gateway.call(gateway.channel(session, kind)).await, Reply::Done(_));
+        assert_eq!(permitted, matches!(kind, Channel::Shell | Channel::Exec), "{}", kind.action());
+    }
+    assert_eq!(house.entries("channel.denied").await, Channel::ALL.len() - 2);
+}
+
+#[tokio::test]
+async fn a_session_that_policy_no_longer_permits_is_revoked() {
+    let house = Arc::new(House::applied().await);
+    let gateway = house.gateway().await;
+    let session = gateway.open("ada").await;
+    let unrelated = [checkout(), vec![file("c.cedar", "permit (principal in Group::\"dba\", action == Action::\"see\", resource);")]].concat();
+    assert_eq!(house.control.apply(&house.admin(), &unrelated, false).await.unwrap().revoked, 0);
+    let without = vec![checkout().remove(0)];
+    assert_eq!(house.control.apply(&house.admin(), &without, false).await.unwrap().revoked, 1);
+    let orders = gateway.orders.lock().unwrap().clone();
+    assert_eq!(orders, [format!("revoke {session} policy no longer permits it")]);
+    assert_eq!(denial(gateway.call(gateway.channel(session, Channel::Exec)).await).kind, Kind::Denied);
+}
+
+#[tokio::test]
+async fn kill_and_watch_need_their_rights_and_leave_entries() {
+    let house = Arc::new(House::applied().await);
+    let gateway = house.gateway().await;
+    let session = gateway.open("ada").await;
+    let (ada, admin) = (house.signed_in("ada").await, house.admin());
+    assert_eq!(house.control.kill(&ada, session, "").await.err().unwrap().kind(), Kind::Denied);
+    assert_eq!(house.control.watch(&ada, session).await.err().unwrap().kind(), Kind::Denied);
+    house.control.kill(&admin, session, "maintenance").await.unwrap();
+    assert_eq!(house.entries("session.killed").await, 1);
+    assert!(gateway.orders.lock().unwrap()[0].contains("maintenance"));
+}
+
+#[tokio::test]
+async fn orphans_of_a_dead_gateway_are_named_to_the_next_and_can_be_closed_by_it() {
+    let house = Arc::new(House::applied().await);
+    let dead = house.gateway().await;
+    let session = dead.open("ada").await;
+    sallyport_model::authority::Desk::leave(&*house.control, dead.id);
+    let next = house.gateway().await;
+    assert_eq!(next.welcome.orphans.iter().map(|o| o.session).collect::<Vec<_>>(), [session]);
+    assert!(matches!(next.call(next.close(session)).await, Reply::Done(_)));
+    let third = Gateway::join(house.clone(), GatewayId::new(&house.env), Vec::new()).await;
+    assert!(third.welcome.orphans.is_empty());
+}
+
+#[tokio::test]
+async fn a_key_signs_authentication_requests_of_its_account_and_nothing_else() {
+    let house = Arc::new(House::applied().await);
+    let line = house.control.put_secret(&house.admin(), &"ops@web-1".parse().unwrap(), crate::NewSecret::GenerateSshKey).await.unwrap();
+    let gateway = house.gateway().await;
+    let session = gateway.open("ada").await;
+    let blob = {
+        use base64::Engine as _;
+        base64::engine::general_purpose::STANDARD.decode(line.public.unwrap().split(' ').nth(1).unwrap()).unwrap()
+    };
+    let request = |user: &str, service: &str| {
+        let mut out = Vec::new();
+        let mut string = |s: &[u8]| {
+            out.extend_from_slice(&u32::try_from(s.len()).unwrap().to_be_bytes());
+            out.extend_from_slice(s);
+        };
+        string(&[7; 32]);
+        let mut tail = Vec::new();
+        for s in [user.as_bytes(), service.as_bytes(), b"publickey"] {
+            tail.extend_from_slice(&u32::try_from(s.len()).unwrap().to_be_bytes());
+            tail.extend_from_slice(s);
+        }
+        tail.push(1);
+        for s in [b"ssh-ed25519".as_slice(), &blob] {
+            tail.extend_from_slice(&u32::try_from(s.len()).unwrap().to_be_bytes());
+            tail.extend_from_slice(s);
+        }
+        out.push(50);
+        out.extend_from_slice(&tail);
+        out
+    };
+    assert!(matches!(gateway.call(Call::Sign(session, request("ops", "ssh-connection"))).await, Reply::Signature(s) if s.len() == 83));
+    let mut longer = request("ops", "ssh-connection");
+    longer.push(0);
+    for wrong in [request("root", "ssh-connection"), request("ops", "other"), longer, b"anything".to_vec(), Vec::new()] {
+        assert_eq!(denial(gateway.call(Call::Sign(session, wrong)).await).kind, Kind::Denied);
+    }
+    assert_eq!(house.entries("credential.signed").await, 1);
+    assert_eq!(denial(gateway.call(Call::Password(session)).await).kind, Kind::Denied, "a key is never lent");
+}
+
+#[tokio::test]
+async fn failed_sign_ins_are_ledgered_within_a_budget() {
+    let house = Arc::new(House::applied().await);
+    let gateway = house.gateway().await;
+    for _ in 0..20 {
+        let evidence = Evidence::Token(sallyport_model::secret::SecretBytes::new(b"spt_wrong".to_vec()));
+        let step = AuthStep { handle: None, from: sallyport_model::access::From(HERE), evidence };
+        assert_eq!(denial(gateway.call(Call::AuthStep(LoginId::new(&house.env), step)).await).kind, Kind::Denied);
+    }
+    assert_eq!(house.entries("login.failed").await, 5);
+}

@@ -1,0 +1,261 @@
+//! A whole gateway on a temporary directory, with the reference desk behind a real transport.
+
+use super::desk::{Reference, Target};
+use super::{Failure, Fixture};
+use crate::authority::{Authority, Client};
+use crate::dial::Dialer;
+use crate::listen::{Bounds, listen};
+use crate::observe::journal::{Journal, Sizes};
+use crate::observe::tail::Tail;
+use crate::observe::{Event, Observer, Recorder, Verdict};
+use crate::spine::{Gateway, ObserversFor, Parts, Protocol, recover};
+use crate::transport::{Connect, tls, unix};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use sallyport_model::authority::Desk;
+use sallyport_model::{Env, GatewayId, TargetName};
+use sallyport_recording::{Event as Recorded, Header, container, replay};
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::TcpListener;
+
+/// Which way gateway and desk speak.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Transport {
+    /// A unix socket.
+    Unix,
+    /// Mutual TLS on the loopback.
+    Tls,
+}
+
+/// What a client types to be blocked by the suite's observer.
+pub const FORBIDDEN: &str = "forbidden-command";
+/// What a client types to make the suite's observer panic.
+pub const PANIC: &str = "panic-now";
+/// The token of the suite's person, whose handle is `ada`.
+pub const TOKEN: &str = "suite-token";
+
+/// The gateway under test and all it needs.
+pub struct Bench {
+    /// Its directory.
+    pub directory: tempfile::TempDir,
+    /// Control.
+    pub desk: Arc<Reference>,
+    /// The gateway.
+    pub gateway: Arc<Gateway>,
+    /// Its journal, to be broken.
+    pub journal: Journal,
+    /// Its unsealed memory.
+    pub tail: Tail,
+    /// Its way to control.
+    pub authority: Arc<Client>,
+    /// Where it listens.
+    pub address: SocketAddr,
+    /// Who it is.
+    pub id: GatewayId,
+    tasks: Vec<tokio::task::JoinHandle<()>>,
+}
+
+impl Bench {
+    /// Starts one with a desk that knows the suite's person.
+    ///
+    /// # Errors
+    /// When any part does not start.
+    pub async fn start<P: Protocol>(protocol: Arc<P>, transport: Transport) -> Result<Self, Failure> {
+        let env = Env::system();
+        let desk = Reference::new(&env)?;
+        desk.person(&"ada".parse()?, TOKEN, &[]);
+        let directory = tempfile::tempdir()?;
+        let tail = Tail::create(64)?;
+        Self::over(protocol, transport, directory, desk, tail).await
+    }
+
+    /// Starts one over what an earlier one left, as after a crash.
+    ///
+    /// # Errors
+    /// When any part does not start.
+    pub async fn over<P: Protocol>(
+        protocol: Arc<P>,
+        transport: Transport,
+        directory: tempfile::TempDir,
+        desk: Arc<Reference>,
+        tail: Tail,
+    ) -> Result<Self, Failure> {
+        let env = Env::system();
+        let (connect, control) = wire(transport, directory.path(), desk.clone()).await?;
+        let id = GatewayId::new(&env);
+        let (journal, found) = Journal::open(&directory.path().join("journal"), Sizes::default())?;
+        let remains = recover::finish(&env, &journal, &tail, found).await?;
+        let recordings = directory.path().join("recordings");
+        let recorder = Recorder::start(env.clone(), journal.clone(), tail.clone(), &recordings);
+        let authority = Arc::new(Client::start(env.clone(), id, "default".parse()?, connect));
+        let closer = recover::close(env.clone(), authority.clone(), journal.clone(), recordings, remains);
+        let observers: ObserversFor = Arc::new(|_| {
+            let rules: Box<dyn Observer> = Box::new(Rules);
+            Ok(vec![rules])
+        });
+        let dialer = Arc::new(Dialer::default());
+        let parts = Parts { env, authority: authority.clone(), recorder, dialer: dialer.clone(), observers };
+        let gateway = Gateway::new(parts);
+        let listener = TcpListener::bind("127.0.0.1:0").await?;
+        let address = listener.local_addr()?;
+        dialer.own(address);
+        let (carrier, stop) = (gateway.clone(), gateway.stopping());
+        let accept = listen(listener, Bounds::default(), stop, move |io| carrier.clone().carry(protocol.clone(), io));
+        let tasks = vec![control, tokio::spawn(closer), tokio::spawn(accept)];
+        let mut welcome = authority.welcome();
+        let reached = tokio::time::timeout(Duration::from_secs(10), welcome.wait_for(Option::is_some)).await;
+        reached.map_err(|_| "the desk is not reached")?.map_err(|e| e.to_string())?;
+        Ok(Self { directory, desk, gateway, journal, tail, authority, address, id, tasks })
+    }
+
+    /// Makes a fixture's target known under a name, and gives the name: `host-port`.
+    ///
+    /// # Errors
+    /// When the address is no target's name.
+    pub fn know(&self, target: Target) -> Result<TargetName, Failure> {
+        let name: TargetName = format!("{}-{}", target.host, target.port).parse()?;
+        self.desk.target(&name, target);
+        Ok(name)
+    }
+
+    /// Waits until no lease is out.
+    ///
+    /// # Errors
+    /// When one is still out after `patience`.
+    pub async fn returned(&self, patience: Duration) -> Result<(), Failure> {
+        let desk = self.desk.clone();
+        until(patience, move || desk.leased().is_empty()).await.map_err(|_| "a lease was not returned".into())
+    }
+
+    /// Every event of every finished recording.
+    ///
+    /// # Errors
+    /// When one does not read.
+    pub fn events(&self) -> Result<Vec<Recorded>, Failure> {
+        let mut events = Vec::new();
+        let directory = self.directory.path().join("recordings");
+        let Ok(files) = std::fs::read_dir(directory) else { return Ok(events) };
+        for file in files {
+            let bytes = std::fs::read(file?.path())?;
+            events.extend(open(&bytes, &self.desk)?);
+        }
+        Ok(events)
+    }
+
+    /// Ends the gateway as `kill -9` does: nothing is finished, nothing is said.
+    #[must_use]
+    pub fn crash(self) -> (tempfile::TempDir, Arc<Reference>, Tail) {
+        for task in &self.tasks {
+            task.abort();
+        }
+        (self.directory, self.desk, self.tail)
+    }
+
+    /// Ends it in good order.
+    ///
+    /// # Errors
+    /// When its sessions do not close.
+    pub async fn stop(self) -> Result<(), Failure> {
+        let closed = self.gateway.shutdown(Duration::from_secs(10)).await;
+        for task in &self.tasks {
+            task.abort();
+        }
+        if closed { Ok(()) } else { Err("the gateway did not close its sessions".into()) }
+    }
+}
+
+/// The events of one recording's file.
+///
+/// # Errors
+/// When it does not read. One without an end gives the events before the cut.
+pub fn open(bytes: &[u8], desk: &Reference) -> Result<Vec<Recorded>, Failure> {
+    let header: Header = container::parse(bytes)?.header;
+    let key = header.open(desk.recording_key())?;
+    Ok(replay(bytes, &key)?.map_while(Result::ok).collect())
+}
+
+/// Waits for a condition, never longer than `patience`.
+///
+/// # Errors
+/// When it does not come true.
+pub async fn until(patience: Duration, mut condition: impl FnMut() -> bool) -> Result<(), Failure> {
+    let waiting = async {
+        while !condition() {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    tokio::time::timeout(patience, waiting).await.map_err(|_| "what was waited for did not happen".into())
+}
+
+/// The suite's observer.
+struct Rules;
+
+impl Observer for Rules {
+    #[expect(clippy::panic, reason = "one case is about what a panic does")]
+    fn observe(&self, _channel: u32, event: &Event<'_>) -> Verdict {
+        match event {
+            Event::Command(text) if text.contains(PANIC) => panic!("as the suite asked"),
+            Event::Command(text) if text.contains(FORBIDDEN) => Verdict::Block("this command is not allowed".into()),
+            _ => Verdict::Pass,
+        }
+    }
+}
+
+type Control = tokio::task::JoinHandle<()>;
+
+async fn wire(
+    transport: Transport,
+    directory: &Path,
+    desk: Arc<Reference>,
+) -> Result<(Box<dyn Connect>, Control), Failure> {
+    let desk: Arc<dyn Desk> = desk;
+    match transport {
+        Transport::Unix => {
+            let path = directory.join("authority.sock");
+            let listener = unix::Listener::bind(&path)?;
+            let control = tokio::spawn(async move { drop(crate::transport::serve::serve(&listener, desk).await) });
+            Ok((Box::new(unix::Connector::new(path)), control))
+        }
+        Transport::Tls => {
+            let (server, client) = identities()?;
+            let listener = tls::Listener::bind(SocketAddr::from(([127, 0, 0, 1], 0)), server).await?;
+            let connector = tls::Connector::new(listener.address(), "control.sallyport", client)?;
+            let control = tokio::spawn(async move { drop(crate::transport::serve::serve(&listener, desk).await) });
+            Ok((Box::new(connector), control))
+        }
+    }
+}
+
+/// Certificates of control and of a gateway, from one authority made for the occasion.
+///
+/// # Errors
+/// When none can be made.
+pub fn identities() -> Result<(tls::Identity, tls::Identity), Failure> {
+    use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+    let mut params = CertificateParams::new(Vec::new())?;
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let authority = CertifiedIssuer::self_signed(params, KeyPair::generate()?)?;
+    let one = |name: &str| -> Result<tls::Identity, Failure> {
+        let key = KeyPair::generate()?;
+        let leaf = CertificateParams::new(vec![name.to_owned()])?.signed_by(&key, &authority)?;
+        Ok(tls::Identity {
+            chain: vec![CertificateDer::from(leaf)],
+            key: PrivateKeyDer::try_from(key.serialize_der())?,
+            authority: CertificateDer::from(authority.der().to_vec()),
+        })
+    };
+    Ok((one("control.sallyport")?, one("gateway.sallyport")?))
+}
+
+/// Starts a bench for a fixture, with its target known.
+///
+/// # Errors
+/// When bench or target do not start.
+pub async fn with<F: Fixture>(fixture: &F, transport: Transport) -> Result<(Bench, F::Target, TargetName), Failure> {
+    let bench = Bench::start(fixture.protocol(), transport).await?;
+    let (oracle, target) = fixture.target().await?;
+    let name = bench.know(target)?;
+    Ok((bench, oracle, name))
+}

@@ -1,0 +1,222 @@
+//! The cases. Each starts its own gateway, so that none leans on another.
+
+use super::bench::{Bench, FORBIDDEN, PANIC, Transport, open, until, with};
+use super::desk::DENIED_ACCOUNT;
+use super::{Failure, Fixture, Oracle, PASSWORD, logs};
+use sallyport_model::access::EndReason;
+use sallyport_recording::{Event, What};
+use std::time::Duration;
+
+const SOON: Duration = Duration::from_secs(10);
+/// The account that every fixture's target accepts.
+pub(super) const ACCOUNT: &str = "ops";
+
+/// One case of the suite.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Case {
+    /// A denied actor sees no target byte.
+    Denied,
+    /// No recorder, no session.
+    Recorder,
+    /// Ledger down, no session.
+    Ledger,
+    /// A kill ends bytes within one second.
+    Kill,
+    /// The lease returns after panic, dial failure and vanished client.
+    Lease,
+    /// A blocked command never reaches the target.
+    Block,
+    /// The injected credential is in no recording, log, entry or error.
+    Credential,
+    /// Both directions busy never stall.
+    Busy,
+}
+
+impl Case {
+    /// Every case.
+    pub const ALL: [Self; 8] = [
+        Self::Denied,
+        Self::Recorder,
+        Self::Ledger,
+        Self::Kill,
+        Self::Lease,
+        Self::Block,
+        Self::Credential,
+        Self::Busy,
+    ];
+
+    /// Runs it for a protocol over a transport.
+    ///
+    /// # Errors
+    /// What went wrong, in words.
+    pub async fn run<F: Fixture>(self, fixture: &F, transport: Transport) -> Result<(), Failure> {
+        let (bench, oracle, target) = with(fixture, transport).await?;
+        let at = Stage { fixture, bench, oracle, target };
+        match self {
+            Self::Denied => at.denied().await,
+            Self::Recorder => at.recorder().await,
+            Self::Ledger => at.ledger().await,
+            Self::Kill => at.kill().await,
+            Self::Lease => at.lease().await,
+            Self::Block => at.block().await,
+            Self::Credential => at.credential().await,
+            Self::Busy => at.busy().await,
+        }
+    }
+}
+
+struct Stage<'a, F: Fixture> {
+    fixture: &'a F,
+    bench: Bench,
+    oracle: F::Target,
+    target: sallyport_model::TargetName,
+}
+
+impl<F: Fixture> Stage<'_, F> {
+    async fn talk(&self, account: &str, command: &str) -> Result<String, Failure> {
+        let talk = self.fixture.talk(self.bench.address, account, &self.target, command);
+        tokio::time::timeout(SOON, talk).await.map_err(|_| "the client hangs")?
+    }
+
+    fn nothing_reached(&self, shown: &str) -> Result<(), Failure> {
+        ensure(self.oracle.connections() == 0, || "the target was reached".into())?;
+        ensure(!shown.is_empty(), || "the client was told nothing".into())
+    }
+
+    async fn denied(self) -> Result<(), Failure> {
+        let shown = self.talk(DENIED_ACCOUNT, "hello-1").await?;
+        self.nothing_reached(&shown)?;
+        ensure(self.bench.desk.entries_of("session.opened").is_empty(), || "a session was opened".into())?;
+        self.bench.stop().await
+    }
+
+    async fn recorder(self) -> Result<(), Failure> {
+        self.bench.journal.break_down();
+        let shown = self.talk(ACCOUNT, "hello-2").await?;
+        self.nothing_reached(&shown)
+    }
+
+    async fn ledger(self) -> Result<(), Failure> {
+        self.bench.desk.ledger_down(true);
+        let shown = self.talk(ACCOUNT, "hello-3").await?;
+        self.nothing_reached(&shown)
+    }
+
+    async fn kill(self) -> Result<(), Failure> {
+        let flood = self.fixture.flood(self.bench.address, &self.target).await?;
+        until(SOON, || flood.bytes() > 100_000).await?;
+        self.bench.desk.kill_all();
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        let then = flood.bytes();
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        ensure(flood.bytes() == then, || "bytes flow a second after the kill".into())?;
+        self.bench.returned(SOON).await?;
+        let closes = self.bench.desk.closes();
+        let killed = closes.iter().all(|close| close.reason == EndReason::Kill && close.complete);
+        ensure(killed && closes.len() == 1, || format!("closed otherwise: {closes:?}"))?;
+        flood.vanish();
+        self.bench.stop().await
+    }
+
+    async fn lease(self) -> Result<(), Failure> {
+        drop(self.talk(ACCOUNT, PANIC).await?);
+        self.closed(EndReason::Panic).await?;
+        let flood = self.fixture.flood(self.bench.address, &self.target).await?;
+        until(SOON, || flood.bytes() > 1000).await?;
+        flood.vanish();
+        self.closed(EndReason::ClientClose).await?;
+        let closed_port = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
+        let (_, mut elsewhere) = self.fixture.target().await?;
+        elsewhere.port = closed_port;
+        let gone = self.bench.know(elsewhere)?;
+        let shown = self.fixture.talk(self.bench.address, ACCOUNT, &gone, "hello-4").await?;
+        ensure(!shown.is_empty(), || "the client was not told that the target is gone".into())?;
+        self.closed(EndReason::DialFail).await?;
+        self.bench.stop().await
+    }
+
+    async fn closed(&self, reason: EndReason) -> Result<(), Failure> {
+        let desk = self.bench.desk.clone();
+        let closed = until(SOON, move || desk.closes().iter().any(|close| close.reason == reason)).await;
+        closed.map_err(|_| format!("no session was closed by {reason}: {:?}", self.bench.desk.entries()))?;
+        self.bench.returned(SOON).await
+    }
+
+    async fn block(self) -> Result<(), Failure> {
+        let shown = self.talk(ACCOUNT, "hello-5").await?;
+        ensure(shown.contains("hello-5"), || format!("an allowed command was not answered: {shown}"))?;
+        ensure(self.oracle.heard("hello-5"), || "the oracle hears nothing".into())?;
+        let shown = self.talk(ACCOUNT, FORBIDDEN).await?;
+        ensure(!self.oracle.heard(FORBIDDEN), || "the target heard a blocked command".into())?;
+        ensure(shown.contains("not allowed"), || format!("the client was not told: {shown}"))?;
+        self.closed(EndReason::Block).await?;
+        self.bench.stop().await
+    }
+
+    async fn credential(self) -> Result<(), Failure> {
+        logs::keep();
+        let mut shown = self.talk(ACCOUNT, "hello-6").await?;
+        ensure(shown.contains("hello-6"), || format!("the session did not work: {shown}"))?;
+        shown.push_str(&self.talk(DENIED_ACCOUNT, "hello-7").await?);
+        self.bench.returned(SOON).await?;
+        ensure(!shown.contains(PASSWORD), || "the client was shown the credential".into())?;
+        for entry in self.bench.desk.entries() {
+            ensure(!entry.text.contains(PASSWORD), || format!("the credential is in {}", entry.action))?;
+        }
+        let events = self.bench.events()?;
+        ensure(!events.is_empty(), || "nothing was recorded".into())?;
+        let text = recorded(&events);
+        ensure(text.contains("hello-6"), || "the session was not recorded".into())?;
+        ensure(!text.contains(PASSWORD), || "the credential is in the recording".into())?;
+        ensure(!logs::hold(PASSWORD), || "the credential is in the log".into())?;
+        for file in walk(self.bench.directory.path())? {
+            let found = std::fs::read(&file)?.windows(PASSWORD.len()).any(|bytes| bytes == PASSWORD.as_bytes());
+            ensure(!found, || format!("the credential is in {}", file.display()))?;
+        }
+        self.bench.stop().await
+    }
+
+    async fn busy(self) -> Result<(), Failure> {
+        let busy = self.fixture.busy(self.bench.address, &self.target, 4 << 20);
+        tokio::time::timeout(Duration::from_secs(30), busy).await.map_err(|_| "both directions stall")??;
+        self.bench.returned(SOON).await?;
+        for file in walk(&self.bench.directory.path().join("recordings"))? {
+            open(&std::fs::read(file)?, &self.bench.desk)?;
+        }
+        self.bench.stop().await
+    }
+}
+
+/// Everything in a recording, as one text.
+fn recorded(events: &[Event]) -> String {
+    let mut text = String::new();
+    for event in events {
+        match &event.what {
+            What::Output(bytes) | What::Stderr(bytes) | What::Input(bytes) => {
+                text.push_str(&String::from_utf8_lossy(bytes));
+            }
+            What::Open { detail, .. } => text.push_str(detail),
+            What::Mark { text: mark, .. } => text.push_str(mark),
+            What::Resize { .. } | What::Close { .. } | What::Signal(_) => {}
+        }
+    }
+    text
+}
+
+fn walk(directory: &std::path::Path) -> Result<Vec<std::path::PathBuf>, Failure> {
+    let mut files = Vec::new();
+    for entry in std::fs::read_dir(directory)? {
+        let entry = entry?;
+        let kind = entry.file_type()?;
+        if kind.is_dir() {
+            files.extend(walk(&entry.path())?);
+        } else if kind.is_file() {
+            files.push(entry.path());
+        }
+    }
+    Ok(files)
+}
+
+fn ensure(condition: bool, otherwise: impl FnOnce() -> String) -> Result<(), Failure> {
+    if condition { Ok(()) } else { Err(Failure(otherwise())) }
+}

@@ -1,0 +1,409 @@
+//! A reference `Desk` in memory: it decides by simple tables and keeps every entry for the suite to read.
+
+use sallyport_model::access::{Denial, LeaseKind, Terms};
+use sallyport_model::authority::{
+    Authenticated, Boxed, Call, Close, Desk, Down, DownSink, Evidence, Hello, Open, Opened, Orphan, PASSWORD_INFO,
+    RecordingKey, Reply, VERSION, View, Welcome, decode, encode,
+};
+use sallyport_model::inventory::{HostKey, Place, SessionKey};
+use sallyport_model::sealed::PrivateKey;
+use sallyport_model::{
+    AuthId, CallId, ClusterId, Env, GatewayId, Handle, IdentityId, Kind, Limits, RecordingId, SessionId, TargetName,
+    WatchId,
+};
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// Signs a challenge and gives an SSH signature blob.
+pub type Sign = Arc<dyn Fn(&[u8]) -> Vec<u8> + Send + Sync>;
+
+/// A credential that the desk lends.
+#[derive(Clone)]
+pub enum Credential {
+    /// A password.
+    Password(String),
+    /// An OpenSSH public key and what signs with it.
+    Key(String, Sign),
+}
+
+/// A target that the desk knows.
+#[derive(Clone)]
+pub struct Target {
+    /// Where it is.
+    pub host: String,
+    /// Its port.
+    pub port: u16,
+    /// Its pinned host keys.
+    pub host_keys: Vec<HostKey>,
+    /// What opens its account.
+    pub credential: Credential,
+    /// What bounds its sessions.
+    pub limits: Limits,
+    /// Seconds of grace.
+    pub grace: u32,
+    /// Seconds between anchors.
+    pub anchor: u32,
+}
+
+/// An entry that the desk wrote.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Entry {
+    /// What happened, such as `session.opened`.
+    pub action: &'static str,
+    /// The session, where there is one.
+    pub session: Option<SessionId>,
+    /// Everything else.
+    pub text: String,
+}
+
+/// The account that is denied whatever the target.
+pub const DENIED_ACCOUNT: &str = "denied";
+/// The account that needs an approval until [`Reference::approve`].
+pub const HELD_ACCOUNT: &str = "held";
+
+/// The desk.
+pub struct Reference {
+    env: Env,
+    cluster: ClusterId,
+    private: PrivateKey,
+    key: RecordingKey,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    people: HashMap<Handle, IdentityId>,
+    keys: HashMap<String, Handle>,
+    tokens: HashMap<Vec<u8>, Handle>,
+    targets: HashMap<TargetName, Target>,
+    auths: HashMap<AuthId, (Handle, GatewayId)>,
+    open: HashMap<SessionId, OpenSession>,
+    replies: HashMap<CallId, Vec<u8>>,
+    gateways: HashMap<GatewayId, DownSink>,
+    entries: Vec<Entry>,
+    views: Vec<View>,
+    down: bool,
+    approved: bool,
+    sealed: bool,
+    headers: HashMap<RecordingId, Vec<u8>>,
+    closes: HashMap<SessionId, Close>,
+}
+
+struct OpenSession {
+    recording: RecordingId,
+    gateway: GatewayId,
+    key: SessionKey,
+    credential: Credential,
+}
+
+impl Reference {
+    /// An empty desk.
+    ///
+    /// # Errors
+    /// When the system gives no key.
+    pub fn new(env: &Env) -> Result<Arc<Self>, String> {
+        let (private, key) = PrivateKey::generate(env).map_err(|e| e.to_string())?;
+        let key = RecordingKey { epoch: 1, key };
+        let cluster = ClusterId::new(env);
+        Ok(Arc::new(Self { env: env.clone(), cluster, private, key, state: Mutex::default() }))
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Adds a person with a token and SSH keys.
+    pub fn person(&self, handle: &Handle, token: &str, keys: &[String]) {
+        let mut state = self.state();
+        state.people.insert(handle.clone(), IdentityId::new(&self.env));
+        state.tokens.insert(token.as_bytes().to_vec(), handle.clone());
+        for key in keys {
+            state.keys.insert(key.clone(), handle.clone());
+        }
+    }
+
+    /// Adds or replaces a target.
+    pub fn target(&self, name: &TargetName, target: Target) {
+        self.state().targets.insert(name.clone(), target);
+    }
+
+    /// Makes the ledger fail or work again.
+    pub fn ledger_down(&self, down: bool) {
+        self.state().down = down;
+    }
+
+    /// Seals the vault, or opens it for the next welcome.
+    pub fn seal(&self, sealed: bool) {
+        let sinks: Vec<_> = {
+            let mut state = self.state();
+            state.sealed = sealed;
+            state.gateways.values().cloned().collect()
+        };
+        if sealed {
+            for sink in sinks {
+                sink(Down::Seal);
+            }
+        }
+    }
+
+    /// Approves what [`HELD_ACCOUNT`] waits for.
+    pub fn approve(&self) {
+        self.state().approved = true;
+    }
+
+    /// Orders every open session killed.
+    pub fn kill_all(&self) {
+        self.order_all(|session| Down::Kill(session, "killed by the suite".into()));
+    }
+
+    /// Orders every open session revoked.
+    pub fn revoke_all(&self) {
+        self.order_all(|session| Down::Revoke(session, "revoked by the suite".into()));
+    }
+
+    /// Watches every open session; views are kept in [`Reference::views`].
+    pub fn watch_all(&self) {
+        let watch = WatchId::new(&self.env);
+        self.order_all(|session| Down::Watch(session, watch));
+    }
+
+    fn order_all(&self, order: impl Fn(SessionId) -> Down) {
+        let orders: Vec<_> = {
+            let state = self.state();
+            let sink = |open: &OpenSession| state.gateways.get(&open.gateway).cloned();
+            state.open.iter().filter_map(|(session, open)| Some((*session, sink(open)?))).collect()
+        };
+        for (session, sink) in orders {
+            sink(order(session));
+        }
+    }
+
+    /// Sessions whose lease is out.
+    #[must_use]
+    pub fn leased(&self) -> Vec<SessionId> {
+        self.state().open.keys().copied().collect()
+    }
+
+    /// Every entry so far.
+    #[must_use]
+    pub fn entries(&self) -> Vec<Entry> {
+        self.state().entries.clone()
+    }
+
+    /// Entries of one action.
+    #[must_use]
+    pub fn entries_of(&self, action: &str) -> Vec<Entry> {
+        self.state().entries.iter().filter(|entry| entry.action == action).cloned().collect()
+    }
+
+    /// How a session was closed.
+    #[must_use]
+    pub fn closed(&self, session: SessionId) -> Option<Close> {
+        self.state().closes.get(&session).cloned()
+    }
+
+    /// Every close so far.
+    #[must_use]
+    pub fn closes(&self) -> Vec<Close> {
+        self.state().closes.values().cloned().collect()
+    }
+
+    /// Events that watchers were sent.
+    #[must_use]
+    pub fn views(&self) -> Vec<View> {
+        self.state().views.clone()
+    }
+
+    /// The hash of a recording's header, as the entry that opened it has it.
+    #[must_use]
+    pub fn header(&self, recording: RecordingId) -> Option<Vec<u8>> {
+        self.state().headers.get(&recording).cloned()
+    }
+
+    /// What opens recordings.
+    #[must_use]
+    pub const fn recording_key(&self) -> &PrivateKey {
+        &self.private
+    }
+
+    /// Authenticates somebody, as the portal would.
+    #[must_use]
+    pub fn sign_in(&self, gateway: GatewayId, handle: &Handle) -> Option<Authenticated> {
+        self.state().authenticated(&self.env, handle, gateway)
+    }
+
+    fn answer(&self, gateway: GatewayId, call: Call) -> Reply {
+        let mut state = self.state();
+        if state.down && !matches!(call, Call::AuthStep(..) | Call::Close(_)) {
+            return Reply::Denied(Denial::unavailable("the ledger"));
+        }
+        match call {
+            Call::AuthStep(_, step) => {
+                let (known, proved) = match &step.evidence {
+                    Evidence::SshKey { key, proved } => (state.keys.get(key).cloned(), *proved),
+                    Evidence::Token(token) => (state.tokens.get(token.expose()).cloned(), true),
+                };
+                let named = |handle: &Handle| step.handle.as_ref().is_none_or(|wanted| wanted == handle);
+                match known.filter(named) {
+                    Some(_) if !proved => Reply::More,
+                    Some(handle) => match state.authenticated(&self.env, &handle, gateway) {
+                        Some(who) => Reply::Authenticated(who),
+                        None => Reply::Denied(Denial::unknown()),
+                    },
+                    None => Reply::Denied(Denial::new(Kind::Denied, "this proof is not accepted")),
+                }
+            }
+            Call::Open(open) => state.open(gateway, open),
+            Call::Channel(ask) => {
+                let text = format!("{} {}", ask.kind.action(), ask.detail);
+                state.done("channel.opened", Some(ask.session), text)
+            }
+            Call::Password(session) => state.password(session),
+            Call::Sign(session, challenge) => state.sign(session, &challenge),
+            Call::Anchor(anchor) => {
+                let text = format!("{} {}", anchor.segments, hex(&anchor.chain));
+                state.done("recording.anchored", Some(anchor.session), text)
+            }
+            Call::Close(close) => state.close(close),
+        }
+    }
+}
+
+impl State {
+    fn done(&mut self, action: &'static str, session: Option<SessionId>, text: String) -> Reply {
+        self.entries.push(Entry { action, session, text });
+        Reply::Done(u64::try_from(self.entries.len()).unwrap_or(u64::MAX))
+    }
+
+    fn authenticated(&mut self, env: &Env, handle: &Handle, gateway: GatewayId) -> Option<Authenticated> {
+        let identity = *self.people.get(handle)?;
+        let auth = AuthId::new(env);
+        self.auths.insert(auth, (handle.clone(), gateway));
+        Some(Authenticated { auth, identity, handle: handle.clone() })
+    }
+
+    fn open(&mut self, gateway: GatewayId, open: Open) -> Reply {
+        let Some((handle, _)) = self.auths.get(&open.who).filter(|(_, by)| *by == gateway).cloned() else {
+            return Reply::Denied(Denial::new(Kind::Denied, "log in again"));
+        };
+        let account = open.ask.account.as_str();
+        if account == HELD_ACCOUNT && !self.approved {
+            return Reply::Denied(Denial::new(Kind::NeedsApproval, "request req_1 waits for an approval"));
+        }
+        let (Some(target), Some(identity)) = (self.targets.get(&open.ask.target), self.people.get(&handle)) else {
+            return Reply::Denied(Denial::unknown());
+        };
+        if account == DENIED_ACCOUNT {
+            return Reply::Denied(Denial::unknown());
+        }
+        let place = Place {
+            target: open.ask.target.clone(),
+            host: target.host.clone(),
+            port: target.port,
+            account: open.ask.account.clone(),
+            host_keys: target.host_keys.clone(),
+            grace: target.grace,
+            anchor: target.anchor,
+        };
+        let lease = match &target.credential {
+            Credential::Password(_) => LeaseKind::Password,
+            Credential::Key(public, _) => LeaseKind::SshKey(public.clone()),
+        };
+        let terms = Terms {
+            identity: *identity,
+            handle: handle.clone(),
+            place,
+            limits: target.limits.clone(),
+            policy: "0".repeat(64),
+            determining: vec!["suite".into()],
+            entry: u64::try_from(self.entries.len()).unwrap_or(u64::MAX),
+        };
+        let credential = target.credential.clone();
+        let session = OpenSession { recording: open.recording, gateway, key: open.key, credential };
+        self.open.insert(open.session, session);
+        self.headers.insert(open.recording, open.header.clone());
+        let text = format!("{handle} {} {} {}", open.ask.account, open.ask.target, hex(&open.header));
+        self.done("session.opened", Some(open.session), text);
+        Reply::Opened(Box::new(Opened { terms, lease }))
+    }
+
+    fn password(&mut self, session: SessionId) -> Reply {
+        let sealed = match self.open.get(&session) {
+            Some(OpenSession { key, credential: Credential::Password(password), .. }) => {
+                key.seal(PASSWORD_INFO, session.as_bytes(), password.as_bytes())
+            }
+            _ => return Reply::Denied(Denial::unknown()),
+        };
+        match sealed {
+            Ok(sealed) => {
+                self.done("credential.lent", Some(session), "password".into());
+                Reply::Password(sealed)
+            }
+            Err(error) => Reply::Denied(Denial::new(Kind::Failed, error.to_string())),
+        }
+    }
+
+    fn sign(&mut self, session: SessionId, challenge: &[u8]) -> Reply {
+        let signature = match self.open.get(&session) {
+            Some(OpenSession { credential: Credential::Key(_, sign), .. }) => sign(challenge),
+            _ => return Reply::Denied(Denial::unknown()),
+        };
+        self.done("credential.lent", Some(session), "signature".into());
+        Reply::Signature(signature)
+    }
+
+    fn close(&mut self, close: Close) -> Reply {
+        if self.open.remove(&close.session).is_none() {
+            return Reply::Denied(Denial::unknown());
+        }
+        let (up, down) = close.bytes;
+        let text = format!(
+            "{} complete={} segments={} bytes={up}/{down} {}",
+            close.reason, close.complete, close.anchor.segments, close.note
+        );
+        self.closes.insert(close.session, close.clone());
+        self.done("session.closed", Some(close.session), text)
+    }
+}
+
+impl Desk for Reference {
+    fn join<'a>(&'a self, hello: Hello, down: DownSink) -> Boxed<'a, Result<Welcome, Denial>> {
+        let mut state = self.state();
+        let orphans = state
+            .open
+            .iter()
+            .filter(|(session, _)| !hello.open.contains(session))
+            .map(|(session, open)| Orphan { session: *session, recording: open.recording })
+            .collect();
+        state.gateways.insert(hello.gateway, down);
+        let recording_key = (!state.sealed).then_some(self.key);
+        let welcome = Welcome { version: VERSION, cluster: self.cluster, recording_key, orphans };
+        Box::pin(std::future::ready(Ok(welcome)))
+    }
+
+    fn call<'a>(&'a self, gateway: GatewayId, id: CallId, call: Call) -> Boxed<'a, Reply> {
+        Box::pin(async move {
+            let earlier = self.state().replies.get(&id).cloned();
+            if let Some(reply) = earlier.and_then(|bytes| decode(&bytes).ok()) {
+                return reply;
+            }
+            let reply = self.answer(gateway, call);
+            if let Ok(bytes) = encode(&reply) {
+                self.state().replies.insert(id, bytes);
+            }
+            reply
+        })
+    }
+
+    fn view(&self, _gateway: GatewayId, view: View) {
+        self.state().views.push(view);
+    }
+
+    fn leave(&self, gateway: GatewayId) {
+        self.state().gateways.remove(&gateway);
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}

@@ -1,0 +1,14 @@
+//! What watches a session: the tap, the recorder with its journal and tail, live watchers, shipping.
+
+pub mod journal;
+pub mod live;
+pub mod recorder;
+pub mod ship;
+pub mod tail;
+pub mod tap;
+
+/// What is recorded, as the recording spells it.
+pub use sallyport_recording::WhatRef;
+
+pub use recorder::{Recorder, Recording};
+pub use tap::{Event, Observer, Tap, Verdict};

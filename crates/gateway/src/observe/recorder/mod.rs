@@ -1,0 +1,429 @@
+//! The recorder: events into the tail, the tail into sealed segments, segments into the journal.
+//!
+//! Appending an event costs a copy and two writes into memory. Sealing happens when a half of the
+//! tail is full, or at the pulse, at most 250 ms after the first event in it.
+
+use super::journal::{Entry, EntryKind, Health, Journal, Ticket};
+use super::live::Live;
+use super::tail::{self, Slot, Tail};
+use super::{journal, ship};
+use crate::authority::Authority;
+use sallyport_model::authority::RecordingKey;
+use sallyport_model::{Env, Kind, RecordingId, WatchId};
+use sallyport_recording::{DataKey, Facts, Hash, Header, Sealer, WhatRef, container, event, header, segment};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Duration;
+use tokio::sync::{OwnedSemaphorePermit, watch};
+use tokio::time::Instant;
+
+/// Time between two looks at tails that wait to be sealed.
+const PULSE: Duration = Duration::from_millis(200);
+/// Segments smaller than this are the trickle of a terminal: their sealer's buffers are given back.
+const TRICKLE: usize = 16 << 10;
+/// Largest piece of a client's or target's bytes in one event.
+pub const PIECE: usize = 32 << 10;
+
+/// The recorder cannot take what it must.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The journal failed.
+    #[error(transparent)]
+    Journal(#[from] journal::Error),
+    /// The tail failed or is full.
+    #[error(transparent)]
+    Tail(#[from] tail::Error),
+    /// The header could not be made.
+    #[error(transparent)]
+    Header(#[from] header::Error),
+    /// A segment could not be sealed.
+    #[error(transparent)]
+    Segment(#[from] segment::Error),
+    /// The file of a finished recording could not be written.
+    #[error(transparent)]
+    Ship(#[from] ship::Error),
+    /// The recording has ended.
+    #[error("the recording has ended")]
+    Ended,
+}
+
+impl Error {
+    /// What sort of failure it is.
+    #[must_use]
+    pub const fn kind(&self) -> Kind {
+        match self {
+            Self::Ended => Kind::Conflict,
+            _ => Kind::Unavailable,
+        }
+    }
+}
+
+/// The gateway's recorder, shared by its sessions.
+pub struct Recorder {
+    env: Env,
+    journal: Journal,
+    tail: Tail,
+    directory: PathBuf,
+    frozen: watch::Sender<bool>,
+    dirty: Mutex<Vec<Weak<Recording>>>,
+}
+
+impl Recorder {
+    /// Starts over a journal and a tail; finished recordings go to `directory`. Needs a runtime.
+    #[must_use]
+    pub fn start(env: Env, journal: Journal, tail: Tail, directory: &Path) -> Arc<Self> {
+        let directory = directory.to_owned();
+        let dirty = Mutex::default();
+        let recorder = Arc::new(Self { env, journal, tail, directory, frozen: watch::Sender::new(false), dirty });
+        tokio::spawn(beat(Arc::downgrade(&recorder)));
+        recorder
+    }
+
+    /// Whether clients' bytes are held back because evidence does not keep up.
+    #[must_use]
+    pub fn frozen(&self) -> watch::Receiver<bool> {
+        self.frozen.subscribe()
+    }
+
+    /// Where finished recordings lie.
+    #[must_use]
+    pub fn directory(&self) -> &Path {
+        &self.directory
+    }
+
+    /// Begins a recording. Its header is on its way to the disk; see [`Recording::opened`].
+    ///
+    /// # Errors
+    /// When the header cannot be sealed, every slot is taken, or evidence does not keep up.
+    pub fn begin(self: &Arc<Self>, facts: Facts, key: &RecordingKey) -> Result<Arc<Recording>, Error> {
+        if !self.journal.health().good() && !cfg!(feature = "sabotage-recorder") {
+            return Err(journal::Error::Failed.into());
+        }
+        let (id, session) = (facts.recording, facts.session);
+        let (header, key) = Header::seal(&self.env, facts, key)?;
+        let bytes = container::begin(&header)?;
+        let hash = header.hash();
+        let data_key = key.bytes().expose().first_chunk::<32>().copied().map(zeroize::Zeroizing::new);
+        let data_key = data_key.ok_or(header::Error::Commitment)?;
+        let slot = self.tail.claim(session, id, &data_key, &hash)?;
+        let first = self.journal.append(Entry { recording: id, kind: EntryKind::Header, bytes }, true, None);
+        let inner = Inner {
+            slot: Some(slot),
+            sealer: None,
+            at: (0, hash),
+            current: 0,
+            buffer: Vec::new(),
+            waiting: [None; 2],
+            last: first,
+            live: Live::default(),
+        };
+        let recorder = self.clone();
+        let started = Instant::now();
+        Ok(Arc::new(Recording { recorder, id, header, key, first, started, inner: Mutex::new(inner) }))
+    }
+}
+
+/// The recording of one session.
+pub struct Recording {
+    recorder: Arc<Recorder>,
+    id: RecordingId,
+    header: Header,
+    key: DataKey,
+    first: Ticket,
+    started: Instant,
+    inner: Mutex<Inner>,
+}
+
+struct Inner {
+    /// Gone once the recording has ended.
+    slot: Option<Slot>,
+    sealer: Option<Sealer>,
+    /// Segments so far and the chain after them.
+    at: (u32, Hash),
+    /// The half that fills.
+    current: usize,
+    /// The same bytes as that half.
+    buffer: Vec<u8>,
+    /// Until when each half must be left alone.
+    waiting: [Option<Ticket>; 2],
+    last: Ticket,
+    live: Live,
+}
+
+/// What a step must wait for before it is tried again.
+enum Wait {
+    Half(Ticket),
+    Room(usize),
+}
+
+impl Recording {
+    /// The recording.
+    #[must_use]
+    pub const fn id(&self) -> RecordingId {
+        self.id
+    }
+
+    /// SHA-256 of the header, which commits to the data key.
+    #[must_use]
+    pub fn header_hash(&self) -> Hash {
+        self.header.hash()
+    }
+
+    /// Waits until the header is durable.
+    ///
+    /// # Errors
+    /// When the journal failed.
+    pub async fn opened(&self) -> Result<(), Error> {
+        Ok(self.recorder.journal.durable(self.first).await?)
+    }
+
+    /// Records an event; waits where the disk is behind, never loses. `authority` carries it to watchers.
+    ///
+    /// # Errors
+    /// When the recorder failed or the recording has ended.
+    pub async fn push(
+        self: &Arc<Self>,
+        authority: &dyn Authority,
+        channel: u32,
+        what: WhatRef<'_>,
+    ) -> Result<(), Error> {
+        let at = u64::try_from(self.started.elapsed().as_micros()).unwrap_or(u64::MAX);
+        let mut event = Vec::with_capacity(64);
+        event::encode(at, channel, what, &mut event);
+        let mut room = None;
+        loop {
+            let wait = match self.add(authority, &event, &mut room)? {
+                None => return Ok(()),
+                Some(wait) => wait,
+            };
+            room = self.wait(wait).await?;
+        }
+    }
+
+    /// Waits until everything pushed so far is durable.
+    ///
+    /// # Errors
+    /// When the recorder failed.
+    pub async fn durable(&self) -> Result<(), Error> {
+        let last = self.flush(true).await?;
+        Ok(self.recorder.journal.durable(last).await?)
+    }
+
+    /// Segments that are durable, and the chain after them: what an anchor may promise.
+    ///
+    /// # Errors
+    /// When the journal failed.
+    pub async fn anchor(&self) -> Result<(u32, Hash), Error> {
+        let (at, last) = {
+            let inner = self.inner();
+            (inner.at, inner.last)
+        };
+        self.recorder.journal.durable(last).await?;
+        Ok(at)
+    }
+
+    /// Where the recording is, durable or not: the best that can be said when the journal failed.
+    #[must_use]
+    pub fn reached(&self) -> (u32, Hash) {
+        self.inner().at
+    }
+
+    /// Serves a watcher.
+    pub fn watch(&self, authority: &dyn Authority, watch: WatchId) {
+        self.inner().live.watch(authority, watch);
+    }
+
+    /// Stops serving a watcher.
+    pub fn unwatch(&self, watch: WatchId) {
+        self.inner().live.unwatch(watch);
+    }
+
+    /// Seals the end, brings the recording into its own file, and gives its memory back.
+    ///
+    /// # Errors
+    /// When the journal or the file failed: the recording then stays in tail and journal for recovery.
+    pub async fn finish(&self, authority: &dyn Authority) -> Result<(u32, Hash), Error> {
+        self.inner().live.end(authority);
+        let last = loop {
+            let wait = match self.seal(true, segment::Kind::Final)? {
+                Ok(last) => break last,
+                Err(wait) => wait,
+            };
+            drop(self.wait(wait).await?);
+        };
+        self.recorder.journal.durable(last).await?;
+        let slot = self.inner().slot.take();
+        if let Some(slot) = slot {
+            slot.release()?;
+        }
+        let (journal, directory, id) = (self.recorder.journal.clone(), self.recorder.directory.clone(), self.id);
+        let shipped = tokio::task::spawn_blocking(move || ship::ship(&journal, &directory, id)).await;
+        shipped.map_err(|_| Error::Ended)??;
+        Ok(self.inner().at)
+    }
+
+    /// Drops a recording whose session never came to be.
+    pub fn discard(&self) {
+        let slot = self.inner().slot.take();
+        if let Some(slot) = slot
+            && let Err(error) = slot.release()
+        {
+            tracing::warn!(%error, recording = %self.id, "a tail's slot could not be wiped");
+        }
+        self.recorder.journal.forget(self.id);
+    }
+
+    fn inner(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn wait(&self, wait: Wait) -> Result<Option<OwnedSemaphorePermit>, Error> {
+        match wait {
+            Wait::Half(ticket) => {
+                self.recorder.journal.written(ticket).await?;
+                Ok(None)
+            }
+            Wait::Room(bytes) => Ok(self.recorder.journal.reserve(bytes).await),
+        }
+    }
+
+    fn add(
+        self: &Arc<Self>,
+        authority: &dyn Authority,
+        event: &[u8],
+        room: &mut Option<OwnedSemaphorePermit>,
+    ) -> Result<Option<Wait>, Error> {
+        let mut inner = self.inner();
+        let current = inner.current;
+        let fits = inner.slot.as_mut().ok_or(Error::Ended)?.append(current, event)?;
+        if !fits {
+            if let Some(wait) = self.turn(&mut inner, false, segment::Kind::Data, room.take())? {
+                return Ok(Some(wait));
+            }
+            let current = inner.current;
+            if !inner.slot.as_mut().ok_or(Error::Ended)?.append(current, event)? {
+                return Err(segment::Error::TooLong(inner.at.0).into());
+            }
+        }
+        if inner.buffer.is_empty() {
+            self.recorder.dirty.lock().unwrap_or_else(PoisonError::into_inner).push(Arc::downgrade(self));
+        }
+        inner.buffer.extend_from_slice(event);
+        inner.live.push(authority, event);
+        Ok(None)
+    }
+
+    /// Seals what the tail holds; an empty tail needs nothing.
+    async fn flush(&self, urgent: bool) -> Result<Ticket, Error> {
+        loop {
+            let wait = {
+                let inner = self.inner();
+                if inner.buffer.is_empty() {
+                    return Ok(inner.last);
+                }
+                drop(inner);
+                match self.seal(urgent, segment::Kind::Data)? {
+                    Ok(last) => return Ok(last),
+                    Err(wait) => wait,
+                }
+            };
+            drop(self.wait(wait).await?);
+        }
+    }
+
+    fn seal(&self, urgent: bool, kind: segment::Kind) -> Result<Result<Ticket, Wait>, Error> {
+        let mut inner = self.inner();
+        Ok(match self.turn(&mut inner, urgent, kind, None)? {
+            None => Ok(inner.last),
+            Some(wait) => Err(wait),
+        })
+    }
+
+    /// Seals the current half and goes on in the other, where that one is free.
+    fn turn(
+        &self,
+        inner: &mut Inner,
+        urgent: bool,
+        kind: segment::Kind,
+        room: Option<OwnedSemaphorePermit>,
+    ) -> Result<Option<Wait>, Error> {
+        if inner.slot.is_none() {
+            return Err(Error::Ended);
+        }
+        let other = 1_usize.saturating_sub(inner.current);
+        if let Some(ticket) = inner.waiting.get(other).copied().flatten()
+            && !self.recorder.journal.is_written(ticket)
+        {
+            return Ok(Some(Wait::Half(ticket)));
+        }
+        // The end of a recording does not wait for room: it is small, and it frees memory.
+        let bytes = inner.buffer.len().saturating_add(512);
+        let room = room.or_else(|| self.recorder.journal.try_reserve(bytes));
+        if room.is_none() && kind == segment::Kind::Data {
+            return Ok(Some(Wait::Room(bytes)));
+        }
+        let (seq, chain) = inner.at;
+        let mut sealer = match inner.sealer.take() {
+            Some(sealer) => sealer,
+            None => Sealer::resume(&self.key, &self.header, seq, chain)?,
+        };
+        let sealed = sealer.seal(&self.recorder.env, &inner.buffer, kind)?;
+        if inner.buffer.len() > TRICKLE {
+            inner.sealer = Some(sealer);
+        }
+        inner.at = (sealed.seq.saturating_add(1), sealed.chain);
+        let entry = Entry { recording: self.id, kind: EntryKind::Segment, bytes: sealed.bytes };
+        let ticket = self.recorder.journal.append(entry, urgent || kind == segment::Kind::Final, room);
+        let current = inner.current;
+        if let Some(waiting) = inner.waiting.get_mut(current) {
+            *waiting = Some(ticket);
+        }
+        inner.buffer.clear();
+        inner.buffer.shrink_to(TRICKLE);
+        inner.last = ticket;
+        inner.current = other;
+        let (seq, chain) = inner.at;
+        inner.slot.as_mut().ok_or(Error::Ended)?.restart(other, seq, &chain)?;
+        Ok(None)
+    }
+}
+
+/// The recorder's pulse: seals tails that wait, and freezes sessions while evidence lags.
+async fn beat(recorder: Weak<Recorder>) {
+    let mut pulse = tokio::time::interval(PULSE);
+    pulse.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        pulse.tick().await;
+        let Some(recorder) = recorder.upgrade() else { return };
+        let dirty = std::mem::take(&mut *recorder.dirty.lock().unwrap_or_else(PoisonError::into_inner));
+        for weak in dirty {
+            let Some(recording) = weak.upgrade() else { continue };
+            // One that must wait is looked at again at the next pulse.
+            if let Ok(Err(_)) = recording.seal_if_any() {
+                recorder.dirty.lock().unwrap_or_else(PoisonError::into_inner).push(weak);
+            }
+        }
+        let health = recorder.journal.health();
+        recorder.frozen.send_if_modified(|frozen| {
+            let was = std::mem::replace(frozen, !health.good());
+            was != *frozen
+        });
+        if health == Health::Failed {
+            return;
+        }
+    }
+}
+
+impl Recording {
+    fn seal_if_any(&self) -> Result<Result<(), Wait>, Error> {
+        let inner = self.inner();
+        if inner.buffer.is_empty() || inner.slot.is_none() {
+            return Ok(Ok(()));
+        }
+        drop(inner);
+        Ok(self.seal(false, segment::Kind::Data)?.map(|_| ()))
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,81 @@
+//! Brings a finished recording from the journal into a file of its own.
+
+use super::journal::{Entry, EntryKind, Journal};
+use sallyport_model::{Kind, RecordingId};
+use std::fs::{File, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+/// A recording could not be put in its place. It stays in the journal.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The journal could not be read.
+    #[error(transparent)]
+    Journal(#[from] super::journal::Error),
+    /// The file could not be written.
+    #[error("the recording `{path}` cannot be written: {error}; make room on its disk")]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        error: io::Error,
+    },
+    /// The journal holds no header of it.
+    #[error("the journal holds no header of recording {0}")]
+    Missing(RecordingId),
+}
+
+impl Error {
+    /// What sort of failure it is.
+    #[must_use]
+    pub const fn kind(&self) -> Kind {
+        match self {
+            Self::Missing(_) => Kind::NotFound,
+            Self::Journal(_) | Self::Io { .. } => Kind::Unavailable,
+        }
+    }
+}
+
+/// Where the recording's file is or will be.
+#[must_use]
+pub fn path(directory: &Path, recording: RecordingId) -> PathBuf {
+    directory.join(format!("{recording}.sprec"))
+}
+
+/// Copies a recording into its file, makes that durable, and frees the journal. Blocks.
+///
+/// # Errors
+/// When journal or file fail; both are then as before, and it may be tried again.
+pub fn ship(journal: &Journal, directory: &Path, recording: RecordingId) -> Result<(), Error> {
+    let entries = journal.read(recording)?;
+    write(directory, recording, &entries, &[])?;
+    journal.forget(recording);
+    Ok(())
+}
+
+/// Writes entries and what `ends` them as the recording's file, durably. An existing file is replaced
+/// in one step, so that doing it twice is harmless.
+///
+/// # Errors
+/// When the entries have no header, or the file cannot be written.
+pub fn write(directory: &Path, recording: RecordingId, entries: &[Entry], end: &[u8]) -> Result<(), Error> {
+    if entries.first().is_none_or(|first| first.kind != EntryKind::Header) {
+        return Err(Error::Missing(recording));
+    }
+    let place = path(directory, recording);
+    let wrap = |error| Error::Io { path: place.clone(), error };
+    let draft = place.with_extension("draft");
+    let put = || {
+        std::fs::create_dir_all(directory)?;
+        let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&draft)?;
+        for entry in entries {
+            file.write_all(&entry.bytes)?;
+        }
+        file.write_all(end)?;
+        file.sync_all()?;
+        std::fs::rename(&draft, &place)?;
+        File::open(directory)?.sync_all()
+    };
+    put().map_err(wrap)
+}

@@ -1,0 +1,282 @@
+//! The unsealed tail of every session, in memory that outlives this process.
+//!
+//! The parent makes a memfd and both processes hold it. Each session has a slot with two halves:
+//! one fills while the other waits for its sealed form to reach the journal. Writes are plain
+//! `pwrite`s, the body first and the length word last, so that a kill -9 between two of them loses
+//! nothing that was acknowledged. No plaintext lies on a disk.
+//!
+//! ```text
+//! slot = head | half A | half B                 head = 4096 bytes
+//! head = state u32 | session [16] | recording [16] | data key [32] | ... | at 128: mark A | at 192: mark B
+//! mark = seq u32 | chain [32] | length u32
+//! ```
+
+use rustix::fs::{FallocateFlags, MemfdFlags};
+use sallyport_model::{Kind, RecordingId, Secret, SessionId};
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::os::fd::AsRawFd;
+use std::os::unix::fs::FileExt;
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// Bytes of events that a half holds.
+pub const HALF: usize = 64 << 10;
+const HALF_U64: u64 = 64 << 10;
+const HEAD: u64 = 4096;
+const SLOT: u64 = HEAD + 2 * HALF_U64;
+const MARKS: [u64; 2] = [128, 192];
+const IN_USE: u32 = 0x5350_5431;
+
+/// The tail cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The operating system said no.
+    #[error("the memory of unsealed recordings cannot be used: {0}")]
+    Io(#[from] io::Error),
+    /// Every slot belongs to a session.
+    #[error("this gateway carries as many sessions as it may; try again when one has ended")]
+    Full,
+}
+
+impl Error {
+    /// What sort of failure it is.
+    #[must_use]
+    pub const fn kind(&self) -> Kind {
+        Kind::Unavailable
+    }
+}
+
+/// The memory, with its free slots. Clones share it.
+#[derive(Clone)]
+pub struct Tail {
+    file: Arc<File>,
+    free: Arc<Mutex<Vec<u64>>>,
+}
+
+/// What a dead process left in a slot.
+pub struct Left {
+    /// The session.
+    pub session: SessionId,
+    /// Its recording.
+    pub recording: RecordingId,
+    /// The recording's data key.
+    pub key: Secret<Vec<u8>>,
+    /// Halves with bytes in them, by sequence number.
+    pub halves: Vec<LeftHalf>,
+    slot: u64,
+}
+
+/// A half that was not known to be in the journal.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct LeftHalf {
+    /// The number that its segment has or would have had.
+    pub seq: u32,
+    /// The chain before that segment.
+    pub chain: [u8; 32],
+    /// The events.
+    pub bytes: Vec<u8>,
+}
+
+impl Tail {
+    /// Makes the memory, for `slots` sessions at once. It costs what is used of it.
+    ///
+    /// # Errors
+    /// When the system has no memory files.
+    pub fn create(slots: u32) -> Result<Self, Error> {
+        let file =
+            File::from(rustix::fs::memfd_create("sallyport-tail", MemfdFlags::CLOEXEC).map_err(io::Error::from)?);
+        file.set_len(SLOT.saturating_mul(slots.into()))?;
+        Self::over(file)
+    }
+
+    /// Takes the memory that the parent left open under this descriptor number.
+    ///
+    /// # Errors
+    /// When the descriptor is not open.
+    pub fn inherit(descriptor: i32) -> Result<Self, Error> {
+        Self::over(OpenOptions::new().read(true).write(true).open(format!("/proc/self/fd/{descriptor}"))?)
+    }
+
+    fn over(file: File) -> Result<Self, Error> {
+        let slots = file.metadata()?.len().checked_div(SLOT).unwrap_or(0);
+        let tail = Self { file: Arc::new(file), free: Arc::default() };
+        let mut free = Vec::new();
+        for slot in (0..slots).rev() {
+            if tail.word(slot, 0)? != IN_USE {
+                free.push(slot);
+            }
+        }
+        *tail.free.lock().unwrap_or_else(PoisonError::into_inner) = free;
+        Ok(tail)
+    }
+
+    /// The descriptor's number, made to survive `exec`, for handing it to a child.
+    ///
+    /// # Errors
+    /// When the descriptor's flags cannot be changed.
+    pub fn share(&self) -> Result<i32, Error> {
+        rustix::io::fcntl_setfd(&*self.file, rustix::io::FdFlags::empty()).map_err(io::Error::from)?;
+        Ok(self.file.as_raw_fd())
+    }
+
+    /// A descriptor of the memory, for handing it to a child as one of its standard streams.
+    ///
+    /// # Errors
+    /// When no further descriptor can be had.
+    pub fn handle(&self) -> Result<std::os::fd::OwnedFd, Error> {
+        Ok(self.file.try_clone()?.into())
+    }
+
+    /// A slot for a session. The key lies in it, so that a later process can finish the recording.
+    ///
+    /// # Errors
+    /// When every slot is taken or the memory cannot be written.
+    pub fn claim(
+        &self,
+        session: SessionId,
+        recording: RecordingId,
+        key: &[u8; 32],
+        chain: &[u8; 32],
+    ) -> Result<Slot, Error> {
+        let number = self.free.lock().unwrap_or_else(PoisonError::into_inner).pop().ok_or(Error::Full)?;
+        let slot = Slot { tail: self.clone(), number, lengths: [0; 2] };
+        slot.put(4, session.as_bytes())?;
+        slot.put(20, recording.as_bytes())?;
+        slot.put(36, key)?;
+        slot.begin(0, 0, chain)?;
+        slot.put(MARKS[1].saturating_add(36), &[0; 4])?;
+        slot.put(0, &IN_USE.to_be_bytes())?;
+        Ok(slot)
+    }
+
+    /// What earlier processes left. Their slots stay taken until `release`.
+    ///
+    /// # Errors
+    /// When the memory cannot be read.
+    pub fn left(&self) -> Result<Vec<Left>, Error> {
+        let slots = self.file.metadata()?.len().checked_div(SLOT).unwrap_or(0);
+        let mut all = Vec::new();
+        for slot in 0..slots {
+            if self.word(slot, 0)? == IN_USE {
+                all.push(self.read(slot)?);
+            }
+        }
+        Ok(all)
+    }
+
+    /// Wipes a slot that an earlier process left, once its bytes are durable elsewhere.
+    ///
+    /// # Errors
+    /// When the memory cannot be written.
+    pub fn release(&self, left: &Left) -> Result<(), Error> {
+        self.wipe(left.slot)
+    }
+
+    fn read(&self, slot: u64) -> Result<Left, Error> {
+        let mut halves = Vec::new();
+        for (half, mark) in (0_u64..).zip(MARKS) {
+            let length = usize::try_from(self.word(slot, mark.saturating_add(36))?).unwrap_or(usize::MAX).min(HALF);
+            if length > 0 {
+                let mut bytes = vec![0; length];
+                self.file.read_exact_at(&mut bytes, at(slot, HEAD.saturating_add(half.saturating_mul(HALF_U64))))?;
+                halves.push(LeftHalf {
+                    seq: self.word(slot, mark)?,
+                    chain: self.get(slot, mark.saturating_add(4))?,
+                    bytes,
+                });
+            }
+        }
+        halves.sort_by_key(|half| half.seq);
+        Ok(Left {
+            session: SessionId::from_bytes(self.get(slot, 4)?),
+            recording: RecordingId::from_bytes(self.get(slot, 20)?),
+            key: Secret::new(self.get::<32>(slot, 36)?.to_vec()),
+            halves,
+            slot,
+        })
+    }
+
+    fn wipe(&self, slot: u64) -> Result<(), Error> {
+        self.file.write_all_at(&[0; 256], at(slot, 0))?;
+        let flags = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
+        rustix::fs::fallocate(&*self.file, flags, at(slot, 0), SLOT).map_err(io::Error::from)?;
+        self.free.lock().unwrap_or_else(PoisonError::into_inner).push(slot);
+        Ok(())
+    }
+
+    fn get<const N: usize>(&self, slot: u64, offset: u64) -> io::Result<[u8; N]> {
+        let mut bytes = [0; N];
+        self.file.read_exact_at(&mut bytes, at(slot, offset))?;
+        Ok(bytes)
+    }
+
+    fn word(&self, slot: u64, offset: u64) -> io::Result<u32> {
+        self.get::<4>(slot, offset).map(u32::from_be_bytes)
+    }
+}
+
+/// A session's slot.
+pub struct Slot {
+    tail: Tail,
+    number: u64,
+    lengths: [u32; 2],
+}
+
+impl Slot {
+    /// Adds bytes to a half; false where they do not fit.
+    ///
+    /// # Errors
+    /// When the memory cannot be written.
+    pub fn append(&mut self, half: usize, bytes: &[u8]) -> Result<bool, Error> {
+        let (Some(length), Some(mark)) = (self.lengths.get(half).copied(), MARKS.get(half)) else { return Ok(false) };
+        let more = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
+        let new = length.saturating_add(more);
+        if u64::from(new) > HALF_U64 {
+            return Ok(false);
+        }
+        let start = HEAD.saturating_add(HALF_U64.saturating_mul(u64::try_from(half).unwrap_or(0)));
+        self.put(start.saturating_add(length.into()), bytes)?;
+        self.put(mark.saturating_add(36), &new.to_be_bytes())?;
+        if let Some(length) = self.lengths.get_mut(half) {
+            *length = new;
+        }
+        Ok(true)
+    }
+
+    /// Empties a half whose segment is in the journal, and begins it anew.
+    ///
+    /// # Errors
+    /// When the memory cannot be written.
+    pub fn restart(&mut self, half: usize, seq: u32, chain: &[u8; 32]) -> Result<(), Error> {
+        if let Some(length) = self.lengths.get_mut(half) {
+            *length = 0;
+        }
+        self.begin(half, seq, chain)
+    }
+
+    /// Wipes the slot: everything in it is durable elsewhere.
+    ///
+    /// # Errors
+    /// When the memory cannot be written.
+    pub fn release(self) -> Result<(), Error> {
+        self.tail.wipe(self.number)
+    }
+
+    fn begin(&self, half: usize, seq: u32, chain: &[u8; 32]) -> Result<(), Error> {
+        let Some(mark) = MARKS.get(half) else { return Ok(()) };
+        self.put(mark.saturating_add(36), &[0; 4])?;
+        self.put(*mark, &seq.to_be_bytes())?;
+        self.put(mark.saturating_add(4), chain)
+    }
+
+    fn put(&self, offset: u64, bytes: &[u8]) -> Result<(), Error> {
+        Ok(self.tail.file.write_all_at(bytes, at(self.number, offset))?)
+    }
+}
+
+const fn at(slot: u64, offset: u64) -> u64 {
+    slot.saturating_mul(SLOT).saturating_add(offset)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,270 @@
+//! The tap: everything that crosses a session passes here, is judged, and is recorded before it goes on.
+
+use super::recorder::{self, PIECE, Recording};
+use crate::authority::Authority;
+use sallyport_model::Kind;
+use sallyport_model::access::EndReason;
+use sallyport_recording::WhatRef;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+/// Something that crosses, as observers see it.
+#[derive(Clone, Copy, Debug)]
+pub enum Event<'a> {
+    /// A whole command: of an exec, a line, a statement.
+    Command(&'a str),
+    /// Bytes from the client.
+    Input(&'a [u8]),
+    /// Bytes from the target.
+    Output(&'a [u8]),
+}
+
+/// An observer's answer.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Verdict {
+    /// It may go on.
+    Pass,
+    /// It waits and is asked again.
+    Hold,
+    /// It must not go on, and the session ends; the text is for the client.
+    Block(String),
+}
+
+/// Judges what crosses. It is asked in line, so it must be quick and must not wait.
+pub trait Observer: Send + Sync {
+    /// What is to become of this event on this channel.
+    fn observe(&self, channel: u32, event: &Event<'_>) -> Verdict;
+}
+
+/// Why bytes may not go on.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+pub enum Stop {
+    /// An observer blocked it.
+    #[error("{0}")]
+    Blocked(String),
+    /// The recorder cannot take it.
+    #[error("the session cannot be recorded any further")]
+    Recorder,
+    /// The session has ended.
+    #[error("the session has ended")]
+    Ended,
+}
+
+impl Stop {
+    /// What sort of failure it is.
+    #[must_use]
+    pub const fn kind(&self) -> Kind {
+        match self {
+            Self::Blocked(_) => Kind::Denied,
+            Self::Recorder => Kind::Unavailable,
+            Self::Ended => Kind::Conflict,
+        }
+    }
+
+    /// How a session ends for it.
+    #[must_use]
+    pub const fn reason(&self) -> EndReason {
+        match self {
+            Self::Blocked(_) => EndReason::Block,
+            Self::Recorder | Self::Ended => EndReason::RecorderStall,
+        }
+    }
+}
+
+/// Time between two questions to an observer that holds.
+const HOLD: Duration = Duration::from_millis(50);
+
+/// A session's tap. The recorder is no observer in a list: no code path goes around it.
+pub struct Tap {
+    pub(crate) recording: Arc<Recording>,
+    pub(crate) authority: Arc<dyn Authority>,
+    pub(crate) observers: Vec<Box<dyn Observer>>,
+    pub(crate) frozen: watch::Receiver<bool>,
+    pub(crate) ended: watch::Receiver<bool>,
+    pub(crate) strict: bool,
+    pub(crate) began: Instant,
+    /// Milliseconds since `began` at which the client last sent something.
+    pub(crate) active: AtomicU64,
+    pub(crate) bytes: (AtomicU64, AtomicU64),
+    #[cfg(feature = "sabotage-busy")]
+    pub(crate) balance: std::sync::atomic::AtomicI64,
+}
+
+impl Tap {
+    /// Lets a client's bytes through to the target: not while frozen, not unrecorded, not once ended.
+    ///
+    /// # Errors
+    /// When they must not go on.
+    pub async fn input(&self, channel: u32, bytes: &[u8]) -> Result<(), Stop> {
+        self.touch();
+        self.thaw().await?;
+        self.judge(channel, Event::Input(bytes)).await?;
+        for piece in bytes.chunks(PIECE) {
+            self.record(channel, WhatRef::Input(piece)).await?;
+        }
+        self.settle().await?;
+        count(&self.bytes.0, bytes);
+        #[cfg(feature = "sabotage-busy")]
+        self.balance.fetch_add(i64::try_from(bytes.len()).unwrap_or(0), Ordering::Relaxed);
+        self.open()
+    }
+
+    /// Lets the target's bytes through to the client.
+    ///
+    /// # Errors
+    /// When they must not go on.
+    pub async fn output(&self, channel: u32, bytes: &[u8]) -> Result<(), Stop> {
+        self.out(channel, bytes, false).await
+    }
+
+    /// Lets the target's error bytes through to the client.
+    ///
+    /// # Errors
+    /// When they must not go on.
+    pub async fn stderr(&self, channel: u32, bytes: &[u8]) -> Result<(), Stop> {
+        self.out(channel, bytes, true).await
+    }
+
+    /// Lets a whole command through; to be asked before any byte of it is sent.
+    ///
+    /// # Errors
+    /// When it must not go on.
+    pub async fn command(&self, channel: u32, text: &str) -> Result<(), Stop> {
+        self.touch();
+        self.thaw().await?;
+        self.judge(channel, Event::Command(text)).await?;
+        self.record(channel, WhatRef::Mark { kind: "command", text: cut(text) }).await?;
+        self.settle().await?;
+        self.open()
+    }
+
+    /// Records something that is neither side's bytes.
+    ///
+    /// # Errors
+    /// When it cannot be recorded.
+    pub async fn note(&self, channel: u32, what: WhatRef<'_>) -> Result<(), Stop> {
+        self.record(channel, what).await
+    }
+
+    /// Notes that the client is there, without bytes.
+    pub fn touch(&self) {
+        let now = u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX);
+        self.active.store(now, Ordering::Relaxed);
+    }
+
+    /// When the client last sent something.
+    #[must_use]
+    pub fn active(&self) -> Instant {
+        self.began.checked_add(Duration::from_millis(self.active.load(Ordering::Relaxed))).unwrap_or(self.began)
+    }
+
+    /// Bytes from the client and from the target so far.
+    #[must_use]
+    pub fn bytes(&self) -> (u64, u64) {
+        (self.bytes.0.load(Ordering::Relaxed), self.bytes.1.load(Ordering::Relaxed))
+    }
+
+    async fn out(&self, channel: u32, bytes: &[u8], error: bool) -> Result<(), Stop> {
+        self.open()?;
+        #[cfg(feature = "sabotage-busy")]
+        self.unbalance(bytes.len()).await;
+        self.judge(channel, Event::Output(bytes)).await?;
+        for piece in bytes.chunks(PIECE) {
+            let what = if error { WhatRef::Stderr(piece) } else { WhatRef::Output(piece) };
+            self.record(channel, what).await?;
+        }
+        self.settle().await?;
+        count(&self.bytes.1, bytes);
+        self.open()
+    }
+
+    async fn judge(&self, channel: u32, event: Event<'_>) -> Result<(), Stop> {
+        for observer in &self.observers {
+            loop {
+                match observer.observe(channel, &event) {
+                    Verdict::Pass => break,
+                    #[cfg(feature = "sabotage-block")]
+                    Verdict::Block(_) => break,
+                    Verdict::Hold => {
+                        self.open()?;
+                        tokio::time::sleep(HOLD).await;
+                    }
+                    #[cfg(not(feature = "sabotage-block"))]
+                    Verdict::Block(why) => {
+                        self.record(channel, WhatRef::Mark { kind: "blocked", text: cut(&why) }).await?;
+                        return Err(Stop::Blocked(why));
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn record(&self, channel: u32, what: WhatRef<'_>) -> Result<(), Stop> {
+        let mut ended = self.ended.clone();
+        tokio::select! {
+            biased;
+            pushed = self.recording.push(&*self.authority, channel, what) => pushed.map_err(|error| stop(&error)),
+            _ = ended.wait_for(|ended| *ended) => Err(Stop::Ended),
+        }
+    }
+
+    /// Under strict recording, waits until what was recorded is durable.
+    async fn settle(&self) -> Result<(), Stop> {
+        if !self.strict {
+            return Ok(());
+        }
+        let mut ended = self.ended.clone();
+        tokio::select! {
+            biased;
+            durable = self.recording.durable() => durable.map_err(|error| stop(&error)),
+            _ = ended.wait_for(|ended| *ended) => Err(Stop::Ended),
+        }
+    }
+
+    async fn thaw(&self) -> Result<(), Stop> {
+        self.open()?;
+        if !*self.frozen.borrow() {
+            return Ok(());
+        }
+        let (mut frozen, mut ended) = (self.frozen.clone(), self.ended.clone());
+        tokio::select! {
+            thawed = frozen.wait_for(|frozen| !*frozen) => thawed.map(drop).map_err(|_| Stop::Recorder),
+            _ = ended.wait_for(|ended| *ended) => Err(Stop::Ended),
+        }
+    }
+
+    fn open(&self) -> Result<(), Stop> {
+        if *self.ended.borrow() { Err(Stop::Ended) } else { Ok(()) }
+    }
+
+    #[cfg(feature = "sabotage-busy")]
+    async fn unbalance(&self, bytes: usize) {
+        let bytes = i64::try_from(bytes).unwrap_or(0);
+        self.balance.fetch_sub(bytes, Ordering::Relaxed);
+        while self.balance.load(Ordering::Relaxed) < -(1 << 19) && self.open().is_ok() {
+            tokio::time::sleep(HOLD).await;
+        }
+    }
+}
+
+fn stop(error: &recorder::Error) -> Stop {
+    tracing::error!(%error, "an event was not recorded");
+    match error {
+        recorder::Error::Ended => Stop::Ended,
+        _ => Stop::Recorder,
+    }
+}
+
+fn count(counter: &AtomicU64, bytes: &[u8]) {
+    counter.fetch_add(u64::try_from(bytes.len()).unwrap_or(0), Ordering::Relaxed);
+}
+
+/// At most 4 KiB of a text, whole characters.
+#[must_use]
+pub(crate) fn cut(text: &str) -> &str {
+    text.get(..text.floor_char_boundary(4096)).unwrap_or(text)
+}

@@ -1,0 +1,299 @@
+//! `drive` and `close`: connections in supervised tasks, raced with everything that may end a session.
+
+use super::gateway::Gateway;
+use super::live::{Ending, Live};
+use super::open::Open;
+use super::protocol::Protocol;
+use crate::authority::{Authority, Order};
+use sallyport_model::access::{Denial, EndReason};
+use sallyport_model::authority::{Anchor, Call, Close, Reply};
+use sallyport_recording::WhatRef;
+use std::any::Any;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::mpsc;
+use tokio::task::{JoinError, JoinSet};
+use tokio::time::Instant;
+
+/// How long a relay may take to say goodbye before it is stopped.
+const GOODBYE: Duration = Duration::from_millis(600);
+/// A warning comes this long before a deadline.
+const WARNING: Duration = Duration::from_secs(60);
+/// How long an opened session without any connection waits for its first.
+const FIRST: Duration = Duration::from_secs(30);
+/// How long the end of a recording may take before the session is closed as truncated.
+const FINISH: Duration = Duration::from_secs(30);
+/// How long control is asked to take an entry before its gateway gives up.
+const TELL: Duration = Duration::from_secs(24 * 3600);
+
+/// A further connection of a session: the protocol's client, boxed.
+pub(super) type Boxed = Box<dyn Any + Send>;
+
+struct Ended {
+    reason: EndReason,
+    note: String,
+}
+
+/// What a connection's task ends with.
+type Outcome = (EndReason, String);
+
+/// Drives an open session to its end and closes it. Nothing in it returns early.
+pub(super) async fn drive<P: Protocol>(
+    gateway: &Gateway,
+    protocol: &Arc<P>,
+    mut open: Open,
+    first: Option<P::Client>,
+    more: mpsc::Receiver<Boxed>,
+) {
+    let ended = run(gateway, protocol, &mut open, first, more).await;
+    close(gateway, open, ended).await;
+}
+
+async fn run<P: Protocol>(
+    gateway: &Gateway,
+    protocol: &Arc<P>,
+    open: &mut Open,
+    first: Option<P::Client>,
+    mut more: mpsc::Receiver<Boxed>,
+) -> Ended {
+    let mut tasks = JoinSet::new();
+    let mut linger = Some(Instant::now() + FIRST);
+    let mut last = Ended { reason: EndReason::ClientClose, note: "no connection came".into() };
+    if let Some(client) = first {
+        tasks.spawn(connection(protocol.clone(), client, open.live(gateway)));
+        linger = None;
+    }
+    let mut watch = Watch::new(gateway, open);
+    let ended = loop {
+        let due = watch.due(gateway, open);
+        tokio::select! {
+            biased;
+            order = open.orders.recv() => match order {
+                #[cfg(feature = "sabotage-kill")]
+                Some(Order::End(..)) => {}
+                #[cfg(not(feature = "sabotage-kill"))]
+                Some(Order::End(reason, text)) => break end(open, reason, &text),
+                Some(Order::Watch(id)) => open.recording.watch(&*gateway.parts.authority, id),
+                Some(Order::Unwatch(id)) => open.recording.unwatch(id),
+                None => break end(open, EndReason::Partition, "the authority is gone"),
+            },
+            () = gateway.stop.cancelled() => break end(open, EndReason::Shutdown, "the gateway stops"),
+            Some(done) = tasks.join_next(), if !tasks.is_empty() => {
+                last = outcome(done);
+                let fatal = matches!(last.reason, EndReason::Panic | EndReason::Block | EndReason::Violation);
+                if fatal || (tasks.is_empty() && P::LINGER.is_zero()) {
+                    break last;
+                }
+                if tasks.is_empty() {
+                    linger = Some(Instant::now() + P::LINGER);
+                }
+            }
+            () = until(linger), if tasks.is_empty() => break last,
+            Some(client) = more.recv() => if let Ok(client) = client.downcast::<P::Client>() {
+                linger = None;
+                tasks.spawn(connection(protocol.clone(), *client, open.live(gateway)));
+            },
+            _ = watch.frozen.changed() => watch.thaw_or_freeze(),
+            () = tokio::time::sleep_until(due) => if let Some((reason, text)) = watch.look(gateway, open) {
+                break end(open, reason, text);
+            },
+        }
+    };
+    open.stopped.send_replace(true);
+    stop(tasks).await;
+    ended
+}
+
+/// Dials and relays one connection. It runs in a task of its own, so that its panic ends its session only.
+async fn connection<P: Protocol>(protocol: Arc<P>, client: P::Client, live: Live) -> Outcome {
+    let mut ended = live.clone();
+    let dialled = tokio::select! {
+        dialled = protocol.dial(live.clearance()) => dialled,
+        ending = ended.ended() => {
+            protocol.deny(client, &Denial::new(sallyport_model::Kind::Denied, ending.text)).await;
+            return (ending.reason, String::new());
+        }
+    };
+    match dialled {
+        Ok(upstream) => (protocol.relay(client, upstream, live).await, String::new()),
+        Err(error) => {
+            let note = error.to_string();
+            protocol.deny(client, &Denial::new(error.kind(), note.clone())).await;
+            (EndReason::DialFail, note)
+        }
+    }
+}
+
+fn outcome(done: Result<Outcome, JoinError>) -> Ended {
+    match done {
+        Ok((reason, note)) => Ended { reason, note },
+        Err(error) if error.is_panic() => Ended { reason: EndReason::Panic, note: "a task panicked".into() },
+        Err(_) => Ended { reason: EndReason::Shutdown, note: "a task was cancelled".into() },
+    }
+}
+
+/// Stops the flow of bytes and tells the relays, which then have a moment to tell their clients.
+fn end(open: &Open, reason: EndReason, text: &str) -> Ended {
+    open.stopped.send_replace(true);
+    open.ending.send_replace(Some(Ending { reason, text: text.to_owned() }));
+    Ended { reason, note: text.to_owned() }
+}
+
+async fn stop(mut tasks: JoinSet<Outcome>) {
+    let all = async { while tasks.join_next().await.is_some() {} };
+    if tokio::time::timeout(GOODBYE, all).await.is_err() {
+        tasks.shutdown().await;
+    }
+}
+
+async fn until(at: Option<Instant>) {
+    match at {
+        Some(at) => tokio::time::sleep_until(at).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Everything that ends a session by the clock.
+struct Watch {
+    deadline: Instant,
+    idle: Duration,
+    grace: Duration,
+    frozen: tokio::sync::watch::Receiver<bool>,
+    frozen_since: Option<Instant>,
+    next_anchor: Instant,
+    anchored: u32,
+    warned_deadline: bool,
+    warned_idle: Option<Instant>,
+}
+
+impl Watch {
+    fn new(gateway: &Gateway, open: &Open) -> Self {
+        let terms = open.clearance.permit().terms();
+        let frozen = gateway.parts.recorder.frozen();
+        let frozen_since = (*frozen.borrow()).then(Instant::now);
+        Self {
+            deadline: open.began + terms.limits.duration(),
+            idle: terms.limits.idle_time(),
+            grace: Duration::from_secs(terms.place.grace.into()),
+            frozen,
+            frozen_since,
+            next_anchor: open.began + Duration::from_secs(terms.place.anchor.into()),
+            anchored: 0,
+            warned_deadline: terms.limits.duration() < WARNING * 2,
+            warned_idle: None,
+        }
+    }
+
+    fn thaw_or_freeze(&mut self) {
+        self.frozen_since = (*self.frozen.borrow_and_update()).then(Instant::now);
+    }
+
+    /// When to look again.
+    fn due(&self, gateway: &Gateway, open: &Open) -> Instant {
+        let now = Instant::now();
+        let active = open.tap.active();
+        let silent = now + self.grace.saturating_sub(gateway.parts.authority.silence());
+        let warn_idle = if self.warns_idle(active) { self.idle.saturating_sub(WARNING) } else { self.idle };
+        let stalled = self.frozen_since.map_or(self.deadline, |since| since + self.grace);
+        let warn = if self.warned_deadline { self.deadline } else { self.deadline - WARNING };
+        [self.deadline, warn, active + warn_idle, silent, stalled, self.next_anchor]
+            .into_iter()
+            .min()
+            .unwrap_or(self.deadline)
+            .max(now + Duration::from_millis(5))
+    }
+
+    fn warns_idle(&self, active: Instant) -> bool {
+        self.idle >= WARNING * 2 && self.warned_idle != Some(active)
+    }
+
+    /// Whether the session must end now, and why. Anchors and warns on the way.
+    fn look(&mut self, gateway: &Gateway, open: &Open) -> Option<(EndReason, &'static str)> {
+        let (now, active) = (Instant::now(), open.tap.active());
+        if now >= self.deadline {
+            return Some((EndReason::Deadline, "the session's maximum duration is reached"));
+        }
+        if now >= active + self.idle {
+            return Some((EndReason::Idle, "the session was idle for too long"));
+        }
+        if gateway.parts.authority.silence() >= self.grace {
+            return Some((EndReason::Partition, "the authority is not reached, so the session cannot go on"));
+        }
+        if self.frozen_since.is_some_and(|since| now >= since + self.grace) {
+            return Some((EndReason::RecorderStall, "the session cannot be recorded, so it cannot go on"));
+        }
+        if !self.warned_deadline && now >= self.deadline - WARNING {
+            self.warned_deadline = true;
+            let _ = open.notices.send("this session ends in one minute: its maximum duration is reached".into());
+        }
+        if self.warns_idle(active) && now >= active + self.idle.saturating_sub(WARNING) {
+            self.warned_idle = Some(active);
+            let _ = open.notices.send("this session ends in one minute unless something is typed".into());
+        }
+        if now >= self.next_anchor {
+            let every = Duration::from_secs(open.clearance.place().anchor.max(1).into());
+            self.next_anchor = now + every;
+            self.anchor(gateway, open);
+        }
+        None
+    }
+
+    /// Tells the ledger how far the recording has come, beside the session and at its own pace.
+    fn anchor(&mut self, gateway: &Gateway, open: &Open) {
+        let (segments, _) = open.recording.reached();
+        if segments == self.anchored {
+            return;
+        }
+        self.anchored = segments;
+        let (authority, recording, session) = (gateway.parts.authority.clone(), open.recording.clone(), open.session);
+        tokio::spawn(async move {
+            if let Ok((segments, chain)) = recording.anchor().await {
+                let anchor = Anchor { session, segments, chain: chain.to_vec() };
+                let _ = authority.call(Call::Anchor(anchor), crate::authority::PATIENCE).await;
+            }
+        });
+    }
+}
+
+/// Seals the recording, returns the lease, and writes the last entry.
+async fn close(gateway: &Gateway, open: Open, ended: Ended) {
+    let authority = &*gateway.parts.authority;
+    let Open { session, clearance, recording, tap, .. } = open;
+    let text = ended.reason.word();
+    if let Err(error) = recording.push(authority, 0, WhatRef::Mark { kind: "end", text }).await {
+        tracing::error!(%error, %session, "a session's end was not recorded");
+    }
+    let finished = tokio::time::timeout(FINISH, recording.finish(authority)).await;
+    let (at, complete) = match finished {
+        Ok(Ok(at)) => (at, true),
+        Ok(Err(error)) => {
+            tracing::error!(%error, %session, "a recording has no end");
+            (recording.reached(), false)
+        }
+        Err(_) => {
+            tracing::error!(%session, "a recording's end took too long");
+            (recording.reached(), false)
+        }
+    };
+    drop(clearance);
+    let anchor = Anchor { session, segments: at.0, chain: at.1.to_vec() };
+    #[cfg(feature = "sabotage-credential")]
+    let ended = Ended { note: crate::conformance::LEAKED.into(), ..ended };
+    let Ended { reason, note } = ended;
+    let close = Close { session, reason, anchor, complete, bytes: tap.bytes(), note };
+    if !cfg!(feature = "sabotage-lease") {
+        tell(authority, close).await;
+    }
+    authority.delist(session);
+    gateway.sessions.remove(session);
+}
+
+/// Brings a session's last entry to control, however long that takes.
+pub(super) async fn tell(authority: &dyn Authority, close: Close) {
+    let session = close.session;
+    match authority.call(Call::Close(close), TELL).await {
+        Ok(Reply::Done(_)) => {}
+        Ok(Reply::Denied(denial)) => tracing::warn!(%denial, %session, "control does not know the session"),
+        Ok(_) | Err(_) => tracing::error!(%session, "a session's end was not taken; the next gateway repeats it"),
+    }
+}

@@ -1,0 +1,92 @@
+//! The driver: login, ask, authorize, open, drive, close, in this order for every protocol.
+
+use super::door::Entry;
+use super::drive;
+use super::gateway::Gateway;
+use super::open::{self, Open};
+use super::proof::{Authenticated, Login};
+use super::protocol::{Arrival, Hold, Protocol, Wish};
+use crate::listen::Downstream;
+use sallyport_model::access::{Ask, Denial};
+use sallyport_model::{Kind, Limits, SessionId};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::mpsc;
+use tokio::time::Instant;
+
+/// How long a client may take to log in.
+const LOGIN: Duration = Duration::from_secs(120);
+/// Further connections that may wait for their session.
+const ATTACHING: usize = 16;
+
+impl Gateway {
+    /// Carries one client's connection from its first byte to its last entry.
+    pub async fn carry<P: Protocol>(self: Arc<Self>, protocol: Arc<P>, io: Downstream) {
+        let from = io.from;
+        let login = Login::new(&self.parts.env, self.parts.authority.clone(), from.ip());
+        let arrival = match tokio::time::timeout(LOGIN, Box::pin(protocol.login(io, login))).await {
+            Ok(Ok(arrival)) => arrival,
+            Ok(Err(denial)) => return tracing::info!(%from, protocol = P::NAME, %denial, "a login failed"),
+            Err(_) => return tracing::info!(%from, protocol = P::NAME, "a login took too long"),
+        };
+        let Arrival { mut client, who, wish } = arrival;
+        match wish {
+            Wish::Join(session) => {
+                if let Err((client, denial)) = self.join::<P>(session, &who, client).await {
+                    protocol.deny(client, &denial).await;
+                }
+            }
+            Wish::Open(ask) => match self.authorize(&*protocol, &mut client, &who, &ask).await {
+                Ok(open) => self.begin(protocol, open, Some(client)),
+                Err(denial) => protocol.deny(client, &denial).await,
+            },
+        }
+    }
+
+    /// Opens, or waits in `hold` for an approval where the client is of the kind that waits.
+    async fn authorize<P: Protocol>(
+        &self,
+        protocol: &P,
+        client: &mut P::Client,
+        who: &Authenticated,
+        ask: &Ask,
+    ) -> Result<Open, Denial> {
+        let give_up = Instant::now() + Duration::from_secs(Limits::house().hold.into());
+        loop {
+            let denial = match Box::pin(open::open(self, who, ask)).await {
+                Ok(open) => return Ok(open),
+                Err(denial) => denial,
+            };
+            let waits = denial.kind == Kind::NeedsApproval && Instant::now() < give_up;
+            if !waits || protocol.hold(client, &denial).await == Hold::Gone {
+                return Err(denial);
+            }
+        }
+    }
+
+    /// Drives a session in a task that nobody's leaving cancels.
+    pub(super) fn begin<P: Protocol>(self: Arc<Self>, protocol: Arc<P>, open: Open, first: Option<P::Client>) {
+        let (attach, more) = mpsc::channel(ATTACHING);
+        self.sessions.insert(open.session, Entry { identity: open.identity, protocol: P::NAME, attach });
+        let running = self.running.clone();
+        running.spawn(async move { Box::pin(drive::drive(&self, &protocol, open, first, more)).await });
+    }
+
+    /// Brings a further connection to a session of the same identity.
+    async fn join<P: Protocol>(
+        &self,
+        session: SessionId,
+        who: &Authenticated,
+        client: P::Client,
+    ) -> Result<(), (P::Client, Denial)> {
+        let entry = self.sessions.get(session).filter(|e| e.identity == who.identity() && e.protocol == P::NAME);
+        let Some(entry) = entry else { return Err((client, Denial::unknown())) };
+        match entry.attach.send(Box::new(client)).await {
+            Ok(()) => Ok(()),
+            Err(back) => match back.0.downcast() {
+                Ok(client) => Err((*client, Denial::unknown())),
+                Err(_) => Ok(()),
+            },
+        }
+    }
+}

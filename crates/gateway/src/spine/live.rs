@@ -1,0 +1,111 @@
+//! What a relay has of its running session: the tap, the clearance, channels, notices and the end.
+
+use super::proof::Clearance;
+use crate::authority::{self, Authority, PATIENCE};
+use crate::observe::Tap;
+use sallyport_model::access::{Channel, Denial, EndReason};
+use sallyport_model::authority::{Call, OpenChannel, Reply};
+use sallyport_model::{ChannelId, Env};
+use sallyport_recording::WhatRef;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use tokio::sync::{broadcast, watch};
+
+/// Why a session is ended from outside, and what to tell the client.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Ending {
+    /// The reason.
+    pub reason: EndReason,
+    /// A line for the client.
+    pub text: String,
+}
+
+/// A relay's part in its session. Clones are for its tasks.
+pub struct Live {
+    pub(super) env: Env,
+    pub(super) clearance: Arc<Clearance>,
+    pub(super) tap: Arc<Tap>,
+    pub(super) authority: Arc<dyn Authority>,
+    pub(super) channels: Arc<AtomicU32>,
+    pub(super) notices: broadcast::Sender<String>,
+    pub(super) heard: broadcast::Receiver<String>,
+    pub(super) ending: watch::Receiver<Option<Ending>>,
+}
+
+impl Clone for Live {
+    fn clone(&self) -> Self {
+        Self {
+            env: self.env.clone(),
+            clearance: self.clearance.clone(),
+            tap: self.tap.clone(),
+            authority: self.authority.clone(),
+            channels: self.channels.clone(),
+            notices: self.notices.clone(),
+            heard: self.notices.subscribe(),
+            ending: self.ending.clone(),
+        }
+    }
+}
+
+impl Live {
+    /// What the session may reach.
+    #[must_use]
+    pub fn clearance(&self) -> &Clearance {
+        &self.clearance
+    }
+
+    /// Where everything that crosses passes.
+    #[must_use]
+    pub fn tap(&self) -> &Tap {
+        &self.tap
+    }
+
+    /// Asks for a channel and records it; gives its number in the recording. Each channel is its own
+    /// decision: nothing may flow in it before.
+    ///
+    /// # Errors
+    /// When control refuses, is not reached, or the recorder failed.
+    pub async fn channel(&self, kind: Channel, detail: &str) -> Result<u32, Denial> {
+        let number = self.channels.fetch_add(1, Ordering::Relaxed);
+        let detail = crate::observe::tap::cut(detail);
+        let recorded = self.tap.note(number, WhatRef::Open { kind, detail }).await;
+        recorded.map_err(|stop| Denial::new(stop.kind(), stop.to_string()))?;
+        let channel = ChannelId::new(&self.env);
+        let session = self.clearance.permit().session();
+        let ask = OpenChannel { session, channel, kind, detail: detail.to_owned() };
+        match self.authority.call(Call::Channel(ask), PATIENCE).await? {
+            Reply::Done(_) => Ok(number),
+            Reply::Denied(denial) => {
+                let text = denial.message.as_str();
+                let _ = self.tap.note(number, WhatRef::Mark { kind: "denied", text }).await;
+                let _ = self.tap.note(number, WhatRef::Close { exit: None, signal: None }).await;
+                Err(denial)
+            }
+            _ => Err(authority::Error::Misfit.into()),
+        }
+    }
+
+    /// Waits for the next line that the client should see.
+    pub async fn notice(&mut self) -> String {
+        loop {
+            match self.heard.recv().await {
+                Ok(line) => return line,
+                Err(broadcast::error::RecvError::Lagged(_)) => {}
+                Err(broadcast::error::RecvError::Closed) => std::future::pending().await,
+            }
+        }
+    }
+
+    /// Shows a line in every channel of the session that shows lines.
+    pub fn announce(&self, line: &str) {
+        let _ = self.notices.send(line.to_owned());
+    }
+
+    /// Waits until the session is ended from outside. There is little time from then on.
+    pub async fn ended(&mut self) -> Ending {
+        match self.ending.wait_for(Option::is_some).await.map(|ending| ending.clone()) {
+            Ok(Some(ending)) => ending,
+            _ => Ending { reason: EndReason::Shutdown, text: "the gateway stops".into() },
+        }
+    }
+}

@@ -1,0 +1,20 @@
+//! The session spine: one driver for every protocol, and proofs instead of flags.
+
+mod door;
+mod drive;
+mod driver;
+mod gateway;
+mod live;
+mod open;
+pub mod proof;
+pub mod protocol;
+pub mod recover;
+
+pub use door::Doors;
+pub use gateway::{Gateway, ObserversFor, Parts};
+pub use live::{Ending, Live};
+pub use proof::{Authenticated, Clearance, Lease, Login, Permit, Step};
+pub use protocol::{Arrival, DialError, Hold, Protocol, Wish};
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,235 @@
+//! `open`: header and ledger entry made durable beside each other; both, or no session.
+
+use super::gateway::Gateway;
+use super::live::{Ending, Live};
+use super::proof::{Authenticated, Clearance, EntryDurable, HeaderDurable, Lease, Permit};
+use crate::authority::{self, Order, PATIENCE};
+use crate::observe::{Recording, Tap};
+use sallyport_model::access::{Ask, Denial, EndReason};
+use sallyport_model::authority::{Anchor, Call, Close, Open as OpenCall, Opened, Reply, Welcome};
+use sallyport_model::limits::Record;
+use sallyport_model::sealed::PrivateKey;
+use sallyport_model::{IdentityId, Kind, RecordingId, SessionId};
+use sallyport_recording::Facts;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, AtomicU64};
+use tokio::sync::{broadcast, mpsc, watch};
+use tokio::time::Instant;
+
+/// An open session, before and while it is driven.
+pub(super) struct Open {
+    pub(super) session: SessionId,
+    pub(super) identity: IdentityId,
+    pub(super) clearance: Arc<Clearance>,
+    pub(super) recording: Arc<Recording>,
+    pub(super) tap: Arc<Tap>,
+    pub(super) orders: mpsc::UnboundedReceiver<Order>,
+    pub(super) began: Instant,
+    pub(super) stopped: watch::Sender<bool>,
+    pub(super) ending: watch::Sender<Option<Ending>>,
+    pub(super) notices: broadcast::Sender<String>,
+    channels: Arc<AtomicU32>,
+}
+
+impl Open {
+    /// The session, as a relay has it.
+    pub(super) fn live(&self, gateway: &Gateway) -> Live {
+        Live {
+            env: gateway.parts.env.clone(),
+            clearance: self.clearance.clone(),
+            tap: self.tap.clone(),
+            authority: gateway.parts.authority.clone(),
+            channels: self.channels.clone(),
+            notices: self.notices.clone(),
+            heard: self.notices.subscribe(),
+            ending: self.ending.subscribe(),
+        }
+    }
+}
+
+/// Opens a session, or says why not. What was begun is ended on every way out.
+pub(super) async fn open(gateway: &Gateway, who: &Authenticated, ask: &Ask) -> Result<Open, Denial> {
+    let parts = &gateway.parts;
+    if gateway.stop.is_cancelled() {
+        return Err(Denial::unavailable("this gateway"));
+    }
+    let welcome = parts.authority.welcome().borrow().clone().ok_or_else(|| Denial::unavailable("the authority"))?;
+    let session = SessionId::new(&parts.env);
+    let recording = begin(gateway, &welcome, session, who, ask)?;
+    let (key, public) = match PrivateKey::generate(&parts.env) {
+        Ok(pair) => pair,
+        Err(error) => {
+            recording.discard();
+            return Err(Denial::new(Kind::Failed, error.to_string()));
+        }
+    };
+    let orders = parts.authority.enlist(session);
+    let call = Call::Open(OpenCall {
+        session,
+        who: who.auth(),
+        ask: ask.clone(),
+        recording: recording.id(),
+        header: recording.header_hash().to_vec(),
+        key: public,
+    });
+    let (header, reply) = tokio::join!(recording.opened(), parts.authority.call(call, PATIENCE));
+    #[cfg(feature = "sabotage-recorder")]
+    let header = header.or(Ok::<(), crate::observe::recorder::Error>(()));
+    #[cfg(any(feature = "sabotage-denied", feature = "sabotage-ledger"))]
+    let reply = sabotage(reply, who, ask);
+    let refusal = match (header, reply) {
+        (Ok(()), Ok(Reply::Opened(opened))) => {
+            let proofs = (HeaderDurable(()), EntryDurable(()));
+            match equip(gateway, *opened, (session, key), proofs, recording.clone(), orders) {
+                Ok(open) => return Ok(open),
+                Err(denial) => Refusal { denial, open: true },
+            }
+        }
+        (Err(error), Ok(Reply::Opened(_))) => {
+            tracing::error!(%error, "the header is not durable");
+            Refusal { denial: Denial::unavailable("the recorder"), open: true }
+        }
+        (_, Ok(Reply::Denied(denial))) => Refusal { denial, open: false },
+        // The outcome is unknown: control may have opened it, so it is closed.
+        (_, Err(error)) => {
+            tracing::error!(%error, %session, "a session's opening was not answered");
+            Refusal { denial: Denial::unavailable("the authority"), open: true }
+        }
+        (_, Ok(_)) => Refusal { denial: authority::Error::Misfit.into(), open: true },
+    };
+    Err(abort(gateway, session, &recording, refusal))
+}
+
+struct Refusal {
+    denial: Denial,
+    /// Whether control has or may have the session open.
+    open: bool,
+}
+
+fn begin(
+    gateway: &Gateway,
+    welcome: &Welcome,
+    session: SessionId,
+    who: &Authenticated,
+    ask: &Ask,
+) -> Result<Arc<Recording>, Denial> {
+    let parts = &gateway.parts;
+    let key = welcome.recording_key.as_ref().ok_or_else(|| {
+        Denial::new(Kind::Sealed, "the vault is sealed, so no session can be opened; ask an administrator to unseal it")
+    })?;
+    let facts = Facts {
+        recording: RecordingId::new(&parts.env),
+        session,
+        cluster: welcome.cluster,
+        started: parts.env.now(),
+        handle: who.handle().clone(),
+        target: ask.target.clone(),
+        account: ask.account.clone(),
+        protocol: ask.protocol.clone(),
+        size: None,
+    };
+    parts.recorder.begin(facts, key).map_err(|error| {
+        tracing::error!(%error, "a recording cannot begin");
+        Denial::unavailable("the recorder")
+    })
+}
+
+fn equip(
+    gateway: &Gateway,
+    opened: Opened,
+    (session, key): (SessionId, PrivateKey),
+    proofs: (HeaderDurable, EntryDurable),
+    recording: Arc<Recording>,
+    orders: mpsc::UnboundedReceiver<Order>,
+) -> Result<Open, Denial> {
+    let parts = &gateway.parts;
+    let Opened { terms, lease } = opened;
+    let observers = (parts.observers)(&terms)?;
+    let strict = terms.limits.record == Record::Strict;
+    let identity = terms.identity;
+    let lease = Lease::new(session, lease, key, parts.authority.clone());
+    let clearance = Clearance::new(Permit::new(session, terms), lease, parts.dialer.clone(), proofs);
+    let stopped = watch::Sender::new(false);
+    let began = Instant::now();
+    let tap = Tap {
+        recording: recording.clone(),
+        authority: parts.authority.clone(),
+        observers,
+        frozen: parts.recorder.frozen(),
+        ended: stopped.subscribe(),
+        strict,
+        began,
+        active: AtomicU64::new(0),
+        bytes: Default::default(),
+        #[cfg(feature = "sabotage-busy")]
+        balance: Default::default(),
+    };
+    Ok(Open {
+        session,
+        identity,
+        clearance: Arc::new(clearance),
+        recording,
+        tap: Arc::new(tap),
+        orders,
+        began,
+        stopped,
+        ending: watch::Sender::new(None),
+        notices: broadcast::Sender::new(8),
+        channels: Arc::new(AtomicU32::new(0)),
+    })
+}
+
+/// Undoes a session that did not come to be, and says so in the ledger where control may have it.
+fn abort(gateway: &Gateway, session: SessionId, recording: &Arc<Recording>, refusal: Refusal) -> Denial {
+    let (authority, recording) = (gateway.parts.authority.clone(), recording.clone());
+    if !refusal.open {
+        authority.delist(session);
+        recording.discard();
+        return refusal.denial;
+    }
+    let note = format!("aborted: {}", refusal.denial.message);
+    gateway.running.spawn(async move {
+        let (at, complete) = match recording.finish(&*authority).await {
+            Ok(at) => (at, true),
+            Err(_) => (recording.reached(), false),
+        };
+        let anchor = Anchor { session, segments: at.0, chain: at.1.to_vec() };
+        let close = Close { session, reason: EndReason::RecorderStall, anchor, complete, bytes: (0, 0), note };
+        super::drive::tell(&*authority, close).await;
+        authority.delist(session);
+    });
+    refusal.denial
+}
+
+/// Opens what control refused, with a place read from the target's name. For the suite alone.
+#[cfg(any(feature = "sabotage-denied", feature = "sabotage-ledger"))]
+fn sabotage(reply: Result<Reply, authority::Error>, who: &Authenticated, ask: &Ask) -> Result<Reply, authority::Error> {
+    use sallyport_model::access::{LeaseKind, Terms};
+    let wanted = match &reply {
+        Ok(Reply::Denied(denial)) if denial.kind == Kind::Unavailable => cfg!(feature = "sabotage-ledger"),
+        Ok(Reply::Denied(_)) => cfg!(feature = "sabotage-denied"),
+        Err(_) => cfg!(feature = "sabotage-ledger"),
+        Ok(_) => false,
+    };
+    let Some((host, port)) = ask.target.as_str().rsplit_once('-') else { return reply };
+    let (true, Ok(port)) = (wanted, port.parse()) else { return reply };
+    let place = sallyport_model::inventory::Place {
+        target: ask.target.clone(),
+        host: host.to_owned(),
+        port,
+        account: ask.account.clone(),
+        host_keys: Vec::new(),
+        grace: 60,
+        anchor: 10,
+    };
+    let terms = Terms {
+        identity: who.identity(),
+        handle: who.handle().clone(),
+        place,
+        limits: sallyport_model::Limits::house(),
+        policy: String::new(),
+        determining: Vec::new(),
+        entry: 0,
+    };
+    Ok(Reply::Opened(Box::new(Opened { terms, lease: LeaseKind::Password })))
+}

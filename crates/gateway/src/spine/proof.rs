@@ -1,0 +1,228 @@
+//! Proofs that a step was taken. Their fields are private and none can be copied: the only way to have
+//! one is to have taken the step.
+//!
+//! ```compile_fail
+//! use sallyport_gateway::spine::Permit;
+//! fn forge(terms: sallyport_model::access::Terms, session: sallyport_model::SessionId) -> Permit {
+//!     Permit { session, terms }
+//! }
+//! ```
+//! ```compile_fail
+//! fn copy(who: &sallyport_gateway::spine::Authenticated) -> sallyport_gateway::spine::Authenticated {
+//!     who.clone()
+//! }
+//! ```
+//! ```compile_fail
+//! fn copy(lease: &sallyport_gateway::spine::Lease) -> sallyport_gateway::spine::Lease {
+//!     lease.clone()
+//! }
+//! ```
+//! ```compile_fail
+//! fn copy(go: &sallyport_gateway::spine::Clearance) -> sallyport_gateway::spine::Clearance {
+//!     go.clone()
+//! }
+//! ```
+
+use crate::authority::{self, Authority, PATIENCE};
+use crate::dial::{self, Dialer};
+use sallyport_model::access::{Denial, From as Source, LeaseKind, Terms};
+use sallyport_model::authority::{AuthStep, Call, Evidence, PASSWORD_INFO, Reply};
+use sallyport_model::inventory::Place;
+use sallyport_model::sealed::PrivateKey;
+use sallyport_model::secret::SecretBytes;
+use sallyport_model::{AuthId, Env, Handle, IdentityId, Kind, LoginId, SessionId};
+use std::net::IpAddr;
+use std::sync::Arc;
+use tokio::net::TcpStream;
+
+/// Control knows who the client is.
+pub struct Authenticated {
+    auth: AuthId,
+    identity: IdentityId,
+    handle: Handle,
+}
+
+impl Authenticated {
+    pub(super) fn new(who: sallyport_model::authority::Authenticated) -> Self {
+        Self { auth: who.auth, identity: who.identity, handle: who.handle }
+    }
+
+    pub(super) const fn auth(&self) -> AuthId {
+        self.auth
+    }
+
+    /// Who it is.
+    #[must_use]
+    pub const fn identity(&self) -> IdentityId {
+        self.identity
+    }
+
+    /// Who it is, by name.
+    #[must_use]
+    pub const fn handle(&self) -> &Handle {
+        &self.handle
+    }
+}
+
+/// One login conversation: proofs go up, an answer comes down.
+pub struct Login {
+    authority: Arc<dyn Authority>,
+    id: LoginId,
+    from: IpAddr,
+}
+
+/// The answer to a proof.
+pub enum Step {
+    /// This is who it is.
+    Authenticated(Authenticated),
+    /// Go on.
+    More,
+}
+
+impl Login {
+    pub(super) fn new(env: &Env, authority: Arc<dyn Authority>, from: IpAddr) -> Self {
+        Self { authority, id: LoginId::new(env), from }
+    }
+
+    /// Where the client comes from.
+    #[must_use]
+    pub const fn from(&self) -> IpAddr {
+        self.from
+    }
+
+    /// Shows a proof.
+    ///
+    /// # Errors
+    /// When it is not accepted, or control is not reached.
+    pub async fn step(&self, handle: Option<Handle>, evidence: Evidence) -> Result<Step, Denial> {
+        let step = AuthStep { handle, from: Source(self.from), evidence };
+        match self.authority.call(Call::AuthStep(self.id, step), PATIENCE).await? {
+            Reply::Authenticated(who) => Ok(Step::Authenticated(Authenticated::new(who))),
+            Reply::More => Ok(Step::More),
+            Reply::Denied(denial) => Err(denial),
+            _ => Err(authority::Error::Misfit.into()),
+        }
+    }
+}
+
+/// Control permitted the session on these terms.
+pub struct Permit {
+    session: SessionId,
+    terms: Terms,
+}
+
+impl Permit {
+    pub(super) const fn new(session: SessionId, terms: Terms) -> Self {
+        Self { session, terms }
+    }
+
+    /// The session.
+    #[must_use]
+    pub const fn session(&self) -> SessionId {
+        self.session
+    }
+
+    /// What was permitted.
+    #[must_use]
+    pub const fn terms(&self) -> &Terms {
+        &self.terms
+    }
+}
+
+/// The right to use a credential, while the session lasts. It gives uses, not keys.
+pub struct Lease {
+    session: SessionId,
+    kind: LeaseKind,
+    key: PrivateKey,
+    authority: Arc<dyn Authority>,
+}
+
+impl Lease {
+    pub(super) fn new(session: SessionId, kind: LeaseKind, key: PrivateKey, authority: Arc<dyn Authority>) -> Self {
+        Self { session, kind, key, authority }
+    }
+
+    /// What sort of credential it is.
+    #[must_use]
+    pub const fn kind(&self) -> &LeaseKind {
+        &self.kind
+    }
+
+    /// The password, for one injection. It comes sealed to the session's key.
+    ///
+    /// # Errors
+    /// When control refuses or is not reached.
+    pub async fn password(&self) -> Result<SecretBytes, Denial> {
+        match self.authority.call(Call::Password(self.session), PATIENCE).await? {
+            Reply::Password(sealed) => self
+                .key
+                .open(PASSWORD_INFO, self.session.as_bytes(), &sealed)
+                .map_err(|e| Denial::new(Kind::Failed, e.to_string())),
+            Reply::Denied(denial) => Err(denial),
+            _ => Err(authority::Error::Misfit.into()),
+        }
+    }
+
+    /// A signature by the leased key, as an SSH signature blob (RFC 4253 section 6.6). The key stays in control.
+    ///
+    /// # Errors
+    /// When control refuses or is not reached.
+    pub async fn sign(&self, challenge: Vec<u8>) -> Result<Vec<u8>, Denial> {
+        match self.authority.call(Call::Sign(self.session, challenge), PATIENCE).await? {
+            Reply::Signature(blob) => Ok(blob),
+            Reply::Denied(denial) => Err(denial),
+            _ => Err(authority::Error::Misfit.into()),
+        }
+    }
+}
+
+/// The session may reach its target: it is permitted, leased, its recording's header is durable, and
+/// its ledger entry too.
+pub struct Clearance {
+    permit: Permit,
+    lease: Lease,
+    dialer: Arc<Dialer>,
+}
+
+/// The recording's header is on the disk.
+pub(super) struct HeaderDurable(pub(super) ());
+
+/// The ledger entry is committed: control said so in its reply to `Open`.
+pub(super) struct EntryDurable(pub(super) ());
+
+impl Clearance {
+    pub(super) const fn new(
+        permit: Permit,
+        lease: Lease,
+        dialer: Arc<Dialer>,
+        _: (HeaderDurable, EntryDurable),
+    ) -> Self {
+        Self { permit, lease, dialer }
+    }
+
+    /// What was permitted.
+    #[must_use]
+    pub const fn permit(&self) -> &Permit {
+        &self.permit
+    }
+
+    /// Where to.
+    #[must_use]
+    pub const fn place(&self) -> &Place {
+        &self.permit.terms.place
+    }
+
+    /// The credential's uses.
+    #[must_use]
+    pub const fn lease(&self) -> &Lease {
+        &self.lease
+    }
+
+    /// Connects to the permitted place and to no other.
+    ///
+    /// # Errors
+    /// When it may not be reached, or is not.
+    pub async fn connect(&self) -> Result<TcpStream, dial::Error> {
+        self.dialer.dial(&self.place().host, self.place().port).await
+    }
+}

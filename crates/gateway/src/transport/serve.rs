@@ -1,0 +1,139 @@
+//! Serves a `Desk` over accepted connections: control's half of the conversation.
+
+use super::frame::{self, Frame};
+use super::{Accept, Wire};
+use sallyport_model::GatewayId;
+use sallyport_model::authority::{BEAT_SECONDS, Desk, Down, DownSink, Hello, Reply, Up, VERSION, Welcome};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::io::{AsyncWriteExt, ReadHalf, WriteHalf};
+use tokio::sync::{Semaphore, mpsc};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+const HELLO: Duration = Duration::from_secs(10);
+const CALLS_AT_ONCE: usize = 256;
+const DOWN_QUEUE: usize = 1024;
+const CONNECTIONS: usize = 256;
+
+/// Serves every connection of a listener until it fails. Dropping the future ends them all.
+///
+/// # Errors
+/// When the listener fails.
+pub async fn serve(listener: &dyn Accept, desk: Arc<dyn Desk>) -> Result<(), super::Error> {
+    let mut connections = JoinSet::new();
+    loop {
+        while connections.try_join_next().is_some() {}
+        if connections.len() >= CONNECTIONS {
+            let _ = connections.join_next().await;
+        }
+        let wire = listener.accept().await?;
+        let desk = desk.clone();
+        connections.spawn(async move {
+            if let Err(error) = converse(wire, &desk).await {
+                tracing::warn!(%error, "a gateway's connection ended");
+            }
+        });
+    }
+}
+
+/// Serves one connection until the gateway leaves.
+///
+/// # Errors
+/// When the gateway breaks the conversation's rules or the connection breaks inside a frame.
+pub async fn converse(wire: Wire, desk: &Arc<dyn Desk>) -> Result<(), frame::Error> {
+    let (mut from, mut to) = tokio::io::split(wire);
+    let first = tokio::time::timeout(HELLO, frame::read::<Up, _>(&mut from));
+    let hello = match first.await {
+        Ok(Ok(Some(Up::Hello(hello)))) => hello,
+        Ok(Ok(None)) => return Ok(()),
+        Ok(Err(error)) => return Err(error),
+        Ok(Ok(Some(_))) | Err(_) => return Err(frame::Error::Unexpected("a gateway says Hello first")),
+    };
+    if hello.version != VERSION {
+        return Err(frame::Error::Unexpected("gateway and control speak different versions; upgrade the older one"));
+    }
+    let gateway = hello.gateway;
+    let (queue, frames) = mpsc::channel(DOWN_QUEUE);
+    let overrun = CancellationToken::new();
+    let welcome = join(desk, hello, queue.clone(), overrun.clone()).await?;
+    let served = async {
+        frame::write(&mut to, &Down::Welcome(welcome)).await?;
+        tokio::select! {
+            read = receive(&mut from, desk, gateway, &queue) => read,
+            written = send(&mut to, frames) => written,
+            () = overrun.cancelled() => Err(frame::Error::Unexpected("the gateway does not take its orders")),
+        }
+    };
+    let outcome = served.await;
+    desk.leave(gateway);
+    outcome
+}
+
+async fn join(
+    desk: &Arc<dyn Desk>,
+    hello: Hello,
+    queue: mpsc::Sender<Frame>,
+    overrun: CancellationToken,
+) -> Result<Welcome, frame::Error> {
+    // INVARIANT: an order that finds no room ends the connection, and the gateway says Hello
+    // again, so that no order is lost in silence.
+    let down: DownSink = Arc::new(move |order| {
+        let sent = frame::seal(&order).is_ok_and(|frame| queue.try_send(frame).is_ok());
+        if !sent {
+            overrun.cancel();
+        }
+        sent
+    });
+    match desk.join(hello, down).await {
+        Ok(welcome) => Ok(welcome),
+        Err(denial) => {
+            tracing::warn!(%denial, "a gateway was refused");
+            Err(frame::Error::Unexpected("this gateway is not welcome"))
+        }
+    }
+}
+
+async fn receive(
+    from: &mut ReadHalf<Wire>,
+    desk: &Arc<dyn Desk>,
+    gateway: GatewayId,
+    queue: &mpsc::Sender<Frame>,
+) -> Result<(), frame::Error> {
+    let room = Arc::new(Semaphore::new(CALLS_AT_ONCE));
+    // Calls of a connection that is gone are answered to its end: the gateway repeats them.
+    loop {
+        match frame::read::<Up, _>(from).await? {
+            None => return Ok(()),
+            Some(Up::Hello(_)) => return Err(frame::Error::Unexpected("a second Hello")),
+            Some(Up::View(view)) => desk.view(gateway, view),
+            Some(Up::Call(id, call)) => {
+                let Ok(place) = room.clone().acquire_owned().await else { return Ok(()) };
+                let (desk, queue) = (desk.clone(), queue.clone());
+                tokio::spawn(async move {
+                    let _place = place;
+                    let reply: Reply = desk.call(gateway, id, call).await;
+                    match frame::seal(&Down::Reply(id, reply)) {
+                        Ok(frame) => drop(queue.send(frame).await),
+                        Err(error) => tracing::error!(%error, "a reply cannot be sent"),
+                    }
+                });
+            }
+        }
+    }
+}
+
+async fn send(to: &mut WriteHalf<Wire>, mut frames: mpsc::Receiver<Frame>) -> Result<(), frame::Error> {
+    let mut beat = tokio::time::interval(Duration::from_secs(BEAT_SECONDS));
+    let pulse = frame::seal(&Down::Beat)?;
+    loop {
+        tokio::select! {
+            next = frames.recv() => match next {
+                Some(frame) => to.write_all(&frame).await?,
+                None => return Ok(()),
+            },
+            _ = beat.tick() => to.write_all(&pulse).await?,
+        }
+        to.flush().await?;
+    }
+}

@@ -1,0 +1,106 @@
+//! `relay`: the client's channels, each in a task of its own with a connection to the target of its own.
+
+mod channel;
+
+use crate::dial::{self, Upstream};
+use crate::events::{Arrival, not_yet};
+use crate::meter::Meter;
+use crate::{Client, DIAL, start};
+use channel::Outcome;
+use russh::Disconnect;
+use sallyport_gateway::observe::WhatRef;
+use sallyport_gateway::spine::{DialError, Live};
+use sallyport_model::Kind;
+use sallyport_model::access::EndReason;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::task::{JoinError, JoinSet};
+
+/// How long channels may take to say goodbye when the session is ended from outside.
+const CHANNELS_END: Duration = Duration::from_millis(300);
+/// How long the client's leg may take to send what is queued.
+const FLUSH: Duration = Duration::from_millis(200);
+/// Between two looks at whether the client's leg ignores its windows.
+const LOOK: Duration = Duration::from_millis(500);
+
+/// Carries a client's channels until it leaves or the session ends.
+pub(crate) async fn relay(mut client: Client, upstream: Upstream, live: Live) -> EndReason {
+    let mut ready = Some(upstream);
+    let mut channels: JoinSet<Outcome> = JoinSet::new();
+    let mut ended = live.clone();
+    let mut by_target = false;
+    if let Some(started) = client.started.take() {
+        channels.spawn(channel::carry(started, ready.take(), client.handle.clone(), live.clone()));
+    }
+    let mut look = tokio::time::interval(LOOK);
+    look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let (reason, text) = loop {
+        tokio::select! {
+            arrival = client.arrivals.recv() => match arrival {
+                Some(Arrival::Channel(channel, share)) => {
+                    let (live, ready, handle) = (live.clone(), ready.take(), client.handle.clone());
+                    channels.spawn(async move {
+                        match start::start(channel, share).await {
+                            Some(started) => channel::carry(started, ready, handle, live).await,
+                            None => Outcome::ByClient,
+                        }
+                    });
+                }
+                Some(Arrival::Refused(kind, detail)) => {
+                    let text = format!("{} {detail}", kind.action());
+                    let _ = live.tap().note(0, WhatRef::Mark { kind: "refused", text: &text }).await;
+                    live.announce(&not_yet(kind));
+                }
+                None => break (if by_target { EndReason::TargetClose } else { EndReason::ClientClose }, String::new()),
+            },
+            Some(done) = channels.join_next(), if !channels.is_empty() => match outcome(done) {
+                Outcome::ByClient => by_target = false,
+                Outcome::ByTarget => by_target = true,
+                Outcome::Stopped(reason, text) => break (reason, text),
+            },
+            ending = ended.ended() => break (ending.reason, ending.text),
+            _ = look.tick(), if over(&client.meter) => {
+                break (EndReason::Violation, "the client sends more than its windows allow".into());
+            }
+        }
+    };
+    let all = async { while channels.join_next().await.is_some() {} };
+    if tokio::time::timeout(CHANNELS_END, all).await.is_err() {
+        channels.shutdown().await;
+    }
+    goodbye(&mut client, &text).await;
+    reason
+}
+
+fn over(meter: &Arc<Meter>) -> bool {
+    meter.over()
+}
+
+/// A panic in a channel's task is the session's.
+fn outcome(done: Result<Outcome, JoinError>) -> Outcome {
+    match done {
+        Ok(outcome) => outcome,
+        Err(error) => match error.try_into_panic() {
+            Ok(panic) => std::panic::resume_unwind(panic),
+            Err(_) => Outcome::ByClient,
+        },
+    }
+}
+
+/// Disconnects the client in good order, and cuts the socket after a moment if it does not go.
+pub(crate) async fn goodbye(client: &mut Client, text: &str) {
+    let text = if text.is_empty() { "the session has ended" } else { text };
+    let polite = async {
+        // The queue is in order, so what was said before this reaches the client first.
+        let _ = client.handle.disconnect(Disconnect::ByApplication, text.to_owned(), String::new()).await;
+        while client.arrivals.recv().await.is_some() {}
+    };
+    let _ = tokio::time::timeout(FLUSH, polite).await;
+    client.meter.cut();
+}
+
+/// A connection for one more channel.
+async fn connect(live: &Live) -> Result<Upstream, DialError> {
+    let slow = || DialError::new(Kind::Unavailable, "the target's SSH server did not let us in within 20 seconds");
+    tokio::time::timeout(DIAL, dial::dial(live.clearance())).await.map_err(|_| slow())?
+}

@@ -1,0 +1,80 @@
+//! The gateway process: client sockets, decoders, recordings. It holds no key of the vault.
+
+use crate::config::Config;
+use crate::role::asked_to_stop;
+use sallyport_cli::Fail;
+use sallyport_gateway::authority::Client;
+use sallyport_gateway::dial::Dialer;
+use sallyport_gateway::listen::{Bounds, listen};
+use sallyport_gateway::observe::Recorder;
+use sallyport_gateway::observe::journal::{Journal, Sizes};
+use sallyport_gateway::observe::tail::Tail;
+use sallyport_gateway::spine::{Gateway, Parts, recover};
+use sallyport_gateway::transport::unix;
+use sallyport_model::{Env, GatewayId, Secret};
+use sallyport_ssh::Ssh;
+use std::io::Write as _;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::TcpListener;
+
+/// The parent hands the unsealed tails over as standard input.
+const TAILS: i32 = 0;
+/// How long live sessions may take to close when the gateway stops.
+const CLOSE: Duration = Duration::from_secs(10);
+
+pub(crate) async fn run(config: &Config) -> Result<(), Fail> {
+    let env = Env::system();
+    let listener = TcpListener::bind(config.ssh.listen)
+        .await
+        .map_err(|e| Fail::usage(format!("cannot listen on {} for SSH: {e}; choose another `[ssh] listen`", config.ssh.listen)))?;
+    let ssh = Arc::new(Ssh::new(&host_key(&env, &config.data)?).map_err(Fail::usage)?);
+    let tail = Tail::inherit(TAILS).map_err(Fail::failed)?;
+    let (journal, found) = Journal::open(&config.data.join("journal"), Sizes::default()).map_err(Fail::failed)?;
+    let remains = recover::finish(&env, &journal, &tail, found).await.map_err(Fail::failed)?;
+    let recordings = config.data.join("recordings");
+    let recorder = Recorder::start(env.clone(), journal.clone(), tail, &recordings);
+
+    let id = GatewayId::new(&env);
+    let zone = "default".parse().map_err(Fail::failed)?;
+    let authority = Arc::new(Client::start(env.clone(), id, zone, Box::new(unix::Connector::new(config.socket()))));
+    let closing = tokio::spawn(recover::close(env.clone(), authority.clone(), journal, recordings, remains));
+    let dialer = Arc::new(Dialer::default());
+    dialer.own(config.api.listen);
+    dialer.own(config.ssh.listen);
+    let gateway = Gateway::new(Parts { env, authority, recorder, dialer, observers: Gateway::no_rules() });
+    tracing::info!(gateway = %id, ssh = %config.ssh.listen, host_key = ssh.host_key(), "The gateway is ready");
+
+    let accepting = {
+        let (gateway, ssh) = (gateway.clone(), ssh);
+        tokio::spawn(listen(listener, Bounds::default(), gateway.stopping(), move |io| gateway.clone().carry(ssh.clone(), io)))
+    };
+    asked_to_stop().await;
+    tracing::info!(sessions = gateway.sessions(), "The gateway ends its sessions");
+    if !gateway.shutdown(CLOSE).await {
+        tracing::warn!("Some sessions were not closed in time; the next gateway closes them");
+    }
+    accepting.abort();
+    closing.abort();
+    Ok(())
+}
+
+/// The gateway's own host key, made at the first start.
+fn host_key(env: &Env, data: &Path) -> Result<Secret<Vec<u8>>, Fail> {
+    let path = data.join("gateway/ssh_host_ed25519");
+    let cannot = |e: std::io::Error| Fail::failed(format!("cannot use the SSH host key `{}`: {e}", path.display()));
+    match std::fs::read(&path) {
+        Ok(seed) => Ok(Secret::new(seed)),
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
+            std::fs::create_dir_all(data.join("gateway")).map_err(cannot)?;
+            let seed: [u8; 32] = env.random();
+            let mut file =
+                std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path).map_err(cannot)?;
+            file.write_all(&seed).and_then(|()| file.sync_all()).map_err(cannot)?;
+            Ok(Secret::new(seed.to_vec()))
+        }
+        Err(e) => Err(cannot(e)),
+    }
+}
