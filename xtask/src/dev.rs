@@ -34,7 +34,7 @@ pub(crate) fn dev(args: &Args) -> Result<()> {
 
 fn once(enter: &Receiver<()>) -> Result<()> {
     demo::clean()?;
-    let place = Place::make()?;
+    let place = Place::make("debug")?;
     let mut children = Children::new(demo::record());
     let story = Story::begin(&place, &mut children)?;
     eprintln!("\n{}\n\nEnter builds and starts anew, Ctrl-C stops.", story.invitation());

@@ -49,7 +49,7 @@ pub(crate) fn demo(args: &Args) -> Result<()> {
     run::catch_signals()?;
     clean()?;
     build()?;
-    let place = Place::make()?;
+    let place = Place::make("debug")?;
     let mut children = Children::new(record());
     let outcome = play(args, &place, &mut children);
     if outcome.is_err() && !run::stopped() {
@@ -93,7 +93,9 @@ pub(crate) fn clean() -> Result<()> {
     let home = place::home();
     children::clean(&record())?;
     match std::fs::remove_dir_all(&home) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error).context(format!("cannot remove {}", home.display())),
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(error).context(format!("cannot remove {}", home.display()))
+        }
         _ => Ok(()),
     }
 }

@@ -38,11 +38,12 @@ pub(super) fn home() -> PathBuf {
 }
 
 impl Place {
-    /// Makes the directory anew, with configuration and keys.
-    pub(crate) fn make() -> Result<Self> {
+    /// Makes the directory anew, with configuration and keys, for the program that was built in this
+    /// profile (`debug`, `release`).
+    pub(crate) fn make(profile: &str) -> Result<Self> {
         let home = home();
         let ports = Ports::free()?;
-        let binary = target_directory()?.join("debug/sallyport");
+        let binary = target_directory()?.join(profile).join("sallyport");
         let place = Self { home, ports, binary };
         for directory in ["keys", "settings", "checkout/people"] {
             std::fs::create_dir_all(place.home.join(directory))?;
@@ -105,8 +106,14 @@ impl Place {
     pub(crate) fn sallyport(&self, words: &[&str]) -> Command {
         let mut command = Command::new(&self.binary);
         let path = std::env::var_os("PATH").unwrap_or_default();
-        command.env_clear().env("PATH", path).env("HOME", &self.home).env("XDG_CONFIG_HOME", self.home.join("settings"));
-        command.env("SALLYPORT_URL", format!("http://127.0.0.1:{}", self.ports.api)).env("SALLYPORT_CONFIG", self.config());
+        command
+            .env_clear()
+            .env("PATH", path)
+            .env("HOME", &self.home)
+            .env("XDG_CONFIG_HOME", self.home.join("settings"));
+        command
+            .env("SALLYPORT_URL", format!("http://127.0.0.1:{}", self.ports.api))
+            .env("SALLYPORT_CONFIG", self.config());
         command.current_dir(&self.home).args(words);
         command
     }
@@ -125,7 +132,16 @@ impl Place {
     /// The machine's own ssh client, as a person, to the gateway.
     pub(crate) fn ssh(&self, person: &str, account: &str, more: &[&str]) -> Result<Command> {
         let mut command = Command::new(run::find("ssh").context("ssh is missing: install the OpenSSH client")?);
-        command.args(["-F", "none", "-o", "IdentitiesOnly=yes", "-o", "StrictHostKeyChecking=accept-new", "-o", "LogLevel=ERROR"]);
+        command.args([
+            "-F",
+            "none",
+            "-o",
+            "IdentitiesOnly=yes",
+            "-o",
+            "StrictHostKeyChecking=accept-new",
+            "-o",
+            "LogLevel=ERROR",
+        ]);
         command.arg("-o").arg(format!("UserKnownHostsFile={}", self.home.join("known_hosts").display()));
         command.arg("-p").arg(self.ports.ssh.to_string()).arg("-i").arg(self.key(person));
         command.args(more).arg(format!("{person}+{account}@web-1@127.0.0.1"));
@@ -154,6 +170,7 @@ impl Ports {
 fn target_directory() -> Result<PathBuf> {
     let output = run::cargo().args(["metadata", "--no-deps", "--format-version", "1", "--offline"]).output()?;
     let metadata: Value = serde_json::from_slice(&output.stdout).context("cargo metadata")?;
-    let directory = metadata.get("target_directory").and_then(Value::as_str).context("cargo metadata names no target directory")?;
+    let directory =
+        metadata.get("target_directory").and_then(Value::as_str).context("cargo metadata names no target directory")?;
     Ok(PathBuf::from(directory))
 }

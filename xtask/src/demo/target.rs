@@ -14,7 +14,7 @@ const ACCOUNT: &str = "sallyport-demo";
 const MINUTE: Duration = Duration::from_secs(60);
 
 /// A running target.
-pub(super) struct Target {
+pub(crate) struct Target {
     /// The account's name.
     pub(super) account: String,
     /// Its host key: algorithm and base64.
@@ -56,7 +56,8 @@ impl Target {
 
     /// Lets a public key in.
     pub(super) fn authorize(&self, public: &str) -> Result<()> {
-        private(&self.authorized, &format!("{public}\n"))
+        let known = std::fs::read_to_string(&self.authorized)?;
+        private(&self.authorized, &format!("{known}{public}\n"))
     }
 }
 
@@ -73,7 +74,11 @@ fn config(home: &Path, port: u16, root: bool) -> String {
 /// Makes the account with a password that nobody has seen, and gives the password.
 fn make_account() -> Result<String> {
     if nix::unistd::User::from_name(ACCOUNT)?.is_none() {
-        run::succeed(Command::new("useradd").args(["-m", "-c", "Sallyport demo", "-s", "/bin/bash", ACCOUNT]), "", MINUTE)?;
+        run::succeed(
+            Command::new("useradd").args(["-m", "-c", "Sallyport demo", "-s", "/bin/bash", ACCOUNT]),
+            "",
+            MINUTE,
+        )?;
     }
     let mut bytes = [0; 24];
     std::fs::File::open("/dev/urandom")?.read_exact(&mut bytes)?;
@@ -87,7 +92,11 @@ pub(super) fn remove_account() -> Result<()> {
     if run::is_root() && nix::unistd::User::from_name(ACCOUNT)?.is_some() {
         let output = run::output(Command::new("userdel").args(["-r", ACCOUNT]), "", MINUTE)?;
         // userdel complains about a missing mail spool after it has removed the account.
-        anyhow::ensure!(nix::unistd::User::from_name(ACCOUNT)?.is_none(), "{}", String::from_utf8_lossy(&output.stderr));
+        anyhow::ensure!(
+            nix::unistd::User::from_name(ACCOUNT)?.is_none(),
+            "{}",
+            String::from_utf8_lossy(&output.stderr)
+        );
     }
     Ok(())
 }
@@ -99,7 +108,8 @@ fn own_name() -> Result<String> {
 
 /// Makes an Ed25519 key pair at `path` and `path`.pub.
 pub(super) fn keygen(path: &Path) -> Result<()> {
-    let mut command = Command::new(run::find("ssh-keygen").context("ssh-keygen is missing: install the OpenSSH client")?);
+    let mut command =
+        Command::new(run::find("ssh-keygen").context("ssh-keygen is missing: install the OpenSSH client")?);
     command.args(["-q", "-t", "ed25519", "-N", "", "-C", "", "-f"]).arg(path);
     run::succeed(&mut command, "", MINUTE).map(drop)
 }

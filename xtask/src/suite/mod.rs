@@ -40,7 +40,11 @@ pub(crate) fn test(args: &Args) -> Result<()> {
         Err(error) => bench.fail("deny", &format!("{error:#}")),
     }
     bench.check("clippy", &mut cargo(&["clippy", "--workspace", "--all-targets", "--quiet", "--", "-D", "warnings"]));
-    bench.check("doc", cargo(&["doc", "--workspace", "--no-deps", "--document-private-items", "--quiet"]).env("RUSTDOCFLAGS", "-D warnings"));
+    bench.check(
+        "doc",
+        cargo(&["doc", "--workspace", "--no-deps", "--document-private-items", "--quiet"])
+            .env("RUSTDOCFLAGS", "-D warnings"),
+    );
     // Whole-product tests start the program itself.
     bench.check("build", &mut cargo(&["build", "--workspace", "--bins", "--quiet"]));
     bench.tests("test", &mut cargo(&["test", "--workspace", "--no-fail-fast"]));
@@ -51,7 +55,11 @@ pub(crate) fn test(args: &Args) -> Result<()> {
         println!("failed: {wrong}");
     }
     println!("{} passed, {} failed", bench.totals.passed, bench.totals.failed);
-    if bench.wrong.is_empty() && bench.totals.failed == 0 { Ok(()) } else { bail!("not everything passed; the logs are in target/test-logs") }
+    if bench.wrong.is_empty() && bench.totals.failed == 0 {
+        Ok(())
+    } else {
+        bail!("not everything passed; the logs are in target/test-logs")
+    }
 }
 
 /// What has been run so far.
@@ -68,7 +76,8 @@ impl Bench {
         match command.output() {
             Ok(output) if output.status.success() => println!("{name:<10} ok      {}", run::seconds(start)),
             Ok(output) => {
-                let said = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+                let said =
+                    format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
                 let _ = std::fs::write(self.logs.join(format!("{name}.log")), &said);
                 println!("{name:<10} FAILED  {}\n{}", run::seconds(start), run::last_lines(&said, 60));
                 self.fail(name, &format!("{}", output.status));
@@ -88,7 +97,12 @@ impl Bench {
         match self.follow(name, command, true) {
             Ok((good, read)) => {
                 let word = if good { "ok    " } else { "FAILED" };
-                println!("{name:<10} {word}  {}  {} passed, {} failed", run::seconds(start), read.totals.passed, read.totals.failed);
+                println!(
+                    "{name:<10} {word}  {}  {} passed, {} failed",
+                    run::seconds(start),
+                    read.totals.passed,
+                    read.totals.failed
+                );
                 self.totals.add(&read.totals);
                 self.wrong.extend(read.failures.iter().map(|test| format!("test {test}")));
                 if !good && read.totals.failed == 0 {

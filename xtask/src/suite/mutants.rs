@@ -28,13 +28,23 @@ impl Mutant {
     pub(super) fn command(&self) -> Command {
         let mut command = run::cargo();
         let feature = format!("{PREFIX}{}", self.case);
-        command.args(["test", "--package", "sallyport-gateway", "--lib", "--features", &feature, "--no-fail-fast", "conformance::"]);
+        command.args([
+            "test",
+            "--package",
+            "sallyport-gateway",
+            "--lib",
+            "--features",
+            &feature,
+            "--no-fail-fast",
+            "conformance::",
+        ]);
         command
     }
 
     /// Whether the tests of its case failed, and no other.
     pub(super) fn caught(&self, read: &Reader) -> bool {
-        let own = |test: &String| test.rsplit("::").next().is_some_and(|name| name.split('_').any(|part| part == self.case));
+        let own =
+            |test: &String| test.rsplit("::").next().is_some_and(|name| name.split('_').any(|part| part == self.case));
         !read.failures.is_empty() && read.failures.iter().all(own)
     }
 }

@@ -1,7 +1,7 @@
 //! Lints are never silenced quietly: no `allow`, and every `expect` has a reason and a place in the count.
 
-use super::tree::Tree;
 use super::Finding;
+use super::tree::Tree;
 
 /// Largest number of `#[expect]` outside tests, with the day it was set. It only shrinks.
 const RATCHET: &str = include_str!("attributes.txt");
@@ -14,7 +14,11 @@ pub(super) fn check(tree: &Tree) -> Vec<Finding> {
         while let Some((number, line)) = lines.next() {
             let start = line.trim_start();
             if start.starts_with("#[allow(") || start.starts_with("#![allow(") {
-                found.push(Finding::new(&file.path, number, "`allow` hides more than it says: write `#[expect(lint, reason = \"...\")]`"));
+                found.push(Finding::new(
+                    &file.path,
+                    number,
+                    "`allow` hides more than it says: write `#[expect(lint, reason = \"...\")]`",
+                ));
             }
             if start.starts_with("#[expect(") || start.starts_with("#![expect(") {
                 let mut whole = start.to_owned();
@@ -29,7 +33,11 @@ pub(super) fn check(tree: &Tree) -> Vec<Finding> {
             }
         }
     }
-    let limit = RATCHET.lines().find(|l| !l.starts_with('#')).and_then(|l| l.split_whitespace().next()).and_then(|n| n.parse().ok());
+    let limit = RATCHET
+        .lines()
+        .find(|l| !l.starts_with('#'))
+        .and_then(|l| l.split_whitespace().next())
+        .and_then(|n| n.parse().ok());
     if count > limit.unwrap_or(0) {
         let message = format!(
             "{count} `#[expect]` stand outside tests, {} are agreed: remove one, or argue for a new number here",

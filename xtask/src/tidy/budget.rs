@@ -1,7 +1,7 @@
 //! The time that tests may take: every test binary has its seconds, and together they stay under 25 minutes.
 
-use super::tree::{Package, Tree};
 use super::Finding;
+use super::tree::{Package, Tree};
 use anyhow::Result;
 use std::collections::BTreeSet;
 
@@ -18,7 +18,11 @@ pub(super) fn check(tree: &Tree) -> Vec<Finding> {
     let mut found = Vec::new();
     let wanted = wanted(tree);
     for name in wanted.iter().filter(|name| !table.contains_key(*name)) {
-        found.push(Finding::new(FILE, 0, format!("`{name}` has no seconds: add a line, or run `cargo xtask tidy --fix`")));
+        found.push(Finding::new(
+            FILE,
+            0,
+            format!("`{name}` has no seconds: add a line, or run `cargo xtask tidy --fix`"),
+        ));
     }
     for (name, seconds) in &table {
         if !wanted.contains(name) {
@@ -30,7 +34,11 @@ pub(super) fn check(tree: &Tree) -> Vec<Finding> {
     }
     let sum: i64 = table.values().filter_map(toml::Value::as_integer).sum();
     if sum > MOST {
-        found.push(Finding::new(FILE, 0, format!("the sum is {sum} s and may be {MOST} s: make tests smaller, or move full sizes to torture")));
+        found.push(Finding::new(
+            FILE,
+            0,
+            format!("the sum is {sum} s and may be {MOST} s: make tests smaller, or move full sizes to torture"),
+        ));
     }
     found
 }
@@ -58,7 +66,10 @@ fn named(line: &str) -> Option<&str> {
 
 /// Every test binary; of the whole-product tests every module.
 fn wanted(tree: &Tree) -> BTreeSet<String> {
-    tree.packages.iter().flat_map(|package| if package.name == "e2e" { modules(tree, package) } else { binaries(package) }).collect()
+    tree.packages
+        .iter()
+        .flat_map(|package| if package.name == "e2e" { modules(tree, package) } else { binaries(package) })
+        .collect()
 }
 
 fn binaries(package: &Package) -> Vec<String> {

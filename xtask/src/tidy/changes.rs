@@ -1,15 +1,17 @@
 //! Fragments of the changelog: a kind, and one sentence for the people who use the product.
 
-use super::tree::Tree;
 use super::Finding;
+use super::tree::Tree;
 
 const KINDS: [&str; 6] = ["added", "changed", "deprecated", "fixed", "removed", "security"];
 
 pub(super) fn check(tree: &Tree) -> Vec<Finding> {
-    let fragments = tree.files.iter().filter(|file| file.path.starts_with("changes/") && file.path != "changes/README.md");
+    let fragments =
+        tree.files.iter().filter(|file| file.path.starts_with("changes/") && file.path != "changes/README.md");
     fragments
         .filter_map(|file| {
-            let wrong = if file.path.ends_with(".md") { wrong(&file.text)? } else { "name it `changes/<slug>.md`".into() };
+            let wrong =
+                if file.path.ends_with(".md") { wrong(&file.text)? } else { "name it `changes/<slug>.md`".into() };
             Some(Finding::new(&file.path, 0, wrong))
         })
         .collect()

@@ -1,7 +1,7 @@
 //! Only `server` reads the environment: what a module depends on stands in its arguments.
 
-use super::tree::Tree;
 use super::Finding;
+use super::tree::Tree;
 
 pub(super) fn check(tree: &Tree) -> Vec<Finding> {
     let mut found = Vec::new();

@@ -1,14 +1,18 @@
 //! The bytes of a secret are looked at in listed modules only.
 
-use super::tree::Tree;
 use super::Finding;
+use super::tree::Tree;
 
 const LIST: &str = include_str!("expose.txt");
 
 pub(super) fn check(tree: &Tree) -> Vec<Finding> {
-    listed(tree, LIST, "xtask/src/tidy/expose.txt", "let a listed module do it, or add this one with a reason", |line| {
-        line.contains(".expose()")
-    })
+    listed(
+        tree,
+        LIST,
+        "xtask/src/tidy/expose.txt",
+        "let a listed module do it, or add this one with a reason",
+        |line| line.contains(".expose()"),
+    )
 }
 
 /// Lines of code that only the modules of a list may contain; a module that needs its place no more

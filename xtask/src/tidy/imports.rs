@@ -1,7 +1,7 @@
 //! Who may import whom. An edge more needs a line in ARCHITECTURE.md: `edge: a -> b reason`.
 
-use super::tree::Tree;
 use super::Finding;
+use super::tree::Tree;
 use std::collections::BTreeSet;
 
 /// Crate, and what it may import.
@@ -39,7 +39,11 @@ pub(super) fn check(tree: &Tree) -> Vec<Finding> {
             None if package.folder.starts_with("crates/protocols/") => PROTOCOL,
             None if package.name == "server" => continue,
             None => {
-                found.push(Finding::new(&manifest, 0, "this crate is not in the table of imports: add it to xtask/src/tidy/imports.rs"));
+                found.push(Finding::new(
+                    &manifest,
+                    0,
+                    "this crate is not in the table of imports: add it to xtask/src/tidy/imports.rs",
+                ));
                 continue;
             }
         };
@@ -49,19 +53,25 @@ pub(super) fn check(tree: &Tree) -> Vec<Finding> {
                 used.insert(edge);
             } else {
                 let (a, b) = edge;
-                let message = format!("`{a}` may not import `{b}`: go through what it may import, or argue `edge: {a} -> {b} reason` in ARCHITECTURE.md");
+                let message = format!(
+                    "`{a}` may not import `{b}`: go through what it may import, or argue `edge: {a} -> {b} reason` in ARCHITECTURE.md"
+                );
                 found.push(Finding::new(&manifest, 0, message));
             }
         }
         // Tests may use testkit and what their own crate may; nothing else crosses a wall.
-        let for_tests = |i: &&String| !allowed.contains(&i.as_str()) && !package.imports.contains(i) && *i != "testkit" && *i != "model";
+        let for_tests = |i: &&String| {
+            !allowed.contains(&i.as_str()) && !package.imports.contains(i) && *i != "testkit" && *i != "model"
+        };
         for import in package.dev_imports.iter().filter(for_tests) {
             let edge = (package.name.as_str(), import.as_str());
             if argued.contains(&edge) {
                 used.insert(edge);
             } else {
                 let (a, b) = edge;
-                let message = format!("the tests of `{a}` may not import `{b}`: test it in e2e, or argue `edge: {a} -> {b} reason` in ARCHITECTURE.md");
+                let message = format!(
+                    "the tests of `{a}` may not import `{b}`: test it in e2e, or argue `edge: {a} -> {b} reason` in ARCHITECTURE.md"
+                );
                 found.push(Finding::new(&manifest, 0, message));
             }
         }
@@ -73,7 +83,8 @@ pub(super) fn check(tree: &Tree) -> Vec<Finding> {
 }
 
 fn argued(line: &str) -> Option<(&str, &str)> {
-    let (from, rest) = line.trim().trim_start_matches("- ").trim_matches('`').strip_prefix("edge: ")?.split_once(" -> ")?;
+    let (from, rest) =
+        line.trim().trim_start_matches("- ").trim_matches('`').strip_prefix("edge: ")?.split_once(" -> ")?;
     let (to, reason) = rest.split_once(' ')?;
     (!reason.trim().is_empty()).then_some((from, to))
 }

@@ -1,7 +1,7 @@
 //! How long a file may be.
 
-use super::tree::Tree;
 use super::Finding;
+use super::tree::Tree;
 
 const WARN: usize = 500;
 const MOST: usize = 800;

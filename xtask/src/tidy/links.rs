@@ -1,7 +1,7 @@
 //! Links of the documents lead somewhere.
 
-use super::tree::Tree;
 use super::Finding;
+use super::tree::Tree;
 use std::path::{Component, Path, PathBuf};
 
 pub(super) fn check(tree: &Tree) -> Vec<Finding> {
@@ -11,7 +11,11 @@ pub(super) fn check(tree: &Tree) -> Vec<Finding> {
             let elsewhere = link.contains("://") || link.starts_with('#') || link.starts_with("mailto:");
             let place = link.split('#').next().unwrap_or_default();
             if !elsewhere && !exists(tree, &file.path, place) {
-                found.push(Finding::new(&file.path, number, format!("`{link}` leads nowhere: name a file relative to this one")));
+                found.push(Finding::new(
+                    &file.path,
+                    number,
+                    format!("`{link}` leads nowhere: name a file relative to this one"),
+                ));
             }
         }
     }

@@ -1,7 +1,7 @@
 //! The code map of ARCHITECTURE.md equals the first lines of the modules.
 
-use super::tree::{File, Tree};
 use super::Finding;
+use super::tree::{File, Tree};
 use anyhow::{Context as _, Result};
 use std::fmt::Write as _;
 
@@ -13,13 +13,18 @@ pub(super) fn check(tree: &Tree) -> Vec<Finding> {
     match tree.text(FILE).and_then(split) {
         None => vec![Finding::new(FILE, 0, format!("it wants the lines `{BEGIN}` and `{END}` around the code map"))],
         Some((_, map, _)) if map.trim() == draw(tree).trim() => Vec::new(),
-        Some(_) => vec![Finding::new(FILE, 0, "the code map differs from the modules' first lines: run `cargo xtask tidy --fix`")],
+        Some(_) => vec![Finding::new(
+            FILE,
+            0,
+            "the code map differs from the modules' first lines: run `cargo xtask tidy --fix`",
+        )],
     }
 }
 
 /// Rewrites the map.
 pub(super) fn fix(tree: &Tree) -> Result<()> {
-    let (before, _, after) = tree.text(FILE).and_then(split).context("ARCHITECTURE.md has no place for the code map")?;
+    let (before, _, after) =
+        tree.text(FILE).and_then(split).context("ARCHITECTURE.md has no place for the code map")?;
     std::fs::write(tree.root.join(FILE), format!("{before}{BEGIN}\n\n{}\n{END}{after}", draw(tree)))?;
     Ok(())
 }

@@ -1,7 +1,7 @@
 //! Measurements grow old: results of more than 30 days are named.
 
-use super::tree::{Tree, text};
 use super::Finding;
+use super::tree::{Tree, text};
 
 const OLD: i64 = 30;
 
@@ -13,7 +13,8 @@ pub(super) fn check(tree: &Tree) -> Vec<Finding> {
             let date = text(&value, "date");
             match (day(date), day(&tree.today)) {
                 (Some(then), Some(now)) if now - then > OLD => {
-                    let message = format!("measured on {date}, {} days ago: measure again with `cargo xtask bench`", now - then);
+                    let message =
+                        format!("measured on {date}, {} days ago: measure again with `cargo xtask bench`", now - then);
                     Some(Finding::warning(&file.path, 0, message))
                 }
                 (None, _) => Some(Finding::new(&file.path, 0, "a result names `date` (YYYY-MM-DD) and `commit`")),
@@ -26,7 +27,9 @@ pub(super) fn check(tree: &Tree) -> Vec<Finding> {
 /// Days since the year 0 of the proleptic Gregorian calendar, counted from March.
 fn day(date: &str) -> Option<i64> {
     let mut parts = date.split('-').map(str::parse::<i64>);
-    let (Some(Ok(year)), Some(Ok(month)), Some(Ok(day)), None) = (parts.next(), parts.next(), parts.next(), parts.next()) else {
+    let (Some(Ok(year)), Some(Ok(month)), Some(Ok(day)), None) =
+        (parts.next(), parts.next(), parts.next(), parts.next())
+    else {
         return None;
     };
     if !(1..=12).contains(&month) || !(1..=31).contains(&day) {

@@ -1,7 +1,7 @@
 //! Every module opens with a line that says what it is.
 
-use super::tree::Tree;
 use super::Finding;
+use super::tree::Tree;
 
 pub(super) fn check(tree: &Tree) -> Vec<Finding> {
     tree.rust()

@@ -22,13 +22,24 @@ fn this_tree_is_tidy() {
 #[test]
 fn attributes_want_reasons() {
     let good = "#[expect(clippy::x, reason = \"because\")]\n#[expect(\n  clippy::y,\n  reason = \"so\"\n)]\nfn a() {}";
-    judges(attributes::check, &[("crates/a/src/lib.rs", good)], &[("crates/a/src/lib.rs", "//! a\n#[allow(dead_code)]")], ":2: `allow` hides");
+    judges(
+        attributes::check,
+        &[("crates/a/src/lib.rs", good)],
+        &[("crates/a/src/lib.rs", "//! a\n#[allow(dead_code)]")],
+        ":2: `allow` hides",
+    );
     judges(attributes::check, &[], &[("crates/a/src/lib.rs", "//! a\n#[expect(dead_code)]")], "say why");
-    judges(attributes::check, &[], &[("crates/a/src/lib.rs", &"#[expect(x, reason = \"y\")]\n".repeat(1000))], "1000 `#[expect]`");
+    judges(
+        attributes::check,
+        &[],
+        &[("crates/a/src/lib.rs", &"#[expect(x, reason = \"y\")]\n".repeat(1000))],
+        "1000 `#[expect]`",
+    );
 }
 
 fn with_binaries(budget: &str) -> Tree {
-    let package = Package { name: "a".into(), folder: "crates/a".into(), tests: vec!["lib".into()], ..Package::default() };
+    let package =
+        Package { name: "a".into(), folder: "crates/a".into(), tests: vec!["lib".into()], ..Package::default() };
     Tree { packages: vec![package], ..tree(&[("tests/budget.toml", budget)]) }
 }
 
@@ -64,7 +75,11 @@ fn fragments_are_well_formed() {
 #[test]
 fn only_the_server_reads_the_environment() {
     let reads = "//! a\nlet home = std::env::var(\"HOME\");";
-    let good = [("crates/server/src/config.rs", reads), ("crates/a/src/tests.rs", reads), ("crates/a/src/lib.rs", "// std::env is read elsewhere")];
+    let good = [
+        ("crates/server/src/config.rs", reads),
+        ("crates/a/src/tests.rs", reads),
+        ("crates/a/src/lib.rs", "// std::env is read elsewhere"),
+    ];
     judges(environment::check, &good, &[("crates/a/src/lib.rs", reads)], ":2: only `server` reads the environment");
 }
 
@@ -76,7 +91,12 @@ fn secrets_are_looked_at_in_listed_modules() {
 }
 
 fn importing(name: &str, import: &str, document: &str) -> Vec<Finding> {
-    let package = |name: &str, imports: Vec<String>| Package { name: name.into(), folder: format!("crates/{name}"), imports, ..Package::default() };
+    let package = |name: &str, imports: Vec<String>| Package {
+        name: name.into(),
+        folder: format!("crates/{name}"),
+        imports,
+        ..Package::default()
+    };
     let packages = vec![package(name, vec![import.into()]), package(import, Vec::new())];
     imports::check(&Tree { packages, ..tree(&[("ARCHITECTURE.md", document)]) })
 }
@@ -102,13 +122,19 @@ fn files_have_a_length() {
 
 #[test]
 fn links_lead_somewhere() {
-    let good = [("docs/a.md", "[b](b.md#part) [up](../README.md) [dir](book) [out](https://example.org)"), ("docs/b.md", ""), ("README.md", ""), ("docs/book/index.md", "")];
+    let good = [
+        ("docs/a.md", "[b](b.md#part) [up](../README.md) [dir](book) [out](https://example.org)"),
+        ("docs/b.md", ""),
+        ("README.md", ""),
+        ("docs/book/index.md", ""),
+    ];
     judges(links::check, &good, &[("docs/a.md", "x\n[gone](gone.md)")], "docs/a.md:2: `gone.md` leads nowhere");
 }
 
 #[test]
 fn manifests_take_from_the_workspace() {
-    let good = "[lints]\nworkspace = true\n[dependencies]\na.workspace = true\nb = { workspace = true, optional = true }";
+    let good =
+        "[lints]\nworkspace = true\n[dependencies]\na.workspace = true\nb = { workspace = true, optional = true }";
     judges(manifests::check, &[("crates/a/Cargo.toml", good)], &[("crates/a/Cargo.toml", "[dependencies]")], "[lints]");
     let bad = "[lints]\nworkspace = true\n[target.'cfg(unix)'.dev-dependencies]\na = \"1\"";
     judges(manifests::check, &[], &[("crates/a/Cargo.toml", bad)], "`a` in [dev-dependencies]");
@@ -121,7 +147,10 @@ fn the_map_equals_the_modules() {
         ("crates/a/src/lib.rs", "//! The letter a,\n//! in two lines.\n//! And more."),
         ("crates/a/src/deep/mod.rs", "//! Deep."),
         ("crates/a/src/deep/er.rs", "//! Not in the map."),
-        ("ARCHITECTURE.md", "x\n<!-- code map: begin (cargo xtask tidy --fix writes it) -->\n- `crates/a`: The letter a, in two lines.\n  - `deep`: Deep.\n<!-- code map: end -->\n"),
+        (
+            "ARCHITECTURE.md",
+            "x\n<!-- code map: begin (cargo xtask tidy --fix writes it) -->\n- `crates/a`: The letter a, in two lines.\n  - `deep`: Deep.\n<!-- code map: end -->\n",
+        ),
     ]);
     good.packages = vec![Package { name: "a".into(), folder: "crates/a".into(), ..Package::default() }];
     assert_eq!(map::check(&good), []);
@@ -132,18 +161,33 @@ fn the_map_equals_the_modules() {
 
 #[test]
 fn measurements_grow_old() {
-    judges(measures::check, &[("docs/measures/a.json", "{\"date\":\"2026-10-23\"}")], &[("docs/measures/a.json", "{\"date\":\"2026-10-22\"}")], "31 days ago");
+    judges(
+        measures::check,
+        &[("docs/measures/a.json", "{\"date\":\"2026-10-23\"}")],
+        &[("docs/measures/a.json", "{\"date\":\"2026-10-22\"}")],
+        "31 days ago",
+    );
     judges(measures::check, &[], &[("docs/measures/a.json", "{}")], "names `date`");
 }
 
 #[test]
 fn modules_say_what_they_are() {
-    judges(modules::check, &[("a.rs", "//! What a is."), ("a/tests.rs", "use super::*;")], &[("a.rs", "use b;")], "a.rs:1: open the file");
+    judges(
+        modules::check,
+        &[("a.rs", "//! What a is."), ("a/tests.rs", "use super::*;")],
+        &[("a.rs", "use b;")],
+        "a.rs:1: open the file",
+    );
 }
 
 #[test]
 fn names_say_something() {
-    judges(names::check, &[("crates/a/src/recorder.rs", "mod journal;")], &[("crates/a/src/utils.rs", "")], "`utils` says nothing");
+    judges(
+        names::check,
+        &[("crates/a/src/recorder.rs", "mod journal;")],
+        &[("crates/a/src/utils.rs", "")],
+        "`utils` says nothing",
+    );
     judges(names::check, &[], &[("crates/a/src/lib.rs", "//! a\npub(crate) mod helper {")], ":2: `helper`");
 }
 
@@ -163,5 +207,10 @@ fn only_the_store_writes_sql() {
 
 #[test]
 fn unfinished_work_is_named() {
-    judges(words::check, &[("a.md", "fortunate for nowhere")], &[("a.md", "x\nthis is enough for now.")], "a.md:2: `for now`");
+    judges(
+        words::check,
+        &[("a.md", "fortunate for nowhere")],
+        &[("a.md", "x\nthis is enough for now.")],
+        "a.md:2: `for now`",
+    );
 }

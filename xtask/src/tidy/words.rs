@@ -1,7 +1,7 @@
 //! Words that do not belong in the product: marks of unfinished work, and paths of one machine.
 
-use super::tree::Tree;
 use super::Finding;
+use super::tree::Tree;
 
 const LIST: &str = include_str!("words.txt");
 /// Where the words themselves stand.
@@ -14,10 +14,18 @@ pub(super) fn check(tree: &Tree) -> Vec<Finding> {
     for file in tree.files.iter().filter(|file| !file.path.starts_with(HERE) && file.path != "Cargo.lock") {
         for (number, line) in file.lines() {
             for word in words.iter().filter(|word| contains(line, word)) {
-                found.push(Finding::new(&file.path, number, format!("`{word}` does not belong in the product: finish it, or say what is true now")));
+                found.push(Finding::new(
+                    &file.path,
+                    number,
+                    format!("`{word}` does not belong in the product: finish it, or say what is true now"),
+                ));
             }
             if place.as_ref().is_some_and(|place| line.contains(place)) {
-                found.push(Finding::new(&file.path, number, "this names a directory of your machine: use a relative path"));
+                found.push(Finding::new(
+                    &file.path,
+                    number,
+                    "this names a directory of your machine: use a relative path",
+                ));
             }
         }
     }

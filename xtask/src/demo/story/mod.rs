@@ -2,7 +2,7 @@
 
 use super::children::Children;
 use super::place::Place;
-use super::target::{Target, greets};
+use super::target::{Target, greets, public};
 use crate::run;
 use anyhow::{Context as _, Result, bail, ensure};
 use serde_json::{Value, json};
@@ -52,10 +52,14 @@ impl<'a> Story<'a> {
         }
         let bundle = self.place.home.join("session.spb");
         let path = bundle.to_string_lossy().into_owned();
-        step("the evidence in one file: `sallyport export`", || self.place.ask(Some(&self.olga), &["export", &session, &path], ""))?;
+        step("the evidence in one file: `sallyport export`", || {
+            self.place.ask(Some(&self.olga), &["export", &session, &path], "")
+        })?;
         let trust = self.place.data().join("ledger.pub");
         let key = trust.to_string_lossy().into_owned();
-        step("proved offline: `sallyport verify --trust`", || self.place.ask(None, &["verify", &path, "--trust", &key], ""))?;
+        step("proved offline: `sallyport verify --trust`", || {
+            self.place.ask(None, &["verify", &path, "--trust", &key], "")
+        })?;
         Ok(json!({
             "session": session,
             "bundle": bundle,
@@ -87,8 +91,24 @@ impl<'a> Story<'a> {
         )
     }
 
+    /// End points for measuring scripts: the target itself, and the target through the gateway.
+    pub(crate) fn ends(&self) -> Result<Vec<String>> {
+        let key = self.place.key("ada");
+        // The baseline signs in with the same key, so that both pay for the same handshake.
+        self.target.authorize(&public(&key.with_extension("pub"))?)?;
+        let (account, ports) = (&self.target.account, &self.place.ports);
+        let end = |name: &str, port: u16, user: &str| {
+            format!("{name},host=127.0.0.1,port={port},user={user},key={}", key.display())
+        };
+        Ok(vec![end("direct", ports.target, account), end("sallyport", ports.ssh, &format!("ada+{account}@web-1"))])
+    }
+
     fn denied(&self) -> Result<()> {
-        let output = run::output(&mut self.place.ssh("bob", &self.target.account, &["-o", "BatchMode=yes", "-T"])?, "id\n", MINUTE)?;
+        let output = run::output(
+            &mut self.place.ssh("bob", &self.target.account, &["-o", "BatchMode=yes", "-T"])?,
+            "id\n",
+            MINUTE,
+        )?;
         ensure!(!output.status.success(), "bob was let in: {}", String::from_utf8_lossy(&output.stdout));
         let sessions = self.place.ask(None, &["sessions"], "")?;
         ensure!(items(&sessions).is_empty(), "a denied attempt opened a session");
@@ -96,10 +116,18 @@ impl<'a> Story<'a> {
     }
 
     fn session(&self) -> Result<String> {
-        let output = run::output(&mut self.place.ssh("ada", &self.target.account, &["-o", "BatchMode=yes", "-tt"])?, TYPED, MINUTE)?;
+        let output = run::output(
+            &mut self.place.ssh("ada", &self.target.account, &["-o", "BatchMode=yes", "-tt"])?,
+            TYPED,
+            MINUTE,
+        )?;
         let said = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
         ensure!(output.status.success(), "ada's session failed ({}): {}", output.status, run::last_lines(&said, 8));
-        ensure!(said.contains("hello from a recorded session"), "the target did not answer: {}", run::last_lines(&said, 8));
+        ensure!(
+            said.contains("hello from a recorded session"),
+            "the target did not answer: {}",
+            run::last_lines(&said, 8)
+        );
         run::wait_for("the session to be closed", MINUTE, || {
             let page = self.place.ask(None, &["sessions"], "")?;
             let closed = items(&page).iter().find(|s| s.get("reason").is_some_and(|r| !r.is_null()));
@@ -124,7 +152,8 @@ fn serve(place: &Place, children: &mut Children) -> Result<()> {
     run::wait_for("a gateway to join the server", MINUTE, || {
         children.alive()?;
         let output = run::output(&mut place.sallyport(&["status", "--output", "json"]), "", MINUTE)?;
-        let gateways = serde_json::from_slice::<Value>(&output.stdout).ok().and_then(|status| find(&status, "gateways")?.as_u64());
+        let gateways =
+            serde_json::from_slice::<Value>(&output.stdout).ok().and_then(|status| find(&status, "gateways")?.as_u64());
         Ok((gateways.unwrap_or(0) >= 1 && greets(place.ports.ssh)).then_some(()))
     })
 }
@@ -133,7 +162,9 @@ fn serve(place: &Place, children: &mut Children) -> Result<()> {
 fn credential(place: &Place, target: &Target) -> Result<()> {
     let address = format!("{}@web-1", target.account);
     match &target.password {
-        Some(password) => place.ask(None, &["vault", "put", &address, "--password-stdin"], &format!("{password}\n")).map(drop),
+        Some(password) => {
+            place.ask(None, &["vault", "put", &address, "--password-stdin"], &format!("{password}\n")).map(drop)
+        }
         None => {
             let line = place.ask(None, &["vault", "put", &address, "--generate", "ssh_key"], "")?;
             target.authorize(text(&line, "public")?)
