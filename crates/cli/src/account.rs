@@ -17,13 +17,17 @@ pub(crate) async fn login(args: Login, common: &Common, surroundings: &Surroundi
     let client = Client::at(url, Some(token.trim().to_owned()))?;
     let me: wire::Me = client.get("/me", &[]).await?;
     client.remember(surroundings)?;
-    out.show(&me, |me| format!("Signed in as {} until {}. `sallyport ls` shows what you can reach.", me.handle, me.token_expires))
+    out.show(&me, |me| {
+        format!("Signed in as {} until {}. `sallyport ls` shows what you can reach.", me.handle, me.token_expires)
+    })
 }
 
 pub(crate) async fn token(args: Token, client: &Client, out: Output) -> Result<(), Fail> {
     let ask = wire::NewToken { handle: args.handle, seconds: seconds(&args.ttl)?, label: args.label };
     let token: wire::Token = client.post("/tokens", &ask).await?;
-    out.show(&token, |token| format!("{}\n\nfor {}, until {}; it is not shown again.", token.token, token.handle, token.expires))
+    out.show(&token, |token| {
+        format!("{}\n\nfor {}, until {}; it is not shown again.", token.token, token.handle, token.expires)
+    })
 }
 
 pub(crate) async fn status(client: &Client, out: Output) -> Result<(), Fail> {
@@ -50,7 +54,10 @@ pub(crate) async fn status(client: &Client, out: Output) -> Result<(), Fail> {
 /// Asks without echo.
 pub(crate) fn ask(what: &str) -> Result<String, Fail> {
     if !std::io::stdin().is_terminal() {
-        return Err(Fail::usage(format!("nobody is here to type it: give the {} on standard input with the -stdin option", what.to_lowercase())));
+        return Err(Fail::usage(format!(
+            "nobody is here to type it: give the {} on standard input with the -stdin option",
+            what.to_lowercase()
+        )));
     }
     dialoguer::Password::new().with_prompt(what).interact().map_err(Fail::failed)
 }
@@ -60,7 +67,11 @@ pub(crate) fn read_line(what: &str) -> Result<String, Fail> {
     let mut line = String::new();
     std::io::stdin().read_line(&mut line).map_err(Fail::failed)?;
     let line = line.trim_end_matches(['\r', '\n']).to_owned();
-    if line.is_empty() { Err(Fail::usage(format!("standard input holds no line: {what} is expected there"))) } else { Ok(line) }
+    if line.is_empty() {
+        Err(Fail::usage(format!("standard input holds no line: {what} is expected there")))
+    } else {
+        Ok(line)
+    }
 }
 
 /// `90s`, `15m`, `8h`, `30d` in seconds.

@@ -1,13 +1,14 @@
 //! The HTTP client of every command.
 
 use crate::fail::kind_of;
+use crate::output::harmless;
 use crate::{Common, Fail, Surroundings};
 use reqwest::{Method, Response};
 use sallyport_model::Kind;
 use sallyport_wire as wire;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
-use std::io::Write as _;
+use std::io::{ErrorKind, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::time::Duration;
 
@@ -35,22 +36,25 @@ impl Client {
     pub(crate) fn open(common: &Common, surroundings: &Surroundings) -> Result<Self, Fail> {
         let path = surroundings.settings.join(FILE);
         let remembered = match std::fs::read_to_string(&path) {
-            Ok(text) => toml::from_str::<Remembered>(&text)
-                .map_err(|e| Fail::usage(format!("{} is not readable: {e}; delete it and run `sallyport login`", path.display())))?,
-            Err(_) => Remembered::default(),
+            Ok(text) => toml::from_str::<Remembered>(&text).map_err(|e| {
+                Fail::usage(format!("{} is not readable: {e}; delete it and run `sallyport login`", path.display()))
+            })?,
+            Err(error) if error.kind() == ErrorKind::NotFound => Remembered::default(),
+            Err(error) => return Err(Fail::usage(format!("cannot read {}: {error}", path.display()))),
         };
-        let url = common.url.clone().or(remembered.url).unwrap_or_else(|| HERE.into());
-        Self::at(url, common.token.clone().or(remembered.token))
+        let known = remembered.url.unwrap_or_else(|| HERE.into());
+        let url = common.url.clone().unwrap_or_else(|| known.clone());
+        // INVARIANT: a remembered token goes to the server it was remembered for, and to no other.
+        let token = remembered.token.filter(|_| url.trim_end_matches('/') == known);
+        Self::at(url, common.token.clone().or(token))
     }
 
     pub(crate) fn at(url: String, token: Option<String>) -> Result<Self, Fail> {
         let url = url.trim_end_matches('/').to_owned();
-        let plain = url.strip_prefix("http://").is_some_and(|rest| {
-            let host = rest.split(['/', ':']).next().unwrap_or_default();
-            !matches!(host, "127.0.0.1" | "localhost") && !rest.starts_with("[::1]")
-        });
-        if plain {
-            return Err(Fail::usage("plain http is for this machine only: give an https URL"));
+        let parsed = reqwest::Url::parse(&url).map_err(|e| Fail::usage(format!("`{url}` is no URL: {e}")))?;
+        let here = matches!(parsed.host_str(), Some("127.0.0.1" | "localhost" | "[::1]"));
+        if parsed.scheme() != "https" && !(parsed.scheme() == "http" && here) {
+            return Err(Fail::usage("give an https URL; plain http is for this machine only"));
         }
         let http = reqwest::Client::builder()
             .connect_timeout(Duration::from_secs(5))
@@ -68,13 +72,19 @@ impl Client {
         let path = surroundings.settings.join(FILE);
         let fresh = surroundings.settings.join("cli.toml.new");
         let _ = std::fs::remove_file(&fresh);
-        let mut file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&fresh).map_err(Fail::failed)?;
+        let mut file =
+            std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&fresh).map_err(Fail::failed)?;
         file.write_all(text.as_bytes()).map_err(Fail::failed)?;
         std::fs::rename(&fresh, &path).map_err(Fail::failed)
     }
 
     pub(crate) fn url(&self) -> &str {
         &self.url
+    }
+
+    #[cfg(test)]
+    pub(crate) fn token(&self) -> Option<&str> {
+        self.token.as_deref()
     }
 
     pub(crate) async fn get<T: DeserializeOwned>(&self, path: &str, query: &[(&str, String)]) -> Result<T, Fail> {
@@ -107,7 +117,10 @@ impl Client {
         }
         let response = request.send().await.map_err(|error| {
             let what = if error.is_connect() { "nobody answers there" } else { "the connection broke" };
-            Fail::failed(format!("cannot reach {}: {what}. Is `sallyport serve` running? `--url` names another server", self.url))
+            Fail::failed(format!(
+                "cannot reach {}: {what}. Is `sallyport serve` running? `--url` names another server",
+                self.url
+            ))
         })?;
         if response.status().is_success() {
             return Ok(response);
@@ -115,7 +128,7 @@ impl Client {
         let status = response.status();
         let problem: Option<wire::Problem> = response.json().await.ok();
         Err(match problem {
-            Some(problem) => Fail::new(kind_of(&problem.kind), problem.detail),
+            Some(problem) => Fail::new(kind_of(&problem.kind), harmless(&problem.detail)),
             None => Fail::new(Kind::Failed, format!("the server answered {status}")),
         })
     }

@@ -190,7 +190,7 @@ pub enum Vault {
 
 /// `vault put`
 #[derive(Args, Debug)]
-#[group(id = "value", required = true, multiple = false)]
+#[command(group(clap::ArgGroup::new("value").required(true)))]
 pub struct Put {
     /// account@target
     pub address: String,

@@ -1,9 +1,9 @@
 //! What one may reach, why, and how it gets there.
 
+use crate::Fail;
 use crate::client::Client;
 use crate::command::{Files, Ls, Why};
 use crate::output::{Output, harmless, table};
-use crate::Fail;
 use sallyport_model::{Address, Kind};
 use sallyport_wire as wire;
 use std::path::Path;
@@ -11,7 +11,9 @@ use std::path::Path;
 pub(crate) async fn ls(args: Ls, client: &Client, out: Output) -> Result<(), Fail> {
     let mut page: wire::Page<wire::Reach> = client.get("/targets", &[]).await?;
     if let Some(filter) = &args.filter {
-        page.items.retain(|r| format!("{} {} {} {}", r.login, r.environment, r.tags.join(" "), r.state).contains(filter.as_str()));
+        page.items.retain(|r| {
+            format!("{} {} {} {}", r.login, r.environment, r.tags.join(" "), r.state).contains(filter.as_str())
+        });
     }
     out.show(&page, |page| {
         let rows = page
@@ -51,7 +53,13 @@ pub(crate) async fn plan(args: Files, client: &Client, out: Output, apply: bool)
 fn describe(plan: &wire::Plan, changes: usize) -> String {
     let mut text = String::new();
     for line in &plan.lines {
-        text.push_str(&format!("  {} {:<9} {}  {}\n", line.sign, line.kind, harmless(&line.name), harmless(&line.detail)));
+        text.push_str(&format!(
+            "  {} {:<9} {}  {}\n",
+            line.sign,
+            line.kind,
+            harmless(&line.name),
+            harmless(&line.detail)
+        ));
     }
     let hash: String = plan.policy.chars().take(12).collect();
     let said = match (changes, plan.applied) {
@@ -70,14 +78,16 @@ fn read(directory: &Path) -> Result<Vec<wire::File>, Fail> {
     let mut open = vec![directory.to_owned()];
     while let Some(dir) = open.pop() {
         for entry in std::fs::read_dir(&dir).map_err(|e| cannot(&dir, e))? {
-            let path = entry.map_err(|e| cannot(&dir, e))?.path();
+            let entry = entry.map_err(|e| cannot(&dir, e))?;
+            let path = entry.path();
             let hidden = path.file_name().is_some_and(|n| n.to_string_lossy().starts_with('.'));
             if hidden {
                 continue;
             }
-            if path.is_dir() {
+            // A link to a directory is not followed: it may lead around.
+            if entry.file_type().map_err(|e| cannot(&path, e))?.is_dir() {
                 open.push(path);
-            } else if path.extension().is_some_and(|e| e == "cedar" || e == "toml") {
+            } else if path.is_file() && path.extension().is_some_and(|e| e == "cedar" || e == "toml") {
                 let text = std::fs::read_to_string(&path).map_err(|e| cannot(&path, e))?;
                 let name = path.strip_prefix(directory).unwrap_or(&path).to_string_lossy().into_owned();
                 files.push(wire::File { name, text });

@@ -22,6 +22,10 @@ async fn list(args: LedgerList, client: &Client, out: Output) -> Result<(), Fail
     query.extend(args.session.map(|s| ("session", s)));
     let page: wire::Page<wire::Entry> = client.get("/ledger/entries", &query).await?;
     out.show(&page, |page| {
-        page.items.iter().map(|e| format!("{:>8}  {}  {}", e.index, e.at, harmless(&e.sentence))).collect::<Vec<_>>().join("\n")
+        page.items
+            .iter()
+            .map(|e| format!("{:>8}  {}  {}", e.index, e.at, harmless(&e.sentence)))
+            .collect::<Vec<_>>()
+            .join("\n")
     })
 }

@@ -20,6 +20,7 @@ mod verify;
 pub use command::{Command, Common};
 pub use fail::Fail;
 pub use output::Format;
+pub use verify::{LedgerSource, OpenLedger};
 
 use client::Client;
 use output::Output;
@@ -30,6 +31,8 @@ use std::path::PathBuf;
 pub struct Surroundings {
     /// Directory of this user's settings, such as `~/.config/sallyport`.
     pub settings: PathBuf,
+    /// Opens the ledger of a data directory, for `verify`: this crate knows no database.
+    pub ledger: Option<OpenLedger>,
 }
 
 /// Runs one command.
@@ -51,13 +54,19 @@ pub async fn run(command: Command, common: &Common, surroundings: &Surroundings)
         Command::Sessions(args) => sessions::list(args, &client()?, out).await,
         Command::Watch(args) => sessions::watch(args, &client()?).await,
         Command::Kill(args) => sessions::kill(args, &client()?, out).await,
-        Command::Play(args) => play::play(args, client).await,
+        Command::Play(args) => play::play(args, client, out).await,
         Command::Export(args) => play::export(args, &client()?, out).await,
         Command::Vault(command) => vault::run(command, &client()?, out).await,
         Command::Ledger(command) => ledger::run(command, &client()?, out).await,
-        Command::Verify(args) => verify::verify(args, out),
+        Command::Verify(args) => {
+            let ledger = surroundings.ledger;
+            // Long and blocking; and a source may wait for its database on this runtime.
+            tokio::task::spawn_blocking(move || verify::verify(&args, ledger, out)).await.map_err(Fail::failed)?
+        }
     }
 }
 
+#[cfg(test)]
+mod testing;
 #[cfg(test)]
 mod tests;

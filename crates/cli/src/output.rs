@@ -25,6 +25,10 @@ impl Output {
         Self { format }
     }
 
+    pub(crate) const fn is_json(self) -> bool {
+        matches!(self.format, Format::Json)
+    }
+
     /// Prints a result: the value as JSON, or what `text` makes of it.
     pub(crate) fn show<T: Serialize>(self, value: &T, text: impl FnOnce(&T) -> String) -> Result<(), Fail> {
         match self.format {
@@ -53,21 +57,29 @@ pub(crate) fn remark(text: &str) {
     let _ = writeln!(std::io::stderr().lock(), "{text}");
 }
 
+/// Replaces the line that tells how far long work has come; an empty text takes it away. For terminals only.
+pub(crate) fn progress(text: &str) {
+    let mut err = std::io::stderr().lock();
+    if err.is_terminal() {
+        let _ = write!(err, "\r\x1b[K{text}");
+    }
+}
+
 /// Whether a person reads standard output.
 pub(crate) fn is_terminal() -> bool {
     std::io::stdout().is_terminal()
 }
 
-/// Columns, aligned, without borders; an empty table says what to do instead.
+/// Columns, aligned, without borders, their cells made harmless; an empty table says what to do instead.
 pub(crate) fn table(head: &[&str], rows: Vec<Vec<String>>, empty: &str) -> String {
     if rows.is_empty() {
         return empty.to_owned();
     }
     let mut table = comfy_table::Table::new();
-    table.load_style(comfy_table::TableStyle::Nothing);
+    table.load_style(comfy_table::presets::NOTHING);
     table.set_header(head.iter().copied());
     for row in rows {
-        table.add_row(row);
+        table.add_row(row.iter().map(|cell| harmless(cell).replace('\n', " ")).collect::<Vec<_>>());
     }
     for column in table.column_iter_mut() {
         column.set_padding((0, 2));
@@ -79,8 +91,23 @@ pub(crate) fn table(head: &[&str], rows: Vec<Vec<String>>, empty: &str) -> Strin
 pub(crate) fn harmless(text: &str) -> String {
     text.chars()
         .flat_map(|c| {
-            let hidden = c.is_control() || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
-            if hidden && c != '\n' { c.escape_unicode().collect::<Vec<_>>() } else { vec![c] }
+            let obeyed = c != '\n' && (c.is_control() || is_steering(c));
+            if obeyed { c.escape_unicode().collect::<Vec<_>>() } else { vec![c] }
         })
         .collect()
+}
+
+/// Characters that no terminal draws but that turn, part or hide the text around them: direction marks and isolates
+/// (Unicode UAX 9), line and paragraph separators, annotations and tags.
+pub(crate) const fn is_steering(c: char) -> bool {
+    matches!(
+        c,
+        '\u{61c}'
+            | '\u{200e}'
+            | '\u{200f}'
+            | '\u{2028}'..='\u{202e}'
+            | '\u{2066}'..='\u{2069}'
+            | '\u{fff9}'..='\u{fffb}'
+            | '\u{e0000}'..='\u{e007f}'
+    )
 }

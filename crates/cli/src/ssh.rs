@@ -16,7 +16,12 @@ pub(crate) async fn ssh(args: Ssh, client: &Client) -> Result<(), Fail> {
     let me: wire::Me = client.get("/me", &[]).await?;
     let status: wire::Status = client.get("/status", &[]).await?;
     let gateway = status.ssh.ok_or_else(|| Fail::new(Kind::Unavailable, "this server does not serve SSH"))?;
-    let (host, port) = gateway.rsplit_once(':').ok_or_else(|| Fail::failed("the server's SSH address is not understood"))?;
+    let (host, port) =
+        gateway.rsplit_once(':').ok_or_else(|| Fail::failed("the server's SSH address is not understood"))?;
+    let host = host.trim_start_matches('[').trim_end_matches(']');
+    if host.starts_with('-') || port.parse::<u16>().is_err() {
+        return Err(Fail::failed("the server's SSH address is not understood"));
+    }
     let handle = me.handle.parse().map_err(Fail::failed)?;
     let user = Address::Place { handle: Some(handle), account, target }.to_string();
     // Nothing but a failure to start comes back: this process becomes the client.

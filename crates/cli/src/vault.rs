@@ -25,17 +25,31 @@ async fn status(client: &Client, out: Output) -> Result<(), Fail> {
         let slots = vault
             .slots
             .iter()
-            .map(|s| vec![s.id.clone(), s.kind.clone(), if s.offline { "offline" } else { "" }.into(), harmless(&s.label)])
+            .map(|s| {
+                vec![s.id.clone(), s.kind.clone(), if s.offline { "offline" } else { "" }.into(), harmless(&s.label)]
+            })
             .collect();
         let secrets = vault
             .secrets
             .iter()
-            .map(|s| vec![harmless(&s.account), s.kind.clone(), s.environment.clone(), s.version.to_string(), s.stored.clone()])
+            .map(|s| {
+                vec![
+                    harmless(&s.account),
+                    s.kind.clone(),
+                    s.environment.clone(),
+                    s.version.to_string(),
+                    s.stored.clone(),
+                ]
+            })
             .collect();
         format!(
             "{}\n\n{}",
             table(&["SLOT", "KIND", "", "LABEL"], slots, "No slots."),
-            table(&["ACCOUNT", "KIND", "ENVIRONMENT", "VERSION", "STORED"], secrets, "No credentials yet: `sallyport vault put` stores one."),
+            table(
+                &["ACCOUNT", "KIND", "ENVIRONMENT", "VERSION", "STORED"],
+                secrets,
+                "No credentials yet: `sallyport vault put` stores one."
+            ),
         )
     })
 }
@@ -43,7 +57,9 @@ async fn status(client: &Client, out: Output) -> Result<(), Fail> {
 async fn put(args: Put, client: &Client, out: Output) -> Result<(), Fail> {
     let ssh_key = args
         .ssh_key
-        .map(|path| std::fs::read_to_string(&path).map_err(|e| Fail::usage(format!("cannot read `{}`: {e}", path.display()))))
+        .map(|path| {
+            std::fs::read_to_string(&path).map_err(|e| Fail::usage(format!("cannot read `{}`: {e}", path.display())))
+        })
         .transpose()?;
     let password = args.password_stdin.then(|| read_line("the password")).transpose()?;
     let body = wire::PutSecret { account: args.address, password, ssh_key, generate: args.generate };

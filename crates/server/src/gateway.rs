@@ -3,13 +3,11 @@
 use crate::config::Config;
 use crate::role::asked_to_stop;
 use sallyport_cli::Fail;
-use sallyport_gateway::authority::Client;
 use sallyport_gateway::dial::Dialer;
 use sallyport_gateway::listen::{Bounds, listen};
-use sallyport_gateway::observe::Recorder;
-use sallyport_gateway::observe::journal::{Journal, Sizes};
+use sallyport_gateway::observe::journal::Sizes;
 use sallyport_gateway::observe::tail::Tail;
-use sallyport_gateway::spine::{Gateway, Parts, recover};
+use sallyport_gateway::spine::{Gateway, Setup};
 use sallyport_gateway::transport::unix;
 use sallyport_model::{Env, GatewayId, Secret};
 use sallyport_ssh::Ssh;
@@ -31,20 +29,24 @@ pub(crate) async fn run(config: &Config) -> Result<(), Fail> {
         .await
         .map_err(|e| Fail::usage(format!("cannot listen on {} for SSH: {e}; choose another `[ssh] listen`", config.ssh.listen)))?;
     let ssh = Arc::new(Ssh::new(&host_key(&env, &config.data)?).map_err(Fail::usage)?);
-    let tail = Tail::inherit(TAILS).map_err(Fail::failed)?;
-    let (journal, found) = Journal::open(&config.data.join("journal"), Sizes::default()).map_err(Fail::failed)?;
-    let remains = recover::finish(&env, &journal, &tail, found).await.map_err(Fail::failed)?;
-    let recordings = config.data.join("recordings");
-    let recorder = Recorder::start(env.clone(), journal.clone(), tail, &recordings);
-
-    let id = GatewayId::new(&env);
-    let zone = "default".parse().map_err(Fail::failed)?;
-    let authority = Arc::new(Client::start(env.clone(), id, zone, Box::new(unix::Connector::new(config.socket()))));
-    let closing = tokio::spawn(recover::close(env.clone(), authority.clone(), journal, recordings, remains));
     let dialer = Arc::new(Dialer::default());
     dialer.own(config.api.listen);
     dialer.own(config.ssh.listen);
-    let gateway = Gateway::new(Parts { env, authority, recorder, dialer, observers: Gateway::no_rules() });
+    let id = GatewayId::new(&env);
+    let gateway = Gateway::start(Setup {
+        env,
+        id,
+        zone: "default".parse().map_err(Fail::failed)?,
+        connect: Box::new(unix::Connector::new(config.socket())),
+        journal: config.data.join("journal"),
+        sizes: Sizes::default(),
+        recordings: config.data.join("recordings"),
+        tail: Tail::inherit(TAILS).map_err(Fail::failed)?,
+        dialer,
+        observers: Gateway::no_rules(),
+    })
+    .await
+    .map_err(Fail::failed)?;
     tracing::info!(gateway = %id, ssh = %config.ssh.listen, host_key = ssh.host_key(), "The gateway is ready");
 
     let accepting = {
@@ -57,7 +59,6 @@ pub(crate) async fn run(config: &Config) -> Result<(), Fail> {
         tracing::warn!("Some sessions were not closed in time; the next gateway closes them");
     }
     accepting.abort();
-    closing.abort();
     Ok(())
 }
 

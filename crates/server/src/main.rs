@@ -2,6 +2,7 @@
 //!
 //! One binary is everything: the parent that `serve` starts, its two children, and every command.
 
+mod archive;
 mod config;
 mod control;
 mod doctor;
@@ -72,7 +73,7 @@ fn main() -> ExitCode {
 }
 
 fn remote(command: sallyport_cli::Command, common: &sallyport_cli::Common) -> Result<(), sallyport_cli::Fail> {
-    let surroundings = sallyport_cli::Surroundings { settings: config::user_settings() };
+    let surroundings = sallyport_cli::Surroundings { settings: config::user_settings(), ledger: Some(archive::open) };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(sallyport_cli::Fail::failed)?;
     runtime.block_on(sallyport_cli::run(command, common, &surroundings))
 }

@@ -9,6 +9,7 @@
 
 mod batcher;
 mod change;
+mod offline;
 mod open;
 mod read;
 mod sql;
@@ -16,6 +17,7 @@ mod state;
 mod working;
 
 pub use change::{Change, Committed, DocId, Draft, Error, Put};
+pub use offline::Offline;
 pub use open::{Connected, Follower, HeadReport, NodeKeys, Store};
 pub use read::{EntryRow, Filter, TileSet};
 pub use state::{StateTree, leaf};

@@ -60,13 +60,7 @@ pub(crate) fn options(path: &Path, create: bool) -> SqliteConnectOptions {
 pub(crate) async fn migrate(conn: &mut SqliteConnection) -> Result<(), Error> {
     let mut tx = conn.begin_with("BEGIN IMMEDIATE").await?;
     sqlx::query("CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value BIGINT NOT NULL)").execute(&mut *tx).await?;
-    let found: i64 = sqlx::query("SELECT value FROM meta WHERE name = 'schema'")
-        .fetch_optional(&mut *tx)
-        .await?
-        .map_or(Ok(0), |row| row.try_get(0))?;
-    if found > SCHEMA {
-        return Err(Error::TooNew { found, known: SCHEMA });
-    }
+    let found = known(&mut tx).await?;
     let done = usize::try_from(found).unwrap_or(0);
     for statement in MIGRATIONS.iter().skip(done).flat_map(|step| step.iter()) {
         sqlx::query(*statement).execute(&mut *tx).await?;
@@ -77,6 +71,13 @@ pub(crate) async fn migrate(conn: &mut SqliteConnection) -> Result<(), Error> {
         .await?;
     tx.commit().await?;
     Ok(())
+}
+
+/// The schema that is stored, 0 for none; a newer one than ours is refused.
+pub(crate) async fn known(conn: &mut SqliteConnection) -> Result<i64, Error> {
+    let row = sqlx::query("SELECT value FROM meta WHERE name = 'schema'").fetch_optional(conn).await?;
+    let found: i64 = row.map_or(Ok(0), |row| row.try_get(0))?;
+    if found > SCHEMA { Err(Error::TooNew { found, known: SCHEMA }) } else { Ok(found) }
 }
 
 /// Size and signed note of the head, where there is one.

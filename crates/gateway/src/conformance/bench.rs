@@ -2,13 +2,12 @@
 
 use super::desk::{Reference, Target};
 use super::{Failure, Fixture};
-use crate::authority::{Authority, Client};
 use crate::dial::Dialer;
 use crate::listen::{Bounds, listen};
-use crate::observe::journal::{Journal, Sizes};
+use crate::observe::journal::Sizes;
 use crate::observe::tail::Tail;
-use crate::observe::{Event, Observer, Recorder, Verdict};
-use crate::spine::{Gateway, ObserversFor, Parts, Protocol, recover};
+use crate::observe::{Event, Observer, Verdict};
+use crate::spine::{Gateway, ObserversFor, Protocol, Setup};
 use crate::transport::{Connect, tls, unix};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use sallyport_model::authority::Desk;
@@ -44,12 +43,8 @@ pub struct Bench {
     pub desk: Arc<Reference>,
     /// The gateway.
     pub gateway: Arc<Gateway>,
-    /// Its journal, to be broken.
-    pub journal: Journal,
     /// Its unsealed memory.
     pub tail: Tail,
-    /// Its way to control.
-    pub authority: Arc<Client>,
     /// Where it listens.
     pub address: SocketAddr,
     /// Who it is.
@@ -82,32 +77,10 @@ impl Bench {
         desk: Arc<Reference>,
         tail: Tail,
     ) -> Result<Self, Failure> {
-        let env = Env::system();
         let (connect, control) = wire(transport, directory.path(), desk.clone()).await?;
-        let id = GatewayId::new(&env);
-        let (journal, found) = Journal::open(&directory.path().join("journal"), Sizes::default())?;
-        let remains = recover::finish(&env, &journal, &tail, found).await?;
-        let recordings = directory.path().join("recordings");
-        let recorder = Recorder::start(env.clone(), journal.clone(), tail.clone(), &recordings);
-        let authority = Arc::new(Client::start(env.clone(), id, "default".parse()?, connect));
-        let closer = recover::close(env.clone(), authority.clone(), journal.clone(), recordings, remains);
-        let observers: ObserversFor = Arc::new(|_| {
-            let rules: Box<dyn Observer> = Box::new(Rules);
-            Ok(vec![rules])
-        });
-        let dialer = Arc::new(Dialer::default());
-        let parts = Parts { env, authority: authority.clone(), recorder, dialer: dialer.clone(), observers };
-        let gateway = Gateway::new(parts);
-        let listener = TcpListener::bind("127.0.0.1:0").await?;
-        let address = listener.local_addr()?;
-        dialer.own(address);
-        let (carrier, stop) = (gateway.clone(), gateway.stopping());
-        let accept = listen(listener, Bounds::default(), stop, move |io| carrier.clone().carry(protocol.clone(), io));
-        let tasks = vec![control, tokio::spawn(closer), tokio::spawn(accept)];
-        let mut welcome = authority.welcome();
-        let reached = tokio::time::timeout(Duration::from_secs(10), welcome.wait_for(Option::is_some)).await;
-        reached.map_err(|_| "the desk is not reached")?.map_err(|e| e.to_string())?;
-        Ok(Self { directory, desk, gateway, journal, tail, authority, address, id, tasks })
+        let node = Node::start(protocol, directory.path(), connect, tail.clone()).await?;
+        let Node { gateway, address, id, listening } = node;
+        Ok(Self { directory, desk, gateway, tail, address, id, tasks: vec![control, listening] })
     }
 
     /// Makes a fixture's target known under a name, and gives the name: `host-port`.
@@ -144,6 +117,13 @@ impl Bench {
         Ok(events)
     }
 
+    /// Makes control fall silent, for the gateway.
+    pub fn partition(&self) {
+        if let Some(control) = self.tasks.first() {
+            control.abort();
+        }
+    }
+
     /// Ends the gateway as `kill -9` does: nothing is finished, nothing is said.
     #[must_use]
     pub fn crash(self) -> (tempfile::TempDir, Arc<Reference>, Tail) {
@@ -174,6 +154,60 @@ pub fn open(bytes: &[u8], desk: &Reference) -> Result<Vec<Recorded>, Failure> {
     let header: Header = container::parse(bytes)?.header;
     let key = header.open(desk.recording_key())?;
     Ok(replay(bytes, &key)?.map_while(Result::ok).collect())
+}
+
+/// A gateway alone, with a listener of its own.
+pub struct Node {
+    /// The gateway.
+    pub gateway: Arc<Gateway>,
+    /// Where it listens.
+    pub address: SocketAddr,
+    /// Who it is.
+    pub id: GatewayId,
+    listening: tokio::task::JoinHandle<()>,
+}
+
+impl Node {
+    /// Starts one over what an earlier one left in the directory and the tail, and waits for control.
+    ///
+    /// # Errors
+    /// When any part does not start.
+    pub async fn start<P: Protocol>(
+        protocol: Arc<P>,
+        directory: &Path,
+        connect: Box<dyn Connect>,
+        tail: Tail,
+    ) -> Result<Self, Failure> {
+        let env = Env::system();
+        let id = GatewayId::new(&env);
+        let observers: ObserversFor = Arc::new(|_| {
+            let rules: Box<dyn Observer> = Box::new(Rules);
+            Ok(vec![rules])
+        });
+        let dialer = Arc::new(Dialer::default());
+        let setup = Setup {
+            env,
+            id,
+            zone: "default".parse()?,
+            connect,
+            journal: directory.join("journal"),
+            sizes: Sizes::default(),
+            recordings: directory.join("recordings"),
+            tail,
+            dialer: dialer.clone(),
+            observers,
+        };
+        let gateway = Gateway::start(setup).await?;
+        let listener = TcpListener::bind("127.0.0.1:0").await?;
+        let address = listener.local_addr()?;
+        dialer.own(address);
+        let (carrier, stop) = (gateway.clone(), gateway.stopping());
+        let accept = listen(listener, Bounds::default(), stop, move |io| carrier.clone().carry(protocol.clone(), io));
+        let listening = tokio::spawn(accept);
+        let reached = tokio::time::timeout(Duration::from_secs(10), gateway.reached()).await;
+        reached.map_err(|_| "the desk is not reached")?;
+        Ok(Self { gateway, address, id, listening })
+    }
 }
 
 /// Waits for a condition, never longer than `patience`.

@@ -91,7 +91,7 @@ impl<F: Fixture> Stage<'_, F> {
     }
 
     async fn recorder(self) -> Result<(), Failure> {
-        self.bench.journal.break_down();
+        self.bench.gateway.recorder().break_down();
         let shown = self.talk(ACCOUNT, "hello-2").await?;
         self.nothing_reached(&shown)
     }

@@ -8,8 +8,8 @@ use sallyport_model::authority::{
 use sallyport_model::inventory::{HostKey, Place, SessionKey};
 use sallyport_model::sealed::PrivateKey;
 use sallyport_model::{
-    AuthId, CallId, ClusterId, Env, GatewayId, Handle, IdentityId, Kind, Limits, RecordingId, SessionId, TargetName,
-    WatchId,
+    AccountName, AuthId, CallId, ClusterId, Env, GatewayId, Handle, IdentityId, Kind, Limits, RecordingId, SessionId,
+    TargetName, WatchId,
 };
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -33,6 +33,8 @@ pub struct Target {
     pub host: String,
     /// Its port.
     pub port: u16,
+    /// The account's name there, where it is not the one that is asked for.
+    pub login: Option<AccountName>,
     /// Its pinned host keys.
     pub host_keys: Vec<HostKey>,
     /// What opens its account.
@@ -300,7 +302,7 @@ impl State {
             target: open.ask.target.clone(),
             host: target.host.clone(),
             port: target.port,
-            account: open.ask.account.clone(),
+            account: target.login.clone().unwrap_or_else(|| open.ask.account.clone()),
             host_keys: target.host_keys.clone(),
             grace: target.grace,
             anchor: target.anchor,

@@ -310,7 +310,7 @@ impl Fixture for Toys {
         tokio::spawn(oracle.clone().serve(listener));
         let credential = Credential::Password(PASSWORD.into());
         let (host, limits) = ("127.0.0.1".into(), Limits::house());
-        Ok((oracle, Target { host, port, host_keys: vec![], credential, limits, grace: 60, anchor: 10 }))
+        Ok((oracle, Target { host, port, login: None, host_keys: vec![], credential, limits, grace: 60, anchor: 10 }))
     }
 
     async fn talk(

@@ -74,6 +74,9 @@ impl Stop {
     }
 }
 
+/// Longest piece of a command in one mark, in bytes.
+const COMMAND: usize = 16 << 10;
+
 /// Time between two questions to an observer that holds.
 const HOLD: Duration = Duration::from_millis(50);
 
@@ -89,8 +92,6 @@ pub struct Tap {
     /// Milliseconds since `began` at which the client last sent something.
     pub(crate) active: AtomicU64,
     pub(crate) bytes: (AtomicU64, AtomicU64),
-    #[cfg(feature = "sabotage-busy")]
-    pub(crate) balance: std::sync::atomic::AtomicI64,
 }
 
 impl Tap {
@@ -100,6 +101,10 @@ impl Tap {
     /// When they must not go on.
     pub async fn input(&self, channel: u32, bytes: &[u8]) -> Result<(), Stop> {
         self.touch();
+        #[cfg(feature = "sabotage-busy")]
+        while self.bytes().1 > 65536 && self.open().is_ok() {
+            tokio::time::sleep(HOLD).await;
+        }
         self.thaw().await?;
         self.judge(channel, Event::Input(bytes)).await?;
         for piece in bytes.chunks(PIECE) {
@@ -107,8 +112,6 @@ impl Tap {
         }
         self.settle().await?;
         count(&self.bytes.0, bytes);
-        #[cfg(feature = "sabotage-busy")]
-        self.balance.fetch_add(i64::try_from(bytes.len()).unwrap_or(0), Ordering::Relaxed);
         self.open()
     }
 
@@ -136,7 +139,16 @@ impl Tap {
         self.touch();
         self.thaw().await?;
         self.judge(channel, Event::Command(text)).await?;
-        self.record(channel, WhatRef::Mark { kind: "command", text: cut(text) }).await?;
+        // The whole of it, in pieces: what lies behind the first kilobytes is evidence too.
+        let (mut kind, mut rest) = ("command", text);
+        loop {
+            let (piece, more) = rest.split_at_checked(rest.floor_char_boundary(COMMAND)).unwrap_or((rest, ""));
+            self.record(channel, WhatRef::Mark { kind, text: piece }).await?;
+            (kind, rest) = ("command+", more);
+            if rest.is_empty() {
+                break;
+            }
+        }
         self.settle().await?;
         self.open()
     }
@@ -169,8 +181,6 @@ impl Tap {
 
     async fn out(&self, channel: u32, bytes: &[u8], error: bool) -> Result<(), Stop> {
         self.open()?;
-        #[cfg(feature = "sabotage-busy")]
-        self.unbalance(bytes.len()).await;
         self.judge(channel, Event::Output(bytes)).await?;
         for piece in bytes.chunks(PIECE) {
             let what = if error { WhatRef::Stderr(piece) } else { WhatRef::Output(piece) };
@@ -239,15 +249,6 @@ impl Tap {
 
     fn open(&self) -> Result<(), Stop> {
         if *self.ended.borrow() { Err(Stop::Ended) } else { Ok(()) }
-    }
-
-    #[cfg(feature = "sabotage-busy")]
-    async fn unbalance(&self, bytes: usize) {
-        let bytes = i64::try_from(bytes).unwrap_or(0);
-        self.balance.fetch_sub(bytes, Ordering::Relaxed);
-        while self.balance.load(Ordering::Relaxed) < -(1 << 19) && self.open().is_ok() {
-            tokio::time::sleep(HOLD).await;
-        }
     }
 }
 

@@ -281,7 +281,8 @@ async fn close(gateway: &Gateway, open: Open, ended: Ended) {
     let ended = Ended { note: crate::conformance::LEAKED.into(), ..ended };
     let Ended { reason, note } = ended;
     let close = Close { session, reason, anchor, complete, bytes: tap.bytes(), note };
-    if !cfg!(feature = "sabotage-lease") {
+    let forgets = matches!(reason, EndReason::Panic | EndReason::DialFail);
+    if !(forgets && cfg!(feature = "sabotage-lease")) {
         tell(authority, close).await;
     }
     authority.delist(session);

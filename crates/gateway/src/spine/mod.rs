@@ -11,7 +11,7 @@ pub mod protocol;
 pub mod recover;
 
 pub use door::Doors;
-pub use gateway::{Gateway, ObserversFor, Parts};
+pub use gateway::{Error, Gateway, ObserversFor, Setup};
 pub use live::{Ending, Live};
 pub use proof::{Authenticated, Clearance, Lease, Login, Permit, Step};
 pub use protocol::{Arrival, DialError, Hold, Protocol, Wish};

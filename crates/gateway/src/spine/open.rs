@@ -161,8 +161,6 @@ fn equip(
         began,
         active: AtomicU64::new(0),
         bytes: Default::default(),
-        #[cfg(feature = "sabotage-busy")]
-        balance: Default::default(),
     };
     Ok(Open {
         session,

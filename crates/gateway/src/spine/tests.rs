@@ -1,1 +1,238 @@
+use crate::conformance::bench::{TOKEN, until};
+use crate::conformance::desk::{HELD_ACCOUNT, Target};
+use crate::conformance::toy::{Toy, Toys, enter, say};
+use crate::conformance::{Bench, Fixture, Transport, with};
+use crate::spine::Doors;
+use sallyport_model::TargetName;
+use sallyport_model::access::{Ask, EndReason, From as Source};
+use sallyport_model::door::Door;
+use sallyport_model::limits::Record;
+use sallyport_recording::What;
+use std::sync::Arc;
+use std::time::Duration;
 
+const SOON: Duration = Duration::from_secs(5);
+
+async fn bench(change: impl FnOnce(&mut Target)) -> (Bench, TargetName) {
+    let bench = Bench::start(Arc::new(Toy), Transport::Unix).await.unwrap();
+    let (_, mut target) = Toys.target().await.unwrap();
+    change(&mut target);
+    let name = bench.know(target).unwrap();
+    (bench, name)
+}
+
+async fn ended(bench: &Bench) -> EndReason {
+    bench.returned(Duration::from_secs(10)).await.unwrap();
+    bench.desk.closes().pop().unwrap().reason
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_session_of_two_connections_ends_with_the_last_of_them() {
+    let (bench, name) = bench(|_| {}).await;
+    let (mut first, answer) = enter(bench.address, &format!("LOGIN {TOKEN} ops {name}")).await.unwrap();
+    let session = answer.strip_prefix("OK ").unwrap().to_owned();
+    let (mut second, answer) = enter(bench.address, &format!("JOIN {TOKEN} {session}")).await.unwrap();
+    assert_eq!(answer, format!("OK {session}"));
+    assert_eq!(say(&mut first, "one").await.unwrap(), "said: one");
+    assert_eq!(say(&mut second, "two").await.unwrap(), "said: two");
+    drop(first);
+    tokio::time::sleep(Duration::from_millis(400)).await;
+    assert_eq!(say(&mut second, "still").await.unwrap(), "said: still");
+    assert_eq!(bench.gateway.sessions(), 1);
+    drop(second);
+    assert_eq!(ended(&bench).await, EndReason::ClientClose);
+    assert_eq!(bench.desk.entries_of("session.opened").len(), 1);
+    let channels: std::collections::BTreeSet<u32> = bench.events().unwrap().iter().map(|e| e.channel).collect();
+    assert!(channels.is_superset(&[0, 1].into()), "{channels:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nobody_joins_the_session_of_another() {
+    let (bench, name) = bench(|_| {}).await;
+    bench.desk.person(&"eve".parse().unwrap(), "eve-token", &[]);
+    let (_first, answer) = enter(bench.address, &format!("LOGIN {TOKEN} ops {name}")).await.unwrap();
+    let session = answer.strip_prefix("OK ").unwrap();
+    let (_, answer) = enter(bench.address, &format!("JOIN eve-token {session}")).await.unwrap();
+    assert!(answer.starts_with("NO no such"), "{answer}");
+    let (_, answer) = enter(bench.address, &format!("JOIN wrong-token {session}")).await.unwrap();
+    assert!(answer.starts_with("NO"), "{answer}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_approval_is_waited_for() {
+    let (bench, name) = bench(|_| {}).await;
+    let (mut side, answer) = enter(bench.address, &format!("LOGIN {TOKEN} {HELD_ACCOUNT} {name}")).await.unwrap();
+    assert!(answer.starts_with("WAIT request req_1"), "{answer}");
+    bench.desk.approve();
+    let shown = tokio::time::timeout(SOON, async {
+        loop {
+            let shown = say(&mut side, "now").await.unwrap();
+            if shown.starts_with("OK") {
+                return shown;
+            }
+        }
+    });
+    assert!(shown.await.is_ok());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn idle_deadline_and_revocation_end_it() {
+    let (bench, name) = bench(|target| target.limits.idle = 1).await;
+    let _side = enter(bench.address, &format!("LOGIN {TOKEN} ops {name}")).await.unwrap();
+    assert_eq!(ended(&bench).await, EndReason::Idle);
+    let (bench, name) = self::bench(|target| target.limits.max_duration = 1).await;
+    let _side = enter(bench.address, &format!("LOGIN {TOKEN} ops {name}")).await.unwrap();
+    assert_eq!(ended(&bench).await, EndReason::Deadline);
+    let (bench, name) = self::bench(|_| {}).await;
+    let _side = enter(bench.address, &format!("LOGIN {TOKEN} ops {name}")).await.unwrap();
+    bench.desk.revoke_all();
+    assert_eq!(ended(&bench).await, EndReason::Revoke);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn silence_of_the_authority_ends_it_at_grace() {
+    let (bench, name) = bench(|target| target.grace = 2).await;
+    let (mut side, _) = enter(bench.address, &format!("LOGIN {TOKEN} ops {name}")).await.unwrap();
+    bench.partition();
+    assert_eq!(say(&mut side, "within grace").await.unwrap(), "said: within grace");
+    let gone =
+        tokio::time::timeout(SOON, async { while say(&mut side, "x").await.is_ok_and(|s| s.contains("said")) {} });
+    assert!(gone.await.is_ok(), "the session outlives its grace");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_broken_recorder_freezes_the_client_and_ends_the_session_at_grace() {
+    let (bench, name) = bench(|target| target.grace = 2).await;
+    let (mut side, _) = enter(bench.address, &format!("LOGIN {TOKEN} ops {name}")).await.unwrap();
+    assert_eq!(say(&mut side, "before").await.unwrap(), "said: before");
+    bench.gateway.recorder().break_down();
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    let answer = tokio::time::timeout(Duration::from_secs(1), say(&mut side, "while frozen")).await;
+    assert!(answer.is_err(), "a frozen session went on: {answer:?}");
+    assert_eq!(ended(&bench).await, EndReason::RecorderStall);
+    assert!(!bench.desk.closes()[0].complete);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn strict_recording_is_durable_before_it_goes_on() {
+    let (bench, name) = bench(|target| target.limits.record = Record::Strict).await;
+    let (mut side, answer) = enter(bench.address, &format!("LOGIN {TOKEN} ops {name}")).await.unwrap();
+    let recordings = bench.desk.leased().len();
+    assert_eq!((recordings, say(&mut side, "strict").await.unwrap()), (1, "said: strict".into()), "{answer}");
+    drop(side);
+    ended(&bench).await;
+    let inputs = bench.events().unwrap().into_iter().filter(|e| matches!(e.what, What::Input(_))).count();
+    assert_eq!(inputs, 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn watchers_see_a_session_live_and_anchors_are_written() {
+    let (bench, name) = bench(|target| target.anchor = 1).await;
+    let (mut side, _) = enter(bench.address, &format!("LOGIN {TOKEN} ops {name}")).await.unwrap();
+    say(&mut side, "early").await.unwrap();
+    bench.desk.watch_all();
+    let desk = bench.desk.clone();
+    let seen = move |text: &'static [u8]| {
+        desk.views().iter().any(|view| view.events.windows(text.len()).any(|window| window == text))
+    };
+    until(SOON, || seen(b"early")).await.unwrap();
+    say(&mut side, "later").await.unwrap();
+    until(SOON, || seen(b"said: later")).await.unwrap();
+    until(SOON, || !bench.desk.entries_of("recording.anchored").is_empty()).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_sealed_vault_opens_nothing_new() {
+    let (bench, name) = bench(|_| {}).await;
+    let (mut side, _) = enter(bench.address, &format!("LOGIN {TOKEN} ops {name}")).await.unwrap();
+    bench.desk.seal(true);
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    let (_, answer) = enter(bench.address, &format!("LOGIN {TOKEN} ops {name}")).await.unwrap();
+    assert!(answer.contains("the vault is sealed"), "{answer}");
+    assert_eq!(say(&mut side, "goes on").await.unwrap(), "said: goes on");
+    bench.desk.seal(false);
+    let mut opened = false;
+    for _ in 0..50 {
+        let (_, answer) = enter(bench.address, &format!("LOGIN {TOKEN} ops {name}")).await.unwrap();
+        opened = answer.starts_with("OK");
+        if opened {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    assert!(opened, "the gateway did not learn of the unsealing");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_door_opens_a_session_and_takes_its_connections() {
+    let (bench, name) = bench(|_| {}).await;
+    let doors = Doors::new(bench.gateway.clone()).with(Arc::new(Toy));
+    let ada = "ada".parse().unwrap();
+    let who = bench.desk.sign_in(bench.id, &ada).unwrap();
+    let from = Source("127.0.0.1".parse().unwrap());
+    let ask =
+        Ask { account: "ops".parse().unwrap(), target: name, protocol: "toy".into(), from, reason: String::new() };
+    let unknown = doors.open(who.clone(), Ask { protocol: "smoke".into(), ..ask.clone() }).await;
+    assert!(unknown.unwrap_err().message.contains("speaks no `smoke`"));
+    let session = doors.open(who, ask).await.unwrap();
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    #[expect(clippy::disallowed_methods, reason = "a browser, as it were")]
+    let browser = tokio::net::TcpStream::connect(listener.local_addr().unwrap());
+    let (browser, accepted) = tokio::join!(browser, listener.accept());
+    let mut browser = crate::conformance::toy::Side::new(browser.unwrap());
+    doors.attach(session, Box::new(crate::conformance::toy::Side::new(accepted.unwrap().0))).await.unwrap();
+    assert_eq!(say(&mut browser, "hello").await.unwrap(), format!("OK {session}"));
+    drop(browser);
+    ended(&bench).await;
+    assert!(doors.attach(session, Box::new(0)).await.is_err());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_gateway_that_stops_closes_its_sessions() {
+    let (bench, _oracle, name) = with(&Toys, Transport::Unix).await.unwrap();
+    let _side = enter(bench.address, &format!("LOGIN {TOKEN} ops {name}")).await.unwrap();
+    let desk = bench.desk.clone();
+    bench.stop().await.unwrap();
+    let close = desk.closes().pop().unwrap();
+    assert_eq!((close.reason, close.complete), (EndReason::Shutdown, true));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_orphan_of_which_nothing_is_left_is_closed_as_such() {
+    let (bench, name) = bench(|_| {}).await;
+    let _side = enter(bench.address, &format!("LOGIN {TOKEN} ops {name}")).await.unwrap();
+    let session = bench.desk.leased()[0];
+    let (_lost, desk, _tail) = bench.crash();
+    let elsewhere = tempfile::tempdir().unwrap();
+    let tail = crate::observe::tail::Tail::create(2).unwrap();
+    let again = Bench::over(Arc::new(Toy), Transport::Unix, elsewhere, desk, tail).await.unwrap();
+    until(SOON, || again.desk.closed(session).is_some()).await.unwrap();
+    let close = again.desk.closed(session).unwrap();
+    assert_eq!((close.reason, close.complete, close.anchor.segments), (EndReason::Orphan, false, 0));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn command_rules_that_nobody_keeps_refuse_the_session() {
+    let rules = crate::spine::Gateway::no_rules();
+    let (bench, _) = bench(|_| {}).await;
+    let mut terms = sallyport_model::access::Terms {
+        identity: bench.desk.sign_in(bench.id, &"ada".parse().unwrap()).unwrap().identity,
+        handle: "ada".parse().unwrap(),
+        place: sallyport_model::inventory::Place {
+            target: "web-1".parse().unwrap(),
+            host: "127.0.0.1".into(),
+            port: 22,
+            account: "root".parse().unwrap(),
+            host_keys: vec![],
+            grace: 60,
+            anchor: 10,
+        },
+        limits: sallyport_model::Limits::house(),
+        policy: String::new(),
+        determining: vec![],
+        entry: 0,
+    };
+    assert!(rules(&terms).is_ok());
+    terms.limits.commands.insert("no-shutdown".into());
+    assert!(rules(&terms).is_err());
+}

@@ -22,7 +22,11 @@ const KEX: &[kex::Name] = &[
     kex::EXTENSION_OPENSSH_STRICT_KEX_AS_CLIENT,
     kex::EXTENSION_OPENSSH_STRICT_KEX_AS_SERVER,
 ];
-const CIPHERS: &[cipher::Name] = &[cipher::AES_256_GCM, cipher::AES_128_GCM, cipher::CHACHA20_POLY1305];
+/// Towards targets, where `kex_done` refuses ChaCha20 without strict key exchange.
+const TARGET_CIPHERS: &[cipher::Name] = &[cipher::AES_256_GCM, cipher::AES_128_GCM, cipher::CHACHA20_POLY1305];
+/// Towards clients, where russh does not tell whether the exchange was strict: CVE-2023-48795 does
+/// not reach AES-GCM.
+const CLIENT_CIPHERS: &[cipher::Name] = &[cipher::AES_256_GCM, cipher::AES_128_GCM];
 /// The ciphers bring their own; a name is offered because some peers want one.
 const MACS: &[mac::Name] = &[mac::HMAC_SHA256_ETM, mac::HMAC_SHA512_ETM];
 const COMPRESSION: &[compression::Name] = &[compression::NONE];
@@ -37,12 +41,12 @@ const KEYS: &[Algorithm] = &[
     Algorithm::Rsa { hash: Some(HashAlg::Sha256) },
 ];
 
-fn preferred(keys: Vec<Algorithm>) -> Preferred {
+fn preferred(keys: Vec<Algorithm>, ciphers: &'static [cipher::Name]) -> Preferred {
     Preferred {
         kex: Cow::Borrowed(KEX),
         key: Cow::Owned(keys),
         host_key_certificates: Cow::Borrowed(&[]),
-        cipher: Cow::Borrowed(CIPHERS),
+        cipher: Cow::Borrowed(ciphers),
         mac: Cow::Borrowed(MACS),
         compression: Cow::Borrowed(COMPRESSION),
     }
@@ -61,7 +65,7 @@ pub(crate) fn server(key: PrivateKey) -> russh::server::Config {
         maximum_packet_size: PACKET,
         channel_buffer_size: QUEUE,
         event_buffer_size: 32,
-        preferred: preferred(KEYS.to_vec()),
+        preferred: preferred(KEYS.to_vec(), CLIENT_CIPHERS),
         max_auth_attempts: 20,
         inactivity_timeout: None,
         keepalive_interval: Some(Duration::from_secs(30)),
@@ -83,7 +87,7 @@ pub(crate) fn client(pinned: &[String]) -> russh::client::Config {
         window_size: WINDOW,
         maximum_packet_size: PACKET,
         channel_buffer_size: QUEUE,
-        preferred: preferred(keys.cloned().collect()),
+        preferred: preferred(keys.cloned().collect(), TARGET_CIPHERS),
         inactivity_timeout: None,
         keepalive_interval: None,
         nodelay: true,

@@ -22,6 +22,11 @@ fn plain(rest: &str) -> bool {
     !rest.is_empty() && rest.bytes().all(|b| b.is_ascii_uppercase() || b == b'_')
 }
 
+/// Which kind of channel a subsystem is.
+pub(crate) fn subsystem(name: &str) -> Channel {
+    if name == "sftp" { Channel::Sftp } else { Channel::Subsystem }
+}
+
 /// What a refused client reads.
 pub(crate) fn not_yet(kind: Channel) -> String {
     let what = match kind {

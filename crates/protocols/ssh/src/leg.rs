@@ -1,6 +1,6 @@
 //! The client's leg: russh calls these handlers in its session loop, so none of them waits once logged in.
 
-use crate::events::{Arrival, line, not_yet};
+use crate::events::{Arrival, not_yet, subsystem};
 use crate::meter::{CHANNELS, Meter, Share};
 use russh::server::{Auth, ChannelOpenHandle, Handler, Msg, PublicKeyOffer, Response, Session, VerifiedPublicKey};
 use russh::{Channel, ChannelId, ChannelOpenFailure, Error, Pty, Sig};
@@ -254,10 +254,10 @@ impl Handler for ClientLeg {
     }
 
     async fn subsystem_request(&mut self, channel: ChannelId, name: &str, session: &mut Session) -> Result<(), Error> {
-        let kind = if name == "sftp" { Kind::Sftp } else { Kind::Subsystem };
-        self.refuse(kind, name);
-        session.extended_data(channel, 1, line(&not_yet(kind)).into_bytes())?;
-        session.channel_failure(channel)?;
+        self.refuse(subsystem(name), name);
+        // Success, because OpenSSH drops what it was shown when the answer is a failure: the
+        // channel then shows the line and ends with an exit code.
+        session.channel_success(channel)?;
         self.count(channel, name.len())
     }
 

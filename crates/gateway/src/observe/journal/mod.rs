@@ -90,9 +90,9 @@ impl Journal {
     pub fn open(directory: &Path, sizes: Sizes) -> Result<(Self, Found), Error> {
         let wrap = |error| Error::Io { path: directory.to_owned(), error };
         std::fs::create_dir_all(directory).map_err(wrap)?;
-        let (roll, found) = Roll::open(directory, sizes.file).map_err(wrap)?;
+        let (mut roll, found) = Roll::open(directory, sizes.file).map_err(wrap)?;
         let (queue, orders) = mpsc::channel();
-        let shared = Arc::new(Shared::new());
+        let shared = Arc::new(Shared::new(roll.index()));
         let writer = Writer { roll, shared: shared.clone(), directory: directory.to_owned() };
         std::thread::Builder::new().name("journal".into()).spawn(move || writer.run(&orders)).map_err(wrap)?;
         let room = Arc::new(Semaphore::new(usize::try_from(sizes.queue).unwrap_or(usize::MAX)));
@@ -181,7 +181,6 @@ struct Writer {
 
 impl Writer {
     fn run(mut self, orders: &mpsc::Receiver<Order>) {
-        self.shared.index(self.roll.index());
         let mut unsynced: Option<(u64, Instant)> = None;
         loop {
             let first = match unsynced {

@@ -52,8 +52,8 @@ struct Inner {
 const COARSE: Duration = Duration::from_millis(50);
 
 impl Shared {
-    pub(super) fn new() -> Self {
-        let inner = Inner { last: 0, waiting: VecDeque::new(), places: HashMap::new() };
+    pub(super) fn new(places: HashMap<RecordingId, Vec<Place>>) -> Self {
+        let inner = Inner { last: 0, waiting: VecDeque::new(), places };
         Self { progress: watch::Sender::new(Progress::default()), inner: Mutex::new(inner) }
     }
 
@@ -119,15 +119,6 @@ impl Shared {
             return Health::Failed;
         }
         Health::Lag(self.inner().waiting.front().map_or(Duration::ZERO, |(_, at)| at.elapsed()))
-    }
-
-    pub(super) fn index(&self, places: HashMap<RecordingId, Vec<Place>>) {
-        let mut inner = self.inner();
-        for (recording, mut earlier) in places {
-            let later = inner.places.entry(recording).or_default();
-            earlier.append(later);
-            *later = earlier;
-        }
     }
 
     pub(super) fn placed(&self, recording: RecordingId, place: Place) {

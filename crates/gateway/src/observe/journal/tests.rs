@@ -1,1 +1,130 @@
+use super::file::{bytes_of, read_bytes};
+use super::{Entry, EntryKind, Error, Health, Journal, Sizes};
+use proptest::prelude::*;
+use sallyport_model::{Env, RecordingId};
+use std::path::Path;
 
+fn entry(recording: RecordingId, kind: EntryKind, bytes: &[u8]) -> Entry {
+    Entry { recording, kind, bytes: bytes.to_vec() }
+}
+
+fn files(directory: &Path) -> usize {
+    std::fs::read_dir(directory).unwrap().count()
+}
+
+async fn fill(journal: &Journal, recording: RecordingId, segments: u8) {
+    journal.append(entry(recording, EntryKind::Header, b"header"), false, None);
+    let mut last = None;
+    for n in 0..segments {
+        last = Some(journal.append(entry(recording, EntryKind::Segment, &[n; 100]), false, None));
+    }
+    journal.durable(last.unwrap()).await.unwrap();
+}
+
+#[tokio::test]
+async fn what_is_durable_is_found_again_until_it_is_forgotten() {
+    let directory = tempfile::tempdir().unwrap();
+    let env = Env::system();
+    let (one, two) = (RecordingId::new(&env), RecordingId::new(&env));
+    let (journal, found) = Journal::open(directory.path(), Sizes::default()).unwrap();
+    assert!(found.is_empty());
+    fill(&journal, one, 3).await;
+    fill(&journal, two, 2).await;
+    assert_eq!(journal.read(one).unwrap().len(), 4);
+    journal.forget(one);
+    let after = journal.append(entry(two, EntryKind::Segment, b"last"), true, None);
+    journal.durable(after).await.unwrap();
+    assert!(journal.read(one).unwrap().is_empty());
+    drop(journal);
+    let (journal, found) = Journal::open(directory.path(), Sizes::default()).unwrap();
+    assert_eq!(found.keys().collect::<Vec<_>>(), [&two]);
+    assert_eq!(found[&two].last().unwrap().bytes, b"last");
+    assert_eq!(journal.read(two).unwrap(), found[&two]);
+}
+
+#[tokio::test]
+async fn files_roll_over_and_go_when_nobody_needs_them() {
+    let directory = tempfile::tempdir().unwrap();
+    let env = Env::system();
+    let (one, two) = (RecordingId::new(&env), RecordingId::new(&env));
+    let (journal, _) = Journal::open(directory.path(), Sizes { file: 200, queue: 1 << 20 }).unwrap();
+    for n in 0..10_u8 {
+        let last = journal.append(entry(one, EntryKind::Segment, &[n; 150]), true, None);
+        journal.durable(last).await.unwrap();
+    }
+    assert!(files(directory.path()) > 5);
+    assert_eq!(journal.read(one).unwrap().len(), 10);
+    journal.forget(one);
+    let last = journal.append(entry(two, EntryKind::Segment, &[0; 150]), true, None);
+    journal.durable(last).await.unwrap();
+    assert!(files(directory.path()) <= 2, "{}", files(directory.path()));
+}
+
+#[tokio::test]
+async fn a_torn_end_is_cut_and_the_rest_is_kept() {
+    let directory = tempfile::tempdir().unwrap();
+    let recording = RecordingId::new(&Env::system());
+    let (journal, _) = Journal::open(directory.path(), Sizes::default()).unwrap();
+    fill(&journal, recording, 3).await;
+    drop(journal);
+    let file = std::fs::read_dir(directory.path()).unwrap().next().unwrap().unwrap().path();
+    let bytes = std::fs::read(&file).unwrap();
+    std::fs::write(&file, &bytes[..bytes.len() - 5]).unwrap();
+    let (journal, found) = Journal::open(directory.path(), Sizes::default()).unwrap();
+    assert_eq!(found[&recording].len(), 3);
+    let last = journal.append(entry(recording, EntryKind::Segment, b"again"), true, None);
+    journal.durable(last).await.unwrap();
+    drop(journal);
+    let (_, found) = Journal::open(directory.path(), Sizes::default()).unwrap();
+    assert_eq!(found[&recording].len(), 4);
+}
+
+#[tokio::test]
+async fn a_failure_is_final_and_known_to_all_who_wait() {
+    let directory = tempfile::tempdir().unwrap();
+    let (journal, _) = Journal::open(directory.path(), Sizes::default()).unwrap();
+    journal.break_down();
+    let ticket = journal.append(entry(RecordingId::new(&Env::system()), EntryKind::Header, b"x"), true, None);
+    assert!(matches!(journal.durable(ticket).await, Err(Error::Failed)) || journal.health() == Health::Failed);
+    assert!(!journal.health().good());
+}
+
+#[tokio::test]
+async fn a_full_disk_fails_it() {
+    let directory = tempfile::tempdir().unwrap();
+    let (journal, _) = Journal::open(directory.path(), Sizes::default()).unwrap();
+    let recording = RecordingId::new(&Env::system());
+    // Larger than any entry may be: the writer refuses as it refuses when the disk is full.
+    let ticket = journal.append(entry(recording, EntryKind::Segment, &vec![0; 5 << 20]), true, None);
+    assert!(matches!(journal.durable(ticket).await, Err(Error::Failed)));
+    assert_eq!(journal.health(), Health::Failed);
+}
+
+#[tokio::test]
+async fn room_is_bounded_and_comes_back_once_written() {
+    let directory = tempfile::tempdir().unwrap();
+    let (journal, _) = Journal::open(directory.path(), Sizes { file: 1 << 20, queue: 1000 }).unwrap();
+    let room = journal.try_reserve(800);
+    assert!(room.is_some() && journal.try_reserve(300).is_none());
+    let ticket = journal.append(entry(RecordingId::new(&Env::system()), EntryKind::Segment, &[0; 800]), false, room);
+    journal.written(ticket).await.unwrap();
+    assert!(journal.reserve(900).await.is_some());
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(256))]
+    #[test]
+    fn no_bytes_make_an_entry_panic(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
+        let _ = read_bytes(&bytes);
+    }
+}
+
+#[test]
+fn every_flipped_bit_is_noticed() {
+    let whole = bytes_of(&entry(RecordingId::new(&Env::system()), EntryKind::Segment, b"some bytes"));
+    for bit in 0..whole.len() * 8 {
+        let mut altered = whole.clone();
+        altered[bit / 8] ^= 1 << (bit % 8);
+        assert!(read_bytes(&altered).is_none(), "bit {bit}");
+    }
+}

@@ -85,6 +85,18 @@ impl Recorder {
         self.frozen.subscribe()
     }
 
+    /// Whether evidence keeps up; once `Failed`, this process should end and a new one begin.
+    #[must_use]
+    pub fn health(&self) -> Health {
+        self.journal.health()
+    }
+
+    /// Makes the journal fail, as a broken disk does.
+    #[cfg(any(test, feature = "conformance"))]
+    pub fn break_down(&self) {
+        self.journal.break_down();
+    }
+
     /// Where finished recordings lie.
     #[must_use]
     pub fn directory(&self) -> &Path {

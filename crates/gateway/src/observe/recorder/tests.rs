@@ -1,1 +1,162 @@
+use super::super::journal::{Journal, Sizes};
+use super::super::tail::Tail;
+use super::{Recorder, Recording};
+use crate::authority::{Authority, Error, Order};
+use crate::conformance::bench::until;
+use sallyport_model::authority::{Boxed, Call, RecordingKey, Reply, View, Welcome};
+use sallyport_model::sealed::PrivateKey;
+use sallyport_model::{ClusterId, Env, RecordingId, SessionId};
+use sallyport_recording::{Event, Facts, What, WhatRef, container, replay};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+use tokio::sync::{mpsc, watch};
 
+/// An authority that is there for views alone.
+#[derive(Default)]
+struct Nobody {
+    views: Mutex<Vec<View>>,
+    slow: bool,
+}
+
+impl Authority for Nobody {
+    fn call(&self, _: Call, _: Duration) -> Boxed<'_, Result<Reply, Error>> {
+        Box::pin(std::future::ready(Err(Error::Silent)))
+    }
+
+    fn view(&self, view: View) -> bool {
+        self.views.lock().unwrap().push(view);
+        !self.slow
+    }
+
+    fn welcome(&self) -> watch::Receiver<Option<Arc<Welcome>>> {
+        watch::Sender::new(None).subscribe()
+    }
+
+    fn enlist(&self, _: SessionId) -> mpsc::UnboundedReceiver<Order> {
+        mpsc::unbounded_channel().1
+    }
+
+    fn delist(&self, _: SessionId) {}
+
+    fn silence(&self) -> Duration {
+        Duration::ZERO
+    }
+}
+
+struct Rig {
+    directory: tempfile::TempDir,
+    journal: Journal,
+    recorder: Arc<Recorder>,
+    private: PrivateKey,
+    public: RecordingKey,
+}
+
+fn rig(sizes: Sizes) -> Rig {
+    let env = Env::system();
+    let directory = tempfile::tempdir().unwrap();
+    let (journal, _) = Journal::open(&directory.path().join("journal"), sizes).unwrap();
+    let (private, key) = PrivateKey::generate(&env).unwrap();
+    let tail = Tail::create(4).unwrap();
+    let recorder = Recorder::start(env, journal.clone(), tail, &directory.path().join("recordings"));
+    Rig { directory, journal, recorder, private, public: RecordingKey { epoch: 1, key } }
+}
+
+impl Rig {
+    fn begin(&self) -> Arc<Recording> {
+        let env = Env::system();
+        let facts = Facts {
+            recording: RecordingId::new(&env),
+            session: SessionId::new(&env),
+            cluster: ClusterId::new(&env),
+            started: env.now(),
+            handle: "ada".parse().unwrap(),
+            target: "web-1".parse().unwrap(),
+            account: "root".parse().unwrap(),
+            protocol: "ssh".into(),
+            size: None,
+        };
+        self.recorder.begin(facts, &self.public).unwrap()
+    }
+
+    fn read(&self, recording: &Recording) -> Vec<Event> {
+        let path = self.directory.path().join(format!("recordings/{}.sprec", recording.id()));
+        let bytes = std::fs::read(path).unwrap();
+        let key = container::parse(&bytes).unwrap().header.open(&self.private).unwrap();
+        replay(&bytes, &key).unwrap().map(Result::unwrap).collect()
+    }
+}
+
+fn total(events: &[Event]) -> usize {
+    events.iter().map(|event| if let What::Output(bytes) = &event.what { bytes.len() } else { 0 }).sum()
+}
+
+#[tokio::test]
+async fn everything_pushed_is_in_the_file_in_order() {
+    let (rig, nobody) = (rig(Sizes::default()), Nobody::default());
+    let recording = rig.begin();
+    recording.opened().await.unwrap();
+    for n in 0..200_u32 {
+        let bytes = vec![u8::try_from(n % 251).unwrap(); 5000];
+        recording.push(&nobody, n, WhatRef::Output(&bytes)).await.unwrap();
+    }
+    let at = recording.finish(&nobody).await.unwrap();
+    assert_eq!(at, recording.reached());
+    let events = rig.read(&recording);
+    assert_eq!(total(&events), 1_000_000);
+    assert_eq!(events.iter().map(|e| e.channel).collect::<Vec<_>>(), (0..200).collect::<Vec<_>>());
+    assert!(recording.push(&nobody, 0, WhatRef::Output(b"late")).await.is_err());
+}
+
+#[tokio::test]
+async fn a_trickle_is_in_the_journal_within_the_pulse() {
+    let (rig, nobody) = (rig(Sizes::default()), Nobody::default());
+    let recording = rig.begin();
+    recording.push(&nobody, 1, WhatRef::Input(b"x")).await.unwrap();
+    until(Duration::from_millis(900), || rig.journal.read(recording.id()).is_ok_and(|e| e.len() == 2)).await.unwrap();
+    let (segments, _) = recording.anchor().await.unwrap();
+    assert_eq!(segments, 1);
+}
+
+#[tokio::test]
+async fn a_small_node_budget_slows_and_loses_nothing() {
+    let (rig, nobody) = (rig(Sizes { file: 1 << 20, queue: 70_000 }), Nobody::default());
+    let (one, two) = (rig.begin(), rig.begin());
+    let write = async |recording: &Arc<Recording>| {
+        for _ in 0..100 {
+            recording.push(&nobody, 1, WhatRef::Output(&[7; 30_000])).await.unwrap();
+        }
+        recording.finish(&nobody).await.unwrap();
+    };
+    tokio::join!(write(&one), write(&two));
+    assert_eq!((total(&rig.read(&one)), total(&rig.read(&two))), (3_000_000, 3_000_000));
+}
+
+#[tokio::test]
+async fn a_broken_journal_freezes_and_takes_nothing_new() {
+    let (rig, nobody) = (rig(Sizes::default()), Nobody::default());
+    let recording = rig.begin();
+    recording.opened().await.unwrap();
+    rig.journal.break_down();
+    let mut frozen = rig.recorder.frozen();
+    tokio::time::timeout(Duration::from_secs(2), frozen.wait_for(|frozen| *frozen)).await.unwrap().unwrap();
+    assert!(recording.finish(&nobody).await.is_err());
+}
+
+#[tokio::test]
+async fn a_late_watcher_sees_what_was_and_a_slow_one_is_dropped() {
+    let (rig, nobody) = (rig(Sizes::default()), Nobody::default());
+    let recording = rig.begin();
+    let watch = sallyport_model::WatchId::new(&Env::system());
+    recording.push(&nobody, 1, WhatRef::Output(b"before")).await.unwrap();
+    recording.watch(&nobody, watch);
+    recording.push(&nobody, 1, WhatRef::Output(b"after")).await.unwrap();
+    recording.finish(&nobody).await.unwrap();
+    let views = std::mem::take(&mut *nobody.views.lock().unwrap());
+    let holds = |view: &View, text: &[u8]| view.events.windows(text.len()).any(|w| w == text);
+    assert!(holds(&views[0], b"before") && holds(&views[1], b"after") && views.last().unwrap().last);
+    let slow = Nobody { slow: true, ..Nobody::default() };
+    let recording = rig.begin();
+    recording.watch(&slow, watch);
+    recording.push(&slow, 1, WhatRef::Output(b"x")).await.unwrap();
+    assert_eq!(slow.views.lock().unwrap().len(), 1);
+}

@@ -1,1 +1,45 @@
+use super::{HALF, Tail};
+use sallyport_model::{Env, RecordingId, SessionId};
 
+const KEY: [u8; 32] = [5; 32];
+const CHAIN: [u8; 32] = [6; 32];
+
+#[test]
+fn what_was_appended_is_there_for_the_next_process() {
+    let env = Env::system();
+    let (session, recording) = (SessionId::new(&env), RecordingId::new(&env));
+    let parent = Tail::create(4).unwrap();
+    let number = parent.share().unwrap();
+    let child = Tail::inherit(number).unwrap();
+    let mut slot = child.claim(session, recording, &KEY, &CHAIN).unwrap();
+    assert!(slot.append(0, b"first ").unwrap());
+    assert!(slot.append(0, b"half").unwrap());
+    slot.restart(1, 1, &[7; 32]).unwrap();
+    assert!(slot.append(1, b"second half").unwrap());
+    drop((slot, child));
+    let next = Tail::inherit(number).unwrap();
+    let left = next.left().unwrap();
+    let [left] = left.as_slice() else { panic!("{} slots", left.len()) };
+    assert_eq!((left.session, left.recording), (session, recording));
+    assert_eq!(left.key.expose(), &KEY);
+    let halves: Vec<_> = left.halves.iter().map(|h| (h.seq, h.chain, h.bytes.as_slice())).collect();
+    assert_eq!(halves, [(0, CHAIN, b"first half".as_slice()), (1, [7; 32], b"second half".as_slice())]);
+    next.release(left).unwrap();
+    assert!(next.left().unwrap().is_empty());
+    assert!(parent.left().unwrap().is_empty());
+}
+
+#[test]
+fn a_half_takes_what_fits_and_a_released_slot_holds_no_key() {
+    let env = Env::system();
+    let tail = Tail::create(1).unwrap();
+    let mut slot = tail.claim(SessionId::new(&env), RecordingId::new(&env), &KEY, &CHAIN).unwrap();
+    assert!(slot.append(0, &vec![1; HALF]).unwrap());
+    assert!(!slot.append(0, b"x").unwrap());
+    assert!(tail.claim(SessionId::new(&env), RecordingId::new(&env), &KEY, &CHAIN).is_err());
+    slot.release().unwrap();
+    let mut bytes = vec![0; 4096];
+    std::os::unix::fs::FileExt::read_exact_at(&*tail.file, &mut bytes, 0).unwrap();
+    assert!(bytes.iter().all(|byte| *byte == 0));
+    assert!(tail.claim(SessionId::new(&env), RecordingId::new(&env), &KEY, &CHAIN).is_ok());
+}

@@ -89,6 +89,8 @@ async fn run(started: &Started, upstream: &Upstream, live: &Live, number: u32) -
         channel.request_pty(false, &terminal.term, cols, rows, width, height, &terminal.modes).await?;
     }
     for (name, value) in &started.env {
+        let text = format!("{name}={value}");
+        let _ = live.tap().note(number, WhatRef::Mark { kind: "env", text: &text }).await;
         channel.set_env(false, name.clone(), value.clone()).await?;
     }
     match &started.program {
@@ -110,6 +112,7 @@ struct Client {
 }
 
 async fn pump(client: Client, upstream: Upstream, target: TargetHalves, live: Live, number: u32) -> Outcome {
+    let shows = client.started.interactive();
     let Client { handle, started: Started { mut read, write, share, .. } } = client;
     let (mut target_read, target_write) = target;
     let mut heard = live.clone();
@@ -123,7 +126,7 @@ async fn pump(client: Client, upstream: Upstream, target: TargetHalves, live: Li
             tokio::select! {
                 outcome = &mut up => break outcome,
                 outcome = &mut down => break outcome,
-                line = heard.notice() => say(&write, &line).await,
+                line = heard.notice(), if shows => say(&write, &line).await,
                 ending = ended.ended() => break Outcome::Stopped(ending.reason, ending.text),
             }
         }
@@ -139,7 +142,9 @@ async fn pump(client: Client, upstream: Upstream, target: TargetHalves, live: Li
         Outcome::ByTarget | Outcome::ByClient => end(&write, None).await,
     }
     share.close();
-    outcome
+    // The client closes as soon as it has the exit status, often before the target does.
+    let exited = exit.status.is_some() || exit.signal.is_some();
+    if outcome == Outcome::ByClient && exited { Outcome::ByTarget } else { outcome }
 }
 
 /// Client to target.

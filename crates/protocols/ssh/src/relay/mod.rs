@@ -18,8 +18,10 @@ use tokio::task::{JoinError, JoinSet};
 
 /// How long channels may take to say goodbye when the session is ended from outside.
 const CHANNELS_END: Duration = Duration::from_millis(300);
-/// How long the client's leg may take to send what is queued.
+/// How long a client may take to leave after its channels have ended.
 const FLUSH: Duration = Duration::from_millis(200);
+/// How long it may take to leave when it is told to.
+const DISCONNECT: Duration = Duration::from_millis(80);
 /// Between two looks at whether the client's leg ignores its windows.
 const LOOK: Duration = Duration::from_millis(500);
 
@@ -34,7 +36,7 @@ pub(crate) async fn relay(mut client: Client, upstream: Upstream, live: Live) ->
     }
     let mut look = tokio::time::interval(LOOK);
     look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-    let (reason, text) = loop {
+    let (mut reason, text) = loop {
         tokio::select! {
             arrival = client.arrivals.recv() => match arrival {
                 Some(Arrival::Channel(channel, share)) => {
@@ -51,7 +53,7 @@ pub(crate) async fn relay(mut client: Client, upstream: Upstream, live: Live) ->
                     let _ = live.tap().note(0, WhatRef::Mark { kind: "refused", text: &text }).await;
                     live.announce(&not_yet(kind));
                 }
-                None => break (if by_target { EndReason::TargetClose } else { EndReason::ClientClose }, String::new()),
+                None => break (EndReason::ClientClose, String::new()),
             },
             Some(done) = channels.join_next(), if !channels.is_empty() => match outcome(done) {
                 Outcome::ByClient => by_target = false,
@@ -64,11 +66,23 @@ pub(crate) async fn relay(mut client: Client, upstream: Upstream, live: Live) ->
             }
         }
     };
-    let all = async { while channels.join_next().await.is_some() {} };
+    // Channels often end in the same moment as the connection: theirs is the better reason.
+    let all = async {
+        while let Some(done) = channels.join_next().await {
+            match outcome(done) {
+                Outcome::Stopped(why, _) if reason == EndReason::ClientClose => reason = why,
+                Outcome::ByTarget => by_target = true,
+                Outcome::ByClient | Outcome::Stopped(..) => {}
+            }
+        }
+    };
     if tokio::time::timeout(CHANNELS_END, all).await.is_err() {
         channels.shutdown().await;
     }
-    goodbye(&mut client, &text).await;
+    if reason == EndReason::ClientClose && by_target {
+        reason = EndReason::TargetClose;
+    }
+    goodbye(&mut client, &text, FLUSH).await;
     reason
 }
 
@@ -87,16 +101,22 @@ fn outcome(done: Result<Outcome, JoinError>) -> Outcome {
     }
 }
 
-/// Disconnects the client in good order, and cuts the socket after a moment if it does not go.
-pub(crate) async fn goodbye(client: &mut Client, text: &str) {
+/// Lets the client leave by itself for a while, because one that is disconnected forgets its exit code;
+/// then disconnects it, and cuts the socket if it does not go.
+pub(crate) async fn goodbye(client: &mut Client, text: &str, leave: Duration) {
     let text = if text.is_empty() { "the session has ended" } else { text };
-    let polite = async {
-        // The queue is in order, so what was said before this reaches the client first.
-        let _ = client.handle.disconnect(Disconnect::ByApplication, text.to_owned(), String::new()).await;
-        while client.arrivals.recv().await.is_some() {}
-    };
-    let _ = tokio::time::timeout(FLUSH, polite).await;
+    if tokio::time::timeout(leave, gone(client)).await.is_err() {
+        let polite = async {
+            let _ = client.handle.disconnect(Disconnect::ByApplication, text.to_owned(), String::new()).await;
+            gone(client).await;
+        };
+        let _ = tokio::time::timeout(DISCONNECT, polite).await;
+    }
     client.meter.cut();
+}
+
+async fn gone(client: &mut Client) {
+    while client.arrivals.recv().await.is_some() {}
 }
 
 /// A connection for one more channel.

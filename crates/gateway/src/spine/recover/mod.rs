@@ -90,8 +90,10 @@ fn finish_one(env: &Env, left: &Left, entries: &[Entry]) -> Result<Vec<Entry>, E
     }
     let mut sealer = Sealer::resume(&key, &remains.header, remains.segments, remains.chain)?;
     for half in left.halves.iter().filter(|half| half.seq >= remains.segments) {
-        if half.seq == remains.segments && half.chain != remains.chain {
-            // The tail remembers the chain: somebody changed the journal while no gateway ran.
+        // The tail remembers number and chain: otherwise somebody changed the journal while no gateway
+        // ran, and nothing may be sealed over that. Behind a half that is sealed anew the chain differs.
+        let follows = half.seq == sealer.anchor().0 && (!more.is_empty() || half.chain == remains.chain);
+        if !follows {
             return Err(Error::Altered(left.recording, container::Error::Record(half.seq)));
         }
         let bytes = sealer.seal(env, &half.bytes, segment::Kind::Data)?.bytes;
@@ -122,7 +124,7 @@ pub async fn close(env: Env, authority: Arc<dyn Authority>, journal: Journal, di
             match end(&env, &journal, &directory, recording, &entries).await {
                 Some(end) => {
                     if let Some(session) = session {
-                        super::drive::tell(&*authority, end.close(session, "")).await;
+                        crate::spine::drive::tell(&*authority, end.close(session, "")).await;
                     }
                 }
                 None => drop(found.insert(recording, entries)),
@@ -132,7 +134,7 @@ pub async fn close(env: Env, authority: Arc<dyn Authority>, journal: Journal, di
             if !found.contains_key(&recording) {
                 let nothing = End { segments: 0, chain: vec![0; 32], complete: false };
                 let close = nothing.close(session, "nothing of its recording was found on this node");
-                super::drive::tell(&*authority, close).await;
+                crate::spine::drive::tell(&*authority, close).await;
             }
         }
         if welcome.changed().await.is_err() {
@@ -190,3 +192,6 @@ fn ending(env: &Env, recording: RecordingId, entries: &[Entry]) -> Result<(End, 
     let after = record.chain_after().map_err(altered)?;
     Ok((End { segments, chain: after.to_vec(), complete: false }, record.frame().map_err(altered)?))
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,121 @@
+//! Clients and targets that misbehave, and a gateway that dies.
+
+use crate::rig::{Fixed, Rig, finish, text};
+use sallyport_gateway::conformance::bench::until;
+use sallyport_gateway::conformance::{Bench, Fixture, Oracle, Transport};
+use sallyport_model::access::EndReason;
+use sallyport_recording::What;
+use std::process::Stdio;
+use std::time::Duration;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+const SOON: Duration = Duration::from_secs(15);
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn both_ways_at_once_through_cat() {
+    let rig = Rig::new().await;
+    let size = 50 << 20;
+    let mut child = rig.ssh(&[], "cat").stdin(Stdio::piped()).spawn().unwrap();
+    let (mut input, mut output) = (child.stdin.take().unwrap(), child.stdout.take().unwrap());
+    let sending = tokio::spawn(async move { input.write_all(&vec![b'z'; size]).await });
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let mut all = Vec::new();
+    tokio::time::timeout(Duration::from_secs(60), output.read_to_end(&mut all)).await.expect("it stalls").unwrap();
+    sending.await.unwrap().unwrap();
+    assert_eq!(all.len(), size);
+    assert_eq!(finish(child).await.status.code(), Some(0));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_target_that_vanishes_ends_the_session() {
+    let mut rig = Rig::new().await;
+    let mut child = rig.ssh(&[], "echo here; sleep 60").spawn().unwrap();
+    let mut output = child.stdout.take().unwrap();
+    let mut line = [0; 5];
+    output.read_exact(&mut line).await.unwrap();
+    rig.server.sshd.vanish().unwrap();
+    assert_ne!(finish(child).await.status.code(), Some(0));
+    rig.bench.returned(SOON).await.unwrap();
+    assert_eq!(rig.bench.desk.closes()[0].reason, EndReason::TargetClose);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_target_that_stalls_can_still_be_killed() {
+    let rig = Rig::new().await;
+    let mut child = rig.ssh(&[], "echo here; cat >/dev/null").stdin(Stdio::piped()).spawn().unwrap();
+    let (mut input, mut output) = (child.stdin.take().unwrap(), child.stdout.take().unwrap());
+    let mut line = [0; 5];
+    output.read_exact(&mut line).await.unwrap();
+    rig.server.sshd.stall().unwrap();
+    let sending = tokio::spawn(async move { input.write_all(&vec![b'z'; 20 << 20]).await });
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    rig.bench.desk.kill_all();
+    let output = finish(child).await;
+    assert!(text(&output.stderr).contains("killed by the suite"), "{}", text(&output.stderr));
+    drop(sending.await);
+    rig.bench.returned(SOON).await.unwrap();
+    assert_eq!(rig.bench.desk.closes()[0].reason, EndReason::Kill);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_wrong_host_key_never_receives_a_credential() {
+    let rig = Rig::with(|target, _| {
+        let other = russh::keys::PrivateKey::from(russh::keys::ssh_key::private::Ed25519Keypair::from_seed(&[9; 32]));
+        target.host_keys = vec![other.public_key().to_openssh().unwrap().trim().to_owned()];
+    })
+    .await;
+    let output = rig.run(&[], "true").await;
+    assert!(text(&output.stderr).contains("host key that is not pinned"), "{}", text(&output.stderr));
+    rig.bench.returned(SOON).await.unwrap();
+    assert_eq!(rig.bench.desk.closes()[0].reason, EndReason::DialFail);
+    assert!(rig.bench.desk.entries_of("credential.lent").is_empty());
+    let log = rig.server.sshd.log();
+    assert!(!log.contains("Failed password") && !log.contains("Accepted"), "{log}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_oversized_packet_before_login_ends_the_connection() {
+    let rig = Rig::new().await;
+    #[expect(clippy::disallowed_methods, reason = "a hostile client")]
+    let mut raw = tokio::net::TcpStream::connect(rig.bench.address).await.unwrap();
+    raw.write_all(b"SSH-2.0-hostile\r\n\xff\xff\xff\xf0\x04\x14").await.unwrap();
+    let mut all = Vec::new();
+    let read = tokio::time::timeout(SOON, raw.read_to_end(&mut all)).await;
+    assert!(read.is_ok(), "the gateway waits for four gigabytes");
+    assert_eq!(text(&rig.run(&[], "echo alive").await.stdout), "alive\n");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn kill_9_of_the_gateway_loses_nothing_of_the_tail() {
+    let rig = Rig::new().await;
+    let mut child = rig.ssh(&[], "echo before the crash; sleep 60").spawn().unwrap();
+    let mut output = child.stdout.take().unwrap();
+    let mut line = [0; 17];
+    output.read_exact(&mut line).await.unwrap();
+    // The journal stops here as it does when the process dies: what follows is in the tail alone.
+    let Rig { fixed, bench, server, .. } = rig;
+    let session = bench.desk.leased()[0];
+    let (directory, desk, tail) = bench.crash();
+    let again = Bench::over(fixed.protocol(), Transport::Unix, directory, desk, tail).await.unwrap();
+    again.returned(SOON).await.unwrap();
+    let close = again.desk.closed(session).unwrap();
+    assert_eq!((close.reason, close.complete), (EndReason::Orphan, false));
+    let shipped = again.directory.path().join("recordings");
+    until(SOON, || std::fs::read_dir(&shipped).is_ok_and(|mut files| files.next().is_some())).await.unwrap();
+    let events = again.events().unwrap();
+    let seen = events.iter().any(|e| matches!(&e.what, What::Output(b) if text(b).contains("before the crash")));
+    assert!(seen, "{events:?}");
+    assert!(server.connections() > 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_fixture_without_a_pinned_key_is_not_dialled() {
+    let fixed = Fixed::new();
+    let bench = Bench::start(fixed.protocol(), Transport::Unix).await.unwrap();
+    let (server, mut target) = fixed.target().await.unwrap();
+    target.host_keys.clear();
+    let name = bench.know(target).unwrap();
+    let output = finish(fixed.ssh(bench.address, "ops", name.as_str(), &[]).arg("true").spawn().unwrap()).await;
+    assert!(text(&output.stderr).contains("no host key of the target is pinned"), "{}", text(&output.stderr));
+    assert_eq!(server.connections(), 0);
+}

@@ -1,0 +1,12 @@
+//! SSH through a whole gateway: the stock client on one side, a real sshd on the other.
+
+#[cfg(test)]
+mod conformance;
+#[cfg(test)]
+mod crash;
+#[cfg(test)]
+mod hostile;
+#[cfg(test)]
+mod rig;
+#[cfg(test)]
+mod session;

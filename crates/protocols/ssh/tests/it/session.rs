@@ -1,0 +1,245 @@
+//! What people do: shells, commands, exit codes, and how sessions end.
+
+use crate::rig::{Rig, finish, key, text};
+use sallyport_gateway::conformance::bench::until;
+use sallyport_model::access::EndReason;
+use sallyport_recording::{Event, What};
+use std::process::Stdio;
+use std::time::Duration;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+const SOON: Duration = Duration::from_secs(10);
+
+async fn closed(rig: &Rig) -> sallyport_model::authority::Close {
+    rig.bench.returned(SOON).await.unwrap();
+    rig.bench.desk.closes().pop().expect("no session was closed")
+}
+
+fn bytes(events: &[Event], pick: impl Fn(&What) -> Option<&[u8]>) -> String {
+    text(&events.iter().filter_map(|event| pick(&event.what)).flatten().copied().collect::<Vec<u8>>())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_command_keeps_its_streams_and_its_exit_code() {
+    let rig = Rig::new().await;
+    let output = rig.run(&[], "echo out; echo err >&2; exit 42").await;
+    assert_eq!((text(&output.stdout), text(&output.stderr)), ("out\n".into(), "err\n".into()));
+    assert_eq!(output.status.code(), Some(42));
+    let close = closed(&rig).await;
+    assert_eq!((close.reason, close.complete), (EndReason::TargetClose, true));
+    let events = rig.bench.events().unwrap();
+    assert_eq!(bytes(&events, |what| if let What::Output(b) = what { Some(b) } else { None }), "out\n");
+    assert_eq!(bytes(&events, |what| if let What::Stderr(b) = what { Some(b) } else { None }), "err\n");
+    assert!(events.iter().any(|e| matches!(&e.what, What::Close { exit: Some(42), .. })), "{events:?}");
+    assert!(rig.bench.desk.entries_of("channel.opened")[0].text.contains("channel:exec echo out"));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn exit_statuses_never_get_lost() {
+    let rig = Rig::new().await;
+    for _ in 0..10 {
+        assert_eq!(rig.run(&[], "true").await.status.code(), Some(0));
+        assert_eq!(rig.run(&[], "echo x; false").await.status.code(), Some(1));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_key_signs_in_control_and_opens_the_target() {
+    let rig = Rig::with(|target, sshd| target.credential = key(sshd)).await;
+    let output = rig.run(&[], "echo by key").await;
+    assert_eq!(text(&output.stdout), "by key\n", "{}", text(&output.stderr));
+    let lent = rig.bench.desk.entries_of("credential.lent");
+    assert_eq!(lent.iter().map(|e| e.text.as_str()).collect::<Vec<_>>(), ["signature"]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_person_signs_in_with_a_key_and_only_with_their_own() {
+    let rig = Rig::new().await;
+    let mine = rig.fixed.home().join("mine");
+    let theirs = rig.fixed.home().join("theirs");
+    sallyport_testkit::sshd::keygen(&mine).unwrap();
+    sallyport_testkit::sshd::keygen(&theirs).unwrap();
+    let public = |path: &std::path::Path| sallyport_testkit::sshd::public(&path.with_extension("pub")).unwrap();
+    rig.bench.desk.person(&"bob".parse().unwrap(), "bob-token", &[public(&mine)]);
+    let with = async |key: &std::path::Path, account: &str| {
+        let key = key.display().to_string();
+        let options = ["-o", "PreferredAuthentications=publickey", "-o", "IdentitiesOnly=yes", "-i", &key];
+        let mut ssh = tokio::process::Command::new("ssh");
+        // OpenSSH takes the first value of an option.
+        ssh.args(options);
+        rig.fixed.options(&mut ssh, rig.bench.address);
+        ssh.arg(format!("{account}@{}@127.0.0.1", rig.name)).arg("echo hello");
+        finish(ssh.spawn().unwrap()).await
+    };
+    assert_eq!(text(&with(&mine, "ops").await.stdout), "hello\n");
+    assert_eq!(text(&with(&mine, "bob+ops").await.stdout), "hello\n");
+    assert_eq!(with(&mine, "ada+ops").await.status.code(), Some(255), "another identity's handle");
+    assert_eq!(with(&theirs, "ops").await.status.code(), Some(255), "an unknown key");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_token_is_taken_as_an_answer_too() {
+    let rig = Rig::new().await;
+    let mut ssh = tokio::process::Command::new("ssh");
+    ssh.args(["-o", "PreferredAuthentications=keyboard-interactive"]);
+    rig.fixed.options(&mut ssh, rig.bench.address);
+    ssh.arg(format!("ada+ops@{}@127.0.0.1", rig.name)).arg("echo hello");
+    let output = finish(ssh.spawn().unwrap()).await;
+    assert_eq!(text(&output.stdout), "hello\n", "{}", text(&output.stderr));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_long_command_is_recorded_to_its_end() {
+    let rig = Rig::new().await;
+    let output = rig.run(&[], &format!("{}echo the end", " ".repeat(40_000))).await;
+    assert_eq!(text(&output.stdout), "the end\n");
+    closed(&rig).await;
+    let marks: String = rig.bench.events().unwrap().into_iter().filter_map(command).collect();
+    assert!(marks.ends_with("echo the end") && marks.len() > 40_000, "{}", marks.len());
+}
+
+fn command(event: Event) -> Option<String> {
+    match event.what {
+        What::Mark { kind, text } if kind.starts_with("command") => Some(text),
+        _ => None,
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_shell_has_its_terminal_and_its_environment_and_is_recorded() {
+    let rig = Rig::new().await;
+    let mut ssh = rig.ssh(&["-tt", "-o", "SetEnv=LC_TEST=kept LD_PRELOAD=/no"], "");
+    let mut child = ssh.env("TERM", "vt220").stdin(Stdio::piped()).spawn().unwrap();
+    let mut input = child.stdin.take().unwrap();
+    input.write_all(b"stty cols 91 rows 33; stty size\necho [$TERM] [$LC_TEST] [$LD_PRELOAD]; exit 3\n").await.unwrap();
+    let output = finish(child).await;
+    let shown = text(&output.stdout);
+    assert!(shown.contains("33 91"), "{shown}");
+    assert!(shown.contains("[vt220] [kept] []"), "{shown}");
+    assert_eq!(output.status.code(), Some(3));
+    closed(&rig).await;
+    let events = rig.bench.events().unwrap();
+    assert!(bytes(&events, |w| if let What::Output(b) = w { Some(b) } else { None }).contains("[vt220] [kept] []"));
+    assert!(bytes(&events, |w| if let What::Input(b) = w { Some(b) } else { None }).contains("stty size"));
+    assert!(rig.bench.desk.entries_of("channel.opened")[0].text.contains("channel:shell"));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_window_change_reaches_the_target_and_the_recording() {
+    let rig = Rig::new().await;
+    // `script` gives ssh a terminal whose size can be changed from within.
+    let mut ssh = rig.ssh(&["-tt"], "trap 'stty size; exit' WINCH; echo ready; while :; do sleep 0.1; done");
+    let line = std::iter::once("ssh".to_owned())
+        .chain(ssh.as_std().get_args().map(|a| format!("'{}'", a.to_str().unwrap().replace('\'', "'\\''"))))
+        .collect::<Vec<_>>()
+        .join(" ");
+    let script = format!("stty cols 80 rows 24; (sleep 2; stty cols 99 rows 44 </dev/tty) & {line}");
+    let mut outer = tokio::process::Command::new("script");
+    outer.args(["-qec", &script, "/dev/null"]).stdin(Stdio::null()).stdout(Stdio::piped()).kill_on_drop(true);
+    for (name, value) in ssh.as_std_mut().get_envs() {
+        outer.env(name, value.unwrap());
+    }
+    let output = finish(outer.spawn().unwrap()).await;
+    assert!(text(&output.stdout).contains("44 99"), "{}", text(&output.stdout));
+    closed(&rig).await;
+    let events = rig.bench.events().unwrap();
+    let sizes: Vec<_> = events.iter().filter(|e| matches!(e.what, What::Resize { .. })).map(|e| &e.what).collect();
+    assert_eq!(sizes.first(), Some(&&What::Resize { cols: 80, rows: 24 }));
+    assert_eq!(sizes.last(), Some(&&What::Resize { cols: 99, rows: 44 }));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_signal_that_ends_the_program_is_told() {
+    let rig = Rig::new().await;
+    let output = rig.run(&[], "kill -TERM $$").await;
+    assert_eq!(output.status.code(), Some(255));
+    closed(&rig).await;
+    let events = rig.bench.events().unwrap();
+    let told = |e: &Event| matches!(&e.what, What::Close { signal: Some(signal), .. } if signal == "TERM");
+    assert!(events.iter().any(told), "{events:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_not_carried_is_refused_with_a_line_and_recorded() {
+    let rig = Rig::new().await;
+    let mut sftp = rig.fixed.ssh(rig.bench.address, "ops", rig.name.as_str(), &["-s"]);
+    let output = finish(sftp.arg("sftp").spawn().unwrap()).await;
+    assert!(text(&output.stderr).contains("sftp and scp are not carried"), "{}", text(&output.stderr));
+    assert_ne!(output.status.code(), Some(0));
+    let output = rig.run(&["-W", "127.0.0.1:22"], "").await;
+    assert!(text(&output.stderr).contains("not carried"), "{}", text(&output.stderr));
+    let output = rig.run(&["-R", "0:127.0.0.1:22", "-o", "ExitOnForwardFailure=yes"], "echo no").await;
+    assert_eq!(text(&output.stdout), "");
+    rig.bench.returned(SOON).await.unwrap();
+    let marks: Vec<String> = rig.bench.events().unwrap().into_iter().filter_map(refused).collect();
+    for action in ["channel:sftp", "channel:forward_local 127.0.0.1:22", "channel:forward_remote"] {
+        assert!(marks.iter().any(|mark| mark.contains(action)), "{action}: {marks:?}");
+    }
+}
+
+fn refused(event: Event) -> Option<String> {
+    match event.what {
+        What::Mark { kind, text } if kind == "refused" => Some(text),
+        _ => None,
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_target_and_an_unknown_target_are_told() {
+    let rig = Rig::new().await;
+    let mut ssh = tokio::process::Command::new("ssh");
+    rig.fixed.options(&mut ssh, rig.bench.address);
+    let output = finish(ssh.args(["ada@127.0.0.1", "true"]).spawn().unwrap()).await;
+    assert!(text(&output.stderr).contains("account@target"), "{}", text(&output.stderr));
+    assert_eq!(output.status.code(), Some(2));
+    let mut ssh = rig.fixed.ssh(rig.bench.address, "ops", "nowhere", &[]);
+    let output = finish(ssh.arg("true").spawn().unwrap()).await;
+    assert!(text(&output.stderr).contains("no such target"), "{}", text(&output.stderr));
+    assert_eq!(output.status.code(), Some(6));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_held_shell_waits_for_its_approval_and_a_command_does_not() {
+    let rig = Rig::new().await;
+    let mut ssh = rig.fixed.ssh(rig.bench.address, "held", rig.name.as_str(), &[]);
+    let output = finish(ssh.arg("true").spawn().unwrap()).await;
+    assert!(text(&output.stderr).contains("req_1"), "{}", text(&output.stderr));
+    assert_eq!(output.status.code(), Some(4));
+    let mut ssh = rig.fixed.ssh(rig.bench.address, "held", rig.name.as_str(), &["-tt"]);
+    let mut child = ssh.arg("echo approved").stdin(Stdio::piped()).spawn().unwrap();
+    let _input = child.stdin.take();
+    let mut errors = child.stderr.take().unwrap();
+    let mut shown = vec![0; 1024];
+    let read = tokio::time::timeout(SOON, errors.read(&mut shown)).await.unwrap().unwrap();
+    assert!(text(&shown[..read]).contains("req_1"), "{}", text(&shown[..read]));
+    rig.bench.desk.approve();
+    assert!(text(&finish(child).await.stdout).contains("approved"));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn idle_and_too_long_sessions_end_with_a_line() {
+    let idle = Rig::with(|target, _| target.limits.idle = 1).await;
+    let output = idle.run(&[], "sleep 30").await;
+    assert!(text(&output.stderr).contains("idle"), "{}", text(&output.stderr));
+    assert_eq!(closed(&idle).await.reason, EndReason::Idle);
+    let long = Rig::with(|target, _| target.limits.max_duration = 1).await;
+    let output = long.run(&[], "while :; do echo x; sleep 0.1; done").await;
+    assert!(text(&output.stderr).contains("maximum duration"), "{}", text(&output.stderr));
+    assert_eq!(closed(&long).await.reason, EndReason::Deadline);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn several_channels_of_one_connection_each_have_their_own_way() {
+    let rig = Rig::new().await;
+    let path = rig.fixed.home().join("mux").display().to_string();
+    let master = rig.ssh(&["-M", "-S", &path, "-N"], "").spawn().unwrap();
+    until(SOON, || std::path::Path::new(&path).exists()).await.unwrap();
+    let asleep = rig.ssh(&["-S", &path], "cat /dev/zero").spawn().unwrap();
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let output = rig.run(&["-S", &path], "echo beside; exit 5").await;
+    assert_eq!((text(&output.stdout), output.status.code()), ("beside\n".into(), Some(5)));
+    assert_eq!(rig.bench.desk.entries_of("session.opened").len(), 1);
+    assert_eq!(rig.bench.desk.entries_of("channel.opened").len(), 2);
+    drop((asleep, master));
+    closed(&rig).await;
+}

@@ -1,0 +1,47 @@
+//! The ledger of a stopped node, read for an auditor: nothing is verified here, and nothing is written.
+
+use crate::change::Error;
+use crate::sql;
+use sallyport_ledger::TileId;
+use sqlx::{ConnectOptions, SqliteConnection};
+use std::path::Path;
+
+/// An open database that nobody writes.
+pub struct Offline(SqliteConnection);
+
+impl Offline {
+    /// Opens the database file for reading.
+    ///
+    /// # Errors
+    /// When it cannot be read or was written by a newer version.
+    pub async fn open(path: &Path) -> Result<Self, Error> {
+        let mut conn = sql::options(path, false).read_only(true).connect().await?;
+        sql::known(&mut conn).await?;
+        Ok(Self(conn))
+    }
+
+    /// Bodies of the entries from `from` on, with their index.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn bodies(&mut self, from: u64, limit: u32) -> Result<Vec<(u64, Vec<u8>)>, Error> {
+        sql::bodies(&mut self.0, from, limit).await
+    }
+
+    /// The bytes of a tile.
+    ///
+    /// # Errors
+    /// When it is missing or too short.
+    pub async fn tile(&mut self, id: TileId) -> Result<Vec<u8>, Error> {
+        sql::tile(&mut self.0, id).await
+    }
+
+    /// The signed head.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub async fn head(&mut self) -> Result<String, Error> {
+        let head = sql::head(&mut self.0).await?;
+        head.map(|(_, note)| note).ok_or_else(|| Error::Head("there is no signed head".into()))
+    }
+}
