@@ -1,13 +1,14 @@
 //! Programs that a command starts: quietly, with their output in a file, and never past Ctrl-C.
 
 use anyhow::{Context as _, Result, bail};
-use nix::sys::signal::{SigSet, Signal, kill};
+use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
+use tokio::signal::unix::{SignalKind, signal};
 
 /// The workspace's root.
 pub(crate) fn root() -> PathBuf {
@@ -43,18 +44,29 @@ static STOP: AtomicBool = AtomicBool::new(false);
 
 /// From here on Ctrl-C and a termination signal only set a flag, which [`stopped`] reads. Programs
 /// that we start have their own process group, so that they are stopped in good order.
+///
+/// Handlers, not a blocked mask: a mask would be inherited, and those programs could not be stopped.
 pub(crate) fn catch_signals() -> Result<()> {
-    let mut signals = SigSet::empty();
-    for signal in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP] {
-        signals.add(signal);
-    }
-    signals.thread_block()?;
+    let (ready, installed) = std::sync::mpsc::channel();
     std::thread::spawn(move || {
-        while signals.wait().is_ok() {
-            STOP.store(true, Ordering::SeqCst);
-        }
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        runtime.block_on(async {
+            let [mut interrupt, mut terminate, mut hangup] =
+                [signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?, signal(SignalKind::hangup())?];
+            let _ = ready.send(());
+            loop {
+                tokio::select! {
+                    _ = interrupt.recv() => {}
+                    _ = terminate.recv() => {}
+                    _ = hangup.recv() => {}
+                }
+                STOP.store(true, Ordering::SeqCst);
+            }
+            #[expect(unreachable_code, reason = "names the type of the errors above")]
+            std::io::Result::Ok(())
+        })
     });
-    Ok(())
+    installed.recv().context("cannot listen for Ctrl-C")
 }
 
 /// Whether we were asked to stop.

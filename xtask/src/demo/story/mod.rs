@@ -140,8 +140,10 @@ impl<'a> Story<'a> {
         let mut command = self.place.sallyport(&["play", session, "--speed", "100"]);
         let said = run::succeed(command.env("SALLYPORT_TOKEN", &self.olga), "", MINUTE)?;
         ensure!(said.contains("hello from a recorded session"), "the replay does not show what was said");
-        let plain = said.lines().map(plain).filter(|line| !line.is_empty());
-        Ok(plain.skip_while(|line| !line.contains("whoami")).take(6).collect())
+        // The terminal echoes what is typed ahead; what the shell made of it comes last.
+        let lines: Vec<String> = said.lines().map(plain).filter(|line| !line.is_empty()).collect();
+        let from = lines.iter().rposition(|line| line.contains("whoami")).unwrap_or(0);
+        Ok(lines.into_iter().skip(from).take(6).collect())
     }
 }
 
