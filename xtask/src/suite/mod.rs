@@ -33,7 +33,7 @@ pub(crate) fn test(args: &Args) -> Result<()> {
         command.args(words);
         command
     };
-    bench.check("fmt", &mut cargo(&["fmt", "--all", "--check"]));
+    bench.check("fmt", &mut cargo(&["fmt", "--all", "--check", "--", "--color", "never"]));
     bench.check("tidy", &mut cargo(&["run", "--quiet", "--package", "xtask", "--", "tidy"]));
     match deny::command() {
         Ok(mut command) => bench.check("deny", &mut command),

@@ -86,5 +86,5 @@ fn argued(line: &str) -> Option<(&str, &str)> {
     let (from, rest) =
         line.trim().trim_start_matches("- ").trim_matches('`').strip_prefix("edge: ")?.split_once(" -> ")?;
     let (to, reason) = rest.split_once(' ')?;
-    (!reason.trim().is_empty()).then_some((from, to))
+    (!reason.trim().is_empty()).then_some((from, to.trim_end_matches('`')))
 }

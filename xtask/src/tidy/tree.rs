@@ -30,7 +30,7 @@ impl File {
     pub(super) fn is_test(&self) -> bool {
         let development = ["crates/testkit/", "crates/e2e/", "fuzz/"].iter().any(|dir| self.path.starts_with(dir));
         development
-            || self.path.ends_with("/tests.rs")
+            || ["/tests.rs", "/testing.rs", "/fixture.rs"].iter().any(|name| self.path.ends_with(name))
             || ["/tests/", "/conformance/", "/examples/", "/benches/"].iter().any(|dir| self.path.contains(dir))
     }
 }
