@@ -45,6 +45,6 @@ fn a_mutant_is_caught_by_its_own_case_alone() {
 
 #[test]
 fn what_is_worth_reading_begins_at_the_failure() {
-    let said = worth_reading("test a ... ok\nerror[E0001]: no\nmore\ntest b ... ok\n");
-    assert_eq!(said, "error[E0001]: no\nmore");
+    let said = worth_reading("test a ... ok\n---- b stdout ----\nno\ntest result: FAILED.\nrunning\nerror: 1 target\n");
+    assert_eq!(said, "---- b stdout ----\nno\nerror: 1 target");
 }

@@ -69,10 +69,18 @@ fn before(text: &str, word: &str) -> Option<u64> {
     text.split(word).next().filter(|head| head.len() < text.len())?.rsplit(' ').next()?.parse().ok()
 }
 
-/// The part of a log that says what went wrong: from the first failure or error on, not endlessly.
+/// The parts of a log that say what went wrong: from a failure or an error to the end of its binary's
+/// run, and not endlessly.
 pub(super) fn worth_reading(log: &str) -> String {
-    let telling = |line: &&str| line.starts_with("---- ") || line.starts_with("error") || line.contains("panicked at");
-    let first = log.lines().position(|line| telling(&line)).unwrap_or(0);
-    let noise = |line: &&str| !(line.starts_with("test ") && line.ends_with("... ok"));
-    log.lines().skip(first).filter(noise).take(200).collect::<Vec<_>>().join("\n")
+    let mut telling = false;
+    let mut lines = Vec::new();
+    for line in log.lines() {
+        telling |= line.starts_with("---- ") || line.starts_with("error");
+        telling &= !line.starts_with("test result: ");
+        if telling && !line.ends_with("... ok") {
+            lines.push(line);
+        }
+    }
+    lines.truncate(200);
+    lines.join("\n")
 }

@@ -17,6 +17,7 @@ mod modules;
 mod names;
 mod serialize;
 mod sql;
+mod threats;
 mod tree;
 mod words;
 
@@ -68,7 +69,7 @@ impl fmt::Display for Finding {
 /// A rule.
 type Rule = fn(&Tree) -> Vec<Finding>;
 
-const RULES: [Rule; 16] = [
+const RULES: [Rule; 17] = [
     attributes::check,
     budget::check,
     changes::check,
@@ -84,6 +85,7 @@ const RULES: [Rule; 16] = [
     names::check,
     serialize::check,
     sql::check,
+    threats::check,
     words::check,
 ];
 

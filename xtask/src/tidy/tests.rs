@@ -214,3 +214,17 @@ fn unfinished_work_is_named() {
         "a.md:2: `for now`",
     );
 }
+
+#[test]
+fn the_threat_model_names_tests_that_exist() {
+    let test = ("crates/a/src/tests.rs", "#[test]\nfn doors_close() {}\nunix_kill = Kill over Unix;");
+    let row = |name: &str| format!("| threat | answer | a `{name}` |");
+    let (good, other, bad) = (row("doors_close"), row("unix_kill"), row("doors_open"));
+    judges(
+        threats::check,
+        &[test, ("docs/threat-model.md", &good)],
+        &[test, ("docs/threat-model.md", &bad)],
+        ":1: no test is called `doors_open`",
+    );
+    judges(threats::check, &[test, ("docs/threat-model.md", &other)], &[("docs/threat-model.md", &other)], "unix_kill");
+}
