@@ -21,6 +21,8 @@ pub(crate) struct Target {
     pub(super) host_key: String,
     /// The account's password, where this is root; elsewhere it takes a key.
     pub(super) password: Option<String>,
+    /// Whether it can give a terminal.
+    pub(super) terminal: bool,
     authorized: PathBuf,
 }
 
@@ -51,7 +53,7 @@ impl Target {
             Ok(greets(place.ports.target).then_some(()))
         })?;
         let host_key = public(&home.join("host_key.pub"))?;
-        Ok(Self { account, host_key, password, authorized })
+        Ok(Self { account, host_key, password, terminal: root || terminals_need_no_root(), authorized })
     }
 
     /// Lets a public key in.
@@ -59,6 +61,13 @@ impl Target {
         let known = std::fs::read_to_string(&self.authorized)?;
         private(&self.authorized, &format!("{known}{public}\n"))
     }
+}
+
+/// An sshd without root cannot give a terminal to the group `tty`; it need not where the system
+/// mounts terminals with that group (devpts, option `gid`).
+fn terminals_need_no_root() -> bool {
+    let mounts = std::fs::read_to_string("/proc/mounts").unwrap_or_default();
+    mounts.lines().any(|line| line.contains(" /dev/pts devpts ") && line.contains("gid="))
 }
 
 fn config(home: &Path, port: u16, root: bool) -> String {

@@ -116,11 +116,9 @@ impl<'a> Story<'a> {
     }
 
     fn session(&self) -> Result<String> {
-        let output = run::output(
-            &mut self.place.ssh("ada", &self.target.account, &["-o", "BatchMode=yes", "-tt"])?,
-            TYPED,
-            MINUTE,
-        )?;
+        let terminal = if self.target.terminal { "-tt" } else { "-T" };
+        let mut command = self.place.ssh("ada", &self.target.account, &["-o", "BatchMode=yes", terminal])?;
+        let output = run::output(&mut command, TYPED, MINUTE)?;
         let said = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
         ensure!(output.status.success(), "ada's session failed ({}): {}", output.status, run::last_lines(&said, 8));
         ensure!(
