@@ -1,2 +1,58 @@
-//! Developer commands: demo, test, tidy, bench, dev.
-fn main() {}
+//! Developer commands: demo, test, tidy, deny, bench, dev.
+
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a developer's tool speaks on the terminal")]
+#![expect(clippy::disallowed_methods, reason = "a developer's tool reads clock and environment of the machine")]
+
+mod bench;
+mod components;
+mod demo;
+mod deny;
+mod dev;
+mod run;
+mod suite;
+mod tidy;
+
+use clap::{Parser, Subcommand};
+use std::process::ExitCode;
+
+/// Developer commands of this workspace.
+#[derive(Parser)]
+#[command(name = "cargo xtask")]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run every check and every test, and close with one line of totals
+    Test(suite::Args),
+    /// Check the rules of the house
+    Tidy(tidy::Args),
+    /// Check bans, licences and sources of dependencies
+    Deny,
+    /// Show the product: a real sshd, a policy, a recorded session, a verified bundle
+    Demo(demo::Args),
+    /// Run the product on the demo's sample data, for work on it
+    Dev(dev::Args),
+    /// Measure, and write the figures under docs/measures
+    Bench(bench::Args),
+}
+
+fn main() -> ExitCode {
+    let outcome = match Cli::parse().command {
+        Command::Test(args) => suite::test(&args),
+        Command::Tidy(args) => tidy::tidy(&args),
+        Command::Deny => deny::deny(),
+        Command::Demo(args) => demo::demo(&args),
+        Command::Dev(args) => dev::dev(&args),
+        Command::Bench(args) => bench::bench(&args),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("xtask: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,109 @@
+//! `bench`: measures in release and writes the figures with commit and date under docs/measures.
+
+use crate::demo::{self, Children, Place, Story};
+use crate::{components, run};
+use anyhow::{Context as _, Result, bail};
+use serde_json::{Value, json};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+/// Package, example.
+const EXAMPLES: [(&str, &str); 4] = [
+    ("sallyport-ledger", "verify_speed"),
+    ("sallyport-policy", "speed"),
+    ("sallyport-recording", "seal_speed"),
+    ("sallyport-vault", "rates"),
+];
+/// Scripts that measure a gateway, and their arguments besides the end points. Each takes `--ep` for
+/// an end point, the first being the baseline, and `--json` for a file of results.
+const SCRIPTS: [(&str, &[&str]); 3] =
+    [("ssh_setup.py", &[]), ("ssh_bulk.py", &["--modes", "down,up", "--mib", "256"]), ("ssh_echo.py", &[])];
+
+/// `bench`
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// Directory with the scripts that measure SSH sessions against the direct connection
+    #[arg(long, value_name = "DIR")]
+    scripts: Option<PathBuf>,
+    /// Install missing packages without asking
+    #[arg(long)]
+    yes: bool,
+}
+
+/// Runs the examples, and the scripts where they are given.
+pub(crate) fn bench(args: &Args) -> Result<()> {
+    for (package, example) in EXAMPLES {
+        let name = format!("{}-{example}", package.trim_start_matches("sallyport-"));
+        eprintln!("Measuring {name}");
+        let mut command = run::cargo();
+        command
+            .args(["run", "--release", "--quiet", "--package", package, "--example", example])
+            .stderr(Stdio::inherit());
+        let output = command.output()?;
+        if !output.status.success() {
+            bail!("{name} failed");
+        }
+        write(&name, &figures(&String::from_utf8(output.stdout)?)?)?;
+    }
+    args.scripts.as_deref().map_or(Ok(()), |scripts| against_direct(scripts, args.yes))
+}
+
+/// Sessions through the gateway, as ratios to the direct connection.
+fn against_direct(scripts: &Path, yes: bool) -> Result<()> {
+    let scripts = scripts.canonicalize().with_context(|| format!("cannot find {}", scripts.display()))?;
+    components::ensure(yes)?;
+    run::catch_signals()?;
+    demo::clean()?;
+    let built = run::attached(run::cargo().args(["build", "--release", "--quiet", "--package", "sallyport-server"]))?;
+    anyhow::ensure!(built.success(), "sallyport does not build");
+    let place = Place::make("release")?;
+    let mut children = Children::new(demo::record());
+    let story = Story::begin(&place, &mut children)?;
+    let ends = story.ends()?;
+    for (script, more) in SCRIPTS {
+        run::go_on()?;
+        eprintln!("Measuring {script}");
+        let results = place.home.join(format!("{script}.json"));
+        let mut command = Command::new("python3");
+        command.arg(scripts.join(script)).args(more).arg("--json").arg(&results).current_dir(&place.home);
+        for end in &ends {
+            command.args(["--ep", end]);
+        }
+        anyhow::ensure!(run::attached(&mut command)?.success(), "{script} failed");
+        write(script.trim_end_matches(".py"), &figures(&std::fs::read_to_string(&results)?)?)?;
+    }
+    children.stop();
+    Ok(())
+}
+
+/// One JSON value, or one a line.
+fn figures(text: &str) -> Result<Value> {
+    if let Ok(value) = serde_json::from_str(text) {
+        return Ok(value);
+    }
+    let lines = text.lines().filter(|line| !line.trim().is_empty());
+    let values: Result<Vec<Value>, _> = lines.map(serde_json::from_str).collect();
+    Ok(Value::Array(values.context("the measurement printed no JSON")?))
+}
+
+fn write(name: &str, figures: &Value) -> Result<()> {
+    let said = |program: &str, words: &[&str]| -> Result<String> {
+        let output = Command::new(program).args(words).current_dir(run::root()).output()?;
+        Ok(String::from_utf8(output.stdout)?.trim().to_owned())
+    };
+    let commit = said("git", &["rev-parse", "--short=12", "HEAD"])?;
+    let changed = !said("git", &["status", "--porcelain", "--", "crates"])?.is_empty();
+    let result = json!({
+        "name": name,
+        "commit": if changed { format!("{commit}+changes") } else { commit },
+        "date": said("date", &["-u", "+%F"])?,
+        "cores": std::thread::available_parallelism()?.get(),
+        "figures": figures,
+    });
+    let directory = run::root().join("docs/measures");
+    std::fs::create_dir_all(&directory)?;
+    let path = directory.join(format!("{name}.json"));
+    std::fs::write(&path, format!("{}\n", serde_json::to_string_pretty(&result)?))?;
+    eprintln!("  docs/measures/{name}.json");
+    Ok(())
+}

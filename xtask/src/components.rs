@@ -1,0 +1,120 @@
+//! Real components that tests and the demo need: found, or installed from the distribution's packages.
+
+use crate::run;
+use anyhow::{Context as _, Result, bail};
+use std::io::{IsTerminal as _, Write as _};
+use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
+use std::path::Path;
+use std::process::Command;
+
+/// A program, and the package of Debian and Ubuntu that brings it.
+struct Component {
+    program: &'static str,
+    package: &'static str,
+}
+
+const NEEDED: [Component; 3] = [
+    Component { program: "sshd", package: "openssh-server" },
+    Component { program: "ssh", package: "openssh-client" },
+    Component { program: "ssh-keygen", package: "openssh-client" },
+];
+
+/// Asked by `apt` before it starts a service of a new package.
+const GUARD: &str = "/usr/sbin/policy-rc.d";
+
+/// Makes sure that every component is there: asks, then installs. What cannot be had is an error.
+pub(crate) fn ensure(yes: bool) -> Result<()> {
+    let mut packages: Vec<&str> = NEEDED.iter().filter(|c| run::find(c.program).is_none()).map(|c| c.package).collect();
+    packages.dedup();
+    if packages.is_empty() {
+        return Ok(());
+    }
+    let list = packages.join(" ");
+    if run::find("apt-get").is_none() {
+        bail!("these are missing: {list}. Install them with this system's package manager and start again");
+    }
+    let sudo = !run::is_root();
+    if sudo && run::find("sudo").is_none() {
+        bail!("these packages are missing: {list}. Ask an administrator of this machine to install them");
+    }
+    eprintln!("These packages are needed and missing: {list}");
+    if !run::consent(yes) && !asked("Install them with apt now? No service is started. [y/N] ")? {
+        bail!("without {list} this cannot go on; `--yes` installs without asking");
+    }
+    install(&packages, sudo)?;
+    match NEEDED.iter().find(|c| run::find(c.program).is_none()) {
+        Some(missing) => bail!("`{}` is still missing after installing {}", missing.program, missing.package),
+        None => Ok(()),
+    }
+}
+
+/// Asks a person; nobody there means no.
+fn asked(question: &str) -> Result<bool> {
+    if !std::io::stdin().is_terminal() {
+        return Ok(false);
+    }
+    eprint!("{question}");
+    std::io::stderr().flush()?;
+    let mut answer = String::new();
+    std::io::stdin().read_line(&mut answer)?;
+    Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
+}
+
+fn install(packages: &[&str], sudo: bool) -> Result<()> {
+    // A directory of our own: another apt at work on this machine may empty the shared one.
+    let archives = tempfile::Builder::new().permissions(std::fs::Permissions::from_mode(0o755)).tempdir()?;
+    std::fs::create_dir(archives.path().join("partial"))?;
+    let placed = guard(sudo)?;
+    let outcome = apt(&["install", "-y", "--no-install-recommends"], packages, archives.path(), sudo).or_else(|_| {
+        apt(&["update"], &[], archives.path(), sudo)?;
+        apt(&["install", "-y", "--no-install-recommends"], packages, archives.path(), sudo)
+    });
+    if placed {
+        privileged("rm", sudo).arg("-f").arg(GUARD).status().context("cannot remove the guard against services")?;
+    }
+    outcome
+}
+
+/// Keeps new packages from starting services; tells whether the guard is ours to remove.
+fn guard(sudo: bool) -> Result<bool> {
+    if Path::new(GUARD).exists() {
+        return Ok(false);
+    }
+    let text = "#!/bin/sh\nexit 101\n";
+    if sudo {
+        let file = tempfile::NamedTempFile::new()?;
+        std::fs::write(file.path(), text)?;
+        let status = privileged("install", true).args(["-m", "755"]).arg(file.path()).arg(GUARD).status()?;
+        anyhow::ensure!(status.success(), "cannot keep services from starting: {GUARD} cannot be written");
+    } else {
+        let mut file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o755).open(GUARD)?;
+        file.write_all(text.as_bytes())?;
+        file.set_permissions(std::fs::Permissions::from_mode(0o755))?;
+    }
+    Ok(true)
+}
+
+fn privileged(program: &str, sudo: bool) -> Command {
+    if !sudo {
+        return Command::new(program);
+    }
+    let mut command = Command::new("sudo");
+    command.arg(program);
+    command
+}
+
+fn apt(verb: &[&str], packages: &[&str], archives: &Path, sudo: bool) -> Result<()> {
+    let mut command = privileged("env", sudo);
+    command
+        .args(["DEBIAN_FRONTEND=noninteractive", "apt-get", "-q", "-o"])
+        .arg(format!("Dir::Cache::archives={}", archives.display()))
+        .args(["-o", "DPkg::Lock::Timeout=900"])
+        .args(verb)
+        .args(packages);
+    let output = command.output().context("cannot run apt-get")?;
+    if !output.status.success() {
+        let said = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+        bail!("apt-get {} failed: {}", verb.join(" "), run::last_lines(&said, 12));
+    }
+    Ok(())
+}

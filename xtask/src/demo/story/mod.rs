@@ -1,0 +1,228 @@
+//! The story: from an empty directory to a verified bundle, one line a step.
+
+use super::children::Children;
+use super::place::Place;
+use super::target::{Target, greets, public};
+use crate::run;
+use anyhow::{Context as _, Result, bail, ensure};
+use serde_json::{Value, json};
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+const MINUTE: Duration = Duration::from_secs(60);
+/// What ada types.
+const TYPED: &str = "whoami\nuname -sr\necho hello from a recorded session\ndate -u\nexit\n";
+
+/// The product with its sample data, running.
+pub(crate) struct Story<'a> {
+    place: &'a Place,
+    target: Target,
+    /// Token of the auditor.
+    olga: String,
+}
+
+impl<'a> Story<'a> {
+    /// Starts target and product, signs in, applies the sample checkout, stores the credential.
+    pub(crate) fn begin(place: &'a Place, children: &mut Children) -> Result<Self> {
+        let target = step("a target: OpenSSH with one account", || Target::start(place, children))?;
+        let founded = step("an installation: `sallyport init`", || place.ask(None, &["init", "--fast"], ""))?;
+        let admin = text(&founded, "token")?;
+        crate::demo::children::private(&place.home.join("recovery"), text(&founded, "recovery")?)?;
+        step("the server: `sallyport serve`", || serve(place, children))?;
+        step("signed in: `sallyport login`", || place.ask(None, &["login", "--token-stdin"], &format!("{admin}\n")))?;
+        let checkout = place.checkout(&target)?;
+        step("people, targets, policies: `sallyport apply`", || {
+            let (all, people) = (checkout.to_string_lossy(), checkout.join("people"));
+            // People first: who may change targets is itself a group of the inventory.
+            place.ask(None, &["apply", &people.to_string_lossy()], "")?;
+            place.ask(None, &["apply", &all], "")
+        })?;
+        step("a credential that no person sees: `sallyport vault put`", || credential(place, &target))?;
+        let olga = place.ask(None, &["token", "olga", "--ttl", "8h", "--label", "demo"], "")?;
+        Ok(Self { place, target, olga: text(&olga, "token")?.to_owned() })
+    }
+
+    /// A denied attempt, a recorded session, its replay and its proof.
+    pub(crate) fn tell(&mut self) -> Result<Value> {
+        step("bob is not permitted, and the target hears nothing of it", || self.denied())?;
+        let session = step("ada works on web-1 with stock ssh, recorded", || self.session())?;
+        let lines = step("olga, the auditor, plays it: `sallyport play`", || self.played(&session))?;
+        for line in &lines {
+            eprintln!("      | {line}");
+        }
+        let bundle = self.place.home.join("session.spb");
+        let path = bundle.to_string_lossy().into_owned();
+        step("the evidence in one file: `sallyport export`", || {
+            self.place.ask(Some(&self.olga), &["export", &session, &path], "")
+        })?;
+        let trust = self.place.data().join("ledger.pub");
+        let key = trust.to_string_lossy().into_owned();
+        step("proved offline: `sallyport verify --trust`", || {
+            self.place.ask(None, &["verify", &path, "--trust", &key], "")
+        })?;
+        Ok(json!({
+            "session": session,
+            "bundle": bundle,
+            "trust": trust,
+            "data": self.place.data(),
+            "config": self.place.config(),
+            "url": format!("http://127.0.0.1:{}", self.place.ports.api),
+            "ssh": {
+                "host": "127.0.0.1",
+                "port": self.place.ports.ssh,
+                "user": format!("ada+{}@web-1", self.target.account),
+                "key": self.place.key("ada"),
+            },
+            "verified": true,
+        }))
+    }
+
+    /// How to go on by oneself.
+    pub(crate) fn invitation(&self) -> String {
+        let (ssh, api) = (self.place.ports.ssh, self.place.ports.api);
+        let account = &self.target.account;
+        format!(
+            "Connect yourself, with your own ssh:\n\n  \
+             ssh -p {ssh} -i .demo/keys/ada -o IdentitiesOnly=yes {}+{account}@web-1@127.0.0.1\n\n\
+             And look at it, as admin:\n\n  \
+             export XDG_CONFIG_HOME=$PWD/.demo/settings SALLYPORT_URL=http://127.0.0.1:{api}\n  \
+             target/debug/sallyport sessions\n  target/debug/sallyport why ada+{account}@web-1",
+            "ada"
+        )
+    }
+
+    /// End points for measuring scripts: the target itself, and the target through the gateway.
+    pub(crate) fn ends(&self) -> Result<Vec<String>> {
+        let key = self.place.key("ada");
+        // The baseline signs in with the same key, so that both pay for the same handshake.
+        self.target.authorize(&public(&key.with_extension("pub"))?)?;
+        let (account, ports) = (&self.target.account, &self.place.ports);
+        let end = |name: &str, port: u16, user: &str| {
+            format!("{name},host=127.0.0.1,port={port},user={user},key={}", key.display())
+        };
+        Ok(vec![end("direct", ports.target, account), end("sallyport", ports.ssh, &format!("ada+{account}@web-1"))])
+    }
+
+    fn denied(&self) -> Result<()> {
+        let output = run::output(
+            &mut self.place.ssh("bob", &self.target.account, &["-o", "BatchMode=yes", "-T"])?,
+            "id\n",
+            MINUTE,
+        )?;
+        ensure!(!output.status.success(), "bob was let in: {}", String::from_utf8_lossy(&output.stdout));
+        let sessions = self.place.ask(None, &["sessions"], "")?;
+        ensure!(items(&sessions).is_empty(), "a denied attempt opened a session");
+        Ok(())
+    }
+
+    fn session(&self) -> Result<String> {
+        let terminal = if self.target.terminal { "-tt" } else { "-T" };
+        let mut command = self.place.ssh("ada", &self.target.account, &["-o", "BatchMode=yes", terminal])?;
+        let output = run::output(&mut command, TYPED, MINUTE)?;
+        let said = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+        ensure!(output.status.success(), "ada's session failed ({}): {}", output.status, run::last_lines(&said, 8));
+        ensure!(
+            said.contains("hello from a recorded session"),
+            "the target did not answer: {}",
+            run::last_lines(&said, 8)
+        );
+        run::wait_for("the session to be closed", MINUTE, || {
+            let page = self.place.ask(None, &["sessions"], "")?;
+            let closed = items(&page).iter().find(|s| s.get("reason").is_some_and(|r| !r.is_null()));
+            closed.map(|session| text(session, "id").map(str::to_owned)).transpose()
+        })
+    }
+
+    /// A few lines of the replay.
+    fn played(&self, session: &str) -> Result<Vec<String>> {
+        let mut command = self.place.sallyport(&["play", session, "--speed", "100"]);
+        let said = run::succeed(command.env("SALLYPORT_TOKEN", &self.olga), "", MINUTE)?;
+        ensure!(said.contains("hello from a recorded session"), "the replay does not show what was said");
+        // The terminal echoes what is typed ahead; what the shell made of it comes last.
+        let lines: Vec<String> = said.lines().map(plain).filter(|line| !line.is_empty()).collect();
+        let from = lines.iter().rposition(|line| line.contains("whoami")).unwrap_or(0);
+        Ok(lines.into_iter().skip(from).take(6).collect())
+    }
+}
+
+/// Starts the server and waits until a gateway has joined it.
+fn serve(place: &Place, children: &mut Children) -> Result<()> {
+    let mut command: Command = place.sallyport(&["serve"]);
+    children.start("sallyport", &mut command, &place.log("serve"))?;
+    run::wait_for("a gateway to join the server", MINUTE, || {
+        children.alive()?;
+        let output = run::output(&mut place.sallyport(&["status", "--output", "json"]), "", MINUTE)?;
+        let gateways =
+            serde_json::from_slice::<Value>(&output.stdout).ok().and_then(|status| find(&status, "gateways")?.as_u64());
+        Ok((gateways.unwrap_or(0) >= 1 && greets(place.ports.ssh)).then_some(()))
+    })
+}
+
+/// Hands the account's credential to the vault: its password, or a key that the vault makes itself.
+fn credential(place: &Place, target: &Target) -> Result<()> {
+    let address = format!("{}@web-1", target.account);
+    match &target.password {
+        Some(password) => {
+            place.ask(None, &["vault", "put", &address, "--password-stdin"], &format!("{password}\n")).map(drop)
+        }
+        None => {
+            let line = place.ask(None, &["vault", "put", &address, "--generate", "ssh_key"], "")?;
+            target.authorize(text(&line, "public")?)
+        }
+    }
+}
+
+/// One line on standard error: what, and how long it took.
+fn step<T>(what: &str, act: impl FnOnce() -> Result<T>) -> Result<T> {
+    run::go_on()?;
+    let start = Instant::now();
+    match act() {
+        Ok(value) => {
+            eprintln!("  \u{2713} {what} ({})", run::seconds(start));
+            Ok(value)
+        }
+        Err(error) => {
+            eprintln!("  \u{2717} {what} ({})", run::seconds(start));
+            bail!("{what}: {error:#}")
+        }
+    }
+}
+
+fn text<'v>(value: &'v Value, key: &str) -> Result<&'v str> {
+    value.get(key).and_then(Value::as_str).with_context(|| format!("the answer names no `{key}`"))
+}
+
+fn items(page: &Value) -> &[Value] {
+    page.get("items").and_then(Value::as_array).map_or(&[], Vec::as_slice)
+}
+
+/// A field, at whatever depth it stands.
+fn find<'v>(value: &'v Value, key: &str) -> Option<&'v Value> {
+    match value {
+        Value::Object(map) => map.get(key).or_else(|| map.values().find_map(|v| find(v, key))),
+        Value::Array(items) => items.iter().find_map(|v| find(v, key)),
+        _ => None,
+    }
+}
+
+/// A line of a terminal without its control sequences (ECMA-48, section 5.4).
+fn plain(line: &str) -> String {
+    let mut text = String::new();
+    let mut chars = line.chars();
+    while let Some(c) = chars.next() {
+        if c == '\u{1b}' {
+            let ends: fn(char) -> bool = match chars.next() {
+                Some('[') => |c| ('\u{40}'..='\u{7e}').contains(&c),
+                Some(']') => |c| c == '\u{7}',
+                _ => continue,
+            };
+            let _ = chars.by_ref().find(|c| ends(*c));
+        } else if !c.is_control() {
+            text.push(c);
+        }
+    }
+    text.trim_end().to_owned()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,163 @@
+//! `test`: tiers 0 to 3, each step with its seconds, closed by one line of totals.
+//!
+//! A step that is no test run (formatting, lints, documentation) counts as nothing when it is good
+//! and as one failure when it is not, so that the last line never says less than the exit code.
+
+mod mutants;
+mod totals;
+
+use crate::{components, deny, run};
+use anyhow::{Context as _, Result, bail};
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+use std::time::Instant;
+use totals::{Reader, Totals};
+
+/// `test`
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// Install missing components without asking
+    #[arg(long)]
+    yes: bool,
+}
+
+/// Runs everything; a failing step does not keep the next from running.
+pub(crate) fn test(args: &Args) -> Result<()> {
+    components::ensure(args.yes)?;
+    let logs = run::root().join("target/test-logs");
+    std::fs::create_dir_all(&logs)?;
+    let mut bench = Bench { logs, totals: Totals::default(), wrong: Vec::new() };
+    let cargo = |words: &[&str]| {
+        let mut command = run::cargo();
+        command.args(words);
+        command
+    };
+    bench.check("fmt", &mut cargo(&["fmt", "--all", "--check", "--", "--color", "never"]));
+    bench.check("tidy", &mut cargo(&["run", "--quiet", "--package", "xtask", "--", "tidy"]));
+    match deny::command() {
+        Ok(mut command) => bench.check("deny", &mut command),
+        Err(error) => bench.fail("deny", &format!("{error:#}")),
+    }
+    bench.check("clippy", &mut cargo(&["clippy", "--workspace", "--all-targets", "--quiet", "--", "-D", "warnings"]));
+    bench.check(
+        "doc",
+        cargo(&["doc", "--workspace", "--no-deps", "--document-private-items", "--quiet"])
+            .env("RUSTDOCFLAGS", "-D warnings"),
+    );
+    // Whole-product tests start the program itself.
+    bench.check("build", &mut cargo(&["build", "--workspace", "--bins", "--quiet"]));
+    bench.tests("test", &mut cargo(&["test", "--workspace", "--no-fail-fast"]));
+    for mutant in mutants::all()? {
+        bench.mutant(&mutant);
+    }
+    for wrong in &bench.wrong {
+        println!("failed: {wrong}");
+    }
+    println!("{} passed, {} failed", bench.totals.passed, bench.totals.failed);
+    if bench.wrong.is_empty() && bench.totals.failed == 0 {
+        Ok(())
+    } else {
+        bail!("not everything passed; the logs are in target/test-logs")
+    }
+}
+
+/// What has been run so far.
+struct Bench {
+    logs: PathBuf,
+    totals: Totals,
+    wrong: Vec<String>,
+}
+
+impl Bench {
+    /// A step that is good or not.
+    fn check(&mut self, name: &str, command: &mut Command) {
+        let start = Instant::now();
+        match command.output() {
+            Ok(output) if output.status.success() => println!("{name:<10} ok      {}", run::seconds(start)),
+            Ok(output) => {
+                let said =
+                    format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+                let _ = std::fs::write(self.logs.join(format!("{name}.log")), &said);
+                println!("{name:<10} FAILED  {}\n{}", run::seconds(start), run::last_lines(&said, 60));
+                self.fail(name, &format!("{}", output.status));
+            }
+            Err(error) => self.fail(name, &error.to_string()),
+        }
+    }
+
+    fn fail(&mut self, name: &str, why: &str) {
+        self.totals.failed += 1;
+        self.wrong.push(format!("{name} ({why})"));
+    }
+
+    /// A run of tests.
+    fn tests(&mut self, name: &str, command: &mut Command) {
+        let start = Instant::now();
+        match self.follow(name, command, true) {
+            Ok((good, read)) => {
+                let word = if good { "ok    " } else { "FAILED" };
+                println!(
+                    "{name:<10} {word}  {}  {} passed, {} failed",
+                    run::seconds(start),
+                    read.totals.passed,
+                    read.totals.failed
+                );
+                self.totals.add(&read.totals);
+                self.wrong.extend(read.failures.iter().map(|test| format!("test {test}")));
+                if !good && read.totals.failed == 0 {
+                    self.fail(name, "it did not build or did not finish");
+                }
+            }
+            Err(error) => self.fail(name, &format!("{error:#}")),
+        }
+    }
+
+    /// A mutant is caught when the tests of its case fail, and no other test does.
+    fn mutant(&mut self, mutant: &mutants::Mutant) {
+        let start = Instant::now();
+        let name = format!("mutant-{}", mutant.case);
+        match self.follow(&name, &mut mutant.command(), false) {
+            Ok((_, read)) if mutant.caught(&read) => {
+                self.totals.passed += 1;
+                println!("{name:<20} caught  {}", run::seconds(start));
+            }
+            Ok((_, read)) => {
+                let failed = if read.failures.is_empty() { "no test".to_owned() } else { read.failures.join(" ") };
+                println!("{name:<20} FAILED  {}", run::seconds(start));
+                self.fail(&name, &format!("{failed} failed instead of the tests of `{}`", mutant.case));
+            }
+            Err(error) => self.fail(&name, &format!("{error:#}")),
+        }
+    }
+
+    /// Follows a test run line by line: into its log, into the totals, and as progress.
+    fn follow(&self, name: &str, command: &mut Command, show: bool) -> Result<(bool, Reader)> {
+        let log = self.logs.join(format!("{name}.log"));
+        let mut file = std::fs::File::create(&log)?;
+        // One stream for both: which binary a result belongs to stands on standard error.
+        let (reader, writer) = std::io::pipe()?;
+        command.stdin(Stdio::null()).stdout(writer.try_clone()?).stderr(writer);
+        let mut child = command.spawn().with_context(|| format!("cannot start {name}"))?;
+        command.stdout(Stdio::null()).stderr(Stdio::null());
+        let mut read = Reader::default();
+        for line in BufReader::new(reader).split(b'\n') {
+            let line = line?;
+            let line = String::from_utf8_lossy(&line);
+            writeln!(file, "{line}")?;
+            let told = read.line(&line);
+            if let Some(told) = told.filter(|_| show) {
+                println!("{told}");
+            }
+        }
+        let good = child.wait()?.success();
+        if show && !good {
+            let said = std::fs::read_to_string(&log)?;
+            println!("{}", totals::worth_reading(&said));
+        }
+        Ok((good, read))
+    }
+}
+
+#[cfg(test)]
+mod tests;

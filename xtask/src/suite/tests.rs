@@ -1,0 +1,50 @@
+use super::mutants::Mutant;
+use super::totals::{Reader, Totals, worth_reading};
+
+const LOG: &str = "\
+     Running unittests src/lib.rs (target/debug/deps/sallyport_model-5f3c)
+running 3 tests
+test id::tests::round_trip ... ok
+test conformance::tests::unix_kill ... FAILED
+test result: FAILED. 2 passed; 1 failed; 0 ignored; 0 measured; 0 filtered out; finished in 0.41s
+   Doc-tests sallyport_model
+test result: ok. 1 passed; 0 failed; 0 ignored; 0 measured; 0 filtered out; finished in 0.10s
+";
+
+fn read(log: &str) -> Reader {
+    let mut reader = Reader::default();
+    for line in log.lines() {
+        reader.line(line);
+    }
+    reader
+}
+
+#[test]
+fn totals_are_summed_over_all_runs() {
+    assert_eq!(read(LOG).totals, Totals { passed: 3, failed: 1 });
+    assert_eq!(read("").totals, Totals::default());
+}
+
+#[test]
+fn progress_names_the_binary() {
+    let mut reader = Reader::default();
+    let told: Vec<_> = LOG.lines().filter_map(|line| reader.line(line)).collect();
+    assert!(told[0].contains("sallyport_model src/lib.rs"), "{told:?}");
+    assert!(told[0].contains("1 FAILED"));
+    assert!(told[1].contains("Doc-tests sallyport_model"));
+}
+
+#[test]
+fn a_mutant_is_caught_by_its_own_case_alone() {
+    let caught = |case: &str, log: &str| Mutant { case: case.into() }.caught(&read(log));
+    assert!(caught("kill", LOG));
+    assert!(!caught("busy", LOG), "another case failed");
+    assert!(!caught("kill", ""), "nothing failed");
+    assert!(!caught("kill", &format!("{LOG}test conformance::tests::tls_busy ... FAILED\n")));
+}
+
+#[test]
+fn what_is_worth_reading_begins_at_the_failure() {
+    let said = worth_reading("test a ... ok\n---- b stdout ----\nno\ntest result: FAILED.\nrunning\nerror: 1 target\n");
+    assert_eq!(said, "---- b stdout ----\nno\nerror: 1 target");
+}
