@@ -174,7 +174,7 @@ async fn shipped(directory: &Path, recording: RecordingId) -> Option<End> {
         Ending::Truncated(record) => {
             Some(End { segments, chain: record.chain_after().ok()?.to_vec(), complete: false })
         }
-        Ending::Open => None,
+        Ending::Unfinished => None,
     }
 }
 
