@@ -94,7 +94,9 @@ pub(crate) fn why(why: Why) -> wire::Why {
     };
     reasons.extend(explanation.decision.denial().map(|denial| denial.message));
     reasons.extend(explanation.errors.iter().map(|p| format!("could not be evaluated: {}", at(p))));
-    reasons.extend(explanation.near_misses.iter().map(|miss| format!("{} nearly permits it: {}", at(&miss.policy), miss.text)));
+    reasons.extend(
+        explanation.near_misses.iter().map(|miss| format!("{} nearly permits it: {}", at(&miss.policy), miss.text)),
+    );
     let policies = explanation.permits.iter().chain(&explanation.forbids).map(at).collect();
     let limits = explanation
         .limits

@@ -15,21 +15,31 @@ use utoipa::IntoParams;
 
 /// A recording, opened: `u32` length and bytes of the header, then events in the recording's encoding.
 #[utoipa::path(get, path = "/api/v1/sessions/{id}/recording", params(("id" = String, Path)), responses((status = 200, content_type = "application/vnd.sallyport.recording")), tag = "evidence")]
-pub(crate) async fn recording(State(app): State<App>, caller: Caller, Path(id): Path<String>) -> Result<Response, Problem> {
+pub(crate) async fn recording(
+    State(app): State<App>,
+    caller: Caller,
+    Path(id): Path<String>,
+) -> Result<Response, Problem> {
     let playback = app.control.play(&caller.op, session_id(&id)?).await?;
     let head = playback.header.encode();
     let mut body = Vec::with_capacity(4 + head.len() + playback.events.len());
     body.extend_from_slice(&u32::try_from(head.len()).unwrap_or(u32::MAX).to_be_bytes());
     body.extend_from_slice(&head);
     body.extend_from_slice(&playback.events);
-    let headers =
-        [(header::CONTENT_TYPE, "application/vnd.sallyport.recording"), (header::HeaderName::from_static("x-recording-ending"), playback.ending)];
+    let headers = [
+        (header::CONTENT_TYPE, "application/vnd.sallyport.recording"),
+        (header::HeaderName::from_static("x-recording-ending"), playback.ending),
+    ];
     Ok((headers, body).into_response())
 }
 
 /// An evidence bundle, for `sallyport verify`.
 #[utoipa::path(get, path = "/api/v1/sessions/{id}/bundle", params(("id" = String, Path)), responses((status = 200, content_type = "application/vnd.sallyport.bundle")), tag = "evidence")]
-pub(crate) async fn bundle(State(app): State<App>, caller: Caller, Path(id): Path<String>) -> Result<Response, Problem> {
+pub(crate) async fn bundle(
+    State(app): State<App>,
+    caller: Caller,
+    Path(id): Path<String>,
+) -> Result<Response, Problem> {
     let bytes = app.control.bundle(&caller.op, session_id(&id)?).await?;
     Ok(([(header::CONTENT_TYPE, "application/vnd.sallyport.bundle")], bytes).into_response())
 }

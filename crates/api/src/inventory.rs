@@ -79,7 +79,9 @@ fn act(word: &str) -> Result<Act, Problem> {
         "request" => Act::Request,
         "see" => Act::See,
         other => Act::Channel(Channel::ALL.into_iter().find(|c| c.action() == other).ok_or_else(|| {
-            Problem::usage(format!("`{other}` is no action: write connect, see, request or a channel such as channel:shell"))
+            Problem::usage(format!(
+                "`{other}` is no action: write connect, see, request or a channel such as channel:shell"
+            ))
         })?),
     })
 }

@@ -26,7 +26,10 @@ impl Problem {
     pub(crate) fn unauthenticated() -> Self {
         Self {
             unauthenticated: true,
-            ..Self::new(Kind::Denied, "sign in first: send a valid token as `Authorization: Bearer` (`sallyport login`)")
+            ..Self::new(
+                Kind::Denied,
+                "sign in first: send a valid token as `Authorization: Bearer` (`sallyport login`)",
+            )
         }
     }
 }

@@ -40,7 +40,11 @@ pub(crate) async fn put(
         (None, Some(key), None) => NewSecret::SshKey(Secret::new(key.into_bytes())),
         (None, None, Some("password")) => NewSecret::GeneratePassword,
         (None, None, Some("ssh_key")) => NewSecret::GenerateSshKey,
-        _ => return Err(Problem::usage("give exactly one of `password`, `ssh_key`, or `generate` (password or ssh_key)")),
+        _ => {
+            return Err(Problem::usage(
+                "give exactly one of `password`, `ssh_key`, or `generate` (password or ssh_key)",
+            ));
+        }
     };
     Ok(Json(convert::secret(app.control.put_secret(&caller.op, &address, new).await?)))
 }

@@ -10,7 +10,7 @@ use sallyport_model::authority::{Anchor, Close, Open as OpenCall, OpenChannel, O
 use sallyport_model::inventory::{Account, Identity, Place as DialPlace, Rest, Target};
 use sallyport_model::{CallId, EntryId, GatewayId, Kind, SessionId, Timestamp};
 use sallyport_policy::{Act, Decision, Facts, Place, Standing, decide, standing};
-use sallyport_store::{Change, DocId, Draft};
+use sallyport_store::{Change, DocId, Draft, Filter};
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -31,7 +31,11 @@ pub(crate) fn find(open: &Open, ask: &Ask) -> Option<Found> {
 }
 
 /// Looks a place up by id.
-pub(crate) fn by_id(open: &Open, target: sallyport_model::TargetId, account: sallyport_model::AccountId) -> Option<Found> {
+pub(crate) fn by_id(
+    open: &Open,
+    target: sallyport_model::TargetId,
+    account: sallyport_model::AccountId,
+) -> Option<Found> {
     Some(Found {
         target: load(&open.store, &DocId::new(target), kinds::TARGET)?.value,
         account: load(&open.store, &DocId::new(account), kinds::ACCOUNT)?.value,
@@ -87,12 +91,15 @@ impl Control {
             return Ok(Reply::Denied(Denial::new(Kind::Denied, "the sign-in is over its time: connect again")));
         };
         let Some(who) = identity(&open, spent.identity) else {
-            return Ok(Reply::Denied(Denial::new(Kind::Denied, "this identity may do nothing: it is disabled or gone")));
+            return Ok(Reply::Denied(Denial::new(
+                Kind::Denied,
+                "this identity may do nothing: it is disabled or gone",
+            )));
         };
         let permitted = match self.judge(&open, &who, &ask.ask) {
             Ok(permitted) => permitted,
             Err((denial, why)) => {
-                self.write_denied(&open, call, &who, &ask, &denial, &why).await?;
+                self.write_denied(&open, call, &who, &ask, (&denial, &why)).await?;
                 return Ok(Reply::Denied(denial));
             }
         };
@@ -120,7 +127,12 @@ impl Control {
         // The decision is made over these documents: if one changes before the commit, decide again.
         let mut change = Change::entry(draft).put(put(body.id, 0, kinds::SESSION, &body)?).repeatable();
         open.store.working(|set| {
-            for id in [DocId::new(who.id), DocId::new(body.target), DocId::new(body.account), DocId::new(crate::control::POLICY)] {
+            for id in [
+                DocId::new(who.id),
+                DocId::new(body.target),
+                DocId::new(body.account),
+                DocId::new(crate::control::POLICY),
+            ] {
                 change.expect.push((id.clone(), set.version(&id)));
             }
         });
@@ -130,7 +142,13 @@ impl Control {
     }
 
     /// The same open again: the reply was lost, the outcome is not.
-    async fn reopened(&self, open: &Open, gateway: GatewayId, call: CallId, known: &SessionBody) -> Result<Reply, Error> {
+    async fn reopened(
+        &self,
+        open: &Open,
+        gateway: GatewayId,
+        call: CallId,
+        known: &SessionBody,
+    ) -> Result<Reply, Error> {
         if known.gateway != gateway {
             return Ok(Reply::Denied(Denial::new(Kind::Denied, "this session belongs to another gateway")));
         }
@@ -159,7 +177,13 @@ impl Control {
         match decision {
             Decision::Permit { limits, determining } => match found.unready() {
                 None => Ok(Permitted { found, limits, determining }),
-                Some(why) => Err((Denial::new(Kind::Unavailable, format!("{}@{} is yours to use, but {why}", ask.account, ask.target)), why.into())),
+                Some(why) => Err((
+                    Denial::new(
+                        Kind::Unavailable,
+                        format!("{}@{} is yours to use, but {why}", ask.account, ask.target),
+                    ),
+                    why.into(),
+                )),
             },
             Decision::Needs { .. } => Err((Denial::new(Kind::NeedsApproval, why.clone()), why)),
             Decision::Deny { .. } => match standing(&policy, &facts) {
@@ -178,8 +202,7 @@ impl Control {
         call: CallId,
         who: &Identity,
         ask: &OpenCall,
-        denial: &Denial,
-        why: &str,
+        (denial, why): (&Denial, &str),
     ) -> Result<(), Error> {
         let actor = Actor::Identity(who.id, who.handle.clone());
         let object = format!("{}@{}", ask.ask.account, ask.ask.target);
@@ -197,7 +220,12 @@ impl Control {
     }
 
     /// Decides on one channel of an open session.
-    pub(crate) async fn open_channel(&self, gateway: GatewayId, call: CallId, ask: OpenChannel) -> Result<Reply, Error> {
+    pub(crate) async fn open_channel(
+        &self,
+        gateway: GatewayId,
+        call: CallId,
+        ask: OpenChannel,
+    ) -> Result<Reply, Error> {
         let open = self.opened()?;
         let session = self.own_session(gateway, ask.session)?;
         let actor = Actor::Identity(session.identity, session.handle.clone());
@@ -248,7 +276,10 @@ impl Control {
         let session = self.own_session(gateway, anchor.session)?;
         let facts = [("segments", anchor.segments.to_string()), ("chain", hex::encode(&anchor.chain))];
         let facts = facts.each_ref().map(|(k, v)| (*k, v.as_str()));
-        let draft = Draft { id: entry_id(call), ..self.draft(&Actor::Gateway(gateway), "recording.anchor", session.recording, &facts) };
+        let draft = Draft {
+            id: entry_id(call),
+            ..self.draft(&Actor::Gateway(gateway), "recording.anchor", session.recording, &facts)
+        };
         let committed = self.opened()?.store.commit(Change::entry(in_session(draft, session.id)).repeatable()).await?;
         Ok(Reply::Done(committed.index))
     }
@@ -258,8 +289,7 @@ impl Control {
         let open = self.opened()?;
         let id = DocId::new(close.session);
         let Some(known) = load::<SessionBody>(&open.store, &id, kinds::SESSION) else {
-            let index = open.store.entry_index(entry_id(call)).await?;
-            return index.map(Reply::Done).ok_or_else(|| Error::NotFound(format!("session {} is not open", close.session)));
+            return self.closed_before(&open, close.session).await;
         };
         let session = self.own_session(gateway, close.session)?;
         let facts = [
@@ -285,6 +315,17 @@ impl Control {
             live.release(id);
         });
         Ok(Reply::Done(committed.index))
+    }
+}
+
+impl Control {
+    /// A session is closed once, whoever asks again and under whichever call.
+    async fn closed_before(&self, open: &Open, session: SessionId) -> Result<Reply, Error> {
+        let filter =
+            Filter { session: Some(session), actions: vec!["session.closed".into()], limit: 1, ..Filter::default() };
+        let rows = open.store.entries(&filter).await?;
+        let index = rows.first().map(|row| row.index);
+        index.map(Reply::Done).ok_or_else(|| Error::NotFound(format!("session {session} is not open")))
     }
 }
 

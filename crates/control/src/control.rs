@@ -15,6 +15,7 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
+use std::time::Duration;
 
 /// Fixed ids of documents of which there is one.
 pub(crate) const KEYRING: &str = "keyring";
@@ -36,6 +37,9 @@ pub(crate) struct PolicyBody {
     #[serde(flatten)]
     pub(crate) rest: sallyport_model::inventory::Rest,
 }
+
+/// What the first failed attempt to unseal costs; each further one costs double, up to 64 times.
+const PENALTY: Duration = Duration::from_millis(250);
 
 /// How things are.
 #[derive(Clone, Debug)]
@@ -79,6 +83,8 @@ pub struct Control {
     pub(crate) live: Live,
     node: String,
     open: RwLock<Option<Arc<Open>>>,
+    /// One attempt to unseal at a time; holds how many in a row have failed.
+    unsealing: tokio::sync::Mutex<u32>,
 }
 
 impl Control {
@@ -91,6 +97,7 @@ impl Control {
             live: Live::default(),
             node: node.to_owned(),
             open: RwLock::new(None),
+            unsealing: tokio::sync::Mutex::default(),
         }
     }
 
@@ -100,8 +107,10 @@ impl Control {
     /// Says whether the key is wrong, or what in the data directory is not right.
     pub async fn unseal_with_key_file(&self, bytes: &[u8]) -> Result<(), Error> {
         let key = KeyFile::parse(bytes).map_err(Error::usage)?;
-        self.unseal("key file", move |cluster, slots, keyring| Vault::unseal(cluster, slots, keyring, &Unlock::KeyFile(&key)))
-            .await
+        self.unseal("key file", move |cluster, slots, keyring| {
+            Vault::unseal(cluster, slots, keyring, &Unlock::KeyFile(&key))
+        })
+        .await
     }
 
     /// Opens the vault with a passphrase.
@@ -109,16 +118,31 @@ impl Control {
     /// # Errors
     /// Says whether the passphrase is wrong, or what in the data directory is not right.
     pub async fn unseal_with_passphrase(&self, passphrase: Secret<String>) -> Result<(), Error> {
-        self.unseal("passphrase", move |cluster, slots, keyring| {
-            Vault::unseal(cluster, slots, keyring, &Unlock::Passphrase(&passphrase))
-        })
-        .await
+        let mut failed = self.unsealing.try_lock().map_err(|_| {
+            Denial::new(Kind::Unavailable, "another attempt to unseal is running: try again in a moment")
+        })?;
+        let outcome = self
+            .unseal("passphrase", move |cluster, slots, keyring| {
+                Vault::unseal(cluster, slots, keyring, &Unlock::Passphrase(&passphrase))
+            })
+            .await;
+        if outcome.is_ok() {
+            *failed = 0;
+        } else {
+            // The lock is held while the failure is paid for, so that guesses do not run side by side.
+            *failed = failed.saturating_add(1);
+            tracing::warn!(failed = *failed, "An attempt to unseal has failed");
+            tokio::time::sleep(PENALTY.saturating_mul(1 << (*failed).min(6))).await;
+        }
+        outcome
     }
 
     async fn unseal(
         &self,
         how: &str,
-        unlock: impl FnOnce(ClusterId, &[SlotBody], &KeyringBody) -> Result<Vault, sallyport_vault::VaultError> + Send + 'static,
+        unlock: impl FnOnce(ClusterId, &[SlotBody], &KeyringBody) -> Result<Vault, sallyport_vault::VaultError>
+        + Send
+        + 'static,
     ) -> Result<(), Error> {
         if self.opened().is_ok() {
             return Err(Error::usage("the vault is open already"));
@@ -126,11 +150,14 @@ impl Control {
         let mut connected = Connected::open(&self.data.join("sallyport.db"), false).await?;
         let first = |rows: Vec<(DocId, Document)>| rows.into_iter().next().map(|(_, d)| d);
         let missing = || Error::failed("this data directory holds no installation: run `sallyport init` first");
-        let cluster: Cluster = first(connected.raw(kinds::SETTING).await?).as_ref().and_then(parse).ok_or_else(missing)?;
-        let keyring: KeyringBody = first(connected.raw(kinds::KEYRING).await?).as_ref().and_then(parse).ok_or_else(missing)?;
+        let cluster: Cluster =
+            first(connected.raw(kinds::SETTING).await?).as_ref().and_then(parse).ok_or_else(missing)?;
+        let keyring: KeyringBody =
+            first(connected.raw(kinds::KEYRING).await?).as_ref().and_then(parse).ok_or_else(missing)?;
         let slots: Vec<SlotBody> = connected.raw(kinds::SLOT).await?.iter().filter_map(|(_, d)| parse(d)).collect();
         let id = cluster.cluster;
-        let vault = tokio::task::spawn_blocking(move || unlock(id, &slots, &keyring)).await.map_err(Error::failed)??;
+        let vault =
+            tokio::task::spawn_blocking(move || unlock(id, &slots, &keyring)).await.map_err(Error::failed)??;
         self.start(connected, vault, id).await?;
         self.note(Actor::System("vault"), "vault.unsealed", "vault", &[("how", how)]).await?;
         Ok(())
@@ -149,17 +176,18 @@ impl Control {
             })
         };
         let (store, report) = connected.start(self.env.clone(), vault.document_key(), keys, follower).await?;
-        let files = load::<PolicyBody>(&store, &DocId::new(POLICY), kinds::POLICY).map(|d| d.value.files).unwrap_or_default();
-        let policy = PolicySet::load(&files).map_err(|e| Error::failed(format!("the stored policies do not load: {e}")))?;
-        tracing::info!(entries = report.size, documents = report.documents, policy = policy.hash(), "The vault is open");
-        let open = Open {
-            cluster,
-            store,
-            vault: RwLock::new(vault),
-            policy: RwLock::new(Arc::new(policy)),
-            directory,
-            key,
-        };
+        let files =
+            load::<PolicyBody>(&store, &DocId::new(POLICY), kinds::POLICY).map(|d| d.value.files).unwrap_or_default();
+        let policy =
+            PolicySet::load(&files).map_err(|e| Error::failed(format!("the stored policies do not load: {e}")))?;
+        tracing::info!(
+            entries = report.size,
+            documents = report.documents,
+            policy = policy.hash(),
+            "The vault is open"
+        );
+        let open =
+            Open { cluster, store, vault: RwLock::new(vault), policy: RwLock::new(Arc::new(policy)), directory, key };
         *self.open.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(open));
         Ok(())
     }
@@ -169,7 +197,8 @@ impl Control {
         let path = self.data.join("keys/ledger.key");
         let text = std::fs::read_to_string(&path)
             .map_err(|e| Error::failed(format!("cannot read the ledger key `{}`: {e}", path.display())))?;
-        let seed = hex::decode(text.trim()).map_err(|_| Error::failed(format!("`{}` is no ledger key", path.display())))?;
+        let seed =
+            hex::decode(text.trim()).map_err(|_| Error::failed(format!("`{}` is no ledger key", path.display())))?;
         let origin = format!("sallyport/{cluster}");
         let signer = Signer::new(&origin, &Secret::new(seed)).map_err(Error::failed)?;
         Ok(NodeKeys { signer, origin, node: self.node.clone() })
@@ -216,7 +245,8 @@ impl Control {
     pub(crate) fn acting(&self, op: &Op) -> Result<Identity, Error> {
         let open = self.opened()?;
         let id = op.identity().ok_or_else(|| Denial::new(Kind::Denied, "only an identity may do this"))?;
-        identity(&open, id).ok_or_else(|| Denial::new(Kind::Denied, "this identity may do nothing: it is disabled or gone").into())
+        identity(&open, id)
+            .ok_or_else(|| Denial::new(Kind::Denied, "this identity may do nothing: it is disabled or gone").into())
     }
 
     /// Asks policy whether the actor has a product right.
@@ -238,7 +268,13 @@ impl Control {
     }
 
     /// A draft of an entry.
-    pub(crate) fn draft(&self, actor: &Actor, action: &'static str, object: impl ToString, facts: &[(&str, &str)]) -> Draft {
+    pub(crate) fn draft(
+        &self,
+        actor: &Actor,
+        action: &'static str,
+        object: impl ToString,
+        facts: &[(&str, &str)],
+    ) -> Draft {
         Draft {
             id: EntryId::new(&self.env),
             actor: actor.to_string(),
@@ -275,7 +311,12 @@ pub(crate) fn identity_of(open: &Open, handle: &Handle) -> Option<Identity> {
 }
 
 /// A document to write.
-pub(crate) fn put<T: Serialize>(id: impl std::fmt::Display, was: u64, kind: &'static str, body: &T) -> Result<Put, Error> {
+pub(crate) fn put<T: Serialize>(
+    id: impl std::fmt::Display,
+    was: u64,
+    kind: &'static str,
+    body: &T,
+) -> Result<Put, Error> {
     Ok(Put { id: DocId::new(id), was, kind, schema: 1, body: serde_json::to_vec(body).map_err(Error::failed)? })
 }
 

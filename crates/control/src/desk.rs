@@ -11,7 +11,10 @@ impl Desk for Control {
     fn join<'a>(&'a self, hello: Hello, down: DownSink) -> Boxed<'a, Result<Welcome, Denial>> {
         Box::pin(async move {
             if hello.version != VERSION {
-                let text = format!("the gateway speaks version {}, control speaks {VERSION}: upgrade the older one", hello.version);
+                let text = format!(
+                    "the gateway speaks version {}, control speaks {VERSION}: upgrade the older one",
+                    hello.version
+                );
                 return Err(Denial::new(Kind::Usage, text));
             }
             let welcome = self.welcome(&hello)?;

@@ -43,7 +43,7 @@ enum Key {
     Target(TargetName),
     Account(TargetId, AccountName),
     Identity(Handle),
-    SshKey(String),
+    Ssh(String),
     Token(String),
 }
 
@@ -78,7 +78,7 @@ impl Directory {
                 let mut keys = vec![Key::Identity(identity.handle)];
                 for key in identity.ssh_keys {
                     maps.ssh_keys.insert(key.clone(), identity.id);
-                    keys.push(Key::SshKey(key));
+                    keys.push(Key::Ssh(key));
                 }
                 keys
             }),
@@ -126,7 +126,7 @@ impl Maps {
                 Key::Target(name) => drop(self.targets.remove(&name)),
                 Key::Account(target, name) => drop(self.accounts.remove(&(target, name))),
                 Key::Identity(handle) => drop(self.identities.remove(&handle)),
-                Key::SshKey(key) => drop(self.ssh_keys.remove(&key)),
+                Key::Ssh(key) => drop(self.ssh_keys.remove(&key)),
                 Key::Token(verifier) => drop(self.tokens.remove(&verifier)),
             }
         }
@@ -137,7 +137,9 @@ impl Maps {
 /// its MAC was right, so it was written by a newer node.
 pub(crate) fn parse<T: DeserializeOwned>(document: &Document) -> Option<T> {
     serde_json::from_slice(&document.body)
-        .inspect_err(|error| tracing::error!(kind = &*document.kind, %error, "A document is not readable by this version"))
+        .inspect_err(
+            |error| tracing::error!(kind = &*document.kind, %error, "A document is not readable by this version"),
+        )
         .ok()
 }
 

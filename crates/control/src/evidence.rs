@@ -108,7 +108,10 @@ impl Control {
         let note = open.store.head().to_string();
         let keys = self.node_keys(open.cluster)?;
         let checkpoint = Checkpoint::open(&note, &keys.origin, &[keys.signer.verifier()]).map_err(Error::failed)?;
-        let mut rows = open.store.entries(&Filter { actions: vec!["system.founded".into()], limit: 1, ..Filter::default() }).await?;
+        let mut rows = open
+            .store
+            .entries(&Filter { actions: vec!["system.founded".into()], limit: 1, ..Filter::default() })
+            .await?;
         rows.extend(open.store.entries(&Filter { session: Some(session), limit: 100_000, ..Filter::default() }).await?);
         let mut items = Vec::with_capacity(rows.len());
         for row in rows.into_iter().filter(|row| row.index < checkpoint.size) {
@@ -141,7 +144,8 @@ impl Control {
     }
 
     async fn recording_of(&self, session: SessionId) -> Result<RecordingId, Error> {
-        let filter = Filter { session: Some(session), actions: vec!["session.opened".into()], limit: 1, ..Filter::default() };
+        let filter =
+            Filter { session: Some(session), actions: vec!["session.opened".into()], limit: 1, ..Filter::default() };
         let rows = self.opened()?.store.entries(&filter).await?;
         rows.first()
             .and_then(|row| row.entry.facts.get("recording"))
@@ -151,9 +155,9 @@ impl Control {
 
     async fn open_recording(&self, recording: RecordingId) -> Result<(Vec<u8>, DataKey), Error> {
         let path = self.data.join("recordings").join(format!("{recording}.sprec"));
-        let bytes = tokio::fs::read(&path)
-            .await
-            .map_err(|_| Error::NotFound(format!("recording {recording} is not stored here yet: its session must end first")))?;
+        let bytes = tokio::fs::read(&path).await.map_err(|_| {
+            Error::NotFound(format!("recording {recording} is not stored here yet: its session must end first"))
+        })?;
         let container = container::parse(&bytes).map_err(Error::failed)?;
         let open = self.opened()?;
         let vault = open.vault();

@@ -1,6 +1,6 @@
 //! The founding of an installation: keys, slots, the first administrator.
 
-use crate::control::{CLUSTER, Cluster, KEYRING, PolicyBody, POLICY, put};
+use crate::control::{CLUSTER, Cluster, KEYRING, POLICY, PolicyBody, put};
 use crate::directory::kinds;
 use crate::{Actor, Control, Error};
 use sallyport_model::inventory::{Identity, IdentityKind, Rest};
@@ -60,7 +60,12 @@ pub async fn found(env: &Env, data: &Path, node: &str, founding: &Founding) -> R
     let recovery = passphrase(env)?;
     let slots = [
         NewSlot::KeyFile { key: &key_file, label: "key file of this host", offline: false },
-        NewSlot::Passphrase { passphrase: &recovery, argon: founding.argon, label: "recovery passphrase on paper", offline: true },
+        NewSlot::Passphrase {
+            passphrase: &recovery,
+            argon: founding.argon,
+            label: "recovery passphrase on paper",
+            offline: true,
+        },
     ];
     let (vault, slots, keyring) = Vault::create(env, cluster, &slots, false)?;
 
@@ -80,7 +85,11 @@ pub async fn found(env: &Env, data: &Path, node: &str, founding: &Founding) -> R
         id: IdentityId::new(env),
         handle: founding.admin.clone(),
         kind: IdentityKind::User,
-        groups: ["sallyport:admin", "tier0-admin"].iter().map(|g| g.parse()).collect::<Result<_, _>>().map_err(Error::failed)?,
+        groups: ["sallyport:admin", "tier0-admin"]
+            .iter()
+            .map(|g| g.parse())
+            .collect::<Result<_, _>>()
+            .map_err(Error::failed)?,
         ssh_keys: founding.ssh_keys.clone(),
         disabled: false,
         rest: Rest::new(),

@@ -50,7 +50,13 @@ pub(crate) struct Spendable {
 
 impl Control {
     /// Makes a token. Its keyed hash is stored, the text is not.
-    pub(crate) async fn mint(&self, actor: &Actor, owner: &Identity, life: Duration, label: &str) -> Result<NewToken, Error> {
+    pub(crate) async fn mint(
+        &self,
+        actor: &Actor,
+        owner: &Identity,
+        life: Duration,
+        label: &str,
+    ) -> Result<NewToken, Error> {
         let open = self.opened()?;
         let text = Secret::new(format!("{TOKEN_PREFIX}{}", hex::encode(self.env.random::<32>())));
         let verifier = open.vault().token_verifier(&text)?;
@@ -63,7 +69,12 @@ impl Control {
             label: label.chars().take(80).collect(),
             rest: Rest::new(),
         };
-        let draft = self.draft(actor, "token.created", &owner.handle, &[("token", &token.id.to_string()), ("expires", &expires.to_string())]);
+        let draft = self.draft(
+            actor,
+            "token.created",
+            &owner.handle,
+            &[("token", &token.id.to_string()), ("expires", &expires.to_string())],
+        );
         open.store.commit(Change::entry(draft).put(put(token.id, 0, kinds::TOKEN, &token)?)).await?;
         Ok(NewToken { text, handle: owner.handle.clone(), expires })
     }
@@ -72,7 +83,13 @@ impl Control {
     ///
     /// # Errors
     /// When the caller lacks the right, the identity is unknown, or the life is too long.
-    pub async fn create_token(&self, op: &Op, handle: Option<&Handle>, life: Duration, label: &str) -> Result<NewToken, Error> {
+    pub async fn create_token(
+        &self,
+        op: &Op,
+        handle: Option<&Handle>,
+        life: Duration,
+        label: &str,
+    ) -> Result<NewToken, Error> {
         let own = self.acting(op)?;
         if life > TOKEN_LIFE || life.is_zero() {
             return Err(Error::usage("a token lives between 1 second and 30 days: give `--ttl` within that"));
@@ -94,8 +111,9 @@ impl Control {
     /// When the token is unknown, over its time, or its identity disabled: one answer for all three.
     pub fn sign_in(&self, token: &Secret<String>) -> Result<Who, Error> {
         let open = self.opened()?;
-        let (identity, expires) = token_identity(&open, token, self.env.now())
-            .ok_or_else(|| Denial::new(Kind::Denied, "this token is not valid: run `sallyport login` with a new one"))?;
+        let (identity, expires) = token_identity(&open, token, self.env.now()).ok_or_else(|| {
+            Denial::new(Kind::Denied, "this token is not valid: run `sallyport login` with a new one")
+        })?;
         Ok(Who { identity, expires })
     }
 

@@ -54,7 +54,9 @@ pub(crate) fn lease_kind(open: &Open, found: &Found) -> Result<LeaseKind, Error>
     let secret = secret_of(open, found)?;
     match secret.kind {
         SecretKind::Password => Ok(LeaseKind::Password),
-        SecretKind::SshEd25519 => secret.public.map(LeaseKind::SshKey).ok_or_else(|| Error::failed("the key has no public half")),
+        SecretKind::SshEd25519 => {
+            secret.public.map(LeaseKind::SshKey).ok_or_else(|| Error::failed("the key has no public half"))
+        }
     }
 }
 
@@ -63,8 +65,12 @@ fn open_secret(open: &Open, secret: &SecretBody) -> Result<SecretBytes, Error> {
     let body = load::<VersionBody>(&open.store, &id, VERSION)
         .ok_or_else(|| Error::failed("the credential's current version is gone from the vault"))?
         .value;
-    let place =
-        Where { environment: secret.environment.clone(), secret: secret.id, version: secret.version, kind: secret.kind };
+    let place = Where {
+        environment: secret.environment.clone(),
+        secret: secret.id,
+        version: secret.version,
+        kind: secret.kind,
+    };
     Ok(open.vault().open_secret(&place, &body)?)
 }
 
@@ -77,14 +83,23 @@ impl Control {
             return Err(Denial::new(Kind::Denied, "this credential is a key: it is used, never lent").into());
         }
         self.note_use(&open, call, &body, &secret, "credential.lent").await?;
-        let key: [u8; 32] = hex::decode(&body.key).ok().and_then(|b| b.try_into().ok()).ok_or_else(|| Error::failed("no session key"))?;
+        let key: [u8; 32] = hex::decode(&body.key)
+            .ok()
+            .and_then(|b| b.try_into().ok())
+            .ok_or_else(|| Error::failed("no session key"))?;
         let value = open_secret(&open, &secret)?;
         let sealed = PublicKey(key).seal(PASSWORD_INFO, session.as_bytes(), value.expose()).map_err(Error::failed)?;
         Ok(Reply::Password(sealed))
     }
 
     /// A signature over an SSH authentication request of this very session, and over nothing else.
-    pub(crate) async fn sign(&self, gateway: GatewayId, call: CallId, session: SessionId, data: &[u8]) -> Result<Reply, Error> {
+    pub(crate) async fn sign(
+        &self,
+        gateway: GatewayId,
+        call: CallId,
+        session: SessionId,
+        data: &[u8],
+    ) -> Result<Reply, Error> {
         let open = self.opened()?;
         let (body, secret) = self.leased(&open, gateway, session)?;
         let (SecretKind::SshEd25519, Some(public)) = (secret.kind, &secret.public) else {
@@ -92,7 +107,9 @@ impl Control {
         };
         let found = by_id(&open, body.target, body.account).ok_or_else(|| Error::failed("the account is gone"))?;
         if !is_auth_request(data, found.account.name.as_str(), public) {
-            return Err(Denial::new(Kind::Denied, "the key signs SSH authentication requests of its own account only").into());
+            return Err(
+                Denial::new(Kind::Denied, "the key signs SSH authentication requests of its own account only").into()
+            );
         }
         self.note_use(&open, call, &body, &secret, "credential.signed").await?;
         let seed = open_secret(&open, &secret)?;
@@ -113,7 +130,14 @@ impl Control {
     }
 
     /// The entry precedes the use.
-    async fn note_use(&self, open: &Open, call: CallId, session: &SessionBody, secret: &SecretBody, action: &'static str) -> Result<(), Error> {
+    async fn note_use(
+        &self,
+        open: &Open,
+        call: CallId,
+        session: &SessionBody,
+        secret: &SecretBody,
+        action: &'static str,
+    ) -> Result<(), Error> {
         let actor = Actor::Identity(session.identity, session.handle.clone());
         let facts = [("secret", secret.id.to_string()), ("version", secret.version.to_string())];
         let facts = facts.each_ref().map(|(k, v)| (*k, v.as_str()));
@@ -127,7 +151,8 @@ impl Control {
 /// `SSH_MSG_USERAUTH_REQUEST` for this user, `ssh-connection`, `publickey`, TRUE, this key.
 fn is_auth_request(data: &[u8], user: &str, public: &str) -> bool {
     use base64::Engine as _;
-    let Some(blob) = public.split(' ').nth(1).and_then(|b| base64::engine::general_purpose::STANDARD.decode(b).ok()) else {
+    let Some(blob) = public.split(' ').nth(1).and_then(|b| base64::engine::general_purpose::STANDARD.decode(b).ok())
+    else {
         return false;
     };
     let mut rest = data;

@@ -8,8 +8,8 @@ use crate::{Control, Error, Op};
 use sallyport_model::access::Terms;
 use sallyport_model::authority::{Down, DownSink, View};
 use sallyport_model::inventory::Rest;
-use sallyport_model::{AuthId, GatewayId, RecordingId, SessionId, Timestamp, WatchId};
 use sallyport_model::{AccountId, Handle, IdentityId, Limits, TargetId};
+use sallyport_model::{AuthId, GatewayId, RecordingId, SessionId, Timestamp, WatchId};
 use sallyport_policy::Right;
 use sallyport_store::{Change, DocId, EntryRow, Filter};
 use serde::{Deserialize, Serialize};
@@ -223,7 +223,11 @@ impl Control {
         self.live_session(session)?;
         let draft = self.draft(&op.actor, "session.killed", session, &[("reason", reason)]);
         self.opened()?.store.commit(Change::entry(in_session(draft, session))).await?;
-        let said = if reason.is_empty() { format!("ended by {}", op.actor) } else { format!("ended by {}: {reason}", op.actor) };
+        let said = if reason.is_empty() {
+            format!("ended by {}", op.actor)
+        } else {
+            format!("ended by {}: {reason}", op.actor)
+        };
         if self.live.send(session, Down::Kill(session, said)) {
             Ok(())
         } else {
@@ -256,28 +260,30 @@ impl Control {
 
     pub(crate) fn live_session(&self, session: SessionId) -> Result<SessionBody, Error> {
         let open = self.opened()?;
-        load::<SessionBody>(&open.store, &DocId::new(session), kinds::SESSION)
-            .map(|found| found.value)
-            .ok_or_else(|| Error::NotFound(format!("session {session} is not live: `sallyport sessions` lists what is")))
+        load::<SessionBody>(&open.store, &DocId::new(session), kinds::SESSION).map(|found| found.value).ok_or_else(
+            || Error::NotFound(format!("session {session} is not live: `sallyport sessions` lists what is")),
+        )
     }
 
     /// Sessions, newest first: one's own, or all of them by right.
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn sessions(&self, op: &Op, live_only: bool, before: Option<u64>, limit: u32) -> Result<Vec<SessionLine>, Error> {
+    pub async fn sessions(
+        &self,
+        op: &Op,
+        live_only: bool,
+        before: Option<u64>,
+        limit: u32,
+    ) -> Result<Vec<SessionLine>, Error> {
         let own = self.acting(op)?;
         let everything = self.require(op, Right::SessionList).is_ok();
         let open = self.opened()?;
-        let filter = Filter {
-            before,
-            actions: vec!["session.opened".into()],
-            newest_first: true,
-            limit,
-            ..Filter::default()
-        };
+        let filter =
+            Filter { before, actions: vec!["session.opened".into()], newest_first: true, limit, ..Filter::default() };
         let rows = open.store.entries(&filter).await?;
-        let live: Vec<SessionId> = all::<SessionBody>(&open.store, kinds::SESSION).into_iter().map(|(_, s)| s.value.id).collect();
+        let live: Vec<SessionId> =
+            all::<SessionBody>(&open.store, kinds::SESSION).into_iter().map(|(_, s)| s.value.id).collect();
         let mut lines = Vec::with_capacity(rows.len());
         for row in rows {
             let Some(id) = row.entry.session else { continue };
@@ -292,11 +298,19 @@ impl Control {
 
     async fn session_line(&self, row: EntryRow, id: SessionId, live: bool) -> Result<SessionLine, Error> {
         let ended = if live { None } else { self.ending(id).await? };
-        Ok(SessionLine { id, facts: row.entry.facts, started: row.entry.at, actor: row.entry.actor, entry: row.index, ended })
+        Ok(SessionLine {
+            id,
+            facts: row.entry.facts,
+            started: row.entry.at,
+            actor: row.entry.actor,
+            entry: row.index,
+            ended,
+        })
     }
 
     async fn ending(&self, id: SessionId) -> Result<Option<(Timestamp, String, bool)>, Error> {
-        let filter = Filter { session: Some(id), actions: vec!["session.closed".into()], limit: 1, ..Filter::default() };
+        let filter =
+            Filter { session: Some(id), actions: vec!["session.closed".into()], limit: 1, ..Filter::default() };
         let rows = self.opened()?.store.entries(&filter).await?;
         Ok(rows.into_iter().next().map(|row| {
             let fact = |name: &str| row.entry.facts.get(name).cloned().unwrap_or_default();

@@ -57,16 +57,31 @@ impl Control {
         let (kind, value, public, how) = material(&self.env, &found, new)?;
         self.ensure_environment(op, &open, &found).await?;
 
-        let account = load::<sallyport_model::inventory::Account>(&open.store, &DocId::new(found.account.id), kinds::ACCOUNT)
-            .ok_or_else(|| Error::NotFound("the account is gone".into()))?;
+        let account =
+            load::<sallyport_model::inventory::Account>(&open.store, &DocId::new(found.account.id), kinds::ACCOUNT)
+                .ok_or_else(|| Error::NotFound("the account is gone".into()))?;
         let known = account.value.secret.and_then(|id| load::<SecretBody>(&open.store, &DocId::new(id), kinds::SECRET));
         let id = known.as_ref().map_or_else(|| SecretId::new(&self.env), |k| k.value.id);
         let version = known.as_ref().map_or(0, |k| k.value.version) + 1;
         let environment = found.target.environment.clone();
         let place = Where { environment: environment.clone(), secret: id, version, kind };
         let sealed = open.vault().seal_secret(&self.env, &place, &value)?;
-        let body = SecretBody { id, account: found.account.id, environment, kind, version, stored: self.env.now(), public, rest: Rest::new() };
-        let facts = [("secret", id.to_string()), ("version", version.to_string()), ("kind", kind.word().into()), ("how", how.into())];
+        let body = SecretBody {
+            id,
+            account: found.account.id,
+            environment,
+            kind,
+            version,
+            stored: self.env.now(),
+            public,
+            rest: Rest::new(),
+        };
+        let facts = [
+            ("secret", id.to_string()),
+            ("version", version.to_string()),
+            ("kind", kind.word().into()),
+            ("how", how.into()),
+        ];
         let facts = facts.each_ref().map(|(k, v)| (*k, v.as_str()));
         let name = format!("{}@{}", found.account.name, found.target.name);
         let mut change = Change::entry(self.draft(&op.actor, "secret.stored", &name, &facts))
@@ -91,7 +106,11 @@ impl Control {
         let secrets = all::<SecretBody>(&open.store, kinds::SECRET)
             .into_iter()
             .map(|(_, secret)| {
-                let account = load::<sallyport_model::inventory::Account>(&open.store, &DocId::new(secret.value.account), kinds::ACCOUNT);
+                let account = load::<sallyport_model::inventory::Account>(
+                    &open.store,
+                    &DocId::new(secret.value.account),
+                    kinds::ACCOUNT,
+                );
                 let target = account.as_ref().and_then(|a| {
                     load::<sallyport_model::inventory::Target>(&open.store, &DocId::new(a.value.target), kinds::TARGET)
                 });
@@ -159,7 +178,8 @@ fn material(env: &sallyport_model::Env, found: &Found, new: NewSecret) -> Result
     Ok(match new {
         NewSecret::Password(value) => (SecretKind::Password, value, None, "brought"),
         NewSecret::GeneratePassword => {
-            let platform = if found.target.protocol.as_str() == "ssh" { "linux" } else { found.target.protocol.as_str() };
+            let platform =
+                if found.target.protocol.as_str() == "ssh" { "linux" } else { found.target.protocol.as_str() };
             let made = generate(env, &Rules::platform(platform)).map_err(Error::failed)?;
             (SecretKind::Password, Secret::new(made.expose().as_bytes().to_vec()), None, "generated")
         }

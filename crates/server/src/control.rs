@@ -18,9 +18,9 @@ pub(crate) async fn run(config: &Config) -> Result<(), Fail> {
     } else {
         open(config, &control).await?;
     }
-    let listener = TcpListener::bind(config.api.listen)
-        .await
-        .map_err(|e| Fail::usage(format!("cannot listen on {} for the API: {e}; choose another `[api] listen`", config.api.listen)))?;
+    let listener = TcpListener::bind(config.api.listen).await.map_err(|e| {
+        Fail::usage(format!("cannot listen on {} for the API: {e}; choose another `[api] listen`", config.api.listen))
+    })?;
     let socket = unix::Listener::bind(&config.socket())
         .map_err(|e| Fail::failed(format!("cannot make the socket `{}`: {e}", config.socket().display())))?;
     let router = sallyport_api::router(control.clone(), Some(config.ssh.listen.to_string()))

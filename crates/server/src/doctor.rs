@@ -33,7 +33,11 @@ pub(crate) fn doctor(path: Option<&Path>, format: Format) -> Result<(), Fail> {
     findings.push(directory(&config.data));
     findings.push(private(&config.key_file(), "the vault's key file"));
     findings.push(private(&config.data.join("keys/ledger.key"), "the ledger's key"));
-    findings.push(if running { fine("a server is running") } else { wrong("no server is running", "start it with `sallyport serve`") });
+    findings.push(if running {
+        fine("a server is running")
+    } else {
+        wrong("no server is running", "start it with `sallyport serve`")
+    });
     if !running {
         findings.push(port(config.api.listen, "the API"));
         findings.push(port(config.ssh.listen, "SSH"));
@@ -54,17 +58,22 @@ pub(crate) fn doctor(path: Option<&Path>, format: Format) -> Result<(), Fail> {
 fn directory(data: &Path) -> Finding {
     match std::fs::metadata(data) {
         Err(e) => wrong(format!("the data directory `{}` cannot be read: {e}", data.display()), "run `sallyport init`"),
-        Ok(m) if m.permissions().mode() & 0o077 != 0 => {
-            wrong(format!("the data directory `{}` is open to other users", data.display()), format!("chmod 700 {}", data.display()))
+        Ok(m) if m.permissions().mode() & 0o077 != 0 => wrong(
+            format!("the data directory `{}` is open to other users", data.display()),
+            format!("chmod 700 {}", data.display()),
+        ),
+        Ok(_) if !data.join("sallyport.db").exists() => {
+            wrong("the data directory holds no installation", "run `sallyport init`")
         }
-        Ok(_) if !data.join("sallyport.db").exists() => wrong("the data directory holds no installation", "run `sallyport init`"),
         Ok(_) => fine("the data directory is private and holds an installation"),
     }
 }
 
 fn private(path: &Path, what: &str) -> Finding {
     match std::fs::metadata(path) {
-        Err(e) => wrong(format!("{what} `{}` cannot be read: {e}", path.display()), "restore it from where you keep its copy"),
+        Err(e) => {
+            wrong(format!("{what} `{}` cannot be read: {e}", path.display()), "restore it from where you keep its copy")
+        }
         Ok(m) if m.permissions().mode() & 0o077 != 0 => {
             wrong(format!("{what} is readable by others"), format!("chmod 600 {}", path.display()))
         }
@@ -75,6 +84,8 @@ fn private(path: &Path, what: &str) -> Finding {
 fn port(address: SocketAddr, what: &str) -> Finding {
     match TcpListener::bind(address) {
         Ok(_) => fine(format!("{address} is free for {what}")),
-        Err(e) => wrong(format!("{address} is not free for {what}: {e}"), "choose another `listen` or stop what uses it"),
+        Err(e) => {
+            wrong(format!("{address} is not free for {what}: {e}"), "choose another `listen` or stop what uses it")
+        }
     }
 }

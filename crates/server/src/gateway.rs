@@ -25,9 +25,9 @@ const CLOSE: Duration = Duration::from_secs(10);
 
 pub(crate) async fn run(config: &Config) -> Result<(), Fail> {
     let env = Env::system();
-    let listener = TcpListener::bind(config.ssh.listen)
-        .await
-        .map_err(|e| Fail::usage(format!("cannot listen on {} for SSH: {e}; choose another `[ssh] listen`", config.ssh.listen)))?;
+    let listener = TcpListener::bind(config.ssh.listen).await.map_err(|e| {
+        Fail::usage(format!("cannot listen on {} for SSH: {e}; choose another `[ssh] listen`", config.ssh.listen))
+    })?;
     let ssh = Arc::new(Ssh::new(&host_key(&env, &config.data)?).map_err(Fail::usage)?);
     let dialer = Arc::new(Dialer::default());
     dialer.own(config.api.listen);
@@ -51,7 +51,9 @@ pub(crate) async fn run(config: &Config) -> Result<(), Fail> {
 
     let accepting = {
         let (gateway, ssh) = (gateway.clone(), ssh);
-        tokio::spawn(listen(listener, Bounds::default(), gateway.stopping(), move |io| gateway.clone().carry(ssh.clone(), io)))
+        tokio::spawn(listen(listener, Bounds::default(), gateway.stopping(), move |io| {
+            gateway.clone().carry(ssh.clone(), io)
+        }))
     };
     asked_to_stop().await;
     tracing::info!(sessions = gateway.sessions(), "The gateway ends its sessions");

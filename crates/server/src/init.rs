@@ -28,8 +28,12 @@ pub(crate) fn init(args: &Init, path: Option<&Path>, format: Format) -> Result<(
     let config = Config::load(path)?;
     let ssh_keys = match &args.ssh_key {
         Some(path) => {
-            let text = std::fs::read_to_string(path).map_err(|e| Fail::usage(format!("cannot read `{}`: {e}", path.display())))?;
-            text.lines().map(|l| l.split_whitespace().take(2).collect::<Vec<_>>().join(" ")).filter(|l| !l.is_empty()).collect()
+            let text = std::fs::read_to_string(path)
+                .map_err(|e| Fail::usage(format!("cannot read `{}`: {e}", path.display())))?;
+            text.lines()
+                .map(|l| l.split_whitespace().take(2).collect::<Vec<_>>().join(" "))
+                .filter(|l| !l.is_empty())
+                .collect()
         }
         None => Vec::new(),
     };
@@ -39,7 +43,8 @@ pub(crate) fn init(args: &Init, path: Option<&Path>, format: Format) -> Result<(
         token_seconds: 24 * 3600,
         argon: if args.fast { Argon::cheapest() } else { Argon::house() },
     };
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().map_err(Fail::failed)?;
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().map_err(Fail::failed)?;
     let founded = runtime
         .block_on(found(&Env::system(), &config.data, &config.node, &founding))
         .map_err(|e| Fail::new(e.kind(), e.to_string()))?;

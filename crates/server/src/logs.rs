@@ -28,15 +28,18 @@ where
 
 /// Starts logging on standard error.
 pub(crate) fn start(config: &Log, name: &'static str) -> Result<(), sallyport_cli::Fail> {
-    let filter = EnvFilter::try_new(&config.level)
-        .map_err(|e| sallyport_cli::Fail::usage(format!("[log] level = \"{}\": {e}; write `info` or `debug`", config.level)))?;
+    let filter = EnvFilter::try_new(&config.level).map_err(|e| {
+        sallyport_cli::Fail::usage(format!("[log] level = \"{}\": {e}; write `info` or `debug`", config.level))
+    })?;
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(false);
     let started = match config.format {
         LogFormat::Text => {
             let inner = Format::default().with_target(false).with_ansi(false);
             builder.event_format(Named { name, inner }).try_init()
         }
-        LogFormat::Json => builder.json().flatten_event(true).with_current_span(false).with_thread_names(true).try_init(),
+        LogFormat::Json => {
+            builder.json().flatten_event(true).with_current_span(false).with_thread_names(true).try_init()
+        }
     };
     started.map_err(|e| sallyport_cli::Fail::failed(format!("logging does not start: {e}")))
 }

@@ -74,7 +74,8 @@ fn main() -> ExitCode {
 
 fn remote(command: sallyport_cli::Command, common: &sallyport_cli::Common) -> Result<(), sallyport_cli::Fail> {
     let surroundings = sallyport_cli::Surroundings { settings: config::user_settings(), ledger: Some(archive::open) };
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(sallyport_cli::Fail::failed)?;
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(sallyport_cli::Fail::failed)?;
     runtime.block_on(sallyport_cli::run(command, common, &surroundings))
 }
 

@@ -75,7 +75,9 @@ async fn gone(stop: &watch::Sender<Stage>) {
 
 /// One lock per data directory: two servers on one directory would each believe in their own memory.
 fn lock(data: &Path) -> Result<File, Fail> {
-    let cannot = |what: &Path, e: std::io::Error| Fail::failed(format!("cannot use the data directory: `{}`: {e}", what.display()));
+    let cannot = |what: &Path, e: std::io::Error| {
+        Fail::failed(format!("cannot use the data directory: `{}`: {e}", what.display()))
+    };
     if !data.join("sallyport.db").exists() {
         return Err(Fail::usage(format!("`{}` holds no installation: run `sallyport init` first", data.display())));
     }
@@ -87,8 +89,9 @@ fn lock(data: &Path) -> Result<File, Fail> {
     DirBuilder::new().recursive(true).mode(0o700).create(&run).map_err(|e| cannot(&run, e))?;
     let path = run.join("lock");
     let file = OpenOptions::new().create(true).truncate(false).write(true).open(&path).map_err(|e| cannot(&path, e))?;
-    flock(&file, FlockOperation::NonBlockingLockExclusive)
-        .map_err(|_| Fail::failed(format!("another server runs on `{}`: stop it, or use another directory", data.display())))?;
+    flock(&file, FlockOperation::NonBlockingLockExclusive).map_err(|_| {
+        Fail::failed(format!("another server runs on `{}`: stop it, or use another directory", data.display()))
+    })?;
     Ok(file)
 }
 
@@ -114,7 +117,8 @@ async fn keep(
     let mut pause = FIRST;
     loop {
         let began = Instant::now();
-        let mut child = start(role, path, tails).map_err(|e| Fail::failed(format!("cannot start the {}: {e}", role.name())))?;
+        let mut child =
+            start(role, path, tails).map_err(|e| Fail::failed(format!("cannot start the {}: {e}", role.name())))?;
         tracing::info!(pid = child.id(), "Started the {}", role.name());
         let ended = tokio::select! {
             status = child.wait() => Some(status),
@@ -125,7 +129,10 @@ async fn keep(
             Some(status) => {
                 // Exit code 2 is a wrong configuration or key: starting again changes nothing.
                 if let Some(2) = status.as_ref().ok().and_then(ExitStatus::code) {
-                    return Err(Fail::usage(format!("the {} cannot run with this configuration; its last line above says why", role.name())));
+                    return Err(Fail::usage(format!(
+                        "the {} cannot run with this configuration; its last line above says why",
+                        role.name()
+                    )));
                 }
                 tracing::error!(status = ?status.ok(), "The {} has died; starting it again in {pause:?}", role.name());
             }

@@ -43,7 +43,8 @@ pub(crate) fn serve(args: &Serve, path: Option<&Path>) -> Result<(), Fail> {
         // A child never outlives its parent: without it nobody holds the tails.
         rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::TERM)).map_err(Fail::failed)?;
     }
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().map_err(Fail::failed)?;
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().map_err(Fail::failed)?;
     runtime.block_on(async {
         match args.role {
             Role::Parent => parent::run(&config, path).await,

@@ -6,14 +6,18 @@ use crate::config::parse_for_test as parse;
 fn an_empty_file_is_the_default_and_the_environment_wins() {
     let config = parse("", &[]).unwrap();
     assert_eq!(config.api.listen.port(), 8022);
-    let config = parse("[ssh]\nlisten = \"127.0.0.1:22\"", &[("SSH__LISTEN", "127.0.0.1:2022"), ("SEAL__MANUAL", "true")]).unwrap();
+    let config =
+        parse("[ssh]\nlisten = \"127.0.0.1:22\"", &[("SSH__LISTEN", "127.0.0.1:2022"), ("SEAL__MANUAL", "true")])
+            .unwrap();
     assert_eq!(config.ssh.listen.port(), 2022);
     assert!(config.seal.manual);
 }
 
 #[test]
 fn unknown_keys_are_refused_by_name() {
-    for (text, word) in [("shs = 1", "shs"), ("[api]\nlisten_on = \"127.0.0.1:1\"", "listen_on"), ("[log]\nformat = \"xml\"", "xml")] {
+    for (text, word) in
+        [("shs = 1", "shs"), ("[api]\nlisten_on = \"127.0.0.1:1\"", "listen_on"), ("[log]\nformat = \"xml\"", "xml")]
+    {
         let error = parse(text, &[]).unwrap_err();
         assert!(error.contains(word), "{error}");
     }

@@ -102,32 +102,26 @@ struct Accepted {
 type Overlay = HashMap<DocId, (u64, Option<Hash>)>;
 
 pub(crate) struct Batcher {
-    env: Env,
-    conn: SqliteConnection,
-    working: Arc<RwLock<WorkingSet>>,
-    key: DocumentKey,
-    log: Log,
-    note: Arc<str>,
-    follower: Follower,
-    head: watch::Sender<Arc<str>>,
+    pub(crate) env: Env,
+    pub(crate) conn: SqliteConnection,
+    pub(crate) working: Arc<RwLock<WorkingSet>>,
+    pub(crate) key: DocumentKey,
+    pub(crate) log: Log,
+    /// The head as it is stored.
+    pub(crate) note: Arc<str>,
+    pub(crate) follower: Follower,
+    pub(crate) head: watch::Sender<Arc<str>>,
+    pub(crate) root: RootDue,
+}
+
+/// When the next `state.root` is due.
+#[derive(Default)]
+pub(crate) struct RootDue {
     changes: u32,
-    root_due: Option<Instant>,
+    at: Option<Instant>,
 }
 
 impl Batcher {
-    pub(crate) fn new(
-        env: Env,
-        conn: SqliteConnection,
-        working: Arc<RwLock<WorkingSet>>,
-        key: DocumentKey,
-        log: Log,
-        follower: Follower,
-        head: watch::Sender<Arc<str>>,
-    ) -> Self {
-        let note = head.borrow().clone();
-        Self { env, conn, working, key, log, note, follower, head, changes: 0, root_due: None }
-    }
-
     pub(crate) async fn run(mut self, mut inbox: mpsc::Receiver<Job>) {
         let mut jobs = Vec::with_capacity(BATCH);
         let mut stop = false;
@@ -135,7 +129,7 @@ impl Batcher {
             let far = Instant::now() + Duration::from_secs(3600);
             tokio::select! {
                 count = inbox.recv_many(&mut jobs, BATCH) => stop = count == 0,
-                () = sleep_until(self.root_due.unwrap_or(far)) => {}
+                () = sleep_until(self.root.at.unwrap_or(far)) => {}
             }
             let mut changes = Vec::with_capacity(jobs.len());
             for job in jobs.drain(..) {
@@ -144,7 +138,7 @@ impl Batcher {
                     Job::Stop => stop = true,
                 }
             }
-            let root = self.root_due.is_some_and(|due| stop || due <= Instant::now() || self.changes >= ROOT_EVERY);
+            let root = self.root.at.is_some_and(|due| stop || due <= Instant::now() || self.root.changes >= ROOT_EVERY);
             if let Err(error) = self.batch(changes, root).await {
                 tracing::error!(%error, "The store stops writing: the outcome of a commit is not known to be good");
                 break;
@@ -182,7 +176,8 @@ impl Batcher {
         if let Err(error) = self.write(&accepted, &growth, &note).await {
             let landed = matches!(sql::head(&mut self.conn).await, Ok(Some((_, found))) if found == note);
             if !landed {
-                let untouched = sql::head(&mut self.conn).await.is_ok_and(|h| h.map_or_else(String::new, |h| h.1) == *self.note);
+                let untouched =
+                    sql::head(&mut self.conn).await.is_ok_and(|h| h.map_or_else(String::new, |h| h.1) == *self.note);
                 for answer in accepted.into_iter().filter_map(|a| a.answer) {
                     let _ = answer.send(Err(error.clone()));
                 }
@@ -206,7 +201,8 @@ impl Batcher {
         let mut after = Overlay::new();
         {
             let working = self.working.read().unwrap_or_else(PoisonError::into_inner);
-            let now = |id: &DocId| overlay.get(id).copied().unwrap_or_else(|| (working.version(id), working.leaf_of(id)));
+            let now =
+                |id: &DocId| overlay.get(id).copied().unwrap_or_else(|| (working.version(id), working.leaf_of(id)));
             let wanted = change.expect.iter().map(|(id, was)| (id, *was));
             let wanted = wanted.chain(change.put.iter().map(|p| (&p.id, p.was)));
             for (id, was) in wanted.chain(change.delete.iter().map(|(id, was)| (id, *was))) {
@@ -220,7 +216,8 @@ impl Batcher {
                 let new = leaf(&put.id, version, &mac);
                 effects.push(format!("{}={}>{}", put.id, token(now(&put.id).1), token(Some(new))));
                 after.insert(put.id.clone(), (version, Some(new)));
-                let document = Document { kind: put.kind.into(), schema: put.schema, version, body: put.body.into(), mac };
+                let document =
+                    Document { kind: put.kind.into(), schema: put.schema, version, body: put.body.into(), mac };
                 puts.push((put.id, put.was, document));
             }
             for (id, _) in &change.delete {
@@ -322,11 +319,10 @@ impl Batcher {
             working.advance(size);
         }
         if root {
-            self.changes = 0;
-            self.root_due = None;
+            self.root = RootDue::default();
         } else if !touched.is_empty() {
-            self.changes = self.changes.saturating_add(u32::try_from(touched.len()).unwrap_or(u32::MAX));
-            self.root_due.get_or_insert_with(|| Instant::now() + ROOT_AFTER);
+            self.root.changes = self.root.changes.saturating_add(u32::try_from(touched.len()).unwrap_or(u32::MAX));
+            self.root.at.get_or_insert_with(|| Instant::now() + ROOT_AFTER);
         }
         for (id, document) in &touched {
             (self.follower)(id, document.as_ref());

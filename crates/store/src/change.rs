@@ -138,7 +138,9 @@ pub enum Error {
     #[error("the database failed: {0}")]
     Sql(String),
     /// The database was written by a newer Sallyport.
-    #[error("the data directory was written by a newer version (schema {found}, this one knows {known}): upgrade first")]
+    #[error(
+        "the data directory was written by a newer version (schema {found}, this one knows {known}): upgrade first"
+    )]
     TooNew {
         /// What is stored.
         found: i64,

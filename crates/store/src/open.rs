@@ -1,6 +1,6 @@
 //! Opening a store: schema, signed head, documents against their MAC, documents against the state root.
 
-use crate::batcher::{Batcher, Job, Log};
+use crate::batcher::{Batcher, Job, Log, RootDue};
 use crate::change::{Change, Committed, DocId, Error};
 use crate::read::TileSet;
 use crate::sql;
@@ -79,7 +79,8 @@ impl Connected {
         let (log, note) = load_log(&mut self.conn, keys).await?;
         let documents = sql::documents(&mut self.conn, None).await?;
         for (id, document) in &documents {
-            if !key.check(&document.kind, document.schema, id.as_str(), document.version, &document.body, &document.mac) {
+            if !key.check(&document.kind, document.schema, id.as_str(), document.version, &document.body, &document.mac)
+            {
                 return Err(Error::Forged(id.to_string()));
             }
         }
@@ -95,8 +96,19 @@ impl Connected {
             .await?;
         let working = Arc::new(RwLock::new(working));
         let (jobs, inbox) = mpsc::channel(4096);
-        let (head_out, head) = watch::channel(note.into());
-        let batcher = Batcher::new(env, self.conn, working.clone(), key, log, follower, head_out);
+        let note: Arc<str> = note.into();
+        let (head_out, head) = watch::channel(note.clone());
+        let batcher = Batcher {
+            env,
+            conn: self.conn,
+            working: working.clone(),
+            key,
+            log,
+            note,
+            follower,
+            head: head_out,
+            root: RootDue::default(),
+        };
         let task = tokio::spawn(batcher.run(inbox));
         Ok((Store { jobs, working, readers, head, task: Arc::new(tokio::sync::Mutex::new(Some(task))) }, report))
     }
@@ -170,12 +182,21 @@ async fn check_state(conn: &mut SqliteConnection, working: &WorkingSet, log: &Lo
     if hex(&tree.root()) == expected {
         Ok(())
     } else {
-        Err(Error::State { index, what: "a document was inserted, deleted, replaced or rolled back outside Sallyport".into() })
+        Err(Error::State {
+            index,
+            what: "a document was inserted, deleted, replaced or rolled back outside Sallyport".into(),
+        })
     }
 }
 
 /// Checks that the tree of the signed head holds these bytes at this index.
-async fn check_leaf(conn: &mut SqliteConnection, tiles: &mut TileSet, log: &Log, index: u64, body: &[u8]) -> Result<(), Error> {
+async fn check_leaf(
+    conn: &mut SqliteConnection,
+    tiles: &mut TileSet,
+    log: &Log,
+    index: u64,
+    body: &[u8],
+) -> Result<(), Error> {
     let wrong = |e: proof::Error| Error::Head(format!("entry {index} is not the one that was signed: {e}"));
     for id in proof::needed_for_inclusion(index, log.size()).map_err(wrong)? {
         if let Entry_::Vacant(vacant) = tiles.0.entry(id) {

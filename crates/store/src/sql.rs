@@ -59,16 +59,20 @@ pub(crate) fn options(path: &Path, create: bool) -> SqliteConnectOptions {
 /// Brings the schema up to date. A newer one is refused.
 pub(crate) async fn migrate(conn: &mut SqliteConnection) -> Result<(), Error> {
     let mut tx = conn.begin_with("BEGIN IMMEDIATE").await?;
-    sqlx::query("CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value BIGINT NOT NULL)").execute(&mut *tx).await?;
+    sqlx::query("CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value BIGINT NOT NULL)")
+        .execute(&mut *tx)
+        .await?;
     let found = known(&mut tx).await?;
     let done = usize::try_from(found).unwrap_or(0);
     for statement in MIGRATIONS.iter().skip(done).flat_map(|step| step.iter()) {
         sqlx::query(*statement).execute(&mut *tx).await?;
     }
-    sqlx::query("INSERT INTO meta (name, value) VALUES ('schema', $1) ON CONFLICT (name) DO UPDATE SET value = excluded.value")
-        .bind(SCHEMA)
-        .execute(&mut *tx)
-        .await?;
+    sqlx::query(
+        "INSERT INTO meta (name, value) VALUES ('schema', $1) ON CONFLICT (name) DO UPDATE SET value = excluded.value",
+    )
+    .bind(SCHEMA)
+    .execute(&mut *tx)
+    .await?;
     tx.commit().await?;
     Ok(())
 }
@@ -203,7 +207,10 @@ pub(crate) async fn delete_document(tx: &mut Transaction<'_, Sqlite>, id: &DocId
 }
 
 /// Every document, unverified; or those of one kind.
-pub(crate) async fn documents(conn: &mut SqliteConnection, kind: Option<&str>) -> Result<Vec<(DocId, Document)>, Error> {
+pub(crate) async fn documents(
+    conn: &mut SqliteConnection,
+    kind: Option<&str>,
+) -> Result<Vec<(DocId, Document)>, Error> {
     let rows = sqlx::query("SELECT id, kind, schema, version, body, mac FROM documents WHERE $1 IS NULL OR kind = $1")
         .bind(kind)
         .fetch_all(conn)

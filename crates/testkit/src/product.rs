@@ -94,7 +94,7 @@ impl Product {
             directory,
         };
         let founded = product.local(&["init", "--fast", "--output", "json"])?;
-        product.token = json(&founded)?["token"].as_str().context("no token")?.to_owned();
+        product.token = text(&json(&founded)?, "token")?;
         product.serve()?;
         product.write_checkout(policy)?;
         product.ok(&["apply", &product.at("checkout").display().to_string()])?;
@@ -150,7 +150,7 @@ impl Product {
     /// # Errors
     /// With the log, when that takes over 30 seconds.
     pub fn ready(&self) -> Result<()> {
-        let joined = |status: &Value| status["gateways"].as_u64() >= Some(1);
+        let joined = |status: &Value| status.get("gateways").and_then(Value::as_u64) >= Some(1);
         wait_for("a gateway", 30, || self.status().ok().filter(joined)).map(drop).with_context(|| self.log())
     }
 
@@ -159,7 +159,7 @@ impl Product {
     /// # Errors
     /// When nobody answers.
     pub fn status(&self) -> Result<Value> {
-        Ok(json(&self.ok(&["status", "--output", "json"])?)?[0].take())
+        json(&self.ok(&["status", "--output", "json"])?)?.get_mut(0).map(Value::take).context("no status")
     }
 
     /// A path in the product's directory.
@@ -226,7 +226,8 @@ impl Product {
     /// # Errors
     /// With its standard error, when it fails.
     pub fn stdin(&self, args: &[&str], line: &str) -> Result<String> {
-        let mut child = self.command(args).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
+        let mut child =
+            self.command(args).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
         writeln!(child.stdin.take().context("no stdin")?, "{line}")?;
         success(args, child.wait_with_output()?)
     }
@@ -238,7 +239,7 @@ impl Product {
     pub fn as_carol(&self, args: &[&str]) -> Result<String> {
         let token = json(&self.ok(&["token", "carol", "--output", "json"])?)?;
         let mut command = self.command(args);
-        command.env("SALLYPORT_TOKEN", token["token"].as_str().context("no token")?);
+        command.env("SALLYPORT_TOKEN", text(&token, "token")?);
         success(args, command.output()?)
     }
 
@@ -268,7 +269,7 @@ impl Product {
     /// When there is none.
     pub fn newest_session(&self) -> Result<Value> {
         let page = json(&self.ok(&["sessions", "--output", "json"])?)?;
-        page["items"].get(0).cloned().context("no session")
+        page.pointer("/items/0").cloned().context("no session")
     }
 
     /// Waits until no session is live.
@@ -276,8 +277,10 @@ impl Product {
     /// # Errors
     /// When one still is after 30 seconds.
     pub fn idle(&self) -> Result<()> {
-        let empty = |status: &Value| status["sessions"].as_u64() == Some(0);
-        wait_for("the end of all sessions", 30, || self.status().ok().filter(empty)).map(drop).with_context(|| self.log())
+        let empty = |status: &Value| status.get("sessions").and_then(Value::as_u64) == Some(0);
+        wait_for("the end of all sessions", 30, || self.status().ok().filter(empty))
+            .map(drop)
+            .with_context(|| self.log())
     }
 
     /// The newest process of this role, by what the parent logged.
@@ -334,6 +337,10 @@ fn success(args: &[&str], output: Output) -> Result<String> {
 pub fn outcome(output: Output) -> (i32, String, String) {
     let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
     (output.status.code().unwrap_or(-1), text(output.stdout), text(output.stderr))
+}
+
+fn text(value: &Value, name: &str) -> Result<String> {
+    Ok(value.get(name).and_then(Value::as_str).with_context(|| format!("no `{name}` in {value}"))?.to_owned())
 }
 
 /// Parses a command's output.

@@ -75,8 +75,12 @@ impl House {
     pub(super) async fn founded() -> Self {
         let env = Env::system();
         let dir = tempfile::tempdir().unwrap();
-        let founding =
-            Founding { admin: "admin".parse().unwrap(), ssh_keys: Vec::new(), token_seconds: 3600, argon: Argon::cheapest() };
+        let founding = Founding {
+            admin: "admin".parse().unwrap(),
+            ssh_keys: Vec::new(),
+            token_seconds: 3600,
+            argon: Argon::cheapest(),
+        };
         let founded = found(&env, dir.path(), "node-1", &founding).await.unwrap();
         let control = Arc::new(Control::new(env.clone(), dir.path(), "node-1"));
         control.unseal_with_key_file(&std::fs::read(&founded.key_file).unwrap()).await.unwrap();

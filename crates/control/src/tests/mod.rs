@@ -55,7 +55,10 @@ async fn somebody_without_the_right_changes_nothing() {
     let secret = crate::NewSecret::GeneratePassword;
     let address = "ops@web-1".parse().unwrap();
     assert_eq!(house.control.put_secret(&ada, &address, secret).await.err().unwrap().kind(), Kind::Denied);
-    assert_eq!(house.control.create_token(&ada, Some(&"bob".parse().unwrap()), HOUR, "").await.err().unwrap().kind(), Kind::Denied);
+    assert_eq!(
+        house.control.create_token(&ada, Some(&"bob".parse().unwrap()), HOUR, "").await.err().unwrap().kind(),
+        Kind::Denied
+    );
 }
 
 #[tokio::test]
@@ -73,7 +76,10 @@ async fn a_disabled_identity_loses_its_tokens() {
     let house = House::applied().await;
     let token = house.token("ada").await;
     assert!(house.control.sign_in(&token).is_ok());
-    let files: Vec<_> = checkout().into_iter().map(|f| file(&f.name, &f.text.replace("handle = \"ada\"", "handle = \"ada\"\ndisabled = true"))).collect();
+    let files: Vec<_> = checkout()
+        .into_iter()
+        .map(|f| file(&f.name, &f.text.replace("handle = \"ada\"", "handle = \"ada\"\ndisabled = true")))
+        .collect();
     house.control.apply(&house.admin(), &files, false).await.unwrap();
     assert_eq!(house.control.sign_in(&token).err().unwrap().kind(), Kind::Denied);
 }
@@ -86,8 +92,14 @@ async fn why_explains_to_those_who_may_know() {
     let bob = house.signed_in("bob").await;
     let why = house.control.why(&ada, None, &address, sallyport_policy::Act::Connect).unwrap();
     assert!(why.explanation.decision.permits());
-    assert_eq!(house.control.why(&bob, None, &address, sallyport_policy::Act::Connect).err().unwrap().kind(), Kind::NotFound);
-    let why = house.control.why(&house.admin(), Some(&"bob".parse().unwrap()), &address, sallyport_policy::Act::Connect).unwrap();
+    assert_eq!(
+        house.control.why(&bob, None, &address, sallyport_policy::Act::Connect).err().unwrap().kind(),
+        Kind::NotFound
+    );
+    let why = house
+        .control
+        .why(&house.admin(), Some(&"bob".parse().unwrap()), &address, sallyport_policy::Act::Connect)
+        .unwrap();
     assert!(!why.explanation.decision.permits());
     let lines = house.control.reach(&ada).unwrap();
     assert_eq!(lines.len(), 1);

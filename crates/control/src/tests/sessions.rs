@@ -16,11 +16,16 @@ async fn from_sign_in_to_close_each_step_is_an_entry() {
     let password = gateway.private.open(PASSWORD_INFO, session.as_bytes(), &sealed).unwrap();
     assert_eq!(password.expose(), PASSWORD.as_bytes());
     assert!(matches!(gateway.call(gateway.close(session)).await, Reply::Done(_)));
-    for (action, count) in [("session.opened", 1), ("channel.opened", 1), ("credential.lent", 1), ("session.closed", 1)] {
+    for (action, count) in [("session.opened", 1), ("channel.opened", 1), ("credential.lent", 1), ("session.closed", 1)]
+    {
         assert_eq!(house.entries(action).await, count, "{action}");
     }
     assert_eq!(house.control.status().sessions, 0);
-    assert_eq!(denial(gateway.call(Call::Password(session)).await).kind, Kind::NotFound, "a closed session lends nothing");
+    assert_eq!(
+        denial(gateway.call(Call::Password(session)).await).kind,
+        Kind::NotFound,
+        "a closed session lends nothing"
+    );
 }
 
 #[tokio::test]
@@ -80,7 +85,12 @@ async fn a_sign_in_serves_its_gateway_alone_and_an_offer_is_no_factor() {
     let key = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIBAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
     let files: Vec<_> = checkout()
         .into_iter()
-        .map(|f| file(&f.name, &f.text.replace("groups = [\"ops\"]", &format!("groups = [\"ops\"]\nssh_keys = [\"{key} ada@home\"]"))))
+        .map(|f| {
+            file(
+                &f.name,
+                &f.text.replace("groups = [\"ops\"]", &format!("groups = [\"ops\"]\nssh_keys = [\"{key} ada@home\"]")),
+            )
+        })
         .collect();
     house.control.apply(&house.admin(), &files, false).await.unwrap();
     let step = |proved, handle: Option<&str>| AuthStep {
@@ -123,7 +133,11 @@ async fn a_session_that_policy_no_longer_permits_is_revoked() {
     let house = Arc::new(House::applied().await);
     let gateway = house.gateway().await;
     let session = gateway.open("ada").await;
-    let unrelated = [checkout(), vec![file("c.cedar", "permit (principal in Group::\"dba\", action == Action::\"see\", resource);")]].concat();
+    let unrelated = [
+        checkout(),
+        vec![file("c.cedar", "permit (principal in Group::\"dba\", action == Action::\"see\", resource);")],
+    ]
+    .concat();
     assert_eq!(house.control.apply(&house.admin(), &unrelated, false).await.unwrap().revoked, 0);
     let without = vec![checkout().remove(0)];
     assert_eq!(house.control.apply(&house.admin(), &without, false).await.unwrap().revoked, 1);
@@ -161,7 +175,11 @@ async fn orphans_of_a_dead_gateway_are_named_to_the_next_and_can_be_closed_by_it
 #[tokio::test]
 async fn a_key_signs_authentication_requests_of_its_account_and_nothing_else() {
     let house = Arc::new(House::applied().await);
-    let line = house.control.put_secret(&house.admin(), &"ops@web-1".parse().unwrap(), crate::NewSecret::GenerateSshKey).await.unwrap();
+    let line = house
+        .control
+        .put_secret(&house.admin(), &"ops@web-1".parse().unwrap(), crate::NewSecret::GenerateSshKey)
+        .await
+        .unwrap();
     let gateway = house.gateway().await;
     let session = gateway.open("ada").await;
     let blob = {
@@ -189,10 +207,13 @@ async fn a_key_signs_authentication_requests_of_its_account_and_nothing_else() {
         out.extend_from_slice(&tail);
         out
     };
-    assert!(matches!(gateway.call(Call::Sign(session, request("ops", "ssh-connection"))).await, Reply::Signature(s) if s.len() == 83));
+    assert!(
+        matches!(gateway.call(Call::Sign(session, request("ops", "ssh-connection"))).await, Reply::Signature(s) if s.len() == 83)
+    );
     let mut longer = request("ops", "ssh-connection");
     longer.push(0);
-    for wrong in [request("root", "ssh-connection"), request("ops", "other"), longer, b"anything".to_vec(), Vec::new()] {
+    for wrong in [request("root", "ssh-connection"), request("ops", "other"), longer, b"anything".to_vec(), Vec::new()]
+    {
         assert_eq!(denial(gateway.call(Call::Sign(session, wrong)).await).kind, Kind::Denied);
     }
     assert_eq!(house.entries("credential.signed").await, 1);

@@ -40,7 +40,9 @@ async fn a_restart_of_control_keeps_sessions_tokens_and_answers() {
     assert!(house.control.sign_in(&token).is_ok());
     let gateway = Gateway::join(house.clone(), gateway_id, vec![session]).await;
     assert!(gateway.welcome.orphans.is_empty());
-    let Reply::Opened(after) = gateway.call_as(id, Call::Open(ask)).await else { panic!("the lost reply is not repeated") };
+    let Reply::Opened(after) = gateway.call_as(id, Call::Open(ask)).await else {
+        panic!("the lost reply is not repeated")
+    };
     assert_eq!(before.terms, after.terms);
     assert_eq!(house.entries("session.opened").await, 1);
 }
@@ -74,7 +76,11 @@ async fn no_secret_is_in_the_data_directory_in_plain() {
             }
             let bytes = std::fs::read(&path).unwrap();
             for canary in [PASSWORD, token.expose(), house.recovery.expose()] {
-                assert!(!bytes.windows(canary.len()).any(|w| w == canary.as_bytes()), "{} holds a secret", path.display());
+                assert!(
+                    !bytes.windows(canary.len()).any(|w| w == canary.as_bytes()),
+                    "{} holds a secret",
+                    path.display()
+                );
             }
             seen += 1;
         }

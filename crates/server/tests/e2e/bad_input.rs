@@ -74,7 +74,11 @@ fn a_wrong_key_file_is_a_clear_end_and_doctor_names_it() {
 #[test]
 fn policies_that_are_wrong_are_named_by_file_and_line() {
     let product = product();
-    fs::write(product.at("checkout/bad.cedar"), "permit (\n  principal,\n  action == Action::\"conect\",\n  resource\n);\n").unwrap();
+    fs::write(
+        product.at("checkout/bad.cedar"),
+        "permit (\n  principal,\n  action == Action::\"conect\",\n  resource\n);\n",
+    )
+    .unwrap();
     let (code, _, err) = product.run(&["apply", &product.at("checkout").display().to_string()]).unwrap();
     assert_eq!(code, 2);
     assert!(err.contains("bad.cedar") && err.contains("conect"), "{err}");

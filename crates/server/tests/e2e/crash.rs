@@ -46,7 +46,8 @@ fn control_is_killed_under_20_sessions_and_none_drops() {
 #[test]
 fn a_killed_gateway_leaves_orphans_that_are_closed_and_attested_as_truncated() {
     let mut product = product();
-    let mut child = product.ssh("ada").arg("echo seen-before-the-end; sleep 60").stdout(Stdio::piped()).spawn().unwrap();
+    let mut child =
+        product.ssh("ada").arg("echo seen-before-the-end; sleep 60").stdout(Stdio::piped()).spawn().unwrap();
     let mut line = String::new();
     BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
     assert_eq!(line, "seen-before-the-end\n");

@@ -26,7 +26,11 @@ fn flipped_bits_and_foreign_keys_are_caught() {
         let mut bytes = good.clone();
         bytes[at] ^= 1;
         fs::write(&altered, &bytes).unwrap();
-        assert_ne!(product.run(&["verify", &altered.display().to_string(), "--trust", &trust]).unwrap().0, 0, "byte {at}");
+        assert_ne!(
+            product.run(&["verify", &altered.display().to_string(), "--trust", &trust]).unwrap().0,
+            0,
+            "byte {at}"
+        );
     }
     let other = Product::start(crate::binary()).unwrap();
     let foreign = other.data().join("ledger.pub").display().to_string();

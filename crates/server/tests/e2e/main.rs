@@ -1,5 +1,4 @@
 //! The whole product, real target, stock clients: one module per promise.
-#![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
 
 mod bad_input;
 mod crash;

@@ -59,11 +59,20 @@ fn what_is_to_come_is_refused_with_a_line() {
     let product = product();
     let mut sftp = std::process::Command::new("sftp");
     let port = product.status().unwrap()["ssh"].as_str().unwrap().rsplit_once(':').unwrap().1.to_owned();
-    sftp.args(["-F", "none", "-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null", "-o", "BatchMode=yes"])
-        .args(["-P", &port, "-o", &format!("User=ada+{ACCOUNT}@web-1"), "-i"])
-        .arg(product.at("ada"))
-        .arg("127.0.0.1")
-        .stdin(Stdio::null());
+    sftp.args([
+        "-F",
+        "none",
+        "-o",
+        "StrictHostKeyChecking=no",
+        "-o",
+        "UserKnownHostsFile=/dev/null",
+        "-o",
+        "BatchMode=yes",
+    ])
+    .args(["-P", &port, "-o", &format!("User=ada+{ACCOUNT}@web-1"), "-i"])
+    .arg(product.at("ada"))
+    .arg("127.0.0.1")
+    .stdin(Stdio::null());
     let (code, _, err) = outcome(sftp.output().unwrap());
     assert_ne!(code, 0);
     assert!(err.contains("sftp") && err.contains("later version"), "{err}");
@@ -84,15 +93,25 @@ fn a_session_over_its_time_ends_and_says_so() {
 #[test]
 fn a_live_session_is_watched_and_killed() {
     let product = product();
-    let mut child = product.ssh("ada").arg("echo watch-me; sleep 60").stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut child = product
+        .ssh("ada")
+        .arg("echo watch-me; sleep 60")
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
     let mut line = String::new();
     BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
     let page = json(&product.ok(&["sessions", "--live", "--output", "json"]).unwrap()).unwrap();
     let id = page["items"][0]["id"].as_str().unwrap().to_owned();
     let token = json(&product.ok(&["token", "carol", "--output", "json"]).unwrap()).unwrap();
     let mut watch = product.command(&["watch", &id]);
-    let mut watch = watch.env("SALLYPORT_TOKEN", token["token"].as_str().unwrap()).stdout(Stdio::piped()).spawn().unwrap();
-    wait_for("the watcher", 10, || product.ok(&["ledger", "list", "--actions", "session.watched"]).ok().filter(|t| !t.trim().is_empty())).unwrap();
+    let mut watch =
+        watch.env("SALLYPORT_TOKEN", token["token"].as_str().unwrap()).stdout(Stdio::piped()).spawn().unwrap();
+    wait_for("the watcher", 10, || {
+        product.ok(&["ledger", "list", "--actions", "session.watched"]).ok().filter(|t| !t.trim().is_empty())
+    })
+    .unwrap();
     product.ok(&["kill", &id, "--reason", "drill"]).unwrap();
     let status = wait_for("the end of the client", 5, || child.try_wait().unwrap()).unwrap();
     assert!(!status.success());

@@ -90,8 +90,11 @@ async fn a_loser_gets_a_conflict_and_its_neighbours_are_not_touched() {
     let house = House::new();
     let (store, _) = house.open().await.unwrap();
     store.commit(house.put("a", 0, "{}")).await.unwrap();
-    let (lost, won, other) =
-        tokio::join!(store.commit(house.put("a", 0, "{}")), store.commit(house.put("a", 1, "{}")), store.commit(house.put("b", 0, "{}")));
+    let (lost, won, other) = tokio::join!(
+        store.commit(house.put("a", 0, "{}")),
+        store.commit(house.put("a", 1, "{}")),
+        store.commit(house.put("b", 0, "{}"))
+    );
     assert!(matches!(lost, Err(Error::Conflict(id)) if id.as_str() == "a"));
     assert!(won.is_ok() && other.is_ok());
     let mut change = house.put("c", 0, "{}");
@@ -161,7 +164,10 @@ async fn what_was_altered_behind_our_back_is_found_at_start() {
         ("UPDATE documents SET version = 7 WHERE id = 'a'", "edited version"),
         ("UPDATE documents SET kind = 'other' WHERE id = 'a'", "edited kind"),
         ("DELETE FROM documents WHERE id = 'a'", "deleted document"),
-        ("UPDATE documents SET body = (SELECT body FROM documents WHERE id = 'b'), mac = (SELECT mac FROM documents WHERE id = 'b') WHERE id = 'a'", "swapped"),
+        (
+            "UPDATE documents SET body = (SELECT body FROM documents WHERE id = 'b'), mac = (SELECT mac FROM documents WHERE id = 'b') WHERE id = 'a'",
+            "swapped",
+        ),
         ("DELETE FROM entries WHERE idx = (SELECT MAX(idx) FROM entries)", "cut ledger"),
         ("UPDATE head SET size = 1", "edited head"),
         ("UPDATE tiles SET data = zeroblob(length(data))", "edited tiles"),

@@ -1,17 +1,19 @@
 //! Policies, targets, accounts and identities from files: the plan says what would change, apply does it.
 
+mod files;
+
 use crate::access::{Found, by_id};
 use crate::control::{Open, POLICY, PolicyBody, put};
 use crate::directory::{Versioned, all, kinds, load};
 use crate::sessions::SessionBody;
 use crate::{Control, Error, Op};
+use files::{Desired, check, public_keys};
 use sallyport_model::authority::Down;
-use sallyport_model::inventory::{Account, Class, Identity, IdentityKind, Rest, Target, Tier};
+use sallyport_model::inventory::{Account, Class, Identity, IdentityKind, Rest, Target};
 use sallyport_model::name::Label;
 use sallyport_model::{AccountId, AccountName, Env, Handle, IdentityId, TargetId, TargetName};
-use sallyport_policy::{Act, Decision, PolicySet, Right, decide};
+use sallyport_policy::{Act, Decision, Right, decide};
 use sallyport_store::{Change, DocId, Put};
-use serde::Deserialize;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, PoisonError};
 
@@ -74,78 +76,6 @@ pub struct Plan {
     pub revoked: usize,
 }
 
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct InventoryFile {
-    #[serde(default)]
-    identity: Vec<IdentityLine>,
-    #[serde(default)]
-    target: Vec<TargetLine>,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct IdentityLine {
-    handle: Handle,
-    #[serde(default)]
-    kind: Option<IdentityKind>,
-    #[serde(default)]
-    groups: BTreeSet<Label>,
-    #[serde(default)]
-    ssh_keys: Vec<String>,
-    #[serde(default)]
-    disabled: bool,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct TargetLine {
-    name: TargetName,
-    #[serde(default = "ssh")]
-    protocol: Label,
-    host: String,
-    #[serde(default)]
-    port: Option<u16>,
-    #[serde(default = "default_label")]
-    zone: Label,
-    #[serde(default = "default_label")]
-    environment: Label,
-    tier: Tier,
-    #[serde(default)]
-    tags: BTreeSet<Label>,
-    #[serde(default)]
-    host_keys: Vec<String>,
-    #[serde(default)]
-    account: Vec<AccountLine>,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct AccountLine {
-    name: AccountName,
-    class: Class,
-    #[serde(default)]
-    owner: Option<Handle>,
-}
-
-#[expect(clippy::unwrap_used, reason = "two literals that the grammar allows, as a test shows")]
-fn ssh() -> Label {
-    "ssh".parse().unwrap()
-}
-
-#[expect(clippy::unwrap_used, reason = "two literals that the grammar allows, as a test shows")]
-fn default_label() -> Label {
-    "default".parse().unwrap()
-}
-
-/// Desired state, checked.
-struct Desired {
-    identities: Vec<IdentityLine>,
-    targets: Vec<TargetLine>,
-    policy: PolicySet,
-    policy_files: Vec<(String, String)>,
-}
-
 /// Everything that an apply writes.
 struct Work {
     lines: Vec<PlanLine>,
@@ -197,7 +127,9 @@ impl Control {
         if let Some(body) = work.policy_put {
             let facts = [("policy", policy.hash()), ("before", open.policy().hash())].map(|(k, v)| (k, v.to_owned()));
             let facts = facts.each_ref().map(|(k, v)| (*k, v.as_str()));
-            open.store.commit(Change::entry(self.draft(&op.actor, "policy.applied", "policy", &facts)).put(body)).await?;
+            open.store
+                .commit(Change::entry(self.draft(&op.actor, "policy.applied", "policy", &facts)).put(body))
+                .await?;
             *open.policy.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(policy);
         }
         let revoked = self.redecide(&open).await?;
@@ -210,7 +142,10 @@ impl Control {
         let mut revoked = 0;
         for (_, session) in all::<SessionBody>(&open.store, kinds::SESSION) {
             let session = session.value;
-            let why = match (crate::control::identity(open, session.identity), by_id(open, session.target, session.account)) {
+            let why = match (
+                crate::control::identity(open, session.identity),
+                by_id(open, session.target, session.account),
+            ) {
                 (Some(who), Some(found)) => {
                     let facts = found.facts(&who, self.env.now(), session.from, &session.reason);
                     match decide(&policy, &facts, Act::Connect) {
@@ -233,69 +168,19 @@ impl Control {
 
     fn work(&self, open: &Open, files: &[ApplyFile], prune: bool) -> Result<Work, Error> {
         let desired = check(files)?;
-        let mut work =
-            Work { lines: Vec::new(), puts: Vec::new(), deletes: Vec::new(), touched: Vec::new(), desired, policy_put: None };
+        let mut work = Work {
+            lines: Vec::new(),
+            puts: Vec::new(),
+            deletes: Vec::new(),
+            touched: Vec::new(),
+            desired,
+            policy_put: None,
+        };
         work.policy(open)?;
         work.identities(&self.env, open, prune)?;
         work.inventory(&self.env, open, prune)?;
         Ok(work)
     }
-}
-
-/// Parses and checks every file; all mistakes are reported at once.
-fn check(files: &[ApplyFile]) -> Result<Desired, Error> {
-    let mut wrong = Vec::new();
-    let mut identities = Vec::new();
-    let mut targets = Vec::new();
-    let mut policy_files = Vec::new();
-    for file in files {
-        if file.name.ends_with(".cedar") {
-            policy_files.push((file.name.clone(), file.text.clone()));
-        } else if file.name.ends_with(".toml") {
-            match toml::from_str::<InventoryFile>(&file.text) {
-                Ok(parsed) => {
-                    identities.extend(parsed.identity);
-                    targets.extend(parsed.target);
-                }
-                Err(error) => wrong.push(format!("{}: {}", file.name, error.to_string().trim())),
-            }
-        } else {
-            wrong.push(format!("{}: only `*.cedar` policies and `*.toml` inventory files are read", file.name));
-        }
-    }
-    if files.is_empty() {
-        wrong.push("there is no file to apply: put `*.cedar` and `*.toml` files into the directory".into());
-    }
-    doubles(identities.iter().map(|i: &IdentityLine| i.handle.to_string()), "identity", &mut wrong);
-    doubles(targets.iter().map(|t: &TargetLine| t.name.to_string()), "target", &mut wrong);
-    for target in &targets {
-        doubles(target.account.iter().map(|a| format!("{}@{}", a.name, target.name)), "account", &mut wrong);
-        if target.host.is_empty() || target.host.contains(|c: char| c.is_whitespace() || c.is_control()) {
-            wrong.push(format!("target {}: `host` is a host name or an IP address", target.name));
-        }
-    }
-    let policy = PolicySet::load(&policy_files);
-    match policy {
-        Ok(policy) if wrong.is_empty() => Ok(Desired { identities, targets, policy, policy_files }),
-        Ok(_) => Err(Error::usage(wrong.join("\n"))),
-        Err(errors) => {
-            wrong.push(errors.to_string());
-            Err(Error::usage(wrong.join("\n")))
-        }
-    }
-}
-
-fn doubles(names: impl Iterator<Item = String>, kind: &str, wrong: &mut Vec<String>) {
-    let mut seen = BTreeSet::new();
-    for name in names {
-        if !seen.insert(name.clone()) {
-            wrong.push(format!("{kind} `{name}` stands twice: keep one of them"));
-        }
-    }
-}
-
-fn public_keys(lines: &[String]) -> Vec<String> {
-    lines.iter().map(|line| line.split_whitespace().take(2).collect::<Vec<_>>().join(" ")).collect()
 }
 
 impl Work {
@@ -329,8 +214,10 @@ impl Work {
     }
 
     fn identities(&mut self, env: &Env, open: &Open, prune: bool) -> Result<(), Error> {
-        let mut known: BTreeMap<Handle, Versioned<Identity>> =
-            all::<Identity>(&open.store, kinds::IDENTITY).into_iter().map(|(_, i)| (i.value.handle.clone(), i)).collect();
+        let mut known: BTreeMap<Handle, Versioned<Identity>> = all::<Identity>(&open.store, kinds::IDENTITY)
+            .into_iter()
+            .map(|(_, i)| (i.value.handle.clone(), i))
+            .collect();
         for line in std::mem::take(&mut self.desired.identities) {
             let old = known.remove(&line.handle);
             let new = Identity {
@@ -343,12 +230,18 @@ impl Work {
                 handle: line.handle,
             };
             let detail = join(&new.groups);
-            self.write(kinds::IDENTITY, &new.handle.to_string(), &new.id.to_string(), old, &new, detail)?;
+            self.write((kinds::IDENTITY, &new.handle.to_string(), &new.id.to_string()), old, &new, detail)?;
         }
         for (handle, old) in known {
             // The founder is made by `init`, not by a file: pruning must not lock everybody out.
             let founder = old.value.groups.iter().any(|g| g.as_str() == "sallyport:admin");
-            self.drop_or_keep(kinds::IDENTITY, &handle.to_string(), old.value.id.to_string(), old.version, prune && !founder);
+            self.drop_or_keep(
+                kinds::IDENTITY,
+                &handle.to_string(),
+                old.value.id.to_string(),
+                old.version,
+                prune && !founder,
+            );
         }
         Ok(())
     }
@@ -356,10 +249,11 @@ impl Work {
     fn inventory(&mut self, env: &Env, open: &Open, prune: bool) -> Result<(), Error> {
         let mut targets: BTreeMap<TargetName, Versioned<Target>> =
             all::<Target>(&open.store, kinds::TARGET).into_iter().map(|(_, t)| (t.value.name.clone(), t)).collect();
-        let mut accounts: BTreeMap<(TargetId, AccountName), Versioned<Account>> = all::<Account>(&open.store, kinds::ACCOUNT)
-            .into_iter()
-            .map(|(_, a)| ((a.value.target, a.value.name.clone()), a))
-            .collect();
+        let mut accounts: BTreeMap<(TargetId, AccountName), Versioned<Account>> =
+            all::<Account>(&open.store, kinds::ACCOUNT)
+                .into_iter()
+                .map(|(_, a)| ((a.value.target, a.value.name.clone()), a))
+                .collect();
         for line in std::mem::take(&mut self.desired.targets) {
             let old = targets.remove(&line.name);
             let id = old.as_ref().map_or_else(|| TargetId::new(env), |o| o.value.id);
@@ -385,7 +279,7 @@ impl Work {
             let before = self.puts.len();
             let detail = format!("{} {}:{} tier {}", target.protocol, target.host, target.port, u8::from(target.tier));
             let former = old.as_ref().map(|o| o.value.clone());
-            self.write(kinds::TARGET, target.name.as_str(), &id.to_string(), old, &target, detail)?;
+            self.write((kinds::TARGET, target.name.as_str(), &id.to_string()), old, &target, detail)?;
             for line in line.account {
                 let old = accounts.remove(&(id, line.name.clone()));
                 let account = Account {
@@ -399,7 +293,7 @@ impl Work {
                 };
                 let name = format!("{}@{}", account.name, target.name);
                 let detail = format!("{:?}", account.class).to_lowercase();
-                self.write(kinds::ACCOUNT, &name, &account.id.to_string(), old, &account, detail)?;
+                self.write((kinds::ACCOUNT, &name, &account.id.to_string()), old, &account, detail)?;
             }
             if self.puts.len() > before {
                 // The tier rule looks at both ends of a move: what it was, and what it becomes.
@@ -422,9 +316,7 @@ impl Work {
 
     fn write<T: serde::Serialize + PartialEq>(
         &mut self,
-        kind: &'static str,
-        name: &str,
-        id: &str,
+        (kind, name, id): (&'static str, &str, &str),
         old: Option<Versioned<T>>,
         new: &T,
         detail: String,
@@ -477,7 +369,9 @@ fn difference(before: &str, after: &str) -> String {
     let old: BTreeSet<&str> = before.lines().map(str::trim).filter(|l| !l.is_empty()).collect();
     let new: BTreeSet<&str> = after.lines().map(str::trim).filter(|l| !l.is_empty()).collect();
     let mut text = format!("{} lines in, {} out", new.difference(&old).count(), old.difference(&new).count());
-    for line in old.difference(&new).map(|l| format!("- {l}")).chain(new.difference(&old).map(|l| format!("+ {l}"))).take(12) {
+    for line in
+        old.difference(&new).map(|l| format!("- {l}")).chain(new.difference(&old).map(|l| format!("+ {l}"))).take(12)
+    {
         text.push_str("\n      ");
         text.push_str(&line);
     }

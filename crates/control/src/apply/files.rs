@@ -1,0 +1,138 @@
+//! The files of a checkout: what they may say, and every mistake in them at once.
+
+use super::ApplyFile;
+use crate::Error;
+use sallyport_model::inventory::{Class, IdentityKind, Tier};
+use sallyport_model::name::Label;
+use sallyport_model::{AccountName, Handle, TargetName};
+use sallyport_policy::PolicySet;
+use serde::Deserialize;
+use std::collections::BTreeSet;
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct InventoryFile {
+    #[serde(default)]
+    pub(super) identity: Vec<IdentityLine>,
+    #[serde(default)]
+    pub(super) target: Vec<TargetLine>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct IdentityLine {
+    pub(super) handle: Handle,
+    #[serde(default)]
+    pub(super) kind: Option<IdentityKind>,
+    #[serde(default)]
+    pub(super) groups: BTreeSet<Label>,
+    #[serde(default)]
+    pub(super) ssh_keys: Vec<String>,
+    #[serde(default)]
+    pub(super) disabled: bool,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct TargetLine {
+    pub(super) name: TargetName,
+    #[serde(default = "ssh")]
+    pub(super) protocol: Label,
+    pub(super) host: String,
+    #[serde(default)]
+    pub(super) port: Option<u16>,
+    #[serde(default = "default_label")]
+    pub(super) zone: Label,
+    #[serde(default = "default_label")]
+    pub(super) environment: Label,
+    pub(super) tier: Tier,
+    #[serde(default)]
+    pub(super) tags: BTreeSet<Label>,
+    #[serde(default)]
+    pub(super) host_keys: Vec<String>,
+    #[serde(default)]
+    pub(super) account: Vec<AccountLine>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct AccountLine {
+    pub(super) name: AccountName,
+    pub(super) class: Class,
+    #[serde(default)]
+    pub(super) owner: Option<Handle>,
+}
+
+#[expect(clippy::unwrap_used, reason = "two literals that the grammar allows, as a test shows")]
+pub(super) fn ssh() -> Label {
+    "ssh".parse().unwrap()
+}
+
+#[expect(clippy::unwrap_used, reason = "two literals that the grammar allows, as a test shows")]
+pub(super) fn default_label() -> Label {
+    "default".parse().unwrap()
+}
+
+/// Desired state, checked.
+pub(super) struct Desired {
+    pub(super) identities: Vec<IdentityLine>,
+    pub(super) targets: Vec<TargetLine>,
+    pub(super) policy: PolicySet,
+    pub(super) policy_files: Vec<(String, String)>,
+}
+
+/// Parses and checks every file; all mistakes are reported at once.
+pub(super) fn check(files: &[ApplyFile]) -> Result<Desired, Error> {
+    let mut wrong = Vec::new();
+    let mut identities = Vec::new();
+    let mut targets = Vec::new();
+    let mut policy_files = Vec::new();
+    for file in files {
+        if file.name.ends_with(".cedar") {
+            policy_files.push((file.name.clone(), file.text.clone()));
+        } else if file.name.ends_with(".toml") {
+            match toml::from_str::<InventoryFile>(&file.text) {
+                Ok(parsed) => {
+                    identities.extend(parsed.identity);
+                    targets.extend(parsed.target);
+                }
+                Err(error) => wrong.push(format!("{}: {}", file.name, error.to_string().trim())),
+            }
+        } else {
+            wrong.push(format!("{}: only `*.cedar` policies and `*.toml` inventory files are read", file.name));
+        }
+    }
+    if files.is_empty() {
+        wrong.push("there is no file to apply: put `*.cedar` and `*.toml` files into the directory".into());
+    }
+    doubles(identities.iter().map(|i: &IdentityLine| i.handle.to_string()), "identity", &mut wrong);
+    doubles(targets.iter().map(|t: &TargetLine| t.name.to_string()), "target", &mut wrong);
+    for target in &targets {
+        doubles(target.account.iter().map(|a| format!("{}@{}", a.name, target.name)), "account", &mut wrong);
+        if target.host.is_empty() || target.host.contains(|c: char| c.is_whitespace() || c.is_control()) {
+            wrong.push(format!("target {}: `host` is a host name or an IP address", target.name));
+        }
+    }
+    let policy = PolicySet::load(&policy_files);
+    match policy {
+        Ok(policy) if wrong.is_empty() => Ok(Desired { identities, targets, policy, policy_files }),
+        Ok(_) => Err(Error::usage(wrong.join("\n"))),
+        Err(errors) => {
+            wrong.push(errors.to_string());
+            Err(Error::usage(wrong.join("\n")))
+        }
+    }
+}
+
+pub(super) fn doubles(names: impl Iterator<Item = String>, kind: &str, wrong: &mut Vec<String>) {
+    let mut seen = BTreeSet::new();
+    for name in names {
+        if !seen.insert(name.clone()) {
+            wrong.push(format!("{kind} `{name}` stands twice: keep one of them"));
+        }
+    }
+}
+
+pub(super) fn public_keys(lines: &[String]) -> Vec<String> {
+    lines.iter().map(|line| line.split_whitespace().take(2).collect::<Vec<_>>().join(" ")).collect()
+}
