@@ -12,6 +12,10 @@ use sallyport_model::{CallId, EntryId, GatewayId, Kind, SessionId, Timestamp};
 use sallyport_policy::{Act, Decision, Facts, Place, Standing, decide, standing};
 use sallyport_store::{Change, DocId, Draft};
 use std::net::IpAddr;
+use std::time::Duration;
+
+/// How long a watcher waits for the last view of a session that is closed.
+const LAST_VIEW: Duration = Duration::from_secs(5);
 
 /// A place that exists.
 pub(crate) struct Found {
@@ -275,6 +279,11 @@ impl Control {
         let change = Change::entry(in_session(draft, session.id)).delete(id, known.version).repeatable();
         let committed = open.store.commit(change).await?;
         self.live.ended(session.id);
+        let (live, id) = (self.live.clone(), session.id);
+        tokio::spawn(async move {
+            tokio::time::sleep(LAST_VIEW).await;
+            live.release(id);
+        });
         Ok(Reply::Done(committed.index))
     }
 }

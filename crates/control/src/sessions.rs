@@ -15,7 +15,7 @@ use sallyport_store::{Change, DocId, EntryRow, Filter};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::mpsc;
 
@@ -97,8 +97,8 @@ struct Inner {
 }
 
 /// The registry of what is live.
-#[derive(Default)]
-pub(crate) struct Live(Mutex<Inner>);
+#[derive(Clone, Default)]
+pub(crate) struct Live(Arc<Mutex<Inner>>);
 
 impl Live {
     fn lock(&self) -> MutexGuard<'_, Inner> {
@@ -120,7 +120,10 @@ impl Live {
     }
 
     pub(crate) fn leave(&self, gateway: GatewayId) {
-        self.lock().gateways.remove(&gateway);
+        let mut inner = self.lock();
+        let Inner { gateways, sessions, watchers, .. } = &mut *inner;
+        gateways.remove(&gateway);
+        watchers.retain(|_, (session, _)| sessions.get(session) != Some(&gateway));
     }
 
     pub(crate) fn connected(&self, gateway: GatewayId) -> bool {
@@ -131,10 +134,14 @@ impl Live {
         self.lock().sessions.insert(session, gateway);
     }
 
+    /// Forgets a session. Its watchers still wait for their last view: calls may overtake views.
     pub(crate) fn ended(&self, session: SessionId) {
-        let mut inner = self.lock();
-        inner.sessions.remove(&session);
-        inner.watchers.retain(|_, (watched, _)| *watched != session);
+        self.lock().sessions.remove(&session);
+    }
+
+    /// Lets go of watchers whose last view did not come.
+    pub(crate) fn release(&self, session: SessionId) {
+        self.lock().watchers.retain(|_, (watched, _)| *watched != session);
     }
 
     /// Sends a message to the gateway of a session; false where none is connected.

@@ -39,10 +39,15 @@ pub(crate) async fn run(config: &Config, path: Option<&Path>) -> Result<(), Fail
         tracing::info!("Stopping: the gateway first, so that control can take its last entries");
         stop.send_replace(Stage::StopGateway);
     };
-    // The gateway's end is what lets control stop.
+    // The gateway's end is what lets control stop; a control that cannot run stops the gateway.
     let gateway = async {
         let outcome = gateway.await;
         stop.send_replace(Stage::StopControl);
+        outcome
+    };
+    let control = async {
+        let outcome = control.await;
+        stop.send_if_modified(|stage| std::mem::replace(stage, Stage::StopGateway.max(*stage)) == Stage::Run);
         outcome
     };
     let (gateway, control, ()) = tokio::join!(gateway, control, async {

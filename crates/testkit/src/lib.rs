@@ -1,3 +1,4 @@
 //! Real components for tests, scenario verbs.
 
+pub mod product;
 pub mod sshd;

@@ -236,7 +236,7 @@ impl Reference {
 
     fn answer(&self, gateway: GatewayId, call: Call) -> Reply {
         let mut state = self.state();
-        if state.down && !matches!(call, Call::AuthStep(..) | Call::Close(_)) {
+        if state.down && !matches!(call, Call::AuthStep(..)) {
             return Reply::Denied(Denial::unavailable("the ledger"));
         }
         match call {

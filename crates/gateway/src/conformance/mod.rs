@@ -1,6 +1,6 @@
 //! The suite that every protocol passes, over both transports of the authority.
 //!
-//! Each case has a mutant: a feature `sabotage-<case>` of this crate that breaks what the case
+//! Each case has a mutant (`crates/gateway/mutants.sh` runs them all): a feature `sabotage-<case>` of this crate that breaks what the case
 //! guards. `cargo test -p sallyport-gateway --features sabotage-kill conformance` must fail in the
 //! case `kill` and in no other. The features are: denied, recorder, ledger, kill, lease, block,
 //! credential, busy.

@@ -3,7 +3,7 @@
 use super::journal::{Entry, EntryKind, Journal};
 use sallyport_model::{Kind, RecordingId};
 use std::fs::{File, OpenOptions};
-use std::io::{self, Write};
+use std::io::{self, BufWriter, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
@@ -48,34 +48,42 @@ pub fn path(directory: &Path, recording: RecordingId) -> PathBuf {
 /// # Errors
 /// When journal or file fail; both are then as before, and it may be tried again.
 pub fn ship(journal: &Journal, directory: &Path, recording: RecordingId) -> Result<(), Error> {
-    let entries = journal.read(recording)?;
-    write(directory, recording, &entries, &[])?;
+    write(directory, recording, journal.read(recording), &[])?;
     journal.forget(recording);
     Ok(())
 }
 
-/// Writes entries and what `ends` them as the recording's file, durably. An existing file is replaced
+/// Writes entries and what ends them as the recording's file, durably. An existing file is replaced
 /// in one step, so that doing it twice is harmless.
 ///
 /// # Errors
-/// When the entries have no header, or the file cannot be written.
-pub fn write(directory: &Path, recording: RecordingId, entries: &[Entry], end: &[u8]) -> Result<(), Error> {
-    if entries.first().is_none_or(|first| first.kind != EntryKind::Header) {
+/// When an entry cannot be read, the first is no header, or the file cannot be written.
+pub fn write(
+    directory: &Path,
+    recording: RecordingId,
+    entries: impl Iterator<Item = Result<Entry, super::journal::Error>>,
+    end: &[u8],
+) -> Result<(), Error> {
+    let place = path(directory, recording);
+    let draft = place.with_extension("draft");
+    let wrap = |error| Error::Io { path: place.clone(), error };
+    let begin = || {
+        std::fs::create_dir_all(directory)?;
+        OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&draft)
+    };
+    let mut entries = entries.peekable();
+    if !matches!(entries.peek(), Some(Ok(first)) if first.kind == EntryKind::Header) {
         return Err(Error::Missing(recording));
     }
-    let place = path(directory, recording);
-    let wrap = |error| Error::Io { path: place.clone(), error };
-    let draft = place.with_extension("draft");
-    let put = || {
-        std::fs::create_dir_all(directory)?;
-        let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&draft)?;
-        for entry in entries {
-            file.write_all(&entry.bytes)?;
-        }
+    let mut file = BufWriter::with_capacity(256 << 10, begin().map_err(wrap)?);
+    for entry in entries {
+        file.write_all(&entry?.bytes).map_err(wrap)?;
+    }
+    let finish = || {
         file.write_all(end)?;
-        file.sync_all()?;
+        file.into_inner().map_err(io::IntoInnerError::into_error)?.sync_all()?;
         std::fs::rename(&draft, &place)?;
         File::open(directory)?.sync_all()
     };
-    put().map_err(wrap)
+    finish().map_err(wrap)
 }

@@ -8,6 +8,7 @@ use sallyport_model::access::{Ask, Denial};
 use sallyport_model::authority::{Authenticated as Who, Boxed};
 use sallyport_model::door::{Door, Stream};
 use sallyport_model::{IdentityId, Kind, SessionId};
+use std::any::TypeId;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::mpsc;
@@ -17,6 +18,8 @@ use tokio::sync::mpsc;
 pub(super) struct Entry {
     pub(super) identity: IdentityId,
     pub(super) protocol: &'static str,
+    /// The protocol's client type: what may be attached.
+    pub(super) client: TypeId,
     pub(super) attach: mpsc::Sender<super::drive::Boxed>,
 }
 
@@ -93,6 +96,10 @@ impl Door for Doors {
     fn attach<'a>(&'a self, session: SessionId, stream: Stream) -> Boxed<'a, Result<(), Denial>> {
         Box::pin(async move {
             let entry = self.gateway.sessions.get(session).ok_or_else(Denial::unknown)?;
+            if (*stream).type_id() != entry.client {
+                let text = format!("this stream is no client of `{}`; attach one that is", entry.protocol);
+                return Err(Denial::new(Kind::Usage, text));
+            }
             entry.attach.send(stream).await.map_err(|_| Denial::unknown())
         })
     }

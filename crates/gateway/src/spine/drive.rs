@@ -4,12 +4,14 @@ use super::gateway::Gateway;
 use super::live::{Ending, Live};
 use super::open::Open;
 use super::protocol::Protocol;
-use crate::authority::{Authority, Order};
+use crate::authority::{Authority, Order, PATIENCE};
+use sallyport_model::Kind;
 use sallyport_model::access::{Denial, EndReason};
 use sallyport_model::authority::{Anchor, Call, Close, Reply};
 use sallyport_recording::WhatRef;
 use std::any::Any;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::task::{JoinError, JoinSet};
@@ -17,8 +19,8 @@ use tokio::time::Instant;
 
 /// How long a relay may take to say goodbye before it is stopped.
 const GOODBYE: Duration = Duration::from_millis(600);
-/// A warning comes this long before a deadline.
-const WARNING: Duration = Duration::from_secs(60);
+/// A warning comes this long before a deadline; tests do not wait a minute for it.
+const WARNING: Duration = Duration::from_secs(if cfg!(any(test, feature = "conformance")) { 1 } else { 60 });
 /// How long an opened session without any connection waits for its first.
 const FIRST: Duration = Duration::from_secs(30);
 /// How long the end of a recording may take before the session is closed as truncated.
@@ -110,7 +112,7 @@ async fn connection<P: Protocol>(protocol: Arc<P>, client: P::Client, live: Live
     let dialled = tokio::select! {
         dialled = protocol.dial(live.clearance()) => dialled,
         ending = ended.ended() => {
-            protocol.deny(client, &Denial::new(sallyport_model::Kind::Denied, ending.text)).await;
+            protocol.deny(client, &Denial::new(Kind::Denied, ending.text)).await;
             return (ending.reason, String::new());
         }
     };
@@ -161,7 +163,8 @@ struct Watch {
     frozen: tokio::sync::watch::Receiver<bool>,
     frozen_since: Option<Instant>,
     next_anchor: Instant,
-    anchored: u32,
+    /// Segments that the ledger knows of.
+    anchored: Arc<AtomicU32>,
     warned_deadline: bool,
     warned_idle: Option<Instant>,
 }
@@ -178,7 +181,7 @@ impl Watch {
             frozen,
             frozen_since,
             next_anchor: open.began + Duration::from_secs(terms.place.anchor.into()),
-            anchored: 0,
+            anchored: Arc::new(AtomicU32::new(0)),
             warned_deadline: terms.limits.duration() < WARNING * 2,
             warned_idle: None,
         }
@@ -224,11 +227,13 @@ impl Watch {
         }
         if !self.warned_deadline && now >= self.deadline - WARNING {
             self.warned_deadline = true;
-            let _ = open.notices.send("this session ends in one minute: its maximum duration is reached".into());
+            let text = format!("this session ends in {} s: its maximum duration is reached", WARNING.as_secs());
+            let _ = open.notices.send(text);
         }
         if self.warns_idle(active) && now >= active + self.idle.saturating_sub(WARNING) {
             self.warned_idle = Some(active);
-            let _ = open.notices.send("this session ends in one minute unless something is typed".into());
+            let text = format!("this session ends in {} s unless something is typed", WARNING.as_secs());
+            let _ = open.notices.send(text);
         }
         if now >= self.next_anchor {
             let every = Duration::from_secs(open.clearance.place().anchor.max(1).into());
@@ -239,17 +244,19 @@ impl Watch {
     }
 
     /// Tells the ledger how far the recording has come, beside the session and at its own pace.
-    fn anchor(&mut self, gateway: &Gateway, open: &Open) {
+    fn anchor(&self, gateway: &Gateway, open: &Open) {
         let (segments, _) = open.recording.reached();
-        if segments == self.anchored {
+        if segments == self.anchored.load(Ordering::Relaxed) {
             return;
         }
-        self.anchored = segments;
+        let anchored = self.anchored.clone();
         let (authority, recording, session) = (gateway.parts.authority.clone(), open.recording.clone(), open.session);
         tokio::spawn(async move {
             if let Ok((segments, chain)) = recording.anchor().await {
                 let anchor = Anchor { session, segments, chain: chain.to_vec() };
-                let _ = authority.call(Call::Anchor(anchor), crate::authority::PATIENCE).await;
+                if let Ok(Reply::Done(_)) = authority.call(Call::Anchor(anchor), PATIENCE).await {
+                    anchored.fetch_max(segments, Ordering::Relaxed);
+                }
             }
         });
     }
@@ -289,12 +296,22 @@ async fn close(gateway: &Gateway, open: Open, ended: Ended) {
     gateway.sessions.remove(session);
 }
 
-/// Brings a session's last entry to control, however long that takes.
+/// Brings a session's last entry to control, however long that takes: while the ledger is down, again.
 pub(super) async fn tell(authority: &dyn Authority, close: Close) {
     let session = close.session;
-    match authority.call(Call::Close(close), TELL).await {
-        Ok(Reply::Done(_)) => {}
-        Ok(Reply::Denied(denial)) => tracing::warn!(%denial, %session, "control does not know the session"),
-        Ok(_) | Err(_) => tracing::error!(%session, "a session's end was not taken; the next gateway repeats it"),
+    let give_up = Instant::now() + TELL;
+    let mut wait = Duration::from_millis(500);
+    while Instant::now() < give_up {
+        match authority.call(Call::Close(close.clone()), TELL).await {
+            Ok(Reply::Done(_)) => return,
+            Ok(Reply::Denied(denial)) if matches!(denial.kind, Kind::Unavailable | Kind::Sealed) => {
+                tracing::warn!(%denial, %session, "a session's end is not taken yet");
+                tokio::time::sleep(wait).await;
+                wait = wait.saturating_mul(2).min(Duration::from_secs(30));
+            }
+            Ok(Reply::Denied(denial)) => return tracing::warn!(%denial, %session, "control does not know the session"),
+            Ok(_) | Err(_) => break,
+        }
     }
+    tracing::error!(%session, "a session's end was not taken; the next gateway repeats it");
 }

@@ -9,6 +9,7 @@ use super::protocol::{Arrival, Hold, Protocol, Wish};
 use crate::listen::Downstream;
 use sallyport_model::access::{Ask, Denial};
 use sallyport_model::{Kind, Limits, SessionId};
+use std::any::TypeId;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc;
@@ -67,7 +68,10 @@ impl Gateway {
     /// Drives a session in a task that nobody's leaving cancels.
     pub(super) fn begin<P: Protocol>(self: Arc<Self>, protocol: Arc<P>, open: Open, first: Option<P::Client>) {
         let (attach, more) = mpsc::channel(ATTACHING);
-        self.sessions.insert(open.session, Entry { identity: open.identity, protocol: P::NAME, attach });
+        self.sessions.insert(
+            open.session,
+            Entry { identity: open.identity, protocol: P::NAME, client: TypeId::of::<P::Client>(), attach },
+        );
         let running = self.running.clone();
         running.spawn(async move { Box::pin(drive::drive(&self, &protocol, open, first, more)).await });
     }

@@ -90,6 +90,18 @@ impl Login {
         self.from
     }
 
+    /// Whether there is any hope to log in now; the text may be shown to anybody.
+    ///
+    /// # Errors
+    /// When control is not reached, so that no proof can be accepted.
+    pub fn possible(&self) -> Result<(), Denial> {
+        if self.authority.welcome().borrow().is_some() && self.authority.silence() < PATIENCE {
+            Ok(())
+        } else {
+            Err(Denial::unavailable("the authority"))
+        }
+    }
+
     /// Shows a proof.
     ///
     /// # Errors

@@ -180,6 +180,7 @@ async fn the_door_opens_a_session_and_takes_its_connections() {
     let browser = tokio::net::TcpStream::connect(listener.local_addr().unwrap());
     let (browser, accepted) = tokio::join!(browser, listener.accept());
     let mut browser = crate::conformance::toy::Side::new(browser.unwrap());
+    assert!(doors.attach(session, Box::new("no client")).await.is_err());
     doors.attach(session, Box::new(crate::conformance::toy::Side::new(accepted.unwrap().0))).await.unwrap();
     assert_eq!(say(&mut browser, "hello").await.unwrap(), format!("OK {session}"));
     drop(browser);
@@ -235,4 +236,37 @@ async fn command_rules_that_nobody_keeps_refuse_the_session() {
     assert!(rules(&terms).is_ok());
     terms.limits.commands.insert("no-shutdown".into());
     assert!(rules(&terms).is_err());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_end_that_control_did_not_hear_is_told_by_the_next_gateway() {
+    let (bench, name) = bench(|_| {}).await;
+    let (mut side, _) = enter(bench.address, &format!("LOGIN {TOKEN} ops {name}")).await.unwrap();
+    say(&mut side, "something").await.unwrap();
+    let session = bench.desk.leased()[0];
+    bench.partition();
+    drop(side);
+    let recordings = bench.directory.path().join("recordings");
+    let shipped = || {
+        std::fs::read_dir(&recordings)
+            .is_ok_and(|mut files| files.any(|f| f.is_ok_and(|f| f.path().extension().is_some_and(|e| e == "sprec"))))
+    };
+    until(SOON, shipped).await.unwrap();
+    assert!(bench.desk.closed(session).is_none());
+    let (directory, desk, tail) = bench.crash();
+    let again = Bench::over(Arc::new(Toy), Transport::Unix, directory, desk, tail).await.unwrap();
+    until(SOON, || again.desk.closed(session).is_some()).await.unwrap();
+    assert!(again.desk.closed(session).unwrap().complete);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_end_waits_for_the_ledger() {
+    let (bench, name) = bench(|_| {}).await;
+    let (side, _) = enter(bench.address, &format!("LOGIN {TOKEN} ops {name}")).await.unwrap();
+    bench.desk.ledger_down(true);
+    drop(side);
+    tokio::time::sleep(Duration::from_millis(700)).await;
+    assert_eq!(bench.desk.leased().len(), 1);
+    bench.desk.ledger_down(false);
+    assert_eq!(ended(&bench).await, EndReason::ClientClose);
 }

@@ -78,6 +78,11 @@ impl ClientLeg {
 impl Handler for ClientLeg {
     type Error = Error;
 
+    /// "Permission denied" would be a lie where nobody can be let in.
+    async fn authentication_banner(&mut self) -> Result<Option<String>, Error> {
+        Ok(self.login.possible().err().map(|denial| format!("sallyport: {denial}\r\n")))
+    }
+
     async fn auth_publickey_offered(&mut self, user: &str, offer: PublicKeyOffer<'_>) -> Result<Auth, Error> {
         self.offers = self.offers.saturating_add(1);
         let (Ok(address), Some(key)) = (user.parse::<Address>(), crate::config::openssh(offer.public_key)) else {

@@ -157,14 +157,13 @@ impl Journal {
         self.shared.fail();
     }
 
-    /// A recording's entries, read back from the files. Blocks: not for the runtime's threads.
-    ///
-    /// # Errors
-    /// When a file cannot be read.
-    pub fn read(&self, recording: RecordingId) -> Result<Vec<Entry>, Error> {
-        let places = self.shared.places(recording);
-        let wrap = |error| Error::Io { path: self.directory.to_path_buf(), error };
-        places.iter().map(|place| place.read(&self.directory)).collect::<io::Result<Vec<_>>>().map_err(wrap)
+    /// A recording's entries, each read from its file when its turn comes: a recording may be larger than
+    /// memory. Blocks: not for the runtime's threads.
+    pub fn read(&self, recording: RecordingId) -> impl Iterator<Item = Result<Entry, Error>> {
+        let directory = self.directory.clone();
+        self.shared.places(recording).into_iter().map(move |place| {
+            place.read(&directory).map_err(|error| Error::Io { path: directory.to_path_buf(), error })
+        })
     }
 
     /// Gives up a recording's entries: files that hold nothing else are removed.

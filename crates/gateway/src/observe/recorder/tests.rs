@@ -112,7 +112,7 @@ async fn a_trickle_is_in_the_journal_within_the_pulse() {
     let (rig, nobody) = (rig(Sizes::default()), Nobody::default());
     let recording = rig.begin();
     recording.push(&nobody, 1, WhatRef::Input(b"x")).await.unwrap();
-    until(Duration::from_millis(900), || rig.journal.read(recording.id()).is_ok_and(|e| e.len() == 2)).await.unwrap();
+    until(Duration::from_millis(900), || rig.journal.read(recording.id()).count() == 2).await.unwrap();
     let (segments, _) = recording.anchor().await.unwrap();
     assert_eq!(segments, 1);
 }

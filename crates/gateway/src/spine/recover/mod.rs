@@ -7,6 +7,7 @@ use crate::observe::tail::{self, Left, Tail};
 use sallyport_model::access::EndReason;
 use sallyport_model::authority::{Anchor, Close, Orphan};
 use sallyport_model::{Env, Kind, RecordingId, SessionId};
+use sallyport_recording::container::Ending;
 use sallyport_recording::{DataKey, Sealer, Truncated, container, key, segment};
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -132,8 +133,12 @@ pub async fn close(env: Env, authority: Arc<dyn Authority>, journal: Journal, di
         }
         for (recording, session) in sessions {
             if !found.contains_key(&recording) {
-                let nothing = End { segments: 0, chain: vec![0; 32], complete: false };
-                let close = nothing.close(session, "nothing of its recording was found on this node");
+                // Its gateway died after it had shipped the recording and before control took the end.
+                let close = match shipped(&directory, recording).await {
+                    Some(end) => end.close(session, ""),
+                    None => End { segments: 0, chain: vec![0; 32], complete: false }
+                        .close(session, "nothing of its recording was found on this node"),
+                };
                 crate::spine::drive::tell(&*authority, close).await;
             }
         }
@@ -157,6 +162,22 @@ impl End {
     }
 }
 
+/// How a recording ends that is in its own file already.
+async fn shipped(directory: &Path, recording: RecordingId) -> Option<End> {
+    let path = ship::path(directory, recording);
+    let read = tokio::task::spawn_blocking(move || std::fs::read(path)).await;
+    let bytes = read.ok()?.ok()?;
+    let remains = container::recover(&bytes).ok()?;
+    let segments = remains.segments;
+    match container::parse(&bytes).ok()?.ending {
+        Ending::Final => Some(End { segments, chain: remains.chain.to_vec(), complete: true }),
+        Ending::Truncated(record) => {
+            Some(End { segments, chain: record.chain_after().ok()?.to_vec(), complete: false })
+        }
+        Ending::Unfinished => None,
+    }
+}
+
 /// Writes a recording's file, with the record of its truncation where it has no end.
 async fn end(env: &Env, journal: &Journal, directory: &Path, recording: RecordingId, entries: &[Entry]) -> Option<End> {
     let (end, frame) = match ending(env, recording, entries) {
@@ -167,7 +188,8 @@ async fn end(env: &Env, journal: &Journal, directory: &Path, recording: Recordin
         }
     };
     let (entries, place) = (entries.to_vec(), directory.to_owned());
-    let written = tokio::task::spawn_blocking(move || ship::write(&place, recording, &entries, &frame)).await;
+    let written =
+        tokio::task::spawn_blocking(move || ship::write(&place, recording, entries.into_iter().map(Ok), &frame)).await;
     match written {
         Ok(Ok(())) => {
             journal.forget(recording);

@@ -4,11 +4,14 @@ use crate::rig::{Fixed, Server, finish, text};
 use sallyport_gateway::conformance::Fixture;
 use sallyport_gateway::conformance::bench::{Node, TOKEN, open, until};
 use sallyport_gateway::conformance::desk::Reference;
+use sallyport_gateway::listen::{Bounds, listen};
+use sallyport_gateway::observe::journal::Sizes;
 use sallyport_gateway::observe::tail::Tail;
-use sallyport_gateway::transport::{serve, unix};
+use sallyport_gateway::spine::{Gateway, Setup};
+use sallyport_gateway::transport::{Connect, serve, unix};
 use sallyport_model::access::EndReason;
 use sallyport_model::authority::Desk;
-use sallyport_model::{Env, TargetName};
+use sallyport_model::{Env, GatewayId, TargetName};
 use sallyport_recording::verify::End;
 use sallyport_recording::{Expect, What, container, verify};
 use std::net::SocketAddr;
@@ -49,6 +52,28 @@ async fn gateway(directory: &Path, tail: i32) -> (Child, SocketAddr) {
         .unwrap();
     until(SOON, || directory.join("address").exists()).await.unwrap();
     (process, std::fs::read_to_string(directory.join("address")).unwrap().parse().unwrap())
+}
+
+/// A gateway in this process whose control is not there.
+pub(crate) async fn alone(fixed: &Fixed, directory: &Path, connect: Box<dyn Connect>) -> SocketAddr {
+    let setup = Setup {
+        env: Env::system(),
+        id: GatewayId::new(&Env::system()),
+        zone: "default".parse().unwrap(),
+        connect,
+        journal: directory.join("journal"),
+        sizes: Sizes::default(),
+        recordings: directory.join("recordings"),
+        tail: Tail::create(2).unwrap(),
+        dialer: Arc::default(),
+        observers: Gateway::no_rules(),
+    };
+    let gateway = Gateway::start(setup).await.unwrap();
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let (address, protocol, stop) = (listener.local_addr().unwrap(), fixed.protocol(), gateway.stopping());
+    let accept = listen(listener, Bounds::default(), stop, move |io| gateway.clone().carry(protocol.clone(), io));
+    tokio::spawn(accept);
+    address
 }
 
 /// A gateway process, with all it needs in this one.

@@ -119,3 +119,62 @@ async fn a_fixture_without_a_pinned_key_is_not_dialled() {
     assert!(text(&output.stderr).contains("no host key of the target is pinned"), "{}", text(&output.stderr));
     assert_eq!(server.connections(), 0);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn many_silent_connections_delay_nobody_and_are_bounded() {
+    let rig = Rig::new().await;
+    let mut silent = Vec::new();
+    for _ in 0..31 {
+        #[expect(clippy::disallowed_methods, reason = "a hostile client")]
+        silent.push(tokio::net::TcpStream::connect(rig.bench.address).await.unwrap());
+    }
+    assert_eq!(text(&rig.run(&[], "echo in time").await.stdout), "in time\n");
+    for _ in 0..20 {
+        #[expect(clippy::disallowed_methods, reason = "a hostile client")]
+        silent.push(tokio::net::TcpStream::connect(rig.bench.address).await.unwrap());
+    }
+    let mut dropped = 0;
+    for stream in &mut silent {
+        let mut greeting = [0; 64];
+        let read = tokio::time::timeout(Duration::from_secs(2), stream.read(&mut greeting)).await;
+        dropped += usize::from(matches!(read, Ok(Ok(0) | Err(_))));
+    }
+    assert!(dropped >= 19, "{dropped} of 51 were dropped");
+    silent.clear();
+    let mut answer = String::new();
+    for _ in 0..20 {
+        answer = text(&rig.run(&[], "echo after").await.stdout);
+        if !answer.is_empty() {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    assert_eq!(answer, "after\n", "places do not come back");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn without_control_a_client_is_told_before_it_is_refused() {
+    let fixed = Fixed::new();
+    let directory = tempfile::tempdir().unwrap();
+    let nobody = sallyport_gateway::transport::unix::Connector::new(directory.path().join("nobody"));
+    let address = crate::crash::alone(&fixed, directory.path(), Box::new(nobody)).await;
+    let output = finish(fixed.ssh(address, "ops", "web-1", &[]).arg("true").spawn().unwrap()).await;
+    assert!(text(&output.stderr).contains("the authority is not available"), "{}", text(&output.stderr));
+    assert_eq!(output.status.code(), Some(255));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_target_that_is_no_ssh_server_is_given_up() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            tokio::spawn(async move { while stream.write_all(&[b'x'; 4096]).await.is_ok() {} });
+        }
+    });
+    let rig = Rig::with(|target, _| target.port = port).await;
+    let output = rig.run(&[], "true").await;
+    assert!(text(&output.stderr).contains("did not agree with us"), "{}", text(&output.stderr));
+    rig.bench.returned(SOON).await.unwrap();
+    assert_eq!(rig.bench.desk.closes()[0].reason, EndReason::DialFail);
+}

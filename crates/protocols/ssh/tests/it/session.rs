@@ -229,6 +229,24 @@ async fn idle_and_too_long_sessions_end_with_a_line() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_person_is_warned_before_a_session_ends() {
+    for idle in [true, false] {
+        let rig = Rig::with(|target, _| {
+            let limit = if idle { &mut target.limits.idle } else { &mut target.limits.max_duration };
+            *limit = 3;
+        })
+        .await;
+        let mut child = rig.ssh(&["-tt"], "cat").stdin(Stdio::piped()).spawn().unwrap();
+        let _input = child.stdin.take();
+        let output = finish(child).await;
+        let shown = text(&output.stdout) + &text(&output.stderr);
+        assert!(shown.contains("this session ends in 1 s"), "{shown}");
+        let reason = if idle { EndReason::Idle } else { EndReason::Deadline };
+        assert_eq!(closed(&rig).await.reason, reason);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn several_channels_of_one_connection_each_have_their_own_way() {
     let rig = Rig::new().await;
     let path = rig.fixed.home().join("mux").display().to_string();

@@ -1,1 +1,0 @@
-//! One binary of whole-product tests, one module per promise.

@@ -1,0 +1,81 @@
+//! kill -9 of control and of the gateway: what must go on, and what must be attested.
+
+use crate::product;
+use sallyport_testkit::product::{json, wait_for};
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::process::Stdio;
+
+#[test]
+fn control_is_killed_under_20_sessions_and_none_drops() {
+    let product = product();
+    let mut sessions = Vec::new();
+    for n in 0..20 {
+        let mut child = product.ssh("ada").arg("cat").stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        let mut input = child.stdin.take().unwrap();
+        let mut output = BufReader::new(child.stdout.take().unwrap());
+        writeln!(input, "before {n}").unwrap();
+        let mut line = String::new();
+        output.read_line(&mut line).unwrap();
+        assert_eq!(line, format!("before {n}\n"));
+        sessions.push((child, input, output));
+    }
+    let entries = product.status().unwrap()["entries"].as_u64().unwrap();
+    product.kill("control").unwrap();
+    for (n, (_, input, output)) in sessions.iter_mut().enumerate() {
+        writeln!(input, "during {n}").unwrap();
+        let mut line = String::new();
+        output.read_line(&mut line).unwrap();
+        assert_eq!(line, format!("during {n}\n"));
+    }
+    product.ready().unwrap();
+    wait_for("the sessions to be known again", 10, || product.status().ok().filter(|s| s["sessions"] == 20)).unwrap();
+    assert!(product.status().unwrap()["entries"].as_u64().unwrap() >= entries, "an acknowledged entry is lost");
+    for (n, (mut child, mut input, mut output)) in sessions.into_iter().enumerate() {
+        writeln!(input, "after {n}").unwrap();
+        let mut line = String::new();
+        output.read_line(&mut line).unwrap();
+        assert_eq!(line, format!("after {n}\n"));
+        drop(input);
+        assert!(child.wait().unwrap().success());
+    }
+    product.idle().unwrap();
+    let page = json(&product.ok(&["sessions", "--output", "json"]).unwrap()).unwrap();
+    assert!(page["items"].as_array().unwrap().iter().all(|s| s["complete"] == true), "{page}");
+}
+
+#[test]
+fn a_killed_gateway_leaves_orphans_that_are_closed_and_attested_as_truncated() {
+    let mut product = product();
+    let mut child = product.ssh("ada").arg("echo seen-before-the-end; sleep 60").stdout(Stdio::piped()).spawn().unwrap();
+    let mut line = String::new();
+    BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    assert_eq!(line, "seen-before-the-end\n");
+    product.kill("gateway").unwrap();
+    wait_for("the end of the client", 10, || child.try_wait().unwrap()).unwrap();
+    product.idle().unwrap();
+    let session = product.newest_session().unwrap();
+    assert_eq!(session["reason"], "orphan");
+    assert_eq!(session["complete"], false);
+    let id = session["id"].as_str().unwrap();
+    let shown = wait_for("the recording", 10, || product.as_carol(&["play", id]).ok()).unwrap();
+    assert!(shown.contains("seen-before-the-end"), "{shown}");
+    let bundle = product.at("cut.spb").display().to_string();
+    product.as_carol(&["export", id, &bundle]).unwrap();
+    let trust = product.data().join("ledger.pub").display().to_string();
+    let said = product.ok(&["verify", &bundle, "--trust", &trust]).unwrap();
+    assert!(said.contains("truncat") || said.contains("cut"), "{said}");
+    product.stop().unwrap();
+    product.ok(&["verify", &product.data().display().to_string(), "--trust", &trust]).unwrap();
+}
+
+#[test]
+fn a_restart_in_good_order_closes_sessions_and_keeps_everything() {
+    let mut product = product();
+    let mut child = product.ssh("ada").arg("sleep 60").spawn().unwrap();
+    wait_for("a live session", 10, || product.status().ok().filter(|s| s["sessions"] == 1)).unwrap();
+    product.stop().unwrap();
+    wait_for("the end of the client", 10, || child.try_wait().unwrap()).unwrap();
+    product.serve().unwrap();
+    let session = product.newest_session().unwrap();
+    assert_eq!((session["reason"].as_str(), session["complete"].as_bool()), (Some("shutdown"), Some(true)));
+}

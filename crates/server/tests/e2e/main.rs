@@ -1,0 +1,18 @@
+//! The whole product, real target, stock clients: one module per promise.
+#![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
+
+mod bad_input;
+mod crash;
+mod evidence;
+mod story;
+
+use sallyport_testkit::product::Product;
+use std::path::Path;
+
+fn binary() -> &'static Path {
+    Path::new(env!("CARGO_BIN_EXE_sallyport"))
+}
+
+fn product() -> Product {
+    Product::start(binary()).unwrap()
+}

@@ -1,0 +1,139 @@
+//! Inventory, policy, broker, record, review: the main job, through the stock client.
+
+use crate::product;
+use sallyport_testkit::product::{Product, json, outcome, wait_for};
+use sallyport_testkit::sshd::ACCOUNT;
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::process::Stdio;
+
+#[test]
+fn an_allowed_session_runs_is_recorded_replayed_and_verified() {
+    let product = product();
+    let (code, out, err) = outcome(product.ssh("ada").arg("echo to-out; echo to-err >&2; exit 7").output().unwrap());
+    assert_eq!((code, out.as_str()), (7, "to-out\n"), "{err}");
+    assert_eq!(err, "to-err\n");
+    product.idle().unwrap();
+    let session = product.newest_session().unwrap();
+    assert_eq!(session["handle"], "ada");
+    assert_eq!(session["complete"], true);
+    let id = session["id"].as_str().unwrap();
+    assert!(product.as_carol(&["play", id]).unwrap().contains("to-out"));
+    let bundle = product.at("a.spb").display().to_string();
+    product.as_carol(&["export", id, &bundle]).unwrap();
+    let trust = product.data().join("ledger.pub").display().to_string();
+    let report = json(&product.ok(&["verify", &bundle, "--trust", &trust, "--output", "json"]).unwrap()).unwrap();
+    assert_eq!(report["verified"], true, "{report}");
+    let (code, _, err) = product.run(&["verify", &bundle]).unwrap();
+    assert_eq!(code, 1, "unpinned is not verified");
+    assert!(err.contains("--trust"), "{err}");
+}
+
+#[test]
+fn a_shell_has_a_terminal_and_its_size() {
+    let product = product();
+    let mut child = product.ssh("ada").arg("-tt").stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    child.stdin.take().unwrap().write_all(b"test -t 0 && echo is-$((40+2))-tty\nexit 5\n").unwrap();
+    let mut out = String::new();
+    child.stdout.take().unwrap().read_to_string(&mut out).unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(5));
+    assert!(out.contains("is-42-tty"), "{out}");
+}
+
+#[test]
+fn somebody_without_a_right_learns_nothing_and_reaches_nothing() {
+    let product = product();
+    let before = product.target.log().lines().count();
+    let (hidden, _, told) = outcome(product.ssh("bob").arg("id").output().unwrap());
+    let (unknown, _, told_unknown) = outcome(product.ssh_at("bob", "bob+root@web-9").arg("id").output().unwrap());
+    assert_eq!((hidden, unknown), (6, 6));
+    assert_eq!(told, told_unknown);
+    assert_eq!(product.target.log().lines().count(), before, "the target saw a connection");
+    let denied = product.ok(&["ledger", "list", "--actions", "session.denied"]).unwrap();
+    assert_eq!(denied.lines().count(), 2, "{denied}");
+    // Another identity's key does not serve a handle.
+    assert_eq!(outcome(product.ssh_at("bob", &format!("ada+{ACCOUNT}@web-1")).arg("id").output().unwrap()).0, 255);
+}
+
+#[test]
+fn what_is_to_come_is_refused_with_a_line() {
+    let product = product();
+    let mut sftp = std::process::Command::new("sftp");
+    let port = product.status().unwrap()["ssh"].as_str().unwrap().rsplit_once(':').unwrap().1.to_owned();
+    sftp.args(["-F", "none", "-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null", "-o", "BatchMode=yes"])
+        .args(["-P", &port, "-o", &format!("User=ada+{ACCOUNT}@web-1"), "-i"])
+        .arg(product.at("ada"))
+        .arg("127.0.0.1")
+        .stdin(Stdio::null());
+    let (code, _, err) = outcome(sftp.output().unwrap());
+    assert_ne!(code, 0);
+    assert!(err.contains("sftp") && err.contains("later version"), "{err}");
+}
+
+#[test]
+fn a_session_over_its_time_ends_and_says_so() {
+    let short = "@id(\"short\") @max_duration(\"3s\")\n\
+        permit (principal in Group::\"ops\", action == Action::\"connect\", resource);";
+    let product = Product::start_with(crate::binary(), short).unwrap();
+    let (code, _, err) = outcome(product.ssh("ada").arg("sleep 60").output().unwrap());
+    assert_ne!(code, 0);
+    assert!(!err.is_empty(), "nothing was said");
+    product.idle().unwrap();
+    assert_eq!(product.newest_session().unwrap()["reason"], "deadline");
+}
+
+#[test]
+fn a_live_session_is_watched_and_killed() {
+    let product = product();
+    let mut child = product.ssh("ada").arg("echo watch-me; sleep 60").stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut line = String::new();
+    BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    let page = json(&product.ok(&["sessions", "--live", "--output", "json"]).unwrap()).unwrap();
+    let id = page["items"][0]["id"].as_str().unwrap().to_owned();
+    let token = json(&product.ok(&["token", "carol", "--output", "json"]).unwrap()).unwrap();
+    let mut watch = product.command(&["watch", &id]);
+    let mut watch = watch.env("SALLYPORT_TOKEN", token["token"].as_str().unwrap()).stdout(Stdio::piped()).spawn().unwrap();
+    wait_for("the watcher", 10, || product.ok(&["ledger", "list", "--actions", "session.watched"]).ok().filter(|t| !t.trim().is_empty())).unwrap();
+    product.ok(&["kill", &id, "--reason", "drill"]).unwrap();
+    let status = wait_for("the end of the client", 5, || child.try_wait().unwrap()).unwrap();
+    assert!(!status.success());
+    let mut seen = String::new();
+    watch.stdout.take().unwrap().read_to_string(&mut seen).unwrap();
+    watch.wait().unwrap();
+    assert!(seen.contains("watch-me"), "a late watcher sees what came before: {seen:?}");
+    product.idle().unwrap();
+    assert_eq!(product.newest_session().unwrap()["reason"], "kill");
+}
+
+#[test]
+fn an_apply_that_takes_the_right_away_ends_the_session() {
+    let product = product();
+    let mut child = product.ssh("ada").arg("sleep 60").spawn().unwrap();
+    wait_for("a live session", 10, || product.status().ok().filter(|s| s["sessions"] == 1)).unwrap();
+    std::fs::write(product.at("checkout/ops.cedar"), "// nothing is permitted any more\n").unwrap();
+    product.ok(&["apply", &product.at("checkout").display().to_string()]).unwrap();
+    wait_for("the end of the client", 5, || child.try_wait().unwrap()).unwrap();
+    product.idle().unwrap();
+    assert_eq!(product.newest_session().unwrap()["reason"], "revoke");
+}
+
+#[test]
+fn both_directions_busy_never_stall() {
+    let product = product();
+    let size = 20_000_000;
+    let mut child = product.ssh("ada").arg("cat").stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    let mut input = child.stdin.take().unwrap();
+    let writer = std::thread::spawn(move || {
+        let block = vec![b'x'; 1 << 20];
+        let mut left = size;
+        while left > 0 {
+            let n = left.min(block.len());
+            input.write_all(&block[..n]).unwrap();
+            left -= n;
+        }
+    });
+    let mut out = Vec::new();
+    child.stdout.take().unwrap().read_to_end(&mut out).unwrap();
+    writer.join().unwrap();
+    assert_eq!(out.len(), size);
+    assert!(child.wait().unwrap().success());
+}

@@ -1,0 +1,345 @@
+//! The whole product on a temporary directory: parent, control and gateway as they are shipped.
+
+use crate::sshd::{ACCOUNT, Sshd, keygen, public};
+use anyhow::{Context, Result, ensure};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use serde_json::Value;
+use std::fs;
+use std::io::Write as _;
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+/// The password of the account on the target. It must be found nowhere but there.
+pub const PASSWORD: &str = "Canary-7f31c0de-b4d9!";
+
+/// A running product with one target, and with ada (who may), bob (who may not), and carol (who audits).
+pub struct Product {
+    binary: PathBuf,
+    directory: tempfile::TempDir,
+    parent: Option<Child>,
+    ssh_port: u16,
+    url: String,
+    token: String,
+    /// The target.
+    pub target: Sshd,
+}
+
+/// Polls until something is there. Panics with `what` after `seconds`.
+///
+/// # Errors
+/// When it does not come in time.
+pub fn wait_for<T>(what: &str, seconds: u64, mut probe: impl FnMut() -> Option<T>) -> Result<T> {
+    let until = now() + Duration::from_secs(seconds);
+    loop {
+        if let Some(found) = probe() {
+            return Ok(found);
+        }
+        ensure!(now() < until, "{what} did not come within {seconds} s");
+        pause();
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "tests poll real processes by the real clock")]
+fn now() -> Instant {
+    Instant::now()
+}
+
+#[expect(clippy::disallowed_methods, reason = "a polling interval between two looks at a process")]
+fn pause() {
+    std::thread::sleep(Duration::from_millis(20));
+}
+
+fn free_port() -> Result<u16> {
+    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
+}
+
+impl Product {
+    /// Founds an installation, starts it, applies the sample checkout and stores the credential.
+    ///
+    /// # Errors
+    /// When a component is missing or anything does not start.
+    pub fn start(binary: &Path) -> Result<Self> {
+        Self::start_with(binary, "")
+    }
+
+    /// As `start`, with lines added to the policy file.
+    ///
+    /// # Errors
+    /// As `start`.
+    pub fn start_with(binary: &Path, policy: &str) -> Result<Self> {
+        let target = Sshd::start(PASSWORD)?;
+        let directory = tempfile::tempdir()?;
+        let (api, ssh_port) = (free_port()?, free_port()?);
+        let at = |name: &str| directory.path().join(name);
+        fs::write(
+            at("sallyport.toml"),
+            format!(
+                "data = \"{}\"\n[api]\nlisten = \"127.0.0.1:{api}\"\n[ssh]\nlisten = \"127.0.0.1:{ssh_port}\"\n",
+                at("data").display()
+            ),
+        )?;
+        for name in ["ada", "bob"] {
+            keygen(&at(name))?;
+        }
+        let mut product = Self {
+            binary: binary.to_owned(),
+            parent: None,
+            ssh_port,
+            url: format!("http://127.0.0.1:{api}"),
+            token: String::new(),
+            target,
+            directory,
+        };
+        let founded = product.local(&["init", "--fast", "--output", "json"])?;
+        product.token = json(&founded)?["token"].as_str().context("no token")?.to_owned();
+        product.serve()?;
+        product.write_checkout(policy)?;
+        product.ok(&["apply", &product.at("checkout").display().to_string()])?;
+        product.stdin(&["vault", "put", &format!("{ACCOUNT}@web-1"), "--password-stdin"], PASSWORD)?;
+        Ok(product)
+    }
+
+    /// Writes the sample checkout, with these lines added to its policies.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn write_checkout(&self, policy: &str) -> Result<()> {
+        fs::create_dir_all(self.at("checkout"))?;
+        let inventory = format!(
+            "[[identity]]\nhandle = \"ada\"\ngroups = [\"ops\"]\nssh_keys = [\"{}\"]\n\
+             [[identity]]\nhandle = \"bob\"\nssh_keys = [\"{}\"]\n\
+             [[identity]]\nhandle = \"carol\"\ngroups = [\"sallyport:auditor\"]\n\
+             [[target]]\nname = \"web-1\"\nhost = \"127.0.0.1\"\nport = {}\nenvironment = \"demo\"\ntier = 1\n\
+             tags = [\"web\"]\nhost_keys = [\"{}\"]\n[[target.account]]\nname = \"{ACCOUNT}\"\nclass = \"standard\"\n",
+            public(&self.at("ada.pub"))?,
+            public(&self.at("bob.pub"))?,
+            self.target.address().port(),
+            self.target.host_key()?,
+        );
+        fs::write(self.at("checkout/inventory.toml"), inventory)?;
+        let permit = "@id(\"ops-use-web\")\npermit (principal in Group::\"ops\", action in \
+            [Action::\"see\", Action::\"connect\", Action::\"channel:shell\", Action::\"channel:exec\"], resource)\n\
+            when { resource.tags.contains(\"web\") };\n";
+        fs::write(self.at("checkout/ops.cedar"), format!("{permit}{policy}"))?;
+        Ok(())
+    }
+
+    /// Starts the parent and waits until its gateway has joined control.
+    ///
+    /// # Errors
+    /// When it does not come up within 30 seconds.
+    pub fn serve(&mut self) -> Result<()> {
+        let log = fs::OpenOptions::new().create(true).append(true).open(self.at("log"))?;
+        let child = Command::new(&self.binary)
+            .arg("--config")
+            .arg(self.at("sallyport.toml"))
+            .arg("serve")
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(log)
+            .spawn()?;
+        self.parent = Some(child);
+        self.ready()
+    }
+
+    /// Waits until a gateway has joined control.
+    ///
+    /// # Errors
+    /// With the log, when that takes over 30 seconds.
+    pub fn ready(&self) -> Result<()> {
+        let joined = |status: &Value| status["gateways"].as_u64() >= Some(1);
+        wait_for("a gateway", 30, || self.status().ok().filter(joined)).map(drop).with_context(|| self.log())
+    }
+
+    /// What `sallyport --output json` says of the server.
+    ///
+    /// # Errors
+    /// When nobody answers.
+    pub fn status(&self) -> Result<Value> {
+        Ok(json(&self.ok(&["status", "--output", "json"])?)?[0].take())
+    }
+
+    /// A path in the product's directory.
+    #[must_use]
+    pub fn at(&self, name: &str) -> PathBuf {
+        self.directory.path().join(name)
+    }
+
+    /// The data directory.
+    #[must_use]
+    pub fn data(&self) -> PathBuf {
+        self.at("data")
+    }
+
+    /// What the three processes logged.
+    #[must_use]
+    pub fn log(&self) -> String {
+        fs::read_to_string(self.at("log")).unwrap_or_default()
+    }
+
+    /// Where the API is.
+    #[must_use]
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// A command of the binary with the administrator's token.
+    #[must_use]
+    pub fn command(&self, args: &[&str]) -> Command {
+        let mut command = Command::new(&self.binary);
+        command
+            .args(args)
+            .env("XDG_CONFIG_HOME", self.at("settings"))
+            .env("SALLYPORT_URL", &self.url)
+            .env("SALLYPORT_TOKEN", &self.token)
+            .stdin(Stdio::null());
+        command
+    }
+
+    /// A command that reads the configuration instead of asking the server.
+    fn local(&self, args: &[&str]) -> Result<String> {
+        let output = Command::new(&self.binary).arg("--config").arg(self.at("sallyport.toml")).args(args).output()?;
+        success(args, output)
+    }
+
+    /// Runs a command that must succeed; its standard output.
+    ///
+    /// # Errors
+    /// With its standard error, when it fails.
+    pub fn ok(&self, args: &[&str]) -> Result<String> {
+        success(args, self.command(args).output()?)
+    }
+
+    /// Runs a command that may fail: exit code, standard output and standard error.
+    ///
+    /// # Errors
+    /// When it cannot be started.
+    pub fn run(&self, args: &[&str]) -> Result<(i32, String, String)> {
+        Ok(outcome(self.command(args).output()?))
+    }
+
+    /// Runs a command with one line of input.
+    ///
+    /// # Errors
+    /// With its standard error, when it fails.
+    pub fn stdin(&self, args: &[&str], line: &str) -> Result<String> {
+        let mut child = self.command(args).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
+        writeln!(child.stdin.take().context("no stdin")?, "{line}")?;
+        success(args, child.wait_with_output()?)
+    }
+
+    /// Runs a command as the auditor.
+    ///
+    /// # Errors
+    /// With its standard error, when it fails.
+    pub fn as_carol(&self, args: &[&str]) -> Result<String> {
+        let token = json(&self.ok(&["token", "carol", "--output", "json"])?)?;
+        let mut command = self.command(args);
+        command.env("SALLYPORT_TOKEN", token["token"].as_str().context("no token")?);
+        success(args, command.output()?)
+    }
+
+    /// The stock client, as `who`, at the sample account of `web-1`.
+    #[must_use]
+    pub fn ssh(&self, who: &str) -> Command {
+        self.ssh_at(who, &format!("{who}+{ACCOUNT}@web-1"))
+    }
+
+    /// The stock client with `who`'s key and any login.
+    #[must_use]
+    pub fn ssh_at(&self, who: &str, login: &str) -> Command {
+        let mut command = Command::new("ssh");
+        command
+            .args(["-F", "none", "-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null"])
+            .args(["-o", "LogLevel=ERROR", "-o", "IdentitiesOnly=yes", "-o", "BatchMode=yes"])
+            .args(["-p", &self.ssh_port.to_string(), "-l", login, "-i"])
+            .arg(self.at(who))
+            .arg("127.0.0.1")
+            .stdin(Stdio::null());
+        command
+    }
+
+    /// The newest session that `sessions` lists.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub fn newest_session(&self) -> Result<Value> {
+        let page = json(&self.ok(&["sessions", "--output", "json"])?)?;
+        page["items"].get(0).cloned().context("no session")
+    }
+
+    /// Waits until no session is live.
+    ///
+    /// # Errors
+    /// When one still is after 30 seconds.
+    pub fn idle(&self) -> Result<()> {
+        let empty = |status: &Value| status["sessions"].as_u64() == Some(0);
+        wait_for("the end of all sessions", 30, || self.status().ok().filter(empty)).map(drop).with_context(|| self.log())
+    }
+
+    /// The newest process of this role, by what the parent logged.
+    ///
+    /// # Errors
+    /// When the parent has not started one.
+    pub fn pid(&self, role: &str) -> Result<Pid> {
+        let mark = format!("Started the {role} pid=");
+        let log = self.log();
+        let line = log.lines().rev().find_map(|line| line.split_once(&mark)).context("not started")?;
+        Ok(Pid::from_raw(line.1.trim().parse()?))
+    }
+
+    /// kill -9 of a child of the parent.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub fn kill(&self, role: &str) -> Result<()> {
+        Ok(kill(self.pid(role)?, Signal::SIGKILL)?)
+    }
+
+    /// Stops the parent in good order.
+    ///
+    /// # Errors
+    /// When it does not stop within 30 seconds.
+    pub fn stop(&mut self) -> Result<()> {
+        if let Some(mut parent) = self.parent.take() {
+            kill(Pid::from_raw(i32::try_from(parent.id())?), Signal::SIGTERM)?;
+            wait_for("the end of the server", 30, || parent.try_wait().ok().flatten()).with_context(|| self.log())?;
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Product {
+    fn drop(&mut self) {
+        if self.stop().is_err()
+            && let Some(mut parent) = self.parent.take()
+        {
+            let _ = parent.kill();
+            let _ = parent.wait();
+        }
+    }
+}
+
+fn success(args: &[&str], output: Output) -> Result<String> {
+    let (code, out, err) = outcome(output);
+    ensure!(code == 0, "`{}` ended with {code}: {err}{out}", args.join(" "));
+    Ok(out)
+}
+
+/// Exit code, standard output and standard error of a process.
+#[must_use]
+pub fn outcome(output: Output) -> (i32, String, String) {
+    let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
+    (output.status.code().unwrap_or(-1), text(output.stdout), text(output.stderr))
+}
+
+/// Parses a command's output.
+///
+/// # Errors
+/// When it is no JSON.
+pub fn json(text: &str) -> Result<Value> {
+    serde_json::from_str(text).with_context(|| text.to_owned())
+}
