@@ -1,7 +1,7 @@
 //! The gateway, as the API sees it: a door that takes a stream and makes a session of it.
 
-use crate::access::{Ask, Denial};
 use crate::SessionId;
+use crate::access::{Ask, Denial};
 use crate::authority::{Authenticated, Boxed};
 
 /// A stream whose other end is a client of some kind: bytes both ways.

@@ -122,6 +122,19 @@ impl Bench {
         if let Some(control) = self.tasks.first() {
             control.abort();
         }
+        self.desk.hang_up();
+    }
+
+    /// Lets control come back where it was, and waits until the gateway has found it.
+    ///
+    /// # Errors
+    /// When it does not.
+    pub async fn rejoin(&self) -> Result<(), Failure> {
+        let listener = unix::Listener::bind(&self.directory.path().join("authority.sock"))?;
+        let desk: Arc<dyn Desk> = self.desk.clone();
+        tokio::spawn(async move { crate::transport::serve::serve(&listener, desk).await });
+        let desk = self.desk.clone();
+        until(Duration::from_secs(10), move || desk.gateways() > 0).await
     }
 
     /// Ends the gateway as `kill -9` does: nothing is finished, nothing is said.

@@ -180,6 +180,17 @@ impl Reference {
         }
     }
 
+    /// Forgets every gateway's connection.
+    pub fn hang_up(&self) {
+        self.state().gateways.clear();
+    }
+
+    /// Gateways that are connected.
+    #[must_use]
+    pub fn gateways(&self) -> usize {
+        self.state().gateways.len()
+    }
+
     /// Sessions whose lease is out.
     #[must_use]
     pub fn leased(&self) -> Vec<SessionId> {

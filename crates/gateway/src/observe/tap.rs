@@ -153,11 +153,18 @@ impl Tap {
         self.open()
     }
 
-    /// Records something that is neither side's bytes.
+    /// Records something that is neither side's bytes. Its text is cut at 4 KiB.
     ///
     /// # Errors
     /// When it cannot be recorded.
     pub async fn note(&self, channel: u32, what: WhatRef<'_>) -> Result<(), Stop> {
+        let what = match what {
+            WhatRef::Mark { kind, text } => WhatRef::Mark { kind: cut(kind), text: cut(text) },
+            WhatRef::Open { kind, detail } => WhatRef::Open { kind, detail: cut(detail) },
+            WhatRef::Close { exit, signal } => WhatRef::Close { exit, signal: signal.map(cut) },
+            WhatRef::Signal(name) => WhatRef::Signal(cut(name)),
+            other => other,
+        };
         self.record(channel, what).await
     }
 

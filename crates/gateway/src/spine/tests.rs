@@ -270,3 +270,17 @@ async fn an_end_waits_for_the_ledger() {
     bench.desk.ledger_down(false);
     assert_eq!(ended(&bench).await, EndReason::ClientClose);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_control_that_dies_and_returns_ends_no_session_within_grace() {
+    let (bench, name) = bench(|_| {}).await;
+    let (mut side, _) = enter(bench.address, &format!("LOGIN {TOKEN} ops {name}")).await.unwrap();
+    bench.partition();
+    for n in 0..5 {
+        assert_eq!(say(&mut side, &format!("alone {n}")).await.unwrap(), format!("said: alone {n}"));
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    bench.rejoin().await.unwrap();
+    bench.desk.kill_all();
+    assert_eq!(ended(&bench).await, EndReason::Kill, "orders reach a session again after a reconnection");
+}

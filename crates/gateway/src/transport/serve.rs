@@ -4,7 +4,9 @@ use super::frame::{self, Frame};
 use super::{Accept, Wire};
 use sallyport_model::GatewayId;
 use sallyport_model::authority::{BEAT_SECONDS, Desk, Down, DownSink, Hello, Reply, Up, VERSION, Welcome};
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::io::{AsyncWriteExt, ReadHalf, WriteHalf};
 use tokio::sync::{Semaphore, mpsc};
@@ -21,6 +23,7 @@ const CONNECTIONS: usize = 256;
 /// # Errors
 /// When the listener fails.
 pub async fn serve(listener: &dyn Accept, desk: Arc<dyn Desk>) -> Result<(), super::Error> {
+    let service = Arc::new(Service { desk, latest: Mutex::default(), count: AtomicU64::new(0) });
     let mut connections = JoinSet::new();
     loop {
         while connections.try_join_next().is_some() {}
@@ -28,46 +31,69 @@ pub async fn serve(listener: &dyn Accept, desk: Arc<dyn Desk>) -> Result<(), sup
             let _ = connections.join_next().await;
         }
         let wire = listener.accept().await?;
-        let desk = desk.clone();
+        let service = service.clone();
         connections.spawn(async move {
-            if let Err(error) = converse(wire, &desk).await {
+            if let Err(error) = service.converse(wire).await {
                 tracing::warn!(%error, "a gateway's connection ended");
             }
         });
     }
 }
 
-/// Serves one connection until the gateway leaves.
-///
-/// # Errors
-/// When the gateway breaks the conversation's rules or the connection breaks inside a frame.
-pub async fn converse(wire: Wire, desk: &Arc<dyn Desk>) -> Result<(), frame::Error> {
-    let (mut from, mut to) = tokio::io::split(wire);
-    let first = tokio::time::timeout(HELLO, frame::read::<Up, _>(&mut from));
-    let hello = match first.await {
-        Ok(Ok(Some(Up::Hello(hello)))) => hello,
-        Ok(Ok(None)) => return Ok(()),
-        Ok(Err(error)) => return Err(error),
-        Ok(Ok(Some(_))) | Err(_) => return Err(frame::Error::Unexpected("a gateway says Hello first")),
-    };
-    if hello.version != VERSION {
-        return Err(frame::Error::Unexpected("gateway and control speak different versions; upgrade the older one"));
-    }
-    let gateway = hello.gateway;
-    let (queue, frames) = mpsc::channel(DOWN_QUEUE);
-    let overrun = CancellationToken::new();
-    let welcome = join(desk, hello, queue.clone(), overrun.clone()).await?;
-    let served = async {
-        frame::write(&mut to, &Down::Welcome(welcome)).await?;
-        tokio::select! {
-            read = receive(&mut from, desk, gateway, &queue) => read,
-            written = send(&mut to, frames) => written,
-            () = overrun.cancelled() => Err(frame::Error::Unexpected("the gateway does not take its orders")),
+struct Service {
+    desk: Arc<dyn Desk>,
+    /// Which connection of each gateway is its newest: an old one may end after the new one began,
+    /// and must not take the gateway away.
+    latest: Mutex<HashMap<GatewayId, u64>>,
+    count: AtomicU64,
+}
+
+impl Service {
+    /// Serves one connection until the gateway leaves.
+    async fn converse(&self, wire: Wire) -> Result<(), frame::Error> {
+        let (mut from, mut to) = tokio::io::split(wire);
+        let first = tokio::time::timeout(HELLO, frame::read::<Up, _>(&mut from));
+        let hello = match first.await {
+            Ok(Ok(Some(Up::Hello(hello)))) => hello,
+            Ok(Ok(None)) => return Ok(()),
+            Ok(Err(error)) => return Err(error),
+            Ok(Ok(Some(_))) | Err(_) => return Err(frame::Error::Unexpected("a gateway says Hello first")),
+        };
+        if hello.version != VERSION {
+            let text = "gateway and control speak different versions; upgrade the older one";
+            return Err(frame::Error::Unexpected(text));
         }
-    };
-    let outcome = served.await;
-    desk.leave(gateway);
-    outcome
+        let gateway = hello.gateway;
+        let connection = self.enter(gateway);
+        let (queue, frames) = mpsc::channel(DOWN_QUEUE);
+        let overrun = CancellationToken::new();
+        let served = async {
+            let welcome = join(&self.desk, hello, queue.clone(), overrun.clone()).await?;
+            frame::write(&mut to, &Down::Welcome(welcome)).await?;
+            tokio::select! {
+                read = receive(&mut from, &self.desk, gateway, &queue) => read,
+                written = send(&mut to, frames) => written,
+                () = overrun.cancelled() => Err(frame::Error::Unexpected("the gateway does not take its orders")),
+            }
+        };
+        let outcome = served.await;
+        self.leave(gateway, connection);
+        outcome
+    }
+
+    fn enter(&self, gateway: GatewayId) -> u64 {
+        let connection = self.count.fetch_add(1, Ordering::Relaxed);
+        self.latest.lock().unwrap_or_else(PoisonError::into_inner).insert(gateway, connection);
+        connection
+    }
+
+    fn leave(&self, gateway: GatewayId, connection: u64) {
+        let mut latest = self.latest.lock().unwrap_or_else(PoisonError::into_inner);
+        if latest.get(&gateway) == Some(&connection) {
+            latest.remove(&gateway);
+            self.desk.leave(gateway);
+        }
+    }
 }
 
 async fn join(

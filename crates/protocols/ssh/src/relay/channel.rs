@@ -50,7 +50,8 @@ pub(crate) async fn carry(started: Started, ready: Option<Upstream>, client: Han
     {
         return stopped(started, stop).await;
     }
-    let upstream = match ready {
+    // The connection that was made ahead may have died of waiting.
+    let upstream = match ready.filter(|upstream| !upstream.handle.is_closed()) {
         Some(upstream) => upstream,
         None => match connect(&live).await {
             Ok(upstream) => upstream,

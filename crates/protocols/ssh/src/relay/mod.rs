@@ -4,7 +4,6 @@ mod channel;
 
 use crate::dial::{self, Upstream};
 use crate::events::{Arrival, not_yet};
-use crate::meter::Meter;
 use crate::{Client, DIAL, start};
 use channel::Outcome;
 use russh::Disconnect;
@@ -12,7 +11,6 @@ use sallyport_gateway::observe::WhatRef;
 use sallyport_gateway::spine::{DialError, Live};
 use sallyport_model::Kind;
 use sallyport_model::access::EndReason;
-use std::sync::Arc;
 use std::time::Duration;
 use tokio::task::{JoinError, JoinSet};
 
@@ -22,8 +20,6 @@ const CHANNELS_END: Duration = Duration::from_millis(300);
 const FLUSH: Duration = Duration::from_millis(200);
 /// How long it may take to leave when it is told to.
 const DISCONNECT: Duration = Duration::from_millis(80);
-/// Between two looks at whether the client's leg ignores its windows.
-const LOOK: Duration = Duration::from_millis(500);
 
 /// Carries a client's channels until it leaves or the session ends.
 pub(crate) async fn relay(mut client: Client, upstream: Upstream, live: Live) -> EndReason {
@@ -34,8 +30,6 @@ pub(crate) async fn relay(mut client: Client, upstream: Upstream, live: Live) ->
     if let Some(started) = client.started.take() {
         channels.spawn(channel::carry(started, ready.take(), client.handle.clone(), live.clone()));
     }
-    let mut look = tokio::time::interval(LOOK);
-    look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     let (mut reason, text) = loop {
         tokio::select! {
             arrival = client.arrivals.recv() => match arrival {
@@ -53,6 +47,10 @@ pub(crate) async fn relay(mut client: Client, upstream: Upstream, live: Live) ->
                     let _ = live.tap().note(0, WhatRef::Mark { kind: "refused", text: &text }).await;
                     live.announce(&not_yet(kind));
                 }
+                // The client's leg ends itself when its meter is over the hard bound.
+                None if client.meter.over() => {
+                    break (EndReason::Violation, "the client sends more than its windows allow".into());
+                }
                 None => break (EndReason::ClientClose, String::new()),
             },
             Some(done) = channels.join_next(), if !channels.is_empty() => match outcome(done) {
@@ -61,9 +59,6 @@ pub(crate) async fn relay(mut client: Client, upstream: Upstream, live: Live) ->
                 Outcome::Stopped(reason, text) => break (reason, text),
             },
             ending = ended.ended() => break (ending.reason, ending.text),
-            _ = look.tick(), if over(&client.meter) => {
-                break (EndReason::Violation, "the client sends more than its windows allow".into());
-            }
         }
     };
     // Channels often end in the same moment as the connection: theirs is the better reason.
@@ -84,10 +79,6 @@ pub(crate) async fn relay(mut client: Client, upstream: Upstream, live: Live) ->
     }
     goodbye(&mut client, &text, FLUSH).await;
     reason
-}
-
-fn over(meter: &Arc<Meter>) -> bool {
-    meter.over()
 }
 
 /// A panic in a channel's task is the session's.
