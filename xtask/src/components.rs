@@ -13,10 +13,11 @@ struct Component {
     package: &'static str,
 }
 
-const NEEDED: [Component; 3] = [
+const NEEDED: [Component; 4] = [
     Component { program: "sshd", package: "openssh-server" },
     Component { program: "ssh", package: "openssh-client" },
     Component { program: "ssh-keygen", package: "openssh-client" },
+    Component { program: "script", package: "bsdutils" },
 ];
 
 /// Asked by `apt` before it starts a service of a new package.
