@@ -51,7 +51,7 @@ pub(crate) struct Scope {
     pub(crate) actions: Option<BTreeSet<String>>,
     /// `*`, `identity:<handle>` or `group:<name>`.
     pub(crate) principal: String,
-    /// `*` or one of the keys of [`resource_key`].
+    /// `*` or one of the keys that an index is made by.
     pub(crate) resource: String,
     /// The attributes of the resource on which the outcome can depend among the accounts of the
     /// resource key: what became the key is the same for all of them.
