@@ -8,10 +8,11 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 /// Package, example.
-const EXAMPLES: [(&str, &str); 4] = [
+const EXAMPLES: [(&str, &str); 5] = [
     ("sallyport-ledger", "verify_speed"),
     ("sallyport-policy", "speed"),
     ("sallyport-recording", "seal_speed"),
+    ("sallyport-store", "append_speed"),
     ("sallyport-vault", "rates"),
 ];
 /// Scripts that measure a gateway, and their arguments besides the end points. Each takes `--ep` for

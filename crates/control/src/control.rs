@@ -1,20 +1,20 @@
 //! The control plane as one value: sealed or open, and what is live in it.
 
-use crate::directory::{Directory, kinds, load, parse};
+use crate::directory::{Directory, all, kinds, load, parse};
 use crate::sessions::Live;
 use crate::{Actor, Error, Op};
 use sallyport_ledger::Signer;
 use sallyport_model::access::Denial;
-use sallyport_model::inventory::Identity;
-use sallyport_model::{ClusterId, EntryId, Env, Handle, IdentityId, Kind, Secret, SessionId};
-use sallyport_policy::{Act, Facts, PolicySet, Right};
+use sallyport_model::inventory::{Account, Identity, Target};
+use sallyport_model::{ClusterId, EntryId, Env, Handle, IdentityId, Kind, Secret, SessionId, TargetId};
+use sallyport_policy::{Act, Facts, Inventory, PolicySet, Right};
 use sallyport_store::{Change, Committed, Connected, DocId, Document, Draft, NodeKeys, Put, Store};
 use sallyport_vault::{KeyFile, KeyringBody, SlotBody, Unlock, Vault};
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
+use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard};
 use std::time::Duration;
 
 /// Fixed ids of documents of which there is one.
@@ -37,6 +37,9 @@ pub(crate) struct PolicyBody {
     #[serde(flatten)]
     pub(crate) rest: sallyport_model::inventory::Rest,
 }
+
+/// How often it is looked whether the vault was opened or sealed meanwhile.
+const LOOK: Duration = Duration::from_secs(1);
 
 /// What the first failed attempt to unseal costs; each further one costs double, up to 64 times.
 const PENALTY: Duration = Duration::from_millis(250);
@@ -64,11 +67,33 @@ pub(crate) struct Open {
     pub(crate) policy: RwLock<Arc<PolicySet>>,
     pub(crate) directory: Arc<Directory>,
     pub(crate) key: String,
+    inventory: Mutex<Option<(u64, Arc<Inventory>)>>,
 }
 
 impl Open {
     pub(crate) fn vault(&self) -> RwLockReadGuard<'_, Vault> {
         self.vault.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Every account with its target, indexed for listings; made anew after either kind has changed.
+    pub(crate) fn inventory(&self) -> Arc<Inventory> {
+        let generation = self.directory.places();
+        let mut kept = self.inventory.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((made_at, inventory)) = &*kept
+            && *made_at == generation
+        {
+            return inventory.clone();
+        }
+        let targets: HashMap<TargetId, Arc<Target>> = all::<Target>(&self.store, kinds::TARGET)
+            .into_iter()
+            .map(|(_, t)| (t.value.id, Arc::new(t.value)))
+            .collect();
+        let places = all::<Account>(&self.store, kinds::ACCOUNT)
+            .into_iter()
+            .filter_map(|(_, account)| Some((targets.get(&account.value.target)?.clone(), Arc::new(account.value))));
+        let inventory = Arc::new(Inventory::new(places.collect()));
+        *kept = Some((generation, inventory.clone()));
+        inventory
     }
 
     pub(crate) fn policy(&self) -> Arc<PolicySet> {
@@ -186,8 +211,15 @@ impl Control {
             policy = policy.hash(),
             "The vault is open"
         );
-        let open =
-            Open { cluster, store, vault: RwLock::new(vault), policy: RwLock::new(Arc::new(policy)), directory, key };
+        let open = Open {
+            cluster,
+            store,
+            vault: RwLock::new(vault),
+            policy: RwLock::new(Arc::new(policy)),
+            directory,
+            key,
+            inventory: Mutex::default(),
+        };
         *self.open.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(open));
         Ok(())
     }
@@ -221,6 +253,19 @@ impl Control {
         let open = self.open.write().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(open) = open {
             open.store.close().await;
+        }
+    }
+
+    /// Resolves when the store may write nothing more: the process must be replaced.
+    pub async fn failed(&self) {
+        loop {
+            match self.opened() {
+                Ok(open) => tokio::select! {
+                    () = open.store.failed() => return,
+                    () = tokio::time::sleep(LOOK) => {}
+                },
+                Err(_) => tokio::time::sleep(LOOK).await,
+            }
         }
     }
 

@@ -35,6 +35,8 @@ struct Maps {
     identities: HashMap<Handle, IdentityId>,
     ssh_keys: HashMap<String, IdentityId>,
     tokens: HashMap<String, (TokenId, IdentityId, Timestamp)>,
+    /// Counts changes of targets and accounts.
+    places: u64,
     /// What a document put into the maps, so that its next version can take it out again.
     keys: HashMap<DocId, Vec<Key>>,
 }
@@ -64,6 +66,7 @@ impl Directory {
     pub(crate) fn put(&self, id: &DocId, document: &Document) {
         let mut maps = self.write();
         maps.forget(id);
+        maps.places += u64::from(matches!(&*document.kind, kinds::TARGET | kinds::ACCOUNT));
         let keys = match &*document.kind {
             kinds::TARGET => parse::<Target>(document).map(|target| {
                 maps.targets.insert(target.name.clone(), target.id);
@@ -98,6 +101,11 @@ impl Directory {
         self.write().forget(id);
     }
 
+    /// Grows with every change of a target or an account.
+    pub(crate) fn places(&self) -> u64 {
+        self.read().places
+    }
+
     pub(crate) fn target(&self, name: &TargetName) -> Option<TargetId> {
         self.read().targets.get(name).copied()
     }
@@ -122,6 +130,7 @@ impl Directory {
 impl Maps {
     fn forget(&mut self, id: &DocId) {
         for key in self.keys.remove(id).unwrap_or_default() {
+            self.places += u64::from(matches!(key, Key::Target(_) | Key::Account(..)));
             match key {
                 Key::Target(name) => drop(self.targets.remove(&name)),
                 Key::Account(target, name) => drop(self.accounts.remove(&(target, name))),

@@ -1,13 +1,12 @@
 //! Explanations: why somebody may or may not, and what somebody may reach.
 
-use crate::access::by_id;
+use crate::access::Found;
 use crate::control::identity_of;
-use crate::directory::{all, kinds};
 use crate::vault::place;
 use crate::{Control, Error, Op};
 use sallyport_model::inventory::Account;
-use sallyport_model::{Address, Handle, TargetId};
-use sallyport_policy::{Act, Explanation, Right, Standing, explain, standing};
+use sallyport_model::{Address, Handle};
+use sallyport_policy::{Act, Explanation, Facts, Right, Standing, Standings, explain, standing, standings};
 
 /// Why.
 pub struct Why {
@@ -64,20 +63,16 @@ impl Control {
     pub fn reach(&self, op: &Op) -> Result<Vec<ReachLine>, Error> {
         let who = self.acting(op)?;
         let open = self.opened()?;
-        let policy = open.policy();
-        let mut lines: Vec<ReachLine> = all::<Account>(&open.store, kinds::ACCOUNT)
+        let inventory = open.inventory();
+        let facts = Facts::new(&who, self.env.now(), op.from);
+        let Standings { usable, requestable } = standings(&open.policy(), &facts, &inventory);
+        let mut lines: Vec<ReachLine> = (&usable | &requestable)
             .into_iter()
-            .filter_map(|(_, account)| {
-                let target: TargetId = account.value.target;
-                let found = by_id(&open, target, account.value.id)?;
-                let facts = found.facts(&who, self.env.now(), op.from, "");
-                let usable = match standing(&policy, &facts) {
-                    Standing::Invisible => return None,
-                    Standing::Usable => true,
-                    Standing::Requestable => false,
-                };
+            .filter_map(|number| {
+                let (target, account) = inventory.get(number)?;
+                let found = Found { target: target.clone(), account: account.clone() };
                 let note = found.unready();
-                Some(ReachLine { target: found.target, account: found.account, usable, note })
+                Some(ReachLine { target: found.target, account: found.account, usable: usable.contains(number), note })
             })
             .collect();
         lines.sort_by(|a, b| (&a.target.name, &a.account.name).cmp(&(&b.target.name, &b.account.name)));

@@ -46,7 +46,7 @@ pub use explain::{Explanation, explain};
 pub use facts::{Facts, Place};
 pub use load::{LoadError, LoadErrors};
 
-pub use reach::{Inventory, reach};
+pub use reach::{Inventory, Standings, reach, standings};
 pub use set::PolicySet;
 
 /// The schema that every policy is validated against, in Cedar's schema language.

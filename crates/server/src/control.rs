@@ -29,6 +29,7 @@ pub(crate) async fn run(config: &Config) -> Result<(), Fail> {
     let outcome = tokio::select! {
         served = axum::serve(listener, router).into_future() => served.map_err(Fail::failed),
         served = serve::serve(&socket, control.clone()) => served.map_err(Fail::failed),
+        () = control.failed() => Err(Fail::failed("the ledger cannot be written; a new process verifies everything and goes on")),
         () = asked_to_stop() => Ok(()),
     };
     control.close().await;

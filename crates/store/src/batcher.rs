@@ -111,6 +111,8 @@ pub(crate) struct Batcher {
     pub(crate) note: Arc<str>,
     pub(crate) follower: Follower,
     pub(crate) head: watch::Sender<Arc<str>>,
+    /// Set when nothing more may be written by this process.
+    pub(crate) failed: watch::Sender<bool>,
     pub(crate) root: RootDue,
 }
 
@@ -141,6 +143,7 @@ impl Batcher {
             let root = self.root.at.is_some_and(|due| stop || due <= Instant::now() || self.root.changes >= ROOT_EVERY);
             if let Err(error) = self.batch(changes, root).await {
                 tracing::error!(%error, "The store stops writing: the outcome of a commit is not known to be good");
+                self.failed.send_replace(true);
                 break;
             }
         }

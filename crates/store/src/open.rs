@@ -98,6 +98,7 @@ impl Connected {
         let (jobs, inbox) = mpsc::channel(4096);
         let note: Arc<str> = note.into();
         let (head_out, head) = watch::channel(note.clone());
+        let (failed_out, failed) = watch::channel(false);
         let batcher = Batcher {
             env,
             conn: self.conn,
@@ -107,10 +108,14 @@ impl Connected {
             note,
             follower,
             head: head_out,
+            failed: failed_out,
             root: RootDue::default(),
         };
         let task = tokio::spawn(batcher.run(inbox));
-        Ok((Store { jobs, working, readers, head, task: Arc::new(tokio::sync::Mutex::new(Some(task))) }, report))
+        Ok((
+            Store { jobs, working, readers, head, failed, task: Arc::new(tokio::sync::Mutex::new(Some(task))) },
+            report,
+        ))
     }
 }
 
@@ -218,6 +223,7 @@ pub struct Store {
     working: Arc<RwLock<WorkingSet>>,
     readers: SqlitePool,
     head: watch::Receiver<Arc<str>>,
+    failed: watch::Receiver<bool>,
     task: Arc<tokio::sync::Mutex<Option<JoinHandle<()>>>>,
 }
 
@@ -241,6 +247,15 @@ impl Store {
     #[must_use]
     pub fn head(&self) -> Arc<str> {
         self.head.borrow().clone()
+    }
+
+    /// Resolves when this process may write nothing more, because the outcome of a commit is not known
+    /// to be good. Only a new process, which verifies everything anew, may go on.
+    pub async fn failed(&self) {
+        if self.failed.clone().wait_for(|failed| *failed).await.is_err() {
+            // Stopped in good order: that is no failure.
+            std::future::pending::<()>().await;
+        }
     }
 
     /// Index of the entry with this id, where it was committed.

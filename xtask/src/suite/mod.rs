@@ -45,8 +45,6 @@ pub(crate) fn test(args: &Args) -> Result<()> {
         cargo(&["doc", "--workspace", "--no-deps", "--document-private-items", "--quiet"])
             .env("RUSTDOCFLAGS", "-D warnings"),
     );
-    // Whole-product tests start the program itself.
-    bench.check("build", &mut cargo(&["build", "--workspace", "--bins", "--quiet"]));
     bench.tests("test", &mut cargo(&["test", "--workspace", "--no-fail-fast"]));
     for mutant in mutants::all()? {
         bench.mutant(&mutant);

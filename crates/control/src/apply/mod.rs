@@ -8,10 +8,11 @@ use crate::directory::{Versioned, all, kinds, load};
 use crate::sessions::SessionBody;
 use crate::{Control, Error, Op};
 use files::{Desired, check, public_keys};
+use sallyport_model::access::Denial;
 use sallyport_model::authority::Down;
 use sallyport_model::inventory::{Account, Class, Identity, IdentityKind, Rest, Target};
 use sallyport_model::name::Label;
-use sallyport_model::{AccountId, AccountName, Env, Handle, IdentityId, TargetId, TargetName};
+use sallyport_model::{AccountId, AccountName, Env, Handle, IdentityId, Kind, TargetId, TargetName};
 use sallyport_policy::{Act, Decision, Right, decide};
 use sallyport_store::{Change, DocId, Put};
 use std::collections::{BTreeMap, BTreeSet};
@@ -82,6 +83,8 @@ struct Work {
     puts: Vec<Put>,
     deletes: Vec<(DocId, u64)>,
     touched: Vec<Found>,
+    /// Changed identities that hold, held or get a role of the product or of a tier.
+    privileged: Vec<Handle>,
     desired: Desired,
     policy_put: Option<Put>,
 }
@@ -108,6 +111,7 @@ impl Control {
         let work = self.work(&open, files, prune)?;
         if work.lines.iter().any(|line| line.kind == kinds::IDENTITY && line.sign != Sign::Keep) {
             self.require(op, Right::IdentityWrite)?;
+            self.may_raise(op, &work.privileged)?;
         }
         for found in &work.touched {
             self.require_at(op, Right::InventoryWrite, found)?;
@@ -134,6 +138,19 @@ impl Control {
         }
         let revoked = self.redecide(&open).await?;
         Ok(Plan { policy: open.policy().hash().to_owned(), lines: work.lines, revoked })
+    }
+
+    /// Nobody raises himself or others, nor gives himself the key of somebody higher: identities with a role
+    /// are changed by tier 0 alone.
+    fn may_raise(&self, op: &Op, privileged: &[Handle]) -> Result<(), Error> {
+        let Some(first) = privileged.first() else { return Ok(()) };
+        if op.identity().is_none() || self.acting(op)?.groups.iter().any(|g| g.as_str() == TIER_0) {
+            return Ok(());
+        }
+        let text = format!(
+            "{first} holds or would get a role (`sallyport:*`, `tier*-admin`): only a member of {TIER_0} changes that"
+        );
+        Err(Denial::new(Kind::Denied, text).into())
     }
 
     /// Ends live sessions that are no longer permitted.
@@ -173,6 +190,7 @@ impl Control {
             puts: Vec::new(),
             deletes: Vec::new(),
             touched: Vec::new(),
+            privileged: Vec::new(),
             desired,
             policy_put: None,
         };
@@ -218,6 +236,7 @@ impl Work {
             .into_iter()
             .map(|(_, i)| (i.value.handle.clone(), i))
             .collect();
+        let mut owners: BTreeMap<String, Handle> = BTreeMap::new();
         for line in std::mem::take(&mut self.desired.identities) {
             let old = known.remove(&line.handle);
             let new = Identity {
@@ -229,12 +248,22 @@ impl Work {
                 rest: old.as_ref().map(|o| o.value.rest.clone()).unwrap_or_default(),
                 handle: line.handle,
             };
+            one_owner(&mut owners, &new)?;
+            let former = old.as_ref().map(|o| &o.value);
+            if former != Some(&new) && former.into_iter().chain([&new]).any(privileged) {
+                self.privileged.push(new.handle.clone());
+            }
             let detail = join(&new.groups);
             self.write((kinds::IDENTITY, &new.handle.to_string(), &new.id.to_string()), old, &new, detail)?;
         }
         for (handle, old) in known {
             // The founder is made by `init`, not by a file: pruning must not lock everybody out.
             let founder = old.value.groups.iter().any(|g| g.as_str() == "sallyport:admin");
+            if !prune || founder {
+                one_owner(&mut owners, &old.value)?;
+            } else if privileged(&old.value) {
+                self.privileged.push(handle.clone());
+            }
             self.drop_or_keep(
                 kinds::IDENTITY,
                 &handle.to_string(),
@@ -344,6 +373,29 @@ impl Work {
             self.line(Sign::Keep, kind, name, "no file names it; `--prune` deletes it");
         }
     }
+}
+
+/// The group whose members manage everything.
+const TIER_0: &str = "tier0-admin";
+
+/// Whether an identity holds a role of the product or of a tier.
+fn privileged(identity: &Identity) -> bool {
+    let role =
+        |group: &str| group.starts_with("sallyport:") || (group.starts_with("tier") && group.ends_with("-admin"));
+    identity.groups.iter().any(|group| role(group.as_str()))
+}
+
+/// A key signs in one identity: with two owners nobody could say who acted.
+fn one_owner(owners: &mut BTreeMap<String, Handle>, identity: &Identity) -> Result<(), Error> {
+    for key in &identity.ssh_keys {
+        if let Some(other) = owners.insert(key.clone(), identity.handle.clone())
+            && other != identity.handle
+        {
+            let text = format!("identities `{other}` and `{}` share an SSH key: each needs its own", identity.handle);
+            return Err(Error::usage(text));
+        }
+    }
+    Ok(())
 }
 
 fn join(labels: &BTreeSet<Label>) -> String {

@@ -62,6 +62,30 @@ async fn somebody_without_the_right_changes_nothing() {
 }
 
 #[tokio::test]
+async fn nobody_raises_themselves_and_a_key_has_one_owner() {
+    let house = House::applied().await;
+    let people = |extra: &str| vec![file("people.toml", extra), checkout().remove(0), checkout().remove(1)];
+    let boss = "[[identity]]\nhandle = \"boss\"\ngroups = [\"sallyport:admin\", \"tier2-admin\"]\n";
+    house.control.apply(&house.admin(), &people(boss), false).await.unwrap();
+    let op = house.signed_in("boss").await;
+    for raise in [
+        "[[identity]]\nhandle = \"boss\"\ngroups = [\"sallyport:admin\", \"tier0-admin\"]\n",
+        "[[identity]]\nhandle = \"mallory\"\ngroups = [\"sallyport:auditor\"]\n",
+        "[[identity]]\nhandle = \"admin\"\nssh_keys = [\"ssh-ed25519 AAAA\"]\n",
+    ] {
+        assert_eq!(
+            house.control.apply(&op, &people(raise), false).await.err().unwrap().kind(),
+            Kind::Denied,
+            "{raise}"
+        );
+    }
+    let plain = format!("{boss}[[identity]]\nhandle = \"eve\"\ngroups = [\"ops\"]\n");
+    house.control.apply(&op, &people(&plain), false).await.unwrap();
+    let twice = "[[identity]]\nhandle = \"x\"\nssh_keys = [\"ssh-ed25519 AAAA x\"]\n[[identity]]\nhandle = \"y\"\nssh_keys = [\"ssh-ed25519 AAAA y\"]\n";
+    assert_eq!(house.control.plan(&house.admin(), &people(twice), false).err().unwrap().kind(), Kind::Usage);
+}
+
+#[tokio::test]
 async fn pruning_deletes_what_no_file_names_but_never_the_administrators() {
     let house = House::applied().await;
     let op = house.admin();

@@ -143,6 +143,29 @@ fn projection(reads: Reads, target: &Target, account: &Account) -> String {
     parts.join("\n")
 }
 
+/// What every account of an inventory is to a person, by number.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Standings {
+    /// Those that may be connected to now.
+    pub usable: RoaringBitmap,
+    /// Those that may be asked for; disjoint from `usable`. The rest is invisible.
+    pub requestable: RoaringBitmap,
+}
+
+/// `standing` for every account at once.
+#[must_use]
+pub fn standings(set: &PolicySet, facts: &Facts<'_>, inventory: &Inventory) -> Standings {
+    let usable = reach(set, facts, Act::Connect, inventory);
+    let mut requestable = reach(set, facts, Act::Request, inventory);
+    let mut hoped = facts.clone();
+    hoped.met.extend(set.policies.iter().flat_map(|policy| policy.scope.met.iter().cloned()));
+    if hoped.met.len() > facts.met.len() {
+        requestable |= reach(set, &hoped, Act::Connect, inventory);
+    }
+    requestable -= &usable;
+    Standings { usable, requestable }
+}
+
 /// The accounts for which `decide` permits `act` under these facts, by their number in the
 /// inventory. The place in `facts` does not matter.
 ///

@@ -61,5 +61,16 @@ proptest! {
                 prop_assert_eq!(reached.contains(number), permits, "{:?} {} {}", act, target.name, account.name);
             }
         }
+        let all = standings(&set, &facts, &inventory);
+        for (number, (target, account)) in (0..).zip(&world()) {
+            let one = crate::standing(&set, &facts.clone().at(Place::Account(target, account)));
+            let seen = match (all.usable.contains(number), all.requestable.contains(number)) {
+                (true, false) => crate::Standing::Usable,
+                (false, true) => crate::Standing::Requestable,
+                (false, false) => crate::Standing::Invisible,
+                (true, true) => panic!("usable and requestable at once"),
+            };
+            prop_assert_eq!(seen, one, "{} {}", target.name, account.name);
+        }
     }
 }

@@ -56,6 +56,21 @@ fn a_locked_directory_a_busy_port_and_an_open_directory_are_refused() {
 }
 
 #[test]
+fn a_read_only_data_directory_is_a_clear_end() {
+    let mut product = product();
+    product.stop().unwrap();
+    let data = product.data();
+    let mount = |args: &[&str]| assert!(Command::new("mount").args(args).arg(&data).status().unwrap().success());
+    mount(&["--bind", &data.display().to_string()]);
+    mount(&["-o", "remount,ro,bind"]);
+    let config = product.at("sallyport.toml").display().to_string();
+    let (code, text) = sallyport(&["--config", &config, "serve"]);
+    assert!(Command::new("umount").arg(&data).status().unwrap().success());
+    assert_ne!(code, 0);
+    assert!(text.contains("cannot use the data directory"), "{text}");
+}
+
+#[test]
 fn a_wrong_key_file_is_a_clear_end_and_doctor_names_it() {
     let mut product = product();
     product.stop().unwrap();

@@ -44,6 +44,45 @@ fn control_is_killed_under_20_sessions_and_none_drops() {
 }
 
 #[test]
+fn what_was_acknowledged_survives_every_kill_of_control() {
+    let mut product = product();
+    let mut acknowledged = Vec::new();
+    for round in 0..6_u64 {
+        let pid = product.pid("control").unwrap();
+        let killer = std::thread::spawn(move || {
+            // Different moments of the writing below, the earliest during the first commit.
+            wait_for("the moment", 1, {
+                let mut polls = round * 3;
+                move || {
+                    polls.checked_sub(1).map_or(Some(()), |left| {
+                        polls = left;
+                        None
+                    })
+                }
+            })
+            .unwrap();
+            nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGKILL).unwrap();
+        });
+        for _ in 0..40 {
+            let Ok((0, out, _)) = product.run(&["token", "--output", "json"]) else { break };
+            acknowledged.push(json(&out).unwrap()["token"].as_str().unwrap().to_owned());
+        }
+        killer.join().unwrap();
+        product.ready().unwrap();
+    }
+    assert!(acknowledged.len() >= 5, "only {} writes were acknowledged", acknowledged.len());
+    for token in &acknowledged {
+        let mut whoami = product.command(&["status", "--output", "json"]);
+        let out = whoami.env("SALLYPORT_TOKEN", token).output().unwrap();
+        let said = json(&String::from_utf8(out.stdout).unwrap()).unwrap();
+        assert_eq!(said[1]["handle"], "admin", "an acknowledged token is gone");
+    }
+    product.stop().unwrap();
+    let trust = product.data().join("ledger.pub").display().to_string();
+    product.ok(&["verify", &product.data().display().to_string(), "--trust", &trust]).unwrap();
+}
+
+#[test]
 fn a_killed_gateway_leaves_orphans_that_are_closed_and_attested_as_truncated() {
     let mut product = product();
     let mut child =

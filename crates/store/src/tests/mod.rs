@@ -233,6 +233,7 @@ async fn a_writer_beside_us_stops_the_batcher() {
     house.sql("UPDATE head SET note = 'forged'").await;
     assert!(matches!(store.commit(house.put("b", 0, "{}")).await, Err(Error::Head(_))));
     assert!(matches!(store.commit(house.put("b", 0, "{}")).await, Err(Error::Stopped)));
+    tokio::time::timeout(std::time::Duration::from_secs(5), store.failed()).await.unwrap();
     assert!(body(&store, "b").is_none());
 }
 
