@@ -18,7 +18,7 @@ const EXAMPLES: [(&str, &str); 5] = [
 /// Scripts that measure a gateway, and their arguments besides the end points. Each takes `--ep` for
 /// an end point, the first being the baseline, and `--json` for a file of results.
 const SCRIPTS: [(&str, &[&str]); 3] =
-    [("ssh_setup.py", &[]), ("ssh_bulk.py", &["--modes", "down,up", "--mib", "256"]), ("ssh_echo.py", &[])];
+    [("ssh_setup.py", &[]), ("ssh_bulk.py", &["--modes", "down,up,duplex", "--mib", "256"]), ("ssh_echo.py", &[])];
 
 /// `bench`
 #[derive(clap::Args)]
@@ -60,7 +60,7 @@ fn against_direct(scripts: &Path, yes: bool) -> Result<()> {
     let place = Place::make("release")?;
     let mut children = Children::new(demo::record());
     let story = Story::begin(&place, &mut children)?;
-    let ends = story.ends()?;
+    let ends = story.ends(children.pid("sallyport")?)?;
     for (script, more) in SCRIPTS {
         run::go_on()?;
         eprintln!("Measuring {script}");

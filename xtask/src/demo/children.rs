@@ -38,6 +38,12 @@ impl Children {
         Ok(())
     }
 
+    /// Process id of the newest of this name.
+    pub(crate) fn pid(&self, name: &str) -> Result<i32> {
+        let found = self.running.iter().rev().find(|(known, _)| known == name);
+        run::pid_of(&found.with_context(|| format!("{name} does not run"))?.1)
+    }
+
     /// Fails when one of them has died.
     pub(crate) fn alive(&mut self) -> Result<()> {
         for (name, child) in &mut self.running {

@@ -91,8 +91,9 @@ impl<'a> Story<'a> {
         )
     }
 
-    /// End points for measuring scripts: the target itself, and the target through the gateway.
-    pub(crate) fn ends(&self) -> Result<Vec<String>> {
+    /// End points for measuring scripts: the target itself, the target through OpenSSH's own jump host,
+    /// and the target through the gateway, whose parent process is `server`.
+    pub(crate) fn ends(&self, server: i32) -> Result<Vec<String>> {
         let key = self.place.key("ada");
         // The baseline signs in with the same key, so that both pay for the same handshake.
         self.target.authorize(&public(&key.with_extension("pub"))?)?;
@@ -100,7 +101,14 @@ impl<'a> Story<'a> {
         let end = |name: &str, port: u16, user: &str| {
             format!("{name},host=127.0.0.1,port={port},user={user},key={}", key.display())
         };
-        Ok(vec![end("direct", ports.target, account), end("sallyport", ports.ssh, &format!("ada+{account}@web-1"))])
+        let direct = end("direct", ports.target, account);
+        let jump = end("jump", ports.target, account);
+        let ours = end("sallyport", ports.ssh, &format!("ada+{account}@web-1"));
+        Ok(vec![
+            direct,
+            format!("{jump},jump={account}@127.0.0.1:{},jumpkey={}", ports.target, key.display()),
+            format!("{ours},pids={server}"),
+        ])
     }
 
     fn denied(&self) -> Result<()> {
