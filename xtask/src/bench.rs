@@ -26,6 +26,9 @@ pub(crate) struct Args {
     /// Directory with the scripts that measure SSH sessions against the direct connection
     #[arg(long, value_name = "DIR")]
     scripts: Option<PathBuf>,
+    /// Leave the examples out: only what `--scripts` measures
+    #[arg(long, requires = "scripts")]
+    sessions_only: bool,
     /// Install missing packages without asking
     #[arg(long)]
     yes: bool,
@@ -33,7 +36,8 @@ pub(crate) struct Args {
 
 /// Runs the examples, and the scripts where they are given.
 pub(crate) fn bench(args: &Args) -> Result<()> {
-    for (package, example) in EXAMPLES {
+    let examples: &[_] = if args.sessions_only { &[] } else { &EXAMPLES };
+    for (package, example) in examples {
         let name = format!("{}-{example}", package.trim_start_matches("sallyport-"));
         eprintln!("Measuring {name}");
         let mut command = run::cargo();

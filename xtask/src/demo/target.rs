@@ -58,8 +58,14 @@ impl Target {
 
     /// Lets a public key in.
     pub(super) fn authorize(&self, public: &str) -> Result<()> {
-        let known = std::fs::read_to_string(&self.authorized)?;
-        private(&self.authorized, &format!("{known}{public}\n"))
+        // sshd reads the file as the account, which cannot look into a private directory of root.
+        let Some(user) = nix::unistd::User::from_name(&self.account)?.filter(|_| nix::unistd::geteuid().is_root())
+        else {
+            let known = std::fs::read_to_string(&self.authorized)?;
+            return private(&self.authorized, &format!("{known}{public}\n"));
+        };
+        std::fs::create_dir_all(user.dir.join(".ssh"))?;
+        Ok(std::fs::write(user.dir.join(".ssh/authorized_keys"), format!("{public}\n"))?)
     }
 }
 
@@ -76,7 +82,7 @@ fn config(home: &Path, port: u16, root: bool) -> String {
     format!(
         "Port {port}\nListenAddress 127.0.0.1\nHostKey {at}/host_key\nPidFile none\nUsePAM {pam}\n\
          PasswordAuthentication {passwords}\nKbdInteractiveAuthentication no\nPermitRootLogin no\nStrictModes no\n\
-         AuthorizedKeysFile {at}/authorized_keys\nPrintMotd no\nUseDNS no\nLogLevel VERBOSE\nSubsystem sftp internal-sftp\n"
+         AuthorizedKeysFile {at}/authorized_keys .ssh/authorized_keys\nPrintMotd no\nUseDNS no\nLogLevel VERBOSE\nSubsystem sftp internal-sftp\n"
     )
 }
 
