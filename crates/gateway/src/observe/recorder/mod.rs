@@ -14,7 +14,7 @@ use sallyport_recording::{DataKey, Facts, Hash, Header, Sealer, WhatRef, contain
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
-use tokio::sync::{OwnedSemaphorePermit, watch};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::Instant;
 
 /// Time between two looks at tails that wait to be sealed.
@@ -66,7 +66,12 @@ pub struct Recorder {
     directory: PathBuf,
     frozen: watch::Sender<bool>,
     dirty: Mutex<Vec<Weak<Recording>>>,
+    /// Many sessions may end at once; each file written at the same time would cost a thread.
+    shipping: Semaphore,
 }
+
+/// Recordings that are put into their files at the same time.
+const SHIPPING: usize = 4;
 
 impl Recorder {
     /// Starts over a journal and a tail; finished recordings go to `directory`. Needs a runtime.
@@ -74,7 +79,9 @@ impl Recorder {
     pub fn start(env: Env, journal: Journal, tail: Tail, directory: &Path) -> Arc<Self> {
         let directory = directory.to_owned();
         let dirty = Mutex::default();
-        let recorder = Arc::new(Self { env, journal, tail, directory, frozen: watch::Sender::new(false), dirty });
+        let shipping = Semaphore::new(SHIPPING);
+        let frozen = watch::Sender::new(false);
+        let recorder = Arc::new(Self { env, journal, tail, directory, frozen, dirty, shipping });
         tokio::spawn(beat(Arc::downgrade(&recorder)));
         recorder
     }
@@ -269,6 +276,7 @@ impl Recording {
             slot.release()?;
         }
         let (journal, directory, id) = (self.recorder.journal.clone(), self.recorder.directory.clone(), self.id);
+        let _place = self.recorder.shipping.acquire().await;
         let shipped = tokio::task::spawn_blocking(move || ship::ship(&journal, &directory, id)).await;
         shipped.map_err(|_| Error::Ended)??;
         Ok(self.inner().at)
