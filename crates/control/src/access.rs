@@ -264,11 +264,13 @@ impl Control {
     /// An open session of this gateway, and no other's.
     pub(crate) fn own_session(&self, gateway: GatewayId, session: SessionId) -> Result<SessionBody, Error> {
         let known = self.live_session(session)?;
-        if known.gateway == gateway || !self.live.connected(known.gateway) {
-            Ok(known)
-        } else {
-            Err(Denial::new(Kind::Denied, "this session belongs to another gateway").into())
-        }
+        if known.gateway == gateway { Ok(known) } else { Err(foreign()) }
+    }
+
+    /// A session that this gateway may close: its own, or an orphan. An orphan's credential is nobody's to use.
+    fn closable(&self, gateway: GatewayId, session: SessionId) -> Result<SessionBody, Error> {
+        let known = self.live_session(session)?;
+        if known.gateway == gateway || !self.live.connected(known.gateway) { Ok(known) } else { Err(foreign()) }
     }
 
     /// Writes how far a recording has come.
@@ -291,7 +293,7 @@ impl Control {
         let Some(known) = load::<SessionBody>(&open.store, &id, kinds::SESSION) else {
             return self.closed_before(&open, close.session).await;
         };
-        let session = self.own_session(gateway, close.session)?;
+        let session = self.closable(gateway, close.session)?;
         let facts = [
             ("reason", close.reason.word().to_owned()),
             ("recording", session.recording.to_string()),
@@ -327,6 +329,10 @@ impl Control {
         let index = rows.first().map(|row| row.index);
         index.map(Reply::Done).ok_or_else(|| Error::NotFound(format!("session {session} is not open")))
     }
+}
+
+fn foreign() -> Error {
+    Denial::new(Kind::Denied, "this session belongs to another gateway").into()
 }
 
 /// The entry of a call: a repeated call finds it.

@@ -5,7 +5,7 @@ use crate::sessions::SessionBody;
 use crate::{Control, Error};
 use sallyport_model::access::Denial;
 use sallyport_model::authority::{Boxed, Call, Desk, DownSink, Hello, Orphan, Reply, VERSION, View, Welcome};
-use sallyport_model::{CallId, ClusterId, GatewayId, Kind};
+use sallyport_model::{CallId, ClusterId, GatewayId, Kind, SessionId};
 
 impl Desk for Control {
     fn join<'a>(&'a self, hello: Hello, down: DownSink) -> Boxed<'a, Result<Welcome, Denial>> {
@@ -18,7 +18,7 @@ impl Desk for Control {
                 return Err(Denial::new(Kind::Usage, text));
             }
             let welcome = self.welcome(&hello)?;
-            self.live.join(hello.gateway, &hello.open, down);
+            self.live.join(hello.gateway, &self.owned(&hello), down);
             tracing::info!(gateway = %hello.gateway, zone = %hello.zone, open = hello.open.len(), orphans = welcome.orphans.len(), "A gateway has joined");
             Ok(welcome)
         })
@@ -46,6 +46,12 @@ fn log(error: &Error) -> Denial {
 }
 
 impl Control {
+    /// The sessions that a gateway names and that are its own: orders for another's must not come to it.
+    fn owned(&self, hello: &Hello) -> Vec<SessionId> {
+        let own = |id: &&SessionId| self.live_session(**id).is_ok_and(|session| session.gateway == hello.gateway);
+        hello.open.iter().filter(own).copied().collect()
+    }
+
     fn welcome(&self, hello: &Hello) -> Result<Welcome, Denial> {
         let Ok(open) = self.opened() else {
             let cluster = ClusterId::from_bytes([0; 16]);

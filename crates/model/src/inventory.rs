@@ -7,7 +7,7 @@ use crate::name::Label;
 use crate::sealed::PublicKey;
 use crate::{AccountId, AccountName, Handle, IdentityId, SecretId, TargetId, TargetName, Timestamp};
 use serde::{Deserialize, Serialize};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 /// Fields of a newer schema, carried along untouched.
 pub type Rest = serde_json::Map<String, serde_json::Value>;
@@ -217,6 +217,3 @@ pub struct Place {
 
 /// The public half of a session, under which control seals what it lends.
 pub type SessionKey = PublicKey;
-
-/// Labels by name, for listings.
-pub type Labels = BTreeMap<String, String>;

@@ -114,6 +114,10 @@ async fn another_gateway_cannot_use_close_or_extend_a_session() {
         assert_eq!(denial(other.call(call).await).kind, Kind::Denied);
     }
     assert_eq!(house.entries("credential.lent").await, 0);
+    let thief = Gateway::join(house.clone(), GatewayId::new(&house.env), vec![session]).await;
+    house.control.kill(&house.admin(), session, "drill").await.unwrap();
+    assert!(thief.orders.lock().unwrap().is_empty(), "orders of a session went to a gateway that only claims it");
+    assert_eq!(one.orders.lock().unwrap().len(), 1);
 }
 
 #[tokio::test]
@@ -167,6 +171,9 @@ async fn orphans_of_a_dead_gateway_are_named_to_the_next_and_can_be_closed_by_it
     sallyport_model::authority::Desk::leave(&*house.control, dead.id);
     let next = house.gateway().await;
     assert_eq!(next.welcome.orphans.iter().map(|o| o.session).collect::<Vec<_>>(), [session]);
+    for call in [Call::Password(session), next.channel(session, Channel::Shell)] {
+        assert_eq!(denial(next.call(call).await).kind, Kind::Denied, "an orphan's credential is nobody's to use");
+    }
     assert!(matches!(next.call(next.close(session)).await, Reply::Done(_)));
     let third = Gateway::join(house.clone(), GatewayId::new(&house.env), Vec::new()).await;
     assert!(third.welcome.orphans.is_empty());
