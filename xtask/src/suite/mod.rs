@@ -3,11 +3,13 @@
 //! A step that is no test run (formatting, lints, documentation) counts as nothing when it is good
 //! and as one failure when it is not, so that the last line never says less than the exit code.
 
+mod build;
 mod mutants;
 mod totals;
 
 use crate::{components, deny, run};
 use anyhow::{Context as _, Result, bail};
+use build::{Built, linting};
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
@@ -34,20 +36,18 @@ pub(crate) fn test(args: &Args) -> Result<()> {
         command
     };
     bench.check("fmt", &mut cargo(&["fmt", "--all", "--check", "--", "--color", "never"]));
-    bench.check("tidy", &mut cargo(&["run", "--quiet", "--package", "xtask", "--", "tidy"]));
+    bench.check("tidy", Command::new(std::env::current_exe()?).arg("tidy"));
     match deny::command() {
-        Ok(mut command) => bench.check("deny", &mut command),
+        Ok(mut command) => drop(bench.check("deny", &mut command)),
         Err(error) => bench.fail("deny", &format!("{error:#}")),
     }
-    bench.check("clippy", &mut cargo(&["clippy", "--workspace", "--all-targets", "--quiet", "--", "-D", "warnings"]));
-    bench.check(
-        "doc",
-        cargo(&["doc", "--workspace", "--no-deps", "--document-private-items", "--quiet"])
-            .env("RUSTDOCFLAGS", "-D warnings"),
-    );
-    bench.tests("test", &mut cargo(&["test", "--workspace", "--no-fail-fast"]));
-    for mutant in mutants::all()? {
-        bench.mutant(&mutant);
+    let build = ["test", "--workspace", "--no-run", "--message-format=json-render-diagnostics"];
+    if let Some(said) = bench.check("lint", linting(&mut cargo(&build))?) {
+        bench.documentation(&Built::read(&said)?)?;
+        bench.tests("test", linting(&mut cargo(&["test", "--workspace", "--no-fail-fast"]))?);
+        for mutant in mutants::all()? {
+            bench.mutant(&mutant);
+        }
     }
     for wrong in &bench.wrong {
         println!("failed: {wrong}");
@@ -68,20 +68,40 @@ struct Bench {
 }
 
 impl Bench {
-    /// A step that is good or not.
-    fn check(&mut self, name: &str, command: &mut Command) {
+    /// A step that is good or not; gives its standard output where it is good.
+    fn check(&mut self, name: &str, command: &mut Command) -> Option<String> {
         let start = Instant::now();
         match command.output() {
-            Ok(output) if output.status.success() => println!("{name:<10} ok      {}", run::seconds(start)),
+            Ok(output) if output.status.success() => {
+                println!("{name:<10} ok      {}", run::seconds(start));
+                return Some(String::from_utf8_lossy(&output.stdout).into_owned());
+            }
             Ok(output) => {
-                let said =
-                    format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-                let _ = std::fs::write(self.logs.join(format!("{name}.log")), &said);
-                println!("{name:<10} FAILED  {}\n{}", run::seconds(start), run::last_lines(&said, 60));
-                self.fail(name, &format!("{}", output.status));
+                let lines = String::from_utf8_lossy(&output.stdout);
+                let people = lines.lines().filter(|line| !line.starts_with('{')).collect::<Vec<_>>().join("\n");
+                self.failed(name, start, &format!("{people}{}", String::from_utf8_lossy(&output.stderr)));
             }
             Err(error) => self.fail(name, &error.to_string()),
         }
+        None
+    }
+
+    /// The documentation has no broken link and no warning.
+    fn documentation(&mut self, built: &Built) -> Result<()> {
+        let start = Instant::now();
+        let wrong = build::documentation(built)?;
+        if wrong.is_empty() {
+            println!("{:<10} ok      {}", "doc", run::seconds(start));
+        } else {
+            self.failed("doc", start, &wrong);
+        }
+        Ok(())
+    }
+
+    fn failed(&mut self, name: &str, start: Instant, said: &str) {
+        let _ = std::fs::write(self.logs.join(format!("{name}.log")), said);
+        println!("{name:<10} FAILED  {}\n{}", run::seconds(start), run::last_lines(said, 60));
+        self.fail(name, "see above");
     }
 
     fn fail(&mut self, name: &str, why: &str) {

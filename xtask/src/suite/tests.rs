@@ -1,4 +1,4 @@
-use super::mutants::Mutant;
+use super::mutants;
 use super::totals::{Reader, Totals, worth_reading};
 
 const LOG: &str = "\
@@ -36,11 +36,17 @@ fn progress_names_the_binary() {
 
 #[test]
 fn a_mutant_is_caught_by_its_own_case_alone() {
-    let caught = |case: &str, log: &str| Mutant { case: case.into() }.caught(&read(log));
+    let caught = |case: &str, log: &str| mutants::caught(case, &read(log));
     assert!(caught("kill", LOG));
     assert!(!caught("busy", LOG), "another case failed");
     assert!(!caught("kill", ""), "nothing failed");
     assert!(!caught("kill", &format!("{LOG}test conformance::tests::tls_busy ... FAILED\n")));
+}
+
+#[test]
+fn every_case_of_the_suite_has_a_mutant() {
+    let list = "tls_busy: test\nunix_busy: test\nunix_kill: test\n\n3 tests, 0 benchmarks\n";
+    assert_eq!(mutants::cases(list).into_iter().collect::<Vec<_>>(), ["busy", "kill"]);
 }
 
 #[test]

@@ -269,7 +269,13 @@ impl Reference {
             Call::Open(open) => state.open(gateway, open),
             Call::Channel(ask) => {
                 let text = format!("{} {}", ask.kind.action(), ask.detail);
-                state.done("channel.opened", Some(ask.session), text)
+                match ask.refused {
+                    None => state.done("channel.opened", Some(ask.session), text),
+                    Some(why) => {
+                        state.done("channel.denied", Some(ask.session), text);
+                        Reply::Denied(Denial::new(Kind::Denied, why))
+                    }
+                }
             }
             Call::Password(session) => state.password(session),
             Call::Sign(session, challenge) => state.sign(session, &challenge),

@@ -1,9 +1,8 @@
 //! The suite that every protocol passes, over both transports of the authority.
 //!
-//! Each case has a mutant (`crates/gateway/mutants.sh` runs them all): a feature `sabotage-<case>` of this crate that breaks what the case
-//! guards. `cargo test -p sallyport-gateway --features sabotage-kill conformance` must fail in the
-//! case `kill` and in no other. The features are: denied, recorder, ledger, kill, lease, block,
-//! credential, busy.
+//! Each case has a mutant, which breaks what the case guards: with the feature `sabotage` and
+//! `SALLYPORT_SABOTAGE=kill` the tests of the case `kill` must fail, and no other. `cargo xtask test`
+//! runs them all.
 
 pub mod bench;
 mod cases;
@@ -22,7 +21,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 /// What the mutant of the credential case leaks.
-#[cfg(feature = "sabotage-credential")]
+#[cfg(feature = "sabotage")]
 pub(crate) const LEAKED: &str = PASSWORD;
 
 /// The password that every fixture's target accepts. It must be found nowhere.
@@ -92,6 +91,3 @@ pub trait Fixture: Send + Sync {
         bytes: usize,
     ) -> impl Future<Output = Result<(), Failure>> + Send;
 }
-
-#[cfg(test)]
-mod tests;

@@ -2,6 +2,7 @@
 
 use super::recorder::{self, PIECE, Recording};
 use crate::authority::Authority;
+use crate::sabotage::sabotaged;
 use sallyport_model::Kind;
 use sallyport_model::access::EndReason;
 use sallyport_recording::WhatRef;
@@ -101,8 +102,7 @@ impl Tap {
     /// When they must not go on.
     pub async fn input(&self, channel: u32, bytes: &[u8]) -> Result<(), Stop> {
         self.touch();
-        #[cfg(feature = "sabotage-busy")]
-        while self.bytes().1 > 65536 && self.open().is_ok() {
+        while sabotaged("busy") && self.bytes().1 > 65536 && self.open().is_ok() {
             tokio::time::sleep(HOLD).await;
         }
         self.thaw().await?;
@@ -203,13 +203,11 @@ impl Tap {
             loop {
                 match observer.observe(channel, &event) {
                     Verdict::Pass => break,
-                    #[cfg(feature = "sabotage-block")]
-                    Verdict::Block(_) => break,
+                    Verdict::Block(_) if sabotaged("block") => break,
                     Verdict::Hold => {
                         self.open()?;
                         tokio::time::sleep(HOLD).await;
                     }
-                    #[cfg(not(feature = "sabotage-block"))]
                     Verdict::Block(why) => {
                         self.record(channel, WhatRef::Mark { kind: "blocked", text: cut(&why) }).await?;
                         return Err(Stop::Blocked(why));

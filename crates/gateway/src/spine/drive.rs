@@ -5,6 +5,7 @@ use super::live::{Ending, Live};
 use super::open::Open;
 use super::protocol::Protocol;
 use crate::authority::{Authority, Order, PATIENCE};
+use crate::sabotage::sabotaged;
 use sallyport_model::Kind;
 use sallyport_model::access::{Denial, EndReason};
 use sallyport_model::authority::{Anchor, Call, Close, Reply};
@@ -71,9 +72,7 @@ async fn run<P: Protocol>(
         tokio::select! {
             biased;
             order = open.orders.recv() => match order {
-                #[cfg(feature = "sabotage-kill")]
-                Some(Order::End(..)) => {}
-                #[cfg(not(feature = "sabotage-kill"))]
+                Some(Order::End(..)) if sabotaged("kill") => {}
                 Some(Order::End(reason, text)) => break end(open, reason, &text),
                 Some(Order::Watch(id)) => open.recording.watch(&*gateway.parts.authority, id),
                 Some(Order::Unwatch(id)) => open.recording.unwatch(id),
@@ -284,12 +283,13 @@ async fn close(gateway: &Gateway, open: Open, ended: Ended) {
     };
     drop(clearance);
     let anchor = Anchor { session, segments: at.0, chain: at.1.to_vec() };
-    #[cfg(feature = "sabotage-credential")]
-    let ended = Ended { note: crate::conformance::LEAKED.into(), ..ended };
+    #[cfg(feature = "sabotage")]
+    let ended =
+        if sabotaged("credential") { Ended { note: crate::conformance::LEAKED.into(), ..ended } } else { ended };
     let Ended { reason, note } = ended;
     let close = Close { session, reason, anchor, complete, bytes: tap.bytes(), note };
     let forgets = matches!(reason, EndReason::Panic | EndReason::DialFail);
-    if !(forgets && cfg!(feature = "sabotage-lease")) {
+    if !(forgets && sabotaged("lease")) {
         tell(authority, close).await;
     }
     authority.delist(session);

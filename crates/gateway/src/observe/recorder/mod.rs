@@ -8,6 +8,7 @@ use super::live::Live;
 use super::tail::{self, Slot, Tail};
 use super::{journal, ship};
 use crate::authority::Authority;
+use crate::sabotage::sabotaged;
 use sallyport_model::authority::RecordingKey;
 use sallyport_model::{Env, Kind, RecordingId, WatchId};
 use sallyport_recording::{DataKey, Facts, Hash, Header, Sealer, WhatRef, container, event, header, segment};
@@ -115,7 +116,7 @@ impl Recorder {
     /// # Errors
     /// When the header cannot be sealed, every slot is taken, or evidence does not keep up.
     pub fn begin(self: &Arc<Self>, facts: Facts, key: &RecordingKey) -> Result<Arc<Recording>, Error> {
-        if !self.journal.health().good() && !cfg!(feature = "sabotage-recorder") {
+        if !self.journal.health().good() && !sabotaged("recorder") {
             return Err(journal::Error::Failed.into());
         }
         let (id, session) = (facts.recording, facts.session);

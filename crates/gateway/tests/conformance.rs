@@ -1,10 +1,14 @@
-use super::toy::Toys;
-use super::{Case, Transport};
+//! The conformance suite over the toy protocol: each case over both transports of the authority.
+
+use sallyport_gateway::conformance::toy::Toys;
+use sallyport_gateway::conformance::{Case, Transport};
 
 macro_rules! suite {
     ($($name:ident = $case:ident over $transport:ident;)*) => {$(
         #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
         async fn $name() {
+            #[cfg(feature = "sabotage")]
+            sallyport_gateway::sabotage::choose(&std::env::var("SALLYPORT_SABOTAGE").unwrap_or_default());
             if let Err(failure) = Case::$case.run(&Toys, Transport::$transport).await {
                 panic!("{failure:?}");
             }
