@@ -29,7 +29,8 @@ type Answer = oneshot::Sender<Result<Committed, Error>>;
 
 /// What the batcher is asked.
 pub(crate) enum Job {
-    Change(Box<Change>, Answer),
+    /// Changes that stand or fall together.
+    Changes(Vec<Change>, Answer),
     Stop,
 }
 
@@ -133,15 +134,15 @@ impl Batcher {
                 count = inbox.recv_many(&mut jobs, BATCH) => stop = count == 0,
                 () = sleep_until(self.root.at.unwrap_or(far)) => {}
             }
-            let mut changes = Vec::with_capacity(jobs.len());
+            let mut wanted = Vec::with_capacity(jobs.len());
             for job in jobs.drain(..) {
                 match job {
-                    Job::Change(change, answer) => changes.push((*change, answer)),
+                    Job::Changes(changes, answer) => wanted.push((changes, answer)),
                     Job::Stop => stop = true,
                 }
             }
             let root = self.root.at.is_some_and(|due| stop || due <= Instant::now() || self.root.changes >= ROOT_EVERY);
-            if let Err(error) = self.batch(changes, root).await {
+            if let Err(error) = self.batch(wanted, root).await {
                 tracing::error!(%error, "The store stops writing: the outcome of a commit is not known to be good");
                 self.failed.send_replace(true);
                 break;
@@ -151,23 +152,23 @@ impl Batcher {
     }
 
     /// One transaction. An error means that nothing more may be written by this process.
-    async fn batch(&mut self, changes: Vec<(Change, Answer)>, root: bool) -> Result<(), Error> {
+    async fn batch(&mut self, wanted: Vec<(Vec<Change>, Answer)>, root: bool) -> Result<(), Error> {
         let mut overlay = Overlay::new();
-        let mut accepted = Vec::with_capacity(changes.len() + 1);
-        for (change, answer) in changes {
-            let index = self.log.size().saturating_add(u64::try_from(accepted.len()).unwrap_or(u64::MAX));
-            match self.accept(change, &mut overlay, index).await {
+        let mut accepted = Vec::with_capacity(wanted.len() + 1);
+        for (changes, answer) in wanted {
+            match self.accept_all(changes, &mut overlay, accepted.len()).await {
                 Ok(Outcome::Earlier(index)) => drop(answer.send(Ok(Committed { index }))),
                 Ok(Outcome::New(mut new)) => {
-                    new.answer = Some(answer);
-                    accepted.push(*new);
+                    if let Some(last) = new.last_mut() {
+                        last.answer = Some(answer);
+                    }
+                    accepted.append(&mut new);
                 }
                 Err(error) => drop(answer.send(Err(error))),
             }
         }
         if root {
-            let index = self.log.size().saturating_add(u64::try_from(accepted.len()).unwrap_or(u64::MAX));
-            accepted.push(self.root_entry(&overlay, index)?);
+            accepted.push(self.root_entry(&overlay, self.index(accepted.len()))?);
         }
         if accepted.is_empty() {
             return Ok(());
@@ -192,24 +193,48 @@ impl Batcher {
         Ok(())
     }
 
-    /// Checks a change against the versions, and makes its entry.
-    async fn accept(&mut self, change: Change, overlay: &mut Overlay, index: u64) -> Result<Outcome, Error> {
-        if change.repeatable
+    /// Where the next entry but `ahead` comes to stand.
+    fn index(&self, ahead: usize) -> u64 {
+        self.log.size().saturating_add(u64::try_from(ahead).unwrap_or(u64::MAX))
+    }
+
+    /// Accepts every change, or none of them.
+    async fn accept_all(
+        &mut self,
+        changes: Vec<Change>,
+        overlay: &mut Overlay,
+        ahead: usize,
+    ) -> Result<Outcome, Error> {
+        if let Some(change) = changes.first().filter(|change| change.repeatable)
             && let Some(index) = sql::entry_index(&mut self.conn, &change.entry.id.to_string()).await?
         {
             return Ok(Outcome::Earlier(index));
         }
+        let mut new = Vec::with_capacity(changes.len());
+        let mut after = Overlay::new();
+        for change in changes {
+            let index = self.index(ahead.saturating_add(new.len()));
+            new.push(self.accept(change, overlay, &mut after, index)?);
+        }
+        overlay.extend(after);
+        Ok(Outcome::New(new))
+    }
+
+    /// Checks a change against the versions, and makes its entry. What it does to them goes to `after`,
+    /// which lies over `before`.
+    fn accept(&self, change: Change, before: &Overlay, after: &mut Overlay, index: u64) -> Result<Accepted, Error> {
         let mut effects = Vec::new();
         let mut puts = Vec::with_capacity(change.put.len());
-        let mut after = Overlay::new();
         {
             let working = self.working.read().unwrap_or_else(PoisonError::into_inner);
-            let now =
-                |id: &DocId| overlay.get(id).copied().unwrap_or_else(|| (working.version(id), working.leaf_of(id)));
+            let stored = |id: &DocId| (working.version(id), working.leaf_of(id));
+            let now = |after: &Overlay, id: &DocId| {
+                after.get(id).or_else(|| before.get(id)).copied().unwrap_or_else(|| stored(id))
+            };
             let wanted = change.expect.iter().map(|(id, was)| (id, *was));
             let wanted = wanted.chain(change.put.iter().map(|p| (&p.id, p.was)));
             for (id, was) in wanted.chain(change.delete.iter().map(|(id, was)| (id, *was))) {
-                if now(id).0 != was {
+                if now(after, id).0 != was {
                     return Err(Error::Conflict(id.clone()));
                 }
             }
@@ -217,14 +242,14 @@ impl Batcher {
                 let version = put.was + 1;
                 let mac = self.key.mac(put.kind, put.schema, put.id.as_str(), version, &put.body);
                 let new = leaf(&put.id, version, &mac);
-                effects.push(format!("{}={}>{}", put.id, token(now(&put.id).1), token(Some(new))));
+                effects.push(format!("{}={}>{}", put.id, token(now(after, &put.id).1), token(Some(new))));
                 after.insert(put.id.clone(), (version, Some(new)));
                 let document =
                     Document { kind: put.kind.into(), schema: put.schema, version, body: put.body.into(), mac };
                 puts.push((put.id, put.was, document));
             }
             for (id, _) in &change.delete {
-                effects.push(format!("{id}={}>-", token(now(id).1)));
+                effects.push(format!("{id}={}>-", token(now(after, id).1)));
                 after.insert(id.clone(), (0, None));
             }
         }
@@ -243,9 +268,7 @@ impl Batcher {
             session: draft.session,
             facts,
         };
-        let entry = row(entry, index)?;
-        overlay.extend(after);
-        Ok(Outcome::New(Box::new(Accepted { answer: None, entry, puts, deletes: change.delete })))
+        Ok(Accepted { answer: None, entry: row(entry, index)?, puts, deletes: change.delete })
     }
 
     /// The `state.root` entry for the state after everything accepted so far.
@@ -340,7 +363,7 @@ impl Batcher {
 enum Outcome {
     /// The entry was committed before, at this index.
     Earlier(u64),
-    New(Box<Accepted>),
+    New(Vec<Accepted>),
 }
 
 fn row(entry: Entry, index: u64) -> Result<NewEntry, Error> {

@@ -233,8 +233,20 @@ impl Store {
     /// # Errors
     /// `Conflict` when a version is not the expected one; otherwise nothing was written.
     pub async fn commit(&self, change: Change) -> Result<Committed, Error> {
+        self.commit_all(vec![change]).await
+    }
+
+    /// Writes several changes in one transaction: all of them, each with its entry, or none. Tells the
+    /// index of the last. For what is too much for one entry; only a first change may be repeatable.
+    ///
+    /// # Errors
+    /// As [`Store::commit`], and for no change at all.
+    pub async fn commit_all(&self, changes: Vec<Change>) -> Result<Committed, Error> {
+        if changes.is_empty() {
+            return Err(Error::Entry("there is nothing to write".into()));
+        }
         let (reply, answer) = oneshot::channel();
-        self.jobs.send(Job::Change(Box::new(change), reply)).await.map_err(|_| Error::Stopped)?;
+        self.jobs.send(Job::Changes(changes, reply)).await.map_err(|_| Error::Stopped)?;
         answer.await.map_err(|_| Error::Stopped)?
     }
 

@@ -119,6 +119,27 @@ async fn two_writers_of_one_document_in_one_batch_cannot_both_win() {
 }
 
 #[tokio::test]
+async fn changes_of_one_commit_stand_or_fall_together() {
+    let house = House::new();
+    let (store, _) = house.open().await.unwrap();
+    let both = store.commit_all(vec![house.put("a", 0, "{}"), house.put("b", 0, "{}")]).await.unwrap();
+    assert_eq!(both.index, 1, "the index of the last");
+    let chained = vec![house.put("a", 1, "{}"), house.put("a", 2, "{\"x\":3}")];
+    assert_eq!(store.commit_all(chained).await.unwrap().index, 3, "a later one sees what an earlier one did");
+
+    let (lost, neighbour) = tokio::join!(
+        store.commit_all(vec![house.put("c", 0, "{}"), house.put("a", 1, "{}")]),
+        store.commit(house.put("c", 0, "{}")),
+    );
+    assert!(matches!(lost, Err(Error::Conflict(id)) if id.as_str() == "a"));
+    assert!(neighbour.is_ok(), "the first of the lost pair left no trace");
+    assert!(store.commit_all(Vec::new()).await.is_err());
+    store.close().await;
+    let (store, _) = house.open().await.unwrap();
+    assert_eq!(body(&store, "a").unwrap(), "{\"x\":3}");
+}
+
+#[tokio::test]
 async fn a_repeated_change_is_written_once() {
     let house = House::new();
     let (store, _) = house.open().await.unwrap();
