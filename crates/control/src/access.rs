@@ -229,7 +229,10 @@ impl Control {
         let open = self.opened()?;
         let session = self.own_session(gateway, ask.session)?;
         let actor = Actor::Identity(session.identity, session.handle.clone());
-        let verdict = self.judge_channel(&open, &session, &ask);
+        let verdict = match &ask.refused {
+            None => self.judge_channel(&open, &session, &ask),
+            Some(why) => Err(Denial::new(Kind::Denied, clip(why))),
+        };
         let (action, why) = match &verdict {
             Ok(()) => ("channel.opened", String::new()),
             Err(denial) => ("channel.denied", denial.message.clone()),

@@ -92,6 +92,7 @@ pub async fn found(env: &Env, data: &Path, node: &str, founding: &Founding) -> R
             .map_err(Error::failed)?,
         ssh_keys: founding.ssh_keys.clone(),
         disabled: false,
+        retired: false,
         rest: Rest::new(),
     };
     change = change.put(put(admin.id, 0, kinds::IDENTITY, &admin)?);

@@ -234,6 +234,10 @@ pub struct OpenChannel {
     /// The command of an exec, the destination of a forward; at most 4 KiB are kept.
     #[n(3)]
     pub detail: String,
+    /// Why the gateway refuses it whatever policy says, where it does: control then writes the entry
+    /// and decides nothing.
+    #[n(4)]
+    pub refused: Option<String>,
 }
 
 /// How far a recording has come.

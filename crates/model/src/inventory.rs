@@ -164,6 +164,10 @@ pub struct Identity {
     /// Whether it may do nothing at all.
     #[serde(default)]
     pub disabled: bool,
+    /// Whether it was removed. What is left of it, disabled and empty, keeps its handle from being used
+    /// again: the ledger's past must not come to speak of somebody else.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub retired: bool,
     /// Unknown fields.
     #[serde(flatten)]
     pub rest: Rest,

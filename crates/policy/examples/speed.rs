@@ -161,6 +161,7 @@ fn identity(env: &Env, n: usize) -> Result<Identity, Box<dyn Error>> {
         groups: groups.collect::<Result<_, _>>()?,
         ssh_keys: Vec::new(),
         disabled: false,
+        retired: false,
         rest: Rest::new(),
     })
 }

@@ -25,6 +25,7 @@ pub(crate) fn identity(handle: &str, groups: &[&str]) -> Identity {
         groups: groups.iter().map(|group| group.parse().unwrap()).collect(),
         ssh_keys: Vec::new(),
         disabled: false,
+        retired: false,
         rest: Rest::new(),
     }
 }

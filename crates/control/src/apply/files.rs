@@ -30,6 +30,9 @@ pub(super) struct IdentityLine {
     pub(super) ssh_keys: Vec<String>,
     #[serde(default)]
     pub(super) disabled: bool,
+    /// Says that somebody who was removed is back: the same person under the same handle.
+    #[serde(default)]
+    pub(super) returns: bool,
 }
 
 #[derive(Debug, Deserialize)]

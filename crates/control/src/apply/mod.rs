@@ -100,8 +100,8 @@ impl Control {
         Ok(Plan { policy: work.desired.policy.hash().to_owned(), lines: work.lines, revoked: 0 })
     }
 
-    /// Makes it so. Policies first or last, never in between: a session that the new state does not
-    /// permit is ended before this returns.
+    /// Makes it so, all of it or nothing: one commit carries the inventory and the policies. A session that
+    /// the new state does not permit is ended before this returns.
     ///
     /// # Errors
     /// As `plan`, and when the actor may not write at one of the tiers; nothing is written then.
@@ -117,27 +117,37 @@ impl Control {
             self.require_at(op, Right::InventoryWrite, found)?;
         }
         let policy = work.desired.policy;
-        // An entry holds what it changed, and an entry has a largest size: many objects, several changes.
-        let mut puts = work.puts.into_iter().peekable();
-        let mut deletes = work.deletes.into_iter().peekable();
-        while puts.peek().is_some() || deletes.peek().is_some() {
-            let mut change = Change::entry(self.draft(&op.actor, "inventory.applied", "inventory", &[]));
-            change.put.extend(puts.by_ref().take(40));
-            change.delete.extend(deletes.by_ref().take(40));
-            let count = (change.put.len() + change.delete.len()).to_string();
-            change.entry.facts.insert("objects".into(), count);
-            open.store.commit(change).await?;
-        }
+        let mut changes = self.inventory_changes(op, work.puts, work.deletes);
+        let policy_changes = work.policy_put.is_some();
         if let Some(body) = work.policy_put {
             let facts = [("policy", policy.hash()), ("before", open.policy().hash())].map(|(k, v)| (k, v.to_owned()));
             let facts = facts.each_ref().map(|(k, v)| (*k, v.as_str()));
-            open.store
-                .commit(Change::entry(self.draft(&op.actor, "policy.applied", "policy", &facts)).put(body))
-                .await?;
+            changes.push(Change::entry(self.draft(&op.actor, "policy.applied", "policy", &facts)).put(body));
+        }
+        if !changes.is_empty() {
+            open.store.commit_all(changes).await?;
+        }
+        if policy_changes {
             *open.policy.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(policy);
         }
         let revoked = self.redecide(&open).await?;
         Ok(Plan { policy: open.policy().hash().to_owned(), lines: work.lines, revoked })
+    }
+
+    /// An entry holds what it changed, and an entry has a largest size: many objects, several changes, which
+    /// are committed as one.
+    fn inventory_changes(&self, op: &Op, puts: Vec<Put>, deletes: Vec<(DocId, u64)>) -> Vec<Change> {
+        let (mut puts, mut deletes) = (puts.into_iter().peekable(), deletes.into_iter().peekable());
+        let mut changes = Vec::new();
+        while puts.peek().is_some() || deletes.peek().is_some() {
+            let mut change = Change::entry(self.draft(&op.actor, "inventory.applied", "inventory", &[]));
+            change.put.extend(puts.by_ref().take(OBJECTS));
+            change.delete.extend(deletes.by_ref().take(OBJECTS));
+            let count = (change.put.len() + change.delete.len()).to_string();
+            change.entry.facts.insert("objects".into(), count);
+            changes.push(change);
+        }
+        changes
     }
 
     /// Nobody raises himself or others, nor gives himself the key of somebody higher: identities with a role
@@ -239,12 +249,19 @@ impl Work {
         let mut owners: BTreeMap<String, Handle> = BTreeMap::new();
         for line in std::mem::take(&mut self.desired.identities) {
             let old = known.remove(&line.handle);
+            if old.as_ref().is_some_and(|o| o.value.retired) && !line.returns {
+                return Err(Error::usage(format!(
+                    "identity {0}: somebody of this handle was removed, and a handle is never used again: choose another, or write `returns = true` if it is the same person",
+                    line.handle
+                )));
+            }
             let new = Identity {
                 id: old.as_ref().map_or_else(|| IdentityId::new(env), |o| o.value.id),
                 kind: line.kind.unwrap_or(IdentityKind::User),
                 groups: line.groups,
                 ssh_keys: public_keys(&line.ssh_keys),
                 disabled: line.disabled,
+                retired: false,
                 rest: old.as_ref().map(|o| o.value.rest.clone()).unwrap_or_default(),
                 handle: line.handle,
             };
@@ -259,18 +276,19 @@ impl Work {
         for (handle, old) in known {
             // The founder is made by `init`, not by a file: pruning must not lock everybody out.
             let founder = old.value.groups.iter().any(|g| g.as_str() == "sallyport:admin");
+            if old.value.retired {
+                continue;
+            }
             if !prune || founder {
                 one_owner(&mut owners, &old.value)?;
-            } else if privileged(&old.value) {
+                self.keep(kinds::IDENTITY, handle.as_str());
+                continue;
+            }
+            if privileged(&old.value) {
                 self.privileged.push(handle.clone());
             }
-            self.drop_or_keep(
-                kinds::IDENTITY,
-                &handle.to_string(),
-                old.value.id.to_string(),
-                old.version,
-                prune && !founder,
-            );
+            self.line(Sign::Delete, kinds::IDENTITY, &handle, "no file names it; its handle stays taken");
+            self.puts.push(put(old.value.id, old.version, kinds::IDENTITY, &retired(old.value))?);
         }
         Ok(())
     }
@@ -370,10 +388,17 @@ impl Work {
             self.line(Sign::Delete, kind, name, "no file names it");
             self.deletes.push((DocId::new(id), version));
         } else {
-            self.line(Sign::Keep, kind, name, "no file names it; `--prune` deletes it");
+            self.keep(kind, name);
         }
     }
+
+    fn keep(&mut self, kind: &'static str, name: &str) {
+        self.line(Sign::Keep, kind, name, "no file names it; `--prune` deletes it");
+    }
 }
+
+/// Objects put, and deleted, in one entry.
+const OBJECTS: usize = 40;
 
 /// The group whose members manage everything.
 const TIER_0: &str = "tier0-admin";
@@ -396,6 +421,11 @@ fn one_owner(owners: &mut BTreeMap<String, Handle>, identity: &Identity) -> Resu
         }
     }
     Ok(())
+}
+
+/// What is left of an identity that is removed.
+fn retired(identity: Identity) -> Identity {
+    Identity { groups: BTreeSet::new(), ssh_keys: Vec::new(), disabled: true, retired: true, ..identity }
 }
 
 fn join(labels: &BTreeSet<Label>) -> String {

@@ -8,7 +8,7 @@ use sallyport_model::authority::{
 use sallyport_model::sealed::{PrivateKey, PublicKey};
 use sallyport_model::secret::SecretBytes;
 use sallyport_model::{AuthId, CallId, ChannelId, Env, GatewayId, LoginId, RecordingId, Secret, SessionId};
-use sallyport_store::Filter;
+use sallyport_store::{EntryRow, Filter};
 use sallyport_vault::Argon;
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::{Arc, Mutex};
@@ -115,8 +115,14 @@ impl House {
     }
 
     pub(super) async fn entries(&self, action: &str) -> usize {
-        let filter = Filter { actions: vec![action.into()], limit: 1000, ..Filter::default() };
-        self.control.opened().unwrap().store.entries(&filter).await.unwrap().len()
+        self.rows(&[action]).await.len()
+    }
+
+    /// Entries with these actions, oldest first.
+    pub(super) async fn rows(&self, actions: &[&str]) -> Vec<EntryRow> {
+        let actions = actions.iter().map(|action| (*action).to_owned()).collect();
+        let filter = Filter { actions, limit: 1000, ..Filter::default() };
+        self.control.opened().unwrap().store.entries(&filter).await.unwrap()
     }
 
     pub(super) async fn gateway(self: &Arc<Self>) -> Gateway {
@@ -204,7 +210,13 @@ impl Gateway {
     }
 
     pub(super) fn channel(&self, session: SessionId, kind: Channel) -> Call {
-        Call::Channel(OpenChannel { session, channel: ChannelId::new(&self.house.env), kind, detail: "id".into() })
+        Call::Channel(OpenChannel {
+            session,
+            channel: ChannelId::new(&self.house.env),
+            kind,
+            detail: "id".into(),
+            refused: None,
+        })
     }
 
     pub(super) fn close(&self, session: SessionId) -> Call {

@@ -96,6 +96,43 @@ async fn pruning_deletes_what_no_file_names_but_never_the_administrators() {
 }
 
 #[tokio::test]
+async fn a_handle_is_never_used_again_but_by_the_same_person() {
+    let house = House::applied().await;
+    let op = house.admin();
+    let token = house.token("ada").await;
+    house.control.apply(&op, &[file("inventory.toml", "")], true).await.unwrap();
+    assert!(house.control.sign_in(&token).is_err(), "what is left of her may do nothing");
+    let gone = house.control.plan(&op, &[file("inventory.toml", "")], true).unwrap();
+    assert!(gone.lines.iter().all(|line| line.name != "ada"), "{:?}", gone.lines);
+
+    let again = |line: &str| [file("people.toml", &format!("[[identity]]\nhandle = \"ada\"\n{line}"))];
+    let error = house.control.plan(&op, &again(""), false).err().unwrap();
+    assert_eq!(error.kind(), Kind::Usage);
+    assert!(error.to_string().contains("returns = true"), "{error}");
+
+    house.control.apply(&op, &again("returns = true\n"), false).await.unwrap();
+    let settled = house.control.plan(&op, &again("returns = true\n"), false).unwrap();
+    assert!(settled.lines.iter().all(|l| l.sign == crate::Sign::Keep), "{:?}", settled.lines);
+    assert!(house.control.sign_in(&token).is_ok(), "she is the same identity");
+}
+
+#[tokio::test]
+async fn a_large_apply_is_one_commit_with_its_policies() {
+    let house = House::founded().await;
+    let op = house.admin();
+    let targets: String =
+        (0..90).map(|n| format!("[[target]]\nname = \"t-{n}\"\nhost = \"10.0.0.{n}\"\ntier = 1\n")).collect();
+    let mut files = checkout();
+    files[0].text.push_str(&targets);
+    house.control.apply(&op, &files, false).await.unwrap();
+    let entries = house.rows(&["inventory.applied", "policy.applied"]).await;
+    let places: Vec<u64> = entries.iter().map(|row| row.index).collect();
+    assert_eq!(places.len(), 4, "ninety-odd objects in three entries, and the policies");
+    assert!(places.windows(2).all(|pair| pair[1] == pair[0] + 1), "nothing came between them: {places:?}");
+    assert_eq!(entries.last().unwrap().entry.action, "policy.applied");
+}
+
+#[tokio::test]
 async fn a_disabled_identity_loses_its_tokens() {
     let house = House::applied().await;
     let token = house.token("ada").await;

@@ -2,7 +2,7 @@
 
 use super::house::*;
 use sallyport_model::access::{Channel, LeaseKind};
-use sallyport_model::authority::{AuthStep, Call, Evidence, PASSWORD_INFO, Reply};
+use sallyport_model::authority::{AuthStep, Call, Evidence, OpenChannel, PASSWORD_INFO, Reply};
 use sallyport_model::{CallId, GatewayId, Kind, LoginId};
 use std::sync::Arc;
 
@@ -130,6 +130,19 @@ async fn each_channel_is_an_action_of_its_own() {
         assert_eq!(permitted, matches!(kind, Channel::Shell | Channel::Exec), "{}", kind.action());
     }
     assert_eq!(house.entries("channel.denied").await, Channel::ALL.len() - 2);
+}
+
+#[tokio::test]
+async fn a_channel_that_the_gateway_does_not_carry_is_an_entry_and_opens_nothing() {
+    let house = Arc::new(House::applied().await);
+    let gateway = house.gateway().await;
+    let session = gateway.open("ada").await;
+    let Call::Channel(ask) = gateway.channel(session, Channel::Shell) else { panic!("misfit") };
+    let refused = Call::Channel(OpenChannel { refused: Some("a later version brings it".into()), ..ask });
+    assert!(matches!(gateway.call(refused).await, Reply::Denied(_)), "policy would permit it");
+    let rows = house.rows(&["channel.denied", "channel.opened"]).await;
+    assert_eq!(rows.len(), 1);
+    assert_eq!(rows[0].entry.fact("why"), "a later version brings it");
 }
 
 #[tokio::test]

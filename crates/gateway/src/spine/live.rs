@@ -7,8 +7,9 @@ use sallyport_model::access::{Channel, Denial, EndReason};
 use sallyport_model::authority::{Call, OpenChannel, Reply};
 use sallyport_model::{ChannelId, Env};
 use sallyport_recording::WhatRef;
-use std::sync::Arc;
+use std::collections::HashSet;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::{broadcast, watch};
 
 /// Why a session is ended from outside, and what to tell the client.
@@ -27,6 +28,7 @@ pub struct Live {
     pub(super) tap: Arc<Tap>,
     pub(super) authority: Arc<dyn Authority>,
     pub(super) channels: Arc<AtomicU32>,
+    pub(super) refused: Arc<Mutex<HashSet<Channel>>>,
     pub(super) notices: broadcast::Sender<String>,
     pub(super) heard: broadcast::Receiver<String>,
     pub(super) ending: watch::Receiver<Option<Ending>>,
@@ -40,6 +42,7 @@ impl Clone for Live {
             tap: self.tap.clone(),
             authority: self.authority.clone(),
             channels: self.channels.clone(),
+            refused: self.refused.clone(),
             notices: self.notices.clone(),
             heard: self.notices.subscribe(),
             ending: self.ending.clone(),
@@ -70,10 +73,7 @@ impl Live {
         let detail = crate::observe::tap::cut(detail);
         let recorded = self.tap.note(number, WhatRef::Open { kind, detail }).await;
         recorded.map_err(|stop| Denial::new(stop.kind(), stop.to_string()))?;
-        let channel = ChannelId::new(&self.env);
-        let session = self.clearance.permit().session();
-        let ask = OpenChannel { session, channel, kind, detail: detail.to_owned() };
-        match self.authority.call(Call::Channel(ask), PATIENCE).await? {
+        match self.ask(kind, detail, None).await? {
             Reply::Done(_) => Ok(number),
             Reply::Denied(denial) => {
                 let text = denial.message.as_str();
@@ -83,6 +83,27 @@ impl Live {
             }
             _ => Err(authority::Error::Misfit.into()),
         }
+    }
+
+    /// Records that a channel was asked for which this gateway does not carry. The first of each kind is
+    /// also an entry `channel.denied`; the recording has them all, so that a client which asks a thousand
+    /// times does not fill the ledger.
+    pub async fn refuse(&self, kind: Channel, detail: &str, why: &str) {
+        let detail = crate::observe::tap::cut(detail);
+        let text = format!("{} {detail}", kind.action());
+        // A recorder that fails here ends the session by itself.
+        let _ = self.tap.note(0, WhatRef::Mark { kind: "refused", text: &text }).await;
+        let first = self.refused.lock().unwrap_or_else(PoisonError::into_inner).insert(kind);
+        if first && let Err(error) = self.ask(kind, detail, Some(why.to_owned())).await {
+            tracing::warn!(%error, channel = kind.action(), "A refused channel is not in the ledger");
+        }
+    }
+
+    async fn ask(&self, kind: Channel, detail: &str, refused: Option<String>) -> Result<Reply, Denial> {
+        let channel = ChannelId::new(&self.env);
+        let session = self.clearance.permit().session();
+        let ask = OpenChannel { session, channel, kind, detail: detail.to_owned(), refused };
+        Ok(self.authority.call(Call::Channel(ask), PATIENCE).await?)
     }
 
     /// Waits for the next line that the client should see.

@@ -5,14 +5,16 @@ use super::live::{Ending, Live};
 use super::proof::{Authenticated, Clearance, EntryDurable, HeaderDurable, Lease, Permit};
 use crate::authority::{self, Order, PATIENCE};
 use crate::observe::{Recording, Tap};
-use sallyport_model::access::{Ask, Denial, EndReason};
+use crate::sabotage::sabotaged;
+use sallyport_model::access::{Ask, Channel, Denial, EndReason};
 use sallyport_model::authority::{Anchor, Call, Close, Open as OpenCall, Opened, Reply, Welcome};
 use sallyport_model::limits::Record;
 use sallyport_model::sealed::PrivateKey;
 use sallyport_model::{IdentityId, Kind, RecordingId, SessionId};
 use sallyport_recording::Facts;
-use std::sync::Arc;
+use std::collections::HashSet;
 use std::sync::atomic::{AtomicU32, AtomicU64};
+use std::sync::{Arc, Mutex};
 use tokio::sync::{broadcast, mpsc, watch};
 use tokio::time::Instant;
 
@@ -29,6 +31,7 @@ pub(super) struct Open {
     pub(super) ending: watch::Sender<Option<Ending>>,
     pub(super) notices: broadcast::Sender<String>,
     channels: Arc<AtomicU32>,
+    refused: Arc<Mutex<HashSet<Channel>>>,
 }
 
 impl Open {
@@ -40,6 +43,7 @@ impl Open {
             tap: self.tap.clone(),
             authority: gateway.parts.authority.clone(),
             channels: self.channels.clone(),
+            refused: self.refused.clone(),
             notices: self.notices.clone(),
             heard: self.notices.subscribe(),
             ending: self.ending.subscribe(),
@@ -73,9 +77,8 @@ pub(super) async fn open(gateway: &Gateway, who: &Authenticated, ask: &Ask) -> R
         key: public,
     });
     let (header, reply) = tokio::join!(recording.opened(), parts.authority.call(call, PATIENCE));
-    #[cfg(feature = "sabotage-recorder")]
-    let header = header.or(Ok::<(), crate::observe::recorder::Error>(()));
-    #[cfg(any(feature = "sabotage-denied", feature = "sabotage-ledger"))]
+    let header = if sabotaged("recorder") { Ok(()) } else { header };
+    #[cfg(feature = "sabotage")]
     let reply = sabotage(reply, who, ask);
     let refusal = match (header, reply) {
         (Ok(()), Ok(Reply::Opened(opened))) => {
@@ -174,6 +177,7 @@ fn equip(
         ending: watch::Sender::new(None),
         notices: broadcast::Sender::new(8),
         channels: Arc::new(AtomicU32::new(0)),
+        refused: Arc::default(),
     })
 }
 
@@ -200,13 +204,13 @@ fn abort(gateway: &Gateway, session: SessionId, recording: &Arc<Recording>, refu
 }
 
 /// Opens what control refused, with a place read from the target's name. For the suite alone.
-#[cfg(any(feature = "sabotage-denied", feature = "sabotage-ledger"))]
+#[cfg(feature = "sabotage")]
 fn sabotage(reply: Result<Reply, authority::Error>, who: &Authenticated, ask: &Ask) -> Result<Reply, authority::Error> {
     use sallyport_model::access::{LeaseKind, Terms};
     let wanted = match &reply {
-        Ok(Reply::Denied(denial)) if denial.kind == Kind::Unavailable => cfg!(feature = "sabotage-ledger"),
-        Ok(Reply::Denied(_)) => cfg!(feature = "sabotage-denied"),
-        Err(_) => cfg!(feature = "sabotage-ledger"),
+        Ok(Reply::Denied(denial)) if denial.kind == Kind::Unavailable => sabotaged("ledger"),
+        Ok(Reply::Denied(_)) => sabotaged("denied"),
+        Err(_) => sabotaged("ledger"),
         Ok(_) => false,
     };
     let Some((host, port)) = ask.target.as_str().rsplit_once('-') else { return reply };

@@ -7,18 +7,25 @@ pub(super) fn of(entry: &Entry) -> String {
     let told = match entry.action.as_str() {
         "session.opened" => format!("{actor} opened a session on {object}{}", by(entry, "from", " from ")),
         "session.closed" => format!("{actor}'s session on {object} ended{}", by(entry, "reason", ": ")),
-        "session.denied" => format!("{actor} was denied a session on {object}{}", by(entry, "reason", ": ")),
+        "session.denied" => format!("{actor} was denied a session on {object}{}", by(entry, "why", ": ")),
+        "session.killed" => format!("{actor} ended the session {object}{}", by(entry, "reason", ": ")),
+        "session.revoked" => format!("the right to the session {object} was taken back{}", by(entry, "why", ": ")),
+        "session.watched" => format!("{actor} watched the session {object}"),
         "channel.opened" => {
-            format!("{actor} opened {} on {object}{}", or(entry, "kind", "a channel"), by(entry, "detail", ": "))
+            format!("{actor} opened {} on {object}{}", or(entry, "channel", "a channel"), by(entry, "detail", ": "))
         }
-        "credential.used" => format!("the credential of {object} was used for {actor}"),
+        "channel.denied" => {
+            format!("{actor} was denied {} on {object}{}", or(entry, "channel", "a channel"), by(entry, "why", ": "))
+        }
+        "credential.lent" => format!("the password of {object} was lent for {actor}'s session"),
+        "credential.signed" => format!("the key of {object} signed for {actor}'s session"),
+        "login.failed" => format!("a sign-in as {object} failed{}", by(entry, "from", " from ")),
+        "token.created" => format!("{actor} made a token for {object}"),
+        "secret.stored" => format!("{actor} stored a new version of the secret of {object}"),
         "vault.sealed" => format!("{actor} sealed the vault"),
         "vault.unsealed" => format!("{actor} unsealed the vault"),
-        "vault.stored" => format!("{actor} stored a new version of the secret of {object}"),
-        "vault.revealed" => format!("{actor} was shown the secret of {object}{}", by(entry, "reason", ": ")),
-        "vault.rotated" => format!("{actor} rotated the secret of {object}"),
-        "vault.destroyed" => format!("{actor} destroyed the secret of {object}"),
-        "policy.applied" => format!("{actor} applied the policy set {object}"),
+        "inventory.applied" => format!("{actor} applied {} objects of the inventory", or(entry, "objects", "some")),
+        "policy.applied" => format!("{actor} applied the policy set {}", or(entry, "policy", object)),
         "recording.anchor" => format!("the recording {object} reached {} segments", or(entry, "segments", "some")),
         other => plain(other, actor, object),
     };

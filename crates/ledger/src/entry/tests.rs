@@ -69,11 +69,18 @@ fn entries_have_a_bound() {
 #[test]
 fn sentences() {
     let told = |action: &str| Entry { action: action.into(), ..sample() }.sentence();
+    let knowing = |action: &str, name: &str, value: &str| {
+        let facts = BTreeMap::from([(name.to_owned(), value.to_owned())]);
+        Entry { action: action.into(), facts, ..sample() }.sentence()
+    };
     assert_eq!(told("session.opened"), "anna opened a session on root@web-1 from 192.0.2.7");
     assert_eq!(told("session.closed"), "anna's session on root@web-1 ended: disk full");
-    assert_eq!(told("session.denied"), "anna was denied a session on root@web-1: disk full");
-    assert_eq!(told("vault.revealed"), "anna was shown the secret of root@web-1: disk full");
-    assert_eq!(told("policy.applied"), "anna applied the policy set root@web-1");
+    assert_eq!(knowing("session.denied", "why", "no permit"), "anna was denied a session on root@web-1: no permit");
+    assert_eq!(knowing("channel.opened", "channel", "channel:exec"), "anna opened channel:exec on root@web-1");
+    assert_eq!(knowing("channel.denied", "why", "not carried"), "anna was denied a channel on root@web-1: not carried");
+    assert_eq!(told("secret.stored"), "anna stored a new version of the secret of root@web-1");
+    assert_eq!(knowing("policy.applied", "policy", "5f3a"), "anna applied the policy set 5f3a");
+    assert_eq!(knowing("inventory.applied", "objects", "3"), "anna applied 3 objects of the inventory");
     assert_eq!(told("recording.anchor"), "the recording root@web-1 reached some segments");
     assert_eq!(told("target.tag_added"), "anna: target tag added (root@web-1)");
     let hostile = Entry { object: "a\x1b[2Jb\u{202e}c".into(), ..sample() };

@@ -9,8 +9,8 @@ use std::sync::Arc;
 pub(crate) enum Arrival {
     /// A session channel, accepted.
     Channel(russh::Channel<Msg>, Arc<Share>),
-    /// Something that was refused.
-    Refused(Channel, String),
+    /// Something that was refused, and the share that counts it until somebody has read it.
+    Refused(Channel, String, Arc<Share>),
 }
 
 /// Environment that a client may set: how it writes, and nothing that loads code.

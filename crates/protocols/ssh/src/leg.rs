@@ -28,6 +28,7 @@ pub(crate) struct ClientLeg {
     meter: Arc<Meter>,
     channels: HashMap<ChannelId, Arc<Share>>,
     offers: u32,
+    refusals: Arc<Share>,
 }
 
 impl ClientLeg {
@@ -37,7 +38,8 @@ impl ClientLeg {
         arrivals: mpsc::UnboundedSender<Arrival>,
         meter: Arc<Meter>,
     ) -> Self {
-        Self { login, logged_in: Some(logged_in), arrivals, meter, channels: HashMap::new(), offers: 0 }
+        let refusals = Share::new(meter.clone());
+        Self { login, logged_in: Some(logged_in), arrivals, meter, channels: HashMap::new(), offers: 0, refusals }
     }
 
     /// Shows a proof. The user name of this very request counts, so that a client which changes it
@@ -64,14 +66,19 @@ impl ClientLeg {
         }
     }
 
-    fn refuse(&self, kind: Kind, detail: impl Into<String>) {
-        let _ = self.arrivals.send(Arrival::Refused(kind, detail.into()));
+    /// Passes a refusal on to be recorded. Refusals wait there as bytes do, and are bounded as they are.
+    fn refuse(&self, kind: Kind, detail: impl Into<String>) -> Result<(), Error> {
+        let detail = detail.into();
+        let fits = self.refusals.add(detail.len());
+        let _ = self.arrivals.send(Arrival::Refused(kind, detail, self.refusals.clone()));
+        if fits { Ok(()) } else { Err(Error::Disconnect) }
     }
 
-    async fn refuse_open(&self, kind: Kind, detail: String, reply: ChannelOpenHandle) {
-        self.refuse(kind, detail);
+    async fn refuse_open(&self, kind: Kind, detail: String, reply: ChannelOpenHandle) -> Result<(), Error> {
+        self.refuse(kind, detail)?;
         // RFC 4254 section 5.1: SSH_OPEN_ADMINISTRATIVELY_PROHIBITED is 1.
         reply.reject(ChannelOpenFailure::Other { code: 1, reason: not_yet(kind) }).await;
+        Ok(())
     }
 }
 
@@ -156,8 +163,7 @@ impl Handler for ClientLeg {
         reply: ChannelOpenHandle,
         _session: &mut Session,
     ) -> Result<(), Error> {
-        self.refuse_open(Kind::X11, format!("from {originator}:{port}"), reply).await;
-        Ok(())
+        self.refuse_open(Kind::X11, format!("from {originator}:{port}"), reply).await
     }
 
     async fn channel_open_direct_tcpip(
@@ -170,8 +176,7 @@ impl Handler for ClientLeg {
         reply: ChannelOpenHandle,
         _session: &mut Session,
     ) -> Result<(), Error> {
-        self.refuse_open(Kind::ForwardLocal, format!("{host}:{port}"), reply).await;
-        Ok(())
+        self.refuse_open(Kind::ForwardLocal, format!("{host}:{port}"), reply).await
     }
 
     async fn channel_open_forwarded_tcpip(
@@ -184,8 +189,7 @@ impl Handler for ClientLeg {
         reply: ChannelOpenHandle,
         _session: &mut Session,
     ) -> Result<(), Error> {
-        self.refuse_open(Kind::ForwardRemote, format!("{host}:{port}"), reply).await;
-        Ok(())
+        self.refuse_open(Kind::ForwardRemote, format!("{host}:{port}"), reply).await
     }
 
     async fn channel_open_direct_streamlocal(
@@ -195,8 +199,7 @@ impl Handler for ClientLeg {
         reply: ChannelOpenHandle,
         _session: &mut Session,
     ) -> Result<(), Error> {
-        self.refuse_open(Kind::ForwardSocket, path.to_owned(), reply).await;
-        Ok(())
+        self.refuse_open(Kind::ForwardSocket, path.to_owned(), reply).await
     }
 
     async fn data(&mut self, channel: ChannelId, data: &[u8], _session: &mut Session) -> Result<(), Error> {
@@ -259,7 +262,7 @@ impl Handler for ClientLeg {
     }
 
     async fn subsystem_request(&mut self, channel: ChannelId, name: &str, session: &mut Session) -> Result<(), Error> {
-        self.refuse(subsystem(name), name);
+        self.refuse(subsystem(name), name)?;
         // Success, because OpenSSH drops what it was shown when the answer is a failure: the
         // channel then shows the line and ends with an exit code.
         session.channel_success(channel)?;
@@ -275,13 +278,13 @@ impl Handler for ClientLeg {
         _screen: u32,
         session: &mut Session,
     ) -> Result<(), Error> {
-        self.refuse(Kind::X11, "");
+        self.refuse(Kind::X11, "")?;
         session.channel_failure(channel)?;
         self.count(channel, 0)
     }
 
     async fn agent_request(&mut self, channel: ChannelId, _session: &mut Session) -> Result<bool, Error> {
-        self.refuse(Kind::Agent, "");
+        self.refuse(Kind::Agent, "")?;
         self.count(channel, 0)?;
         Ok(false)
     }
@@ -305,12 +308,12 @@ impl Handler for ClientLeg {
     }
 
     async fn tcpip_forward(&mut self, address: &str, port: &mut u32, _session: &mut Session) -> Result<bool, Error> {
-        self.refuse(Kind::ForwardRemote, format!("{address}:{port}"));
+        self.refuse(Kind::ForwardRemote, format!("{address}:{port}"))?;
         Ok(false)
     }
 
     async fn streamlocal_forward(&mut self, path: &str, _session: &mut Session) -> Result<bool, Error> {
-        self.refuse(Kind::ForwardSocket, path);
+        self.refuse(Kind::ForwardSocket, path)?;
         Ok(false)
     }
 

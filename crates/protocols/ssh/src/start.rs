@@ -42,10 +42,13 @@ pub(crate) struct Started {
 /// Waits for the first channel that starts something.
 pub(crate) async fn first(arrivals: &mut mpsc::UnboundedReceiver<Arrival>) -> Option<Started> {
     loop {
-        if let Arrival::Channel(channel, share) = arrivals.recv().await?
-            && let Some(started) = start(channel, share).await
-        {
-            return Some(started);
+        match arrivals.recv().await? {
+            Arrival::Channel(channel, share) => {
+                if let Some(started) = start(channel, share).await {
+                    return Some(started);
+                }
+            }
+            Arrival::Refused(_, detail, share) => share.sub(detail.len()),
         }
     }
 }

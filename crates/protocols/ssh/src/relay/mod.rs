@@ -4,15 +4,17 @@ mod channel;
 
 use crate::dial::{self, Upstream};
 use crate::events::{Arrival, not_yet};
+use crate::meter::Share;
 use crate::{Client, DIAL, start};
 use channel::Outcome;
 use russh::Disconnect;
-use sallyport_gateway::observe::WhatRef;
 use sallyport_gateway::spine::{DialError, Live};
-use sallyport_model::Kind;
-use sallyport_model::access::EndReason;
+use sallyport_model::access::{Channel as Kind, EndReason};
+use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::mpsc;
 use tokio::task::{JoinError, JoinSet};
+use tokio_util::task::AbortOnDropHandle;
 
 /// How long channels may take to say goodbye when the session is ended from outside.
 const CHANNELS_END: Duration = Duration::from_millis(300);
@@ -27,6 +29,9 @@ pub(crate) async fn relay(mut client: Client, upstream: Upstream, live: Live) ->
     let mut channels: JoinSet<Outcome> = JoinSet::new();
     let mut ended = live.clone();
     let mut by_target = false;
+    // Beside the loop: control may be slow to hear of a refusal. The shares bound what waits here.
+    let (refused, refusals) = mpsc::unbounded_channel();
+    let refusing = AbortOnDropHandle::new(tokio::spawn(tell_refusals(live.clone(), refusals)));
     if let Some(started) = client.started.take() {
         channels.spawn(channel::carry(started, ready.take(), client.handle.clone(), live.clone()));
     }
@@ -42,10 +47,9 @@ pub(crate) async fn relay(mut client: Client, upstream: Upstream, live: Live) ->
                         }
                     });
                 }
-                Some(Arrival::Refused(kind, detail)) => {
-                    let text = format!("{} {detail}", kind.action());
-                    let _ = live.tap().note(0, WhatRef::Mark { kind: "refused", text: &text }).await;
+                Some(Arrival::Refused(kind, detail, share)) => {
                     live.announce(&not_yet(kind));
+                    let _ = refused.send((kind, detail, share));
                 }
                 // The client's leg ends itself when its meter is over the hard bound.
                 None if client.meter.over() => {
@@ -61,6 +65,7 @@ pub(crate) async fn relay(mut client: Client, upstream: Upstream, live: Live) ->
             ending = ended.ended() => break (ending.reason, ending.text),
         }
     };
+    drop(refused);
     // Channels often end in the same moment as the connection: theirs is the better reason.
     let all = async {
         while let Some(done) = channels.join_next().await {
@@ -70,6 +75,7 @@ pub(crate) async fn relay(mut client: Client, upstream: Upstream, live: Live) ->
                 Outcome::ByClient | Outcome::Stopped(..) => {}
             }
         }
+        let _ = refusing.await;
     };
     if tokio::time::timeout(CHANNELS_END, all).await.is_err() {
         channels.shutdown().await;
@@ -79,6 +85,14 @@ pub(crate) async fn relay(mut client: Client, upstream: Upstream, live: Live) ->
     }
     goodbye(&mut client, &text, FLUSH).await;
     reason
+}
+
+/// Writes what was refused into the recording and, the first of each kind, into the ledger.
+async fn tell_refusals(live: Live, mut refusals: mpsc::UnboundedReceiver<(Kind, String, Arc<Share>)>) {
+    while let Some((kind, detail, share)) = refusals.recv().await {
+        live.refuse(kind, &detail, &not_yet(kind)).await;
+        share.sub(detail.len());
+    }
 }
 
 /// A panic in a channel's task is the session's.
@@ -112,6 +126,11 @@ async fn gone(client: &mut Client) {
 
 /// A connection for one more channel.
 async fn connect(live: &Live) -> Result<Upstream, DialError> {
-    let slow = || DialError::new(Kind::Unavailable, "the target's SSH server did not let us in within 20 seconds");
+    let slow = || {
+        DialError::new(
+            sallyport_model::Kind::Unavailable,
+            "the target's SSH server did not let us in within 20 seconds",
+        )
+    };
     tokio::time::timeout(DIAL, dial::dial(live.clearance())).await.map_err(|_| slow())?
 }

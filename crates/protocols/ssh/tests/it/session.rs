@@ -174,7 +174,21 @@ async fn what_is_not_carried_is_refused_with_a_line_and_recorded() {
     let marks: Vec<String> = rig.bench.events().unwrap().into_iter().filter_map(refused).collect();
     for action in ["channel:sftp", "channel:forward_local 127.0.0.1:22", "channel:forward_remote"] {
         assert!(marks.iter().any(|mark| mark.contains(action)), "{action}: {marks:?}");
+        let entries = rig.bench.desk.entries_of("channel.denied");
+        assert!(entries.iter().any(|entry| entry.text.contains(action)), "{action}: {entries:?}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn many_refusals_of_one_kind_are_one_entry_and_all_of_them_marks() {
+    let rig = Rig::new().await;
+    let forwards: Vec<String> = (1..=20).flat_map(|port| ["-R".into(), format!("{port}:127.0.0.1:22")]).collect();
+    let forwards: Vec<&str> = forwards.iter().map(String::as_str).collect();
+    let output = rig.run(&forwards, "echo still here").await;
+    assert_eq!(text(&output.stdout), "still here\n");
+    rig.bench.returned(SOON).await.unwrap();
+    assert_eq!(rig.bench.desk.entries_of("channel.denied").len(), 1);
+    assert_eq!(rig.bench.events().unwrap().into_iter().filter_map(refused).count(), 20);
 }
 
 fn refused(event: Event) -> Option<String> {
