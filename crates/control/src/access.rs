@@ -120,6 +120,7 @@ impl Control {
             policy: open.policy().hash().to_owned(),
             determining: permitted.determining,
             opened: now,
+            ending: None,
             rest: Rest::new(),
         };
         let lease = lease_kind(&open, &permitted.found)?;
@@ -227,7 +228,7 @@ impl Control {
         ask: OpenChannel,
     ) -> Result<Reply, Error> {
         let open = self.opened()?;
-        let session = self.own_session(gateway, ask.session)?;
+        let session = self.going_on(gateway, ask.session)?;
         let actor = Actor::Identity(session.identity, session.handle.clone());
         let verdict = match &ask.refused {
             None => self.judge_channel(&open, &session, &ask),
@@ -268,6 +269,15 @@ impl Control {
     pub(crate) fn own_session(&self, gateway: GatewayId, session: SessionId) -> Result<SessionBody, Error> {
         let known = self.live_session(session)?;
         if known.gateway == gateway { Ok(known) } else { Err(foreign()) }
+    }
+
+    /// An open session of this gateway that may still begin something.
+    pub(crate) fn going_on(&self, gateway: GatewayId, session: SessionId) -> Result<SessionBody, Error> {
+        let known = self.own_session(gateway, session)?;
+        match known.ending {
+            None => Ok(known),
+            Some(_) => Err(Denial::new(Kind::Denied, "this session is being ended").into()),
+        }
     }
 
     /// A session that this gateway may close: its own, or an orphan. An orphan's credential is nobody's to use.

@@ -185,6 +185,9 @@ impl Control {
             tokio::task::spawn_blocking(move || unlock(id, &slots, &keyring)).await.map_err(Error::failed)??;
         self.start(connected, vault, id).await?;
         self.note(Actor::System("vault"), "vault.unsealed", "vault", &[("how", how)]).await?;
+        // What was decided just before a crash may not have reached the sessions that it ends.
+        let open = self.opened()?;
+        self.redecide(&open).await?;
         Ok(())
     }
 
@@ -194,8 +197,9 @@ impl Control {
         let key = keys.signer.verifier().to_string();
         let directory = Arc::new(Directory::default());
         let follower = {
-            let directory = directory.clone();
+            let (directory, live) = (directory.clone(), self.live.clone());
             Arc::new(move |id: &DocId, document: Option<&Document>| match document {
+                Some(document) if &*document.kind == kinds::SESSION => live.follow(document),
                 Some(document) => directory.put(id, document),
                 None => directory.delete(id),
             })

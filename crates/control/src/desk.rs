@@ -18,7 +18,14 @@ impl Desk for Control {
                 return Err(Denial::new(Kind::Usage, text));
             }
             let welcome = self.welcome(&hello)?;
-            self.live.join(hello.gateway, &self.owned(&hello), down);
+            let owned = self.owned(&hello);
+            self.live.join(hello.gateway, &owned, down);
+            // Looked at after the gateway has joined: an order that came before was not heard.
+            for id in owned {
+                if let Some(order) = self.live_session(id).ok().and_then(|session| session.order()) {
+                    self.live.send(id, order);
+                }
+            }
             tracing::info!(gateway = %hello.gateway, zone = %hello.zone, open = hello.open.len(), orphans = welcome.orphans.len(), "A gateway has joined");
             Ok(welcome)
         })

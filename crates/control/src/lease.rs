@@ -123,7 +123,7 @@ impl Control {
     }
 
     fn leased(&self, open: &Open, gateway: GatewayId, session: SessionId) -> Result<(SessionBody, SecretBody), Error> {
-        let body = self.own_session(gateway, session)?;
+        let body = self.going_on(gateway, session)?;
         let found = by_id(open, body.target, body.account).ok_or_else(|| Error::failed("the account is gone"))?;
         let secret = secret_of(open, &found)?;
         Ok((body, secret))

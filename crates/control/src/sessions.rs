@@ -1,8 +1,8 @@
 //! What is live: gateways, sessions, watchers, spendable authentications. Memory only; the session
 //! documents are the truth.
 
-use crate::control::in_session;
-use crate::directory::{all, kinds, load};
+use crate::control::{Open, in_session, put};
+use crate::directory::{all, kinds, load, parse};
 use crate::identity::Spendable;
 use crate::{Control, Error, Op};
 use sallyport_model::access::Terms;
@@ -11,7 +11,7 @@ use sallyport_model::inventory::Rest;
 use sallyport_model::{AccountId, Handle, IdentityId, Limits, TargetId};
 use sallyport_model::{AuthId, GatewayId, RecordingId, SessionId, Timestamp, WatchId};
 use sallyport_policy::Right;
-use sallyport_store::{Change, DocId, EntryRow, Filter};
+use sallyport_store::{Change, DocId, Document, Draft, EntryRow, Filter};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
@@ -43,11 +43,33 @@ pub(crate) struct SessionBody {
     pub(crate) policy: String,
     pub(crate) determining: Vec<String>,
     pub(crate) opened: Timestamp,
+    /// That it must end. From then on it opens no channel and uses no credential; its gateway is told
+    /// at once, or when it is back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) ending: Option<Ending>,
     #[serde(flatten)]
     pub(crate) rest: Rest,
 }
 
+/// Why a session must end, and what its client is told.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Ending {
+    /// Somebody with the right to said so.
+    Killed(String),
+    /// The right to it was taken back.
+    Revoked(String),
+}
+
 impl SessionBody {
+    /// What its gateway must be told.
+    pub(crate) fn order(&self) -> Option<Down> {
+        Some(match self.ending.clone()? {
+            Ending::Killed(said) => Down::Kill(self.id, said),
+            Ending::Revoked(why) => Down::Revoke(self.id, why),
+        })
+    }
+
     /// The terms that were permitted, for a place that was looked up anew.
     pub(crate) fn terms(&self, place: sallyport_model::inventory::Place, entry: u64) -> Terms {
         Terms {
@@ -153,6 +175,14 @@ impl Live {
         sink.is_some_and(|sink| sink(message))
     }
 
+    /// Takes in a session's document: where it says that the session must end, its gateway is told.
+    pub(crate) fn follow(&self, document: &Document) {
+        let order = parse::<SessionBody>(document).and_then(|session| Some((session.id, session.order()?)));
+        if let Some((session, order)) = order {
+            self.send(session, order);
+        }
+    }
+
     pub(crate) fn broadcast_seal(&self) {
         let sinks: Vec<DownSink> = self.lock().gateways.values().cloned().collect();
         for sink in sinks {
@@ -213,25 +243,46 @@ impl Live {
     }
 }
 
+fn not_live(session: SessionId) -> Error {
+    Error::NotFound(format!("session {session} is not live: `sallyport sessions` lists what is"))
+}
+
 impl Control {
-    /// Ends a live session.
+    /// Ends a live session. When this returns the end is durable: the gateway is told at once where it is
+    /// connected and otherwise as soon as it is, and without it the session ends within its grace.
     ///
     /// # Errors
     /// When the actor lacks the right or the session is not live.
     pub async fn kill(&self, op: &Op, session: SessionId, reason: &str) -> Result<(), Error> {
         self.require(op, Right::SessionKill)?;
-        self.live_session(session)?;
-        let draft = self.draft(&op.actor, "session.killed", session, &[("reason", reason)]);
-        self.opened()?.store.commit(Change::entry(in_session(draft, session))).await?;
         let said = if reason.is_empty() {
             format!("ended by {}", op.actor)
         } else {
             format!("ended by {}: {reason}", op.actor)
         };
-        if self.live.send(session, Down::Kill(session, said)) {
-            Ok(())
-        } else {
-            Err(Error::failed("the gateway of this session is not connected; it ends by itself within its grace"))
+        let draft = self.draft(&op.actor, "session.killed", session, &[("reason", reason)]);
+        self.order_end(&*self.opened()?, session, Ending::Killed(said), draft).await
+    }
+
+    /// Writes into a session's document that it must end. Whoever follows the documents tells its gateway.
+    pub(crate) async fn order_end(
+        &self,
+        open: &Open,
+        session: SessionId,
+        ending: Ending,
+        draft: Draft,
+    ) -> Result<(), Error> {
+        let id = DocId::new(session);
+        loop {
+            let known = load::<SessionBody>(&open.store, &id, kinds::SESSION).ok_or_else(|| not_live(session))?;
+            let body = SessionBody { ending: Some(ending.clone()), ..known.value };
+            let put = put(session, known.version, kinds::SESSION, &body)?;
+            match open.store.commit(Change::entry(in_session(draft.clone(), session)).put(put)).await {
+                Ok(_) => return Ok(()),
+                // It ended in this moment, or somebody else ends it too: look again.
+                Err(sallyport_store::Error::Conflict(_)) => {}
+                Err(other) => return Err(other.into()),
+            }
         }
     }
 
@@ -260,9 +311,8 @@ impl Control {
 
     pub(crate) fn live_session(&self, session: SessionId) -> Result<SessionBody, Error> {
         let open = self.opened()?;
-        load::<SessionBody>(&open.store, &DocId::new(session), kinds::SESSION).map(|found| found.value).ok_or_else(
-            || Error::NotFound(format!("session {session} is not live: `sallyport sessions` lists what is")),
-        )
+        let found = load::<SessionBody>(&open.store, &DocId::new(session), kinds::SESSION);
+        found.map(|found| found.value).ok_or_else(|| not_live(session))
     }
 
     /// Sessions, newest first: one's own, or all of them by right.

@@ -5,11 +5,10 @@ mod files;
 use crate::access::{Found, by_id};
 use crate::control::{Open, POLICY, PolicyBody, put};
 use crate::directory::{Versioned, all, kinds, load};
-use crate::sessions::SessionBody;
+use crate::sessions::{Ending, SessionBody};
 use crate::{Control, Error, Op};
 use files::{Desired, check, public_keys};
 use sallyport_model::access::Denial;
-use sallyport_model::authority::Down;
 use sallyport_model::inventory::{Account, Class, Identity, IdentityKind, Rest, Target};
 use sallyport_model::name::Label;
 use sallyport_model::{AccountId, AccountName, Env, Handle, IdentityId, Kind, TargetId, TargetName};
@@ -164,11 +163,11 @@ impl Control {
     }
 
     /// Ends live sessions that are no longer permitted.
-    async fn redecide(&self, open: &Open) -> Result<usize, Error> {
+    pub(crate) async fn redecide(&self, open: &Open) -> Result<usize, Error> {
         let policy = open.policy();
         let mut revoked = 0;
-        for (_, session) in all::<SessionBody>(&open.store, kinds::SESSION) {
-            let session = session.value;
+        let sessions = all::<SessionBody>(&open.store, kinds::SESSION).into_iter().map(|(_, session)| session.value);
+        for session in sessions.filter(|session| session.ending.is_none()) {
             let why = match (
                 crate::control::identity(open, session.identity),
                 by_id(open, session.target, session.account),
@@ -186,9 +185,11 @@ impl Control {
             };
             let system = crate::control::system("policy");
             let draft = self.draft(&system.actor, "session.revoked", session.id, &[("why", why)]);
-            open.store.commit(Change::entry(crate::control::in_session(draft, session.id))).await?;
-            self.live.send(session.id, Down::Revoke(session.id, why.into()));
-            revoked += 1;
+            match self.order_end(open, session.id, Ending::Revoked(why.into()), draft).await {
+                Ok(()) => revoked += 1,
+                Err(Error::NotFound(_)) => {}
+                Err(other) => return Err(other),
+            }
         }
         Ok(revoked)
     }

@@ -177,6 +177,26 @@ async fn kill_and_watch_need_their_rights_and_leave_entries() {
 }
 
 #[tokio::test]
+async fn a_session_is_ended_even_if_its_gateway_was_away() {
+    let house = Arc::new(House::applied().await);
+    let gateway = house.gateway().await;
+    let (killed, revoked) = (gateway.open("ada").await, gateway.open("ada").await);
+    sallyport_model::authority::Desk::leave(&*house.control, gateway.id);
+    house.control.kill(&house.admin(), killed, "maintenance").await.unwrap();
+    house.control.apply(&house.admin(), &[checkout().remove(0)], false).await.unwrap();
+    assert!(gateway.orders.lock().unwrap().is_empty(), "nobody was there to hear it");
+
+    let back = Gateway::join(house.clone(), gateway.id, vec![killed, revoked]).await;
+    let orders = back.orders.lock().unwrap().clone();
+    assert_eq!(orders.len(), 2, "{orders:?}");
+    assert!(orders.iter().any(|order| order.starts_with(&format!("kill {killed}"))), "{orders:?}");
+    assert!(orders.iter().any(|order| order.starts_with(&format!("revoke {revoked}"))), "{orders:?}");
+    assert_eq!(denial(back.call(Call::Password(killed)).await).kind, Kind::Denied, "it uses no credential any more");
+    assert_eq!(denial(back.call(back.channel(killed, Channel::Exec)).await).kind, Kind::Denied);
+    assert!(matches!(back.call(back.close(killed)).await, Reply::Done(_)), "but it can be closed");
+}
+
+#[tokio::test]
 async fn orphans_of_a_dead_gateway_are_named_to_the_next_and_can_be_closed_by_it() {
     let house = Arc::new(House::applied().await);
     let dead = house.gateway().await;
