@@ -5,9 +5,9 @@ use crate::scope::{ANY, key};
 use cedar_policy::{Context, Entities, Entity, EntityId, EntityTypeName, EntityUid, Request, RestrictedExpression};
 use sallyport_model::inventory::{Account, Class, Identity, IdentityKind, Target};
 use sallyport_model::{Address, Timestamp};
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::net::IpAddr;
-use std::str::FromStr;
+use std::sync::LazyLock;
 
 /// What an act is about.
 #[derive(Clone, Copy, Debug)]
@@ -119,8 +119,15 @@ impl Question {
     }
 }
 
+/// The types of the schema that facts speak of, parsed once: parsing a name costs as much as a small policy.
+static TYPES: LazyLock<BTreeMap<&str, EntityTypeName>> = LazyLock::new(|| {
+    let kinds = ["Account", "Action", "Group", "Identity", "System", "Target"];
+    kinds.into_iter().filter_map(|kind| Some((kind, kind.parse().ok()?))).collect()
+});
+
 fn uid(kind: &str, id: &str) -> Result<EntityUid, BadFacts> {
-    Ok(EntityUid::from_type_name_and_id(EntityTypeName::from_str(kind).map_err(bad)?, EntityId::new(id)))
+    let name = TYPES.get(kind).cloned().ok_or_else(|| bad(format!("`{kind}` is no type of the schema")))?;
+    Ok(EntityUid::from_type_name_and_id(name, EntityId::new(id)))
 }
 
 fn text(value: &str) -> RestrictedExpression {

@@ -208,7 +208,11 @@ pub(crate) fn decide_slice(set: &PolicySet, facts: &Facts<'_>, act: Act, slice: 
         let question = Question::new(facts, act, &assumed).map_err(|bad| bad.0)?;
         let hoped = set.evaluate(&deciding, &question)?;
         if hoped.permitted {
-            return Ok(needs(set, facts, &hoped.determining, &outcome.determining));
+            // What would be denied even then is no matter of demands.
+            return Ok(match permit(set, act, slice, &question, &hoped.determining)? {
+                Decision::Permit { .. } => needs(set, facts, &hoped.determining, &outcome.determining),
+                denied => denied,
+            });
         }
     }
     let reasons: Vec<Reason> = set

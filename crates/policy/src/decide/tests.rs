@@ -134,7 +134,11 @@ fn limits_without_a_mechanism_deny() {
         let limit = set(&format!(
             "permit (principal, action, resource); @id(\"p\") @limit {annotation} permit (principal, action, resource);"
         ));
-        for set in [permit, limit] {
+        let demanded = set(&format!(
+            "@require_ticket permit (principal, action, resource); \
+             @id(\"p\") @limit {annotation} permit (principal, action, resource); permit (principal, action == Action::\"see\", resource);"
+        ));
+        for set in [permit, limit, demanded] {
             let denial = connect(&set, &ada).denial().unwrap();
             assert_eq!(denial.message, format!("policy p sets {key}, which this version cannot yet enforce"));
             assert!(at_web(&set, &ada, |_| {}, Class::Standard, Act::See).permits(), "seeing opens nothing");
