@@ -115,6 +115,10 @@ async fn authenticate(handle: &mut Handle<TargetLeg>, account: &str, lease: &Lea
     };
     if accepted {
         Ok(())
+    } else if handle.is_closed() {
+        // A refusal leaves the connection open for another try; one that broke says nothing of the credential.
+        let text = "the target closed the connection during the login; it may be stopping, or limit logins";
+        Err(DialError::new(Kind::Unavailable, text))
     } else {
         let text = format!("the target did not accept the credential of `{account}`; check or rotate it");
         Err(DialError::new(Kind::Denied, text))

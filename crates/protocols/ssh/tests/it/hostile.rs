@@ -2,10 +2,12 @@
 
 use crate::rig::{Fixed, Rig, finish, text};
 use sallyport_gateway::conformance::bench::until;
+use sallyport_gateway::conformance::desk::Credential;
 use sallyport_gateway::conformance::{Bench, Fixture, Oracle, Transport};
 use sallyport_model::access::EndReason;
 use sallyport_recording::What;
 use std::process::Stdio;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
@@ -71,6 +73,39 @@ async fn a_wrong_host_key_never_receives_a_credential() {
     assert!(rig.bench.desk.entries_of("credential.lent").is_empty());
     let log = rig.server.sshd.log();
     assert!(!log.contains("Failed password") && !log.contains("Accepted"), "{log}");
+}
+
+/// A server that hangs up when it is shown a password.
+struct HangsUp;
+
+impl russh::server::Handler for HangsUp {
+    type Error = russh::Error;
+
+    async fn auth_password(&mut self, _user: &str, _password: &str) -> Result<russh::server::Auth, russh::Error> {
+        Err(russh::Error::Disconnect)
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_login_that_broke_is_told_from_one_that_was_refused() {
+    let key = russh::keys::PrivateKey::from(russh::keys::ssh_key::private::Ed25519Keypair::from_seed(&[5; 32]));
+    let public = key.public_key().to_openssh().unwrap().trim().to_owned();
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let config = Arc::new(russh::server::Config { keys: vec![key], ..russh::server::Config::default() });
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            let running = russh::server::run_stream(config.clone(), stream, HangsUp).await;
+            tokio::spawn(async move { drop(running.unwrap().await) });
+        }
+    });
+    let rig = Rig::with(move |target, _| (target.port, target.host_keys) = (port, vec![public])).await;
+    let output = rig.run(&[], "true").await;
+    assert!(text(&output.stderr).contains("closed the connection during the login"), "{}", text(&output.stderr));
+
+    let rig = Rig::with(|target, _| target.credential = Credential::Password("not-this-one".into())).await;
+    let output = rig.run(&[], "true").await;
+    assert!(text(&output.stderr).contains("did not accept the credential"), "{}", text(&output.stderr));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
