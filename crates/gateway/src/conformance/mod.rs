@@ -8,6 +8,7 @@ pub mod bench;
 mod cases;
 pub mod desk;
 mod logs;
+pub mod suite;
 pub mod toy;
 
 pub use bench::{Bench, Transport, with};
