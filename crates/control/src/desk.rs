@@ -1,11 +1,13 @@
 //! Control's side of the Authority.
 
 use crate::directory::{all, kinds};
+use crate::follow::{ORDERS, order};
 use crate::sessions::SessionBody;
 use crate::{Control, Error};
 use sallyport_model::access::Denial;
 use sallyport_model::authority::{Boxed, Call, Desk, DownSink, Hello, Orphan, Reply, VERSION, View, Welcome};
 use sallyport_model::{CallId, ClusterId, GatewayId, Kind, SessionId};
+use sallyport_store::Filter;
 
 impl Desk for Control {
     fn join<'a>(&'a self, hello: Hello, down: DownSink) -> Boxed<'a, Result<Welcome, Denial>> {
@@ -18,7 +20,9 @@ impl Desk for Control {
                 return Err(Denial::new(Kind::Usage, text));
             }
             let welcome = self.welcome(&hello)?;
-            self.live.join(hello.gateway, &self.owned(&hello), down);
+            let owned = self.owned(&hello);
+            self.live.join(hello.gateway, &owned, down);
+            self.missed_orders(&owned).await.map_err(|error| log(&error))?;
             tracing::info!(gateway = %hello.gateway, zone = %hello.zone, open = hello.open.len(), orphans = welcome.orphans.len(), "A gateway has joined");
             Ok(welcome)
         })
@@ -52,6 +56,19 @@ impl Control {
         hello.open.iter().filter(own).copied().collect()
     }
 
+    /// What other nodes ordered while this gateway was not connected here: it is said now.
+    async fn missed_orders(&self, sessions: &[SessionId]) -> Result<(), Error> {
+        for session in sessions {
+            let actions = ORDERS.iter().map(|action| (*action).to_owned()).collect();
+            let filter = Filter { session: Some(*session), actions, limit: 1, ..Filter::default() };
+            for row in self.opened()?.store.entries(&filter).await? {
+                let Some(order) = order(&row.entry) else { continue };
+                self.live.send(*session, order);
+            }
+        }
+        Ok(())
+    }
+
     fn welcome(&self, hello: &Hello) -> Result<Welcome, Denial> {
         let Ok(open) = self.opened() else {
             let cluster = ClusterId::from_bytes([0; 16]);
@@ -61,7 +78,7 @@ impl Control {
         let orphans = all::<SessionBody>(&open.store, kinds::SESSION)
             .into_iter()
             .map(|(_, session)| session.value)
-            .filter(|s| s.gateway != hello.gateway && !self.live.connected(s.gateway))
+            .filter(|s| s.gateway != hello.gateway && !self.live.connected(s.gateway) && !self.elsewhere(s))
             .map(|s| Orphan { session: s.id, recording: s.recording })
             .collect();
         Ok(Welcome { version: VERSION, cluster: open.cluster, recording_key: Some(recording_key), orphans })

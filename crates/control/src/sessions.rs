@@ -3,6 +3,7 @@
 
 use crate::control::in_session;
 use crate::directory::{all, kinds, load};
+use crate::follow::killed_by;
 use crate::identity::Spendable;
 use crate::{Control, Error, Op};
 use sallyport_model::access::Terms;
@@ -43,6 +44,9 @@ pub(crate) struct SessionBody {
     pub(crate) policy: String,
     pub(crate) determining: Vec<String>,
     pub(crate) opened: Timestamp,
+    /// The node that its gateway is connected to.
+    #[serde(default)]
+    pub(crate) node: String,
     #[serde(flatten)]
     pub(crate) rest: Rest,
 }
@@ -220,15 +224,11 @@ impl Control {
     /// When the actor lacks the right or the session is not live.
     pub async fn kill(&self, op: &Op, session: SessionId, reason: &str) -> Result<(), Error> {
         self.require(op, Right::SessionKill)?;
-        self.live_session(session)?;
+        let elsewhere = self.elsewhere(&self.live_session(session)?);
         let draft = self.draft(&op.actor, "session.killed", session, &[("reason", reason)]);
         self.opened()?.store.commit(Change::entry(in_session(draft, session))).await?;
-        let said = if reason.is_empty() {
-            format!("ended by {}", op.actor)
-        } else {
-            format!("ended by {}: {reason}", op.actor)
-        };
-        if self.live.send(session, Down::Kill(session, said)) {
+        // The node of its gateway follows the entry that was just written.
+        if self.live.send(session, Down::Kill(session, killed_by(&op.actor, reason))) || elsewhere {
             Ok(())
         } else {
             Err(Error::failed("the gateway of this session is not connected; it ends by itself within its grace"))
@@ -241,7 +241,10 @@ impl Control {
     /// When the actor lacks the right or the session is not live.
     pub async fn watch(&self, op: &Op, session: SessionId) -> Result<Watching, Error> {
         self.require(op, Right::SessionWatch)?;
-        self.live_session(session)?;
+        let known = self.live_session(session)?;
+        if self.elsewhere(&known) {
+            return Err(Error::usage(format!("this session runs through the node `{}`: watch it there", known.node)));
+        }
         let draft = self.draft(&op.actor, "session.watched", session, &[]);
         self.opened()?.store.commit(Change::entry(in_session(draft, session))).await?;
         let id = WatchId::new(&self.env);

@@ -243,7 +243,12 @@ impl Mirror {
     }
 
     /// Takes over the documents and the head of a batch of this node that is durable.
-    pub(crate) fn take_own(&mut self, accepted: &mut [Accepted], appender: Appender, note: String) -> Result<(), Error> {
+    pub(crate) fn take_own(
+        &mut self,
+        accepted: &mut [Accepted],
+        appender: Appender,
+        note: String,
+    ) -> Result<(), Error> {
         let mut documents = Vec::new();
         for change in accepted {
             documents.extend(change.puts.drain(..).map(|(id, _, document)| (id, Some(document))));

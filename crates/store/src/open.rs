@@ -229,13 +229,7 @@ async fn check_state(conn: &mut Conn<'_>, working: &WorkingSet, log: &Log) -> Re
 }
 
 /// Checks that the tree of the signed head holds these bytes at this index.
-async fn check_leaf(
-    conn: &mut Conn<'_>,
-    tiles: &mut TileSet,
-    log: &Log,
-    index: u64,
-    body: &[u8],
-) -> Result<(), Error> {
+async fn check_leaf(conn: &mut Conn<'_>, tiles: &mut TileSet, log: &Log, index: u64, body: &[u8]) -> Result<(), Error> {
     let wrong = |e: proof::Error| Error::Head(format!("entry {index} is not the one that was signed: {e}"));
     for id in proof::needed_for_inclusion(index, log.size()).map_err(wrong)? {
         if let Entry_::Vacant(vacant) = tiles.0.entry(id) {

@@ -116,7 +116,9 @@ impl Place {
                     .max_connections(READERS)
                     .acquire_timeout(CONNECT)
                     .after_connect(|conn, _| {
-                        Box::pin(async move { sql::set_up(conn).await.map_err(|e| sqlx::Error::Configuration(e.into())) })
+                        Box::pin(
+                            async move { sql::set_up(conn).await.map_err(|e| sqlx::Error::Configuration(e.into())) },
+                        )
                     })
                     .connect_lazy_with(server.options.clone()),
             ),

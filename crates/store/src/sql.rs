@@ -92,7 +92,9 @@ impl Facts {
         }
         match &self.strayed {
             None => Ok(()),
-            Some(name) => wrong(format!("the server does not keep the session setting `{name}`: connect without a pooler that shares sessions")),
+            Some(name) => wrong(format!(
+                "the server does not keep the session setting `{name}`: connect without a pooler that shares sessions"
+            )),
         }
     }
 }
@@ -216,7 +218,8 @@ async fn migrate_inside(conn: &mut Conn<'_>) -> Result<(), Error> {
         let statement = AssertSqlSafe(statement.replace("BLOB", bytes));
         on!(conn, c => sqlx::query(statement).execute(c).await.map(drop)?);
     }
-    let set = "INSERT INTO meta (name, value) VALUES ('schema', $1) ON CONFLICT (name) DO UPDATE SET value = excluded.value";
+    let set =
+        "INSERT INTO meta (name, value) VALUES ('schema', $1) ON CONFLICT (name) DO UPDATE SET value = excluded.value";
     on!(conn, c => sqlx::query(set).bind(SCHEMA).execute(c).await.map(drop)?);
     Ok(())
 }
@@ -298,7 +301,8 @@ pub(crate) async fn put_documents(conn: &mut Conn<'_>, documents: &[Written<'_>]
     let (new, old): (Vec<_>, Vec<_>) = documents.iter().copied().partition(|(_, was, _)| *was == 0);
     let insert = "INSERT INTO documents (id, kind, schema, version, body, mac)
         SELECT id, kind, schema, version, body, mac FROM r";
-    let update = "UPDATE documents SET kind = r.kind, schema = r.schema, version = r.version, body = r.body, mac = r.mac
+    let update =
+        "UPDATE documents SET kind = r.kind, schema = r.schema, version = r.version, body = r.body, mac = r.mac
         FROM r WHERE documents.id = r.id AND documents.version = r.was";
     for (some, text) in [(new, insert), (old, update)] {
         let versions = some.iter().map(|(_, _, d)| signed(d.version)).collect::<Result<_, _>>()?;

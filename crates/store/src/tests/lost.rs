@@ -150,7 +150,8 @@ async fn a_commit_whose_answer_is_lost_is_found_by_its_entries() {
     let (store, _) = near.open().await.unwrap();
     store.commit(near.put("a", 0, "{\"x\":1}")).await.unwrap();
     lose.store(true, Ordering::Relaxed);
-    let (found, beside) = tokio::join!(store.commit(near.put("a", 1, "{\"x\":2}")), store.commit(near.put("b", 0, "{}")));
+    let (found, beside) =
+        tokio::join!(store.commit(near.put("a", 1, "{\"x\":2}")), store.commit(near.put("b", 0, "{}")));
     let (found, beside) = (found.unwrap(), beside.unwrap());
     assert!(!lose.load(Ordering::Relaxed), "no answer was lost");
     assert_eq!((found.index, beside.index), (1, 2));

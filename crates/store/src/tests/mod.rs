@@ -102,7 +102,14 @@ async fn changes_of_one_document_in_one_batch_add_up(house: House) {
     let away = Change::entry(house.draft("b")).delete(DocId::new("b"), 1);
     let brief = house.put("c", 0, "{}");
     let gone = Change::entry(house.draft("c")).delete(DocId::new("c"), 1);
-    tokio::join!(ask(made), ask(house.put("a", 1, "{}")), ask(house.put("a", 2, "{\"x\":3}")), ask(away), ask(brief), ask(gone));
+    tokio::join!(
+        ask(made),
+        ask(house.put("a", 1, "{}")),
+        ask(house.put("a", 2, "{\"x\":3}")),
+        ask(away),
+        ask(brief),
+        ask(gone)
+    );
     store.close().await;
     let (store, report) = house.open().await.unwrap();
     assert_eq!(report.documents, 1);
@@ -273,4 +280,3 @@ fn the_state_tree_does_not_depend_on_order() {
     one.replace(&DocId::new(3), Some(leaf_of(3)), None);
     assert_ne!(one.root(), two.root());
 }
-

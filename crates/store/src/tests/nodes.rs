@@ -195,7 +195,11 @@ async fn a_database_that_alters_what_a_node_writes_stops_the_others() {
         ("documents", "IF TG_OP = 'UPDATE' THEN RETURN OLD; END IF; RETURN NEW;", "a write that is swallowed"),
         ("entries", "NEW.body := (SELECT body FROM entries WHERE idx = 0); RETURN NEW;", "another entry's body"),
         ("entries", "NEW.idx := NEW.idx + 1000; RETURN NEW;", "a moved entry"),
-        ("head", "NEW.note := (SELECT note FROM head); NEW.size := NEW.size + 1; RETURN NEW;", "a head of another size"),
+        (
+            "head",
+            "NEW.note := (SELECT note FROM head); NEW.size := NEW.size + 1; RETURN NEW;",
+            "a head of another size",
+        ),
         ("head", "NEW.note := 'forged'; RETURN NEW;", "a forged head"),
     ];
     for (table, act, what) in acts {

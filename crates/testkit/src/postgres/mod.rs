@@ -51,7 +51,17 @@ impl Postgres {
         own(&home)?;
         fs::write(home.join("pw"), PASSWORD)?;
         let mut init = program("initdb", &home);
-        init.args(["-U", SUPERUSER, "-A", "scram-sha-256", "--pwfile=pw", "-E", "UTF8", "--locale=C.UTF-8", "--no-sync"]);
+        init.args([
+            "-U",
+            SUPERUSER,
+            "-A",
+            "scram-sha-256",
+            "--pwfile=pw",
+            "-E",
+            "UTF8",
+            "--locale=C.UTF-8",
+            "--no-sync",
+        ]);
         success("initdb", init.args(["-D", "data"]).output()?)?;
         let mut server = Self { directory, port: 0, keeper: None, databases: AtomicU32::new(0) };
         for _ in 0..5 {
