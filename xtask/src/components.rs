@@ -20,12 +20,26 @@ const NEEDED: [Component; 4] = [
     Component { program: "script", package: "bsdutils" },
 ];
 
+/// What tests need besides. The server's programs are not on the path.
+const FOR_TESTS: [Component; 1] =
+    [Component { program: "/usr/lib/postgresql/15/bin/postgres", package: "postgresql-15" }];
+
 /// Asked by `apt` before it starts a service of a new package.
 const GUARD: &str = "/usr/sbin/policy-rc.d";
 
 /// Makes sure that every component is there: asks, then installs. What cannot be had is an error.
 pub(crate) fn ensure(yes: bool) -> Result<()> {
-    let mut packages: Vec<&str> = NEEDED.iter().filter(|c| run::find(c.program).is_none()).map(|c| c.package).collect();
+    ensure_these(&NEEDED.iter().collect::<Vec<_>>(), yes)
+}
+
+/// The same with what only tests need.
+pub(crate) fn ensure_for_tests(yes: bool) -> Result<()> {
+    ensure_these(&NEEDED.iter().chain(&FOR_TESTS).collect::<Vec<_>>(), yes)
+}
+
+fn ensure_these(needed: &[&Component], yes: bool) -> Result<()> {
+    let missing = || needed.iter().filter(|c| run::find(c.program).is_none());
+    let mut packages: Vec<&str> = missing().map(|c| c.package).collect();
     packages.dedup();
     if packages.is_empty() {
         return Ok(());
@@ -43,7 +57,7 @@ pub(crate) fn ensure(yes: bool) -> Result<()> {
         bail!("without {list} this cannot go on; `--yes` installs without asking");
     }
     install(&packages, sudo)?;
-    match NEEDED.iter().find(|c| run::find(c.program).is_none()) {
+    match missing().next() {
         Some(missing) => bail!("`{}` is still missing after installing {}", missing.program, missing.package),
         None => Ok(()),
     }

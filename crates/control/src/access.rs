@@ -121,6 +121,7 @@ impl Control {
             determining: permitted.determining,
             opened: now,
             ending: None,
+            node: self.node().to_owned(),
             rest: Rest::new(),
         };
         let lease = lease_kind(&open, &permitted.found)?;
@@ -283,7 +284,8 @@ impl Control {
     /// A session that this gateway may close: its own, or an orphan. An orphan's credential is nobody's to use.
     fn closable(&self, gateway: GatewayId, session: SessionId) -> Result<SessionBody, Error> {
         let known = self.live_session(session)?;
-        if known.gateway == gateway || !self.live.connected(known.gateway) { Ok(known) } else { Err(foreign()) }
+        let orphan = !self.live.connected(known.gateway) && !self.elsewhere(&known);
+        if known.gateway == gateway || orphan { Ok(known) } else { Err(foreign()) }
     }
 
     /// Writes how far a recording has come.

@@ -1,15 +1,16 @@
 //! The control plane as one value: sealed or open, and what is live in it.
 
 use crate::directory::{Directory, all, kinds, load, parse};
-use crate::sessions::Live;
+use crate::follow::Follow;
+use crate::sessions::{Live, SessionBody};
 use crate::{Actor, Error, Op};
 use sallyport_ledger::Signer;
 use sallyport_model::access::Denial;
 use sallyport_model::inventory::{Account, Identity, Target};
 use sallyport_model::{ClusterId, EntryId, Env, Handle, IdentityId, Kind, Secret, SessionId, TargetId};
 use sallyport_policy::{Act, Facts, Inventory, PolicySet, Right};
-use sallyport_store::{Change, Committed, Connected, DocId, Document, Draft, NodeKeys, Put, Store};
-use sallyport_vault::{KeyFile, KeyringBody, SlotBody, Unlock, Vault};
+use sallyport_store::{Change, Committed, Connected, DocId, Document, Draft, NodeKeys, Place, Put, Store};
+use sallyport_vault::{KeyFile, KeyringBody, SlotBody, Unlock, Vault, VaultError};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, HashMap};
 use std::net::{IpAddr, Ipv4Addr};
@@ -21,6 +22,9 @@ use std::time::Duration;
 pub(crate) const KEYRING: &str = "keyring";
 pub(crate) const POLICY: &str = "policy";
 pub(crate) const CLUSTER: &str = "cluster";
+
+/// The file of the store in the data directory, where it is not on a server.
+pub(crate) const DATABASE: &str = "sallyport.db";
 
 /// The installation, as a document.
 #[derive(Debug, Serialize, Deserialize)]
@@ -63,8 +67,8 @@ pub struct Status {
 pub(crate) struct Open {
     pub(crate) cluster: ClusterId,
     pub(crate) store: Store,
-    pub(crate) vault: RwLock<Vault>,
-    pub(crate) policy: RwLock<Arc<PolicySet>>,
+    pub(crate) vault: Arc<RwLock<Vault>>,
+    pub(crate) policy: Arc<RwLock<Arc<PolicySet>>>,
     pub(crate) directory: Arc<Directory>,
     pub(crate) key: String,
     inventory: Mutex<Option<(u64, Arc<Inventory>)>>,
@@ -106,6 +110,7 @@ pub struct Control {
     pub(crate) env: Env,
     pub(crate) data: PathBuf,
     pub(crate) live: Live,
+    place: Place,
     node: String,
     open: RwLock<Option<Arc<Open>>>,
     /// One attempt to unseal at a time; holds how many in a row have failed.
@@ -120,10 +125,18 @@ impl Control {
             env,
             data: data.to_owned(),
             live: Live::default(),
+            place: Place::file(&data.join(DATABASE)),
             node: node.to_owned(),
             open: RwLock::new(None),
             unsealing: tokio::sync::Mutex::default(),
         }
+    }
+
+    /// The same with its store elsewhere than in the data directory.
+    #[must_use]
+    pub fn at(mut self, place: Place) -> Self {
+        self.place = place;
+        self
     }
 
     /// Opens the vault with a key file's bytes and everything that needs it.
@@ -162,28 +175,13 @@ impl Control {
         outcome
     }
 
-    async fn unseal(
-        &self,
-        how: &str,
-        unlock: impl FnOnce(ClusterId, &[SlotBody], &KeyringBody) -> Result<Vault, sallyport_vault::VaultError>
-        + Send
-        + 'static,
-    ) -> Result<(), Error> {
+    async fn unseal(&self, how: &str, unlock: impl Opening) -> Result<(), Error> {
         if self.opened().is_ok() {
             return Err(Error::usage("the vault is open already"));
         }
-        let mut connected = Connected::open(&self.data.join("sallyport.db"), false).await?;
-        let first = |rows: Vec<(DocId, Document)>| rows.into_iter().next().map(|(_, d)| d);
-        let missing = || Error::failed("this data directory holds no installation: run `sallyport init` first");
-        let cluster: Cluster =
-            first(connected.raw(kinds::SETTING).await?).as_ref().and_then(parse).ok_or_else(missing)?;
-        let keyring: KeyringBody =
-            first(connected.raw(kinds::KEYRING).await?).as_ref().and_then(parse).ok_or_else(missing)?;
-        let slots: Vec<SlotBody> = connected.raw(kinds::SLOT).await?.iter().filter_map(|(_, d)| parse(d)).collect();
-        let id = cluster.cluster;
-        let vault =
-            tokio::task::spawn_blocking(move || unlock(id, &slots, &keyring)).await.map_err(Error::failed)??;
-        self.start(connected, vault, id).await?;
+        let mut connected = Connected::open(&self.place, false).await?;
+        let (vault, cluster) = unlocked(&mut connected, unlock).await?;
+        self.start(connected, vault, cluster, false).await?;
         self.note(Actor::System("vault"), "vault.unsealed", "vault", &[("how", how)]).await?;
         // What was decided just before a crash may not have reached the sessions that it ends.
         let open = self.opened()?;
@@ -192,38 +190,39 @@ impl Control {
     }
 
     /// Starts the store under an open vault.
-    pub(crate) async fn start(&self, connected: Connected, vault: Vault, cluster: ClusterId) -> Result<(), Error> {
-        let keys = self.node_keys(cluster)?;
+    pub(crate) async fn start(
+        &self,
+        connected: Connected,
+        vault: Vault,
+        cluster: ClusterId,
+        joining: bool,
+    ) -> Result<(), Error> {
+        let keys = NodeKeys { joining, ..self.node_keys(cluster)? };
         let key = keys.signer.verifier().to_string();
-        let directory = Arc::new(Directory::default());
+        let documents = vault.document_key();
+        let follow = Arc::new(Follow {
+            directory: Arc::default(),
+            vault: Arc::new(RwLock::new(vault)),
+            policy: Arc::new(RwLock::new(Arc::new(PolicySet::load(&[]).map_err(Error::failed)?))),
+            live: self.live.clone(),
+            broken: Mutex::default(),
+        });
         let follower = {
-            let (directory, live) = (directory.clone(), self.live.clone());
-            Arc::new(move |id: &DocId, document: Option<&Document>| match document {
-                Some(document) if &*document.kind == kinds::SESSION => live.follow(document),
-                Some(document) => directory.put(id, document),
-                None => directory.delete(id),
-            })
+            let follow = follow.clone();
+            Arc::new(move |id: &DocId, document: Option<&Document>| follow.hear(id, document))
         };
-        let (store, report) = connected.start(self.env.clone(), vault.document_key(), keys, follower).await?;
-        let files =
-            load::<PolicyBody>(&store, &DocId::new(POLICY), kinds::POLICY).map(|d| d.value.files).unwrap_or_default();
-        let policy =
-            PolicySet::load(&files).map_err(|e| Error::failed(format!("the stored policies do not load: {e}")))?;
+        let (store, report) = connected.start(self.env.clone(), documents, keys, follower).await?;
+        if let Some(error) = &*follow.broken.lock().unwrap_or_else(PoisonError::into_inner) {
+            return Err(Error::failed(format!("the stored policies do not load: {error}")));
+        }
+        let (vault, policy, directory) = (follow.vault.clone(), follow.policy.clone(), follow.directory.clone());
         tracing::info!(
             entries = report.size,
             documents = report.documents,
-            policy = policy.hash(),
+            policy = policy.read().unwrap_or_else(PoisonError::into_inner).hash(),
             "The vault is open"
         );
-        let open = Open {
-            cluster,
-            store,
-            vault: RwLock::new(vault),
-            policy: RwLock::new(Arc::new(policy)),
-            directory,
-            key,
-            inventory: Mutex::default(),
-        };
+        let open = Open { cluster, store, vault, policy, directory, key, inventory: Mutex::default() };
         *self.open.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(open));
         Ok(())
     }
@@ -237,7 +236,17 @@ impl Control {
             hex::decode(text.trim()).map_err(|_| Error::failed(format!("`{}` is no ledger key", path.display())))?;
         let origin = format!("sallyport/{cluster}");
         let signer = Signer::new(&origin, &Secret::new(seed)).map_err(Error::failed)?;
-        Ok(NodeKeys { signer, origin, node: self.node.clone() })
+        Ok(NodeKeys { signer, origin, node: self.node.clone(), joining: false })
+    }
+
+    /// Whether a session was opened through another node; its gateway is connected there.
+    pub(crate) fn elsewhere(&self, session: &SessionBody) -> bool {
+        !session.node.is_empty() && session.node != self.node
+    }
+
+    /// Name of this node in entries.
+    pub(crate) fn node(&self) -> &str {
+        &self.node
     }
 
     /// Seals: what needs the vault stops, live sessions go on within their grace.
@@ -345,6 +354,28 @@ impl Control {
         let draft = self.draft(&actor, action, object, facts);
         Ok(self.opened()?.store.commit(Change::entry(draft)).await?)
     }
+}
+
+/// Opens a vault from its slots and keyring. Slow on purpose, so it may block.
+pub(crate) trait Opening:
+    FnOnce(ClusterId, &[SlotBody], &KeyringBody) -> Result<Vault, VaultError> + Send + 'static
+{
+}
+
+impl<F> Opening for F where F: FnOnce(ClusterId, &[SlotBody], &KeyringBody) -> Result<Vault, VaultError> + Send + 'static
+{}
+
+/// Opens the vault of an installation. Nothing of the database is believed yet; the store verifies it.
+pub(crate) async fn unlocked(connected: &mut Connected, unlock: impl Opening) -> Result<(Vault, ClusterId), Error> {
+    let first = |rows: Vec<(DocId, Document)>| rows.into_iter().next().map(|(_, d)| d);
+    let missing = || Error::failed("this data directory holds no installation: run `sallyport init` first");
+    let cluster: Cluster = first(connected.raw(kinds::SETTING).await?).as_ref().and_then(parse).ok_or_else(missing)?;
+    let keyring: KeyringBody =
+        first(connected.raw(kinds::KEYRING).await?).as_ref().and_then(parse).ok_or_else(missing)?;
+    let slots: Vec<SlotBody> = connected.raw(kinds::SLOT).await?.iter().filter_map(|(_, d)| parse(d)).collect();
+    let id = cluster.cluster;
+    let vault = tokio::task::spawn_blocking(move || unlock(id, &slots, &keyring)).await.map_err(Error::failed)??;
+    Ok((vault, id))
 }
 
 /// An identity that may act, by id.

@@ -68,7 +68,7 @@ impl Control {
         let orphans = all::<SessionBody>(&open.store, kinds::SESSION)
             .into_iter()
             .map(|(_, session)| session.value)
-            .filter(|s| s.gateway != hello.gateway && !self.live.connected(s.gateway))
+            .filter(|s| s.gateway != hello.gateway && !self.live.connected(s.gateway) && !self.elsewhere(s))
             .map(|s| Orphan { session: s.id, recording: s.recording })
             .collect();
         Ok(Welcome { version: VERSION, cluster: open.cluster, recording_key: Some(recording_key), orphans })

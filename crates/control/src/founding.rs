@@ -1,13 +1,14 @@
 //! The founding of an installation: keys, slots, the first administrator.
 
-use crate::control::{CLUSTER, Cluster, KEYRING, POLICY, PolicyBody, put};
+use crate::control::{CLUSTER, Cluster, DATABASE, KEYRING, POLICY, PolicyBody, put, unlocked};
 use crate::directory::kinds;
 use crate::{Actor, Control, Error};
+use sallyport_ledger::Verifier;
 use sallyport_model::inventory::{Identity, IdentityKind, Rest};
 use sallyport_model::{ClusterId, Env, Handle, IdentityId, Secret};
-use sallyport_store::{Change, Connected};
+use sallyport_store::{Change, Connected, Nodes, Place};
 use sallyport_vault::generate::Minima;
-use sallyport_vault::{Argon, KeyFile, NewSlot, Rules, Vault, generate};
+use sallyport_vault::{Argon, KeyFile, NewSlot, Rules, Unlock, Vault, generate};
 use std::io::Write as _;
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
@@ -23,6 +24,8 @@ pub struct Founding {
     pub token_seconds: u32,
     /// Cost of the recovery passphrase's derivation.
     pub argon: Argon,
+    /// Where the store is kept; a file in the data directory where it says nothing.
+    pub place: Option<Place>,
 }
 
 /// What the founder must keep.
@@ -44,19 +47,20 @@ pub struct Founded {
 /// # Errors
 /// When the directory holds an installation already, or cannot be written.
 pub async fn found(env: &Env, data: &Path, node: &str, founding: &Founding) -> Result<Founded, Error> {
-    let io = |what: &Path, e: std::io::Error| Error::failed(format!("cannot write `{}`: {e}", what.display()));
-    if data.join("sallyport.db").exists() {
-        return Err(Error::usage(format!("`{}` holds an installation already", data.display())));
-    }
-    for dir in [data.to_owned(), data.join("keys"), data.join("recordings"), data.join("journal")] {
-        std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&dir).map_err(|e| io(&dir, e))?;
+    vacant(data)?;
+    directories(data)?;
+    let place = founding.place.clone().unwrap_or_else(|| Place::file(&data.join(DATABASE)));
+    let mut connected = Connected::open(&place, true).await?;
+    if connected.is_founded().await? {
+        let text =
+            format!("{place} holds an installation already: `sallyport init --join` makes this host a node of it");
+        return Err(Error::usage(text));
     }
     let cluster = ClusterId::new(env);
     let key_file = KeyFile::generate(env);
     let key_path = data.join("keys/vault.key");
-    write_private(&key_path, key_file.encode().expose().as_bytes()).map_err(|e| io(&key_path, e))?;
-    let seed = data.join("keys/ledger.key");
-    write_private(&seed, hex::encode(env.random::<32>()).as_bytes()).map_err(|e| io(&seed, e))?;
+    write_private(&key_path, key_file.encode().expose().as_bytes())?;
+    ledger_key(env, data)?;
     let recovery = passphrase(env)?;
     let slots = [
         NewSlot::KeyFile { key: &key_file, label: "key file of this host", offline: false },
@@ -69,15 +73,16 @@ pub async fn found(env: &Env, data: &Path, node: &str, founding: &Founding) -> R
     ];
     let (vault, slots, keyring) = Vault::create(env, cluster, &slots, false)?;
 
-    let control = Control::new(env.clone(), data, node);
-    let connected = Connected::open(&data.join("sallyport.db"), true).await?;
-    control.start(connected, vault, cluster).await?;
+    let control = Control::new(env.clone(), data, node).at(place);
+    control.start(connected, vault, cluster, false).await?;
     let open = control.opened()?;
+    let nodes = Nodes::default().with(node, &Verifier::parse(&open.key).map_err(Error::failed)?)?;
     let draft = control.draft(&Actor::Host, "system.founded", cluster, &[("ledger_key", &open.key), ("node", node)]);
     let mut change = Change::entry(draft)
         .put(put(CLUSTER, 0, kinds::SETTING, &Cluster { cluster, rest: Rest::new() })?)
         .put(put(KEYRING, 0, kinds::KEYRING, &keyring)?)
-        .put(put(POLICY, 0, kinds::POLICY, &PolicyBody::default())?);
+        .put(put(POLICY, 0, kinds::POLICY, &PolicyBody::default())?)
+        .put(nodes.put(0));
     for slot in &slots {
         change = change.put(put(slot.id, 0, kinds::SLOT, slot)?);
     }
@@ -99,18 +104,113 @@ pub async fn found(env: &Env, data: &Path, node: &str, founding: &Founding) -> R
     open.store.commit(change).await?;
     let life = Duration::from_secs(founding.token_seconds.into());
     let token = control.mint(&Actor::Host, &admin, life, "first sign-in").await?;
-    let trust = data.join("ledger.pub");
-    std::fs::write(&trust, format!("{}\n", open.key)).map_err(|e| io(&trust, e))?;
+    let trust = public_key(data, &open.key)?;
     drop(open);
     control.close().await;
     Ok(Founded { cluster, recovery, token: token.text, key_file: key_path, trust })
 }
 
+/// What a host that has joined must know.
+pub struct Joined {
+    /// The installation.
+    pub cluster: ClusterId,
+    /// Public key of this node: evidence that it exports is signed with it.
+    pub trust: PathBuf,
+    /// Names of all nodes, this one among them.
+    pub nodes: Vec<String>,
+}
+
+/// Makes a host with an empty data directory a further node of an installation whose store is on a server.
+/// Whoever may open the vault and is on this host may do this; the ledger says so.
+///
+/// # Errors
+/// When there is no installation, the key file does not open its vault, or a node of this name is listed.
+pub async fn join(env: &Env, data: &Path, node: &str, place: &Place, key_file: &[u8]) -> Result<Joined, Error> {
+    if !place.shared() {
+        return Err(Error::usage("a file holds one node only: name a PostgreSQL database in `[store] url` to join"));
+    }
+    vacant(data)?;
+    let key = KeyFile::parse(key_file).map_err(Error::usage)?;
+    let mut connected = Connected::open(place, false).await?;
+    if !connected.is_founded().await? {
+        return Err(Error::usage(format!("{place} holds no installation: run `sallyport init` without `--join`")));
+    }
+    let opening =
+        move |cluster, slots: &[_], keyring: &_| Vault::unseal(cluster, slots, keyring, &Unlock::KeyFile(&key));
+    let (vault, cluster) = unlocked(&mut connected, opening).await?;
+    directories(data)?;
+    ledger_key(env, data)?;
+    let joined = list(env, data, node, place, (connected, vault, cluster)).await;
+    if joined.is_err() {
+        // Nothing was joined: the next attempt finds an empty directory again.
+        let _ = std::fs::remove_file(data.join(LEDGER_KEY));
+    } else {
+        write_private(&data.join("keys/vault.key"), key_file)?;
+    }
+    joined
+}
+
+/// Starts the store as a node that joins, and lists it.
+async fn list(
+    env: &Env,
+    data: &Path,
+    node: &str,
+    place: &Place,
+    (connected, vault, cluster): (Connected, Vault, ClusterId),
+) -> Result<Joined, Error> {
+    let control = Control::new(env.clone(), data, node).at(place.clone());
+    control.start(connected, vault, cluster, true).await?;
+    let open = control.opened()?;
+    let (nodes, was) = open.store.working(Nodes::of)?;
+    let nodes = nodes.with(node, &Verifier::parse(&open.key).map_err(Error::failed)?)?;
+    let draft = control.draft(&Actor::Host, "node.joined", node, &[("ledger_key", &open.key)]);
+    open.store.commit(Change::entry(draft).put(nodes.put(was))).await?;
+    let trust = public_key(data, &open.key)?;
+    drop(open);
+    control.close().await;
+    Ok(Joined { cluster, trust, nodes: nodes.iter().map(|(name, _)| name.to_owned()).collect() })
+}
+
+/// The node's key of the ledger, in the data directory.
+const LEDGER_KEY: &str = "keys/ledger.key";
+
+/// Refuses a directory that holds an installation, or is a node of one.
+fn vacant(data: &Path) -> Result<(), Error> {
+    if data.join(DATABASE).exists() || data.join(LEDGER_KEY).exists() {
+        return Err(Error::usage(format!("`{}` holds an installation already", data.display())));
+    }
+    Ok(())
+}
+
+fn cannot(what: &Path, error: &std::io::Error) -> Error {
+    Error::failed(format!("cannot write `{}`: {error}", what.display()))
+}
+
+fn directories(data: &Path) -> Result<(), Error> {
+    for dir in [data.to_owned(), data.join("keys"), data.join("recordings"), data.join("journal")] {
+        std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&dir).map_err(|e| cannot(&dir, &e))?;
+    }
+    Ok(())
+}
+
+fn ledger_key(env: &Env, data: &Path) -> Result<(), Error> {
+    write_private(&data.join(LEDGER_KEY), hex::encode(env.random::<32>()).as_bytes())
+}
+
+fn public_key(data: &Path, key: &str) -> Result<PathBuf, Error> {
+    let path = data.join("ledger.pub");
+    std::fs::write(&path, format!("{key}\n")).map_err(|e| cannot(&path, &e))?;
+    Ok(path)
+}
+
 /// Writes a file that only its owner reads.
-fn write_private(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
-    let mut file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
-    file.write_all(bytes)?;
-    file.sync_all()
+fn write_private(path: &Path, bytes: &[u8]) -> Result<(), Error> {
+    let written =
+        std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path).and_then(|mut file| {
+            file.write_all(bytes)?;
+            file.sync_all()
+        });
+    written.map_err(|e| cannot(path, &e))
 }
 
 /// Six groups of five letters and digits: 150 bits, without characters that look alike.

@@ -47,6 +47,9 @@ pub(crate) struct SessionBody {
     /// at once, or when it is back.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) ending: Option<Ending>,
+    /// The node that its gateway is connected to.
+    #[serde(default)]
+    pub(crate) node: String,
     #[serde(flatten)]
     pub(crate) rest: Rest,
 }
@@ -292,7 +295,10 @@ impl Control {
     /// When the actor lacks the right or the session is not live.
     pub async fn watch(&self, op: &Op, session: SessionId) -> Result<Watching, Error> {
         self.require(op, Right::SessionWatch)?;
-        self.live_session(session)?;
+        let known = self.live_session(session)?;
+        if self.elsewhere(&known) {
+            return Err(Error::usage(format!("this session runs through the node `{}`: watch it there", known.node)));
+        }
         let draft = self.draft(&op.actor, "session.watched", session, &[]);
         self.opened()?.store.commit(Change::entry(in_session(draft, session))).await?;
         let id = WatchId::new(&self.env);

@@ -2,7 +2,7 @@
 
 use sallyport_cli::{Fail, LedgerSource};
 use sallyport_ledger::TileId;
-use sallyport_store::Offline;
+use sallyport_store::{Offline, Place};
 use std::path::Path;
 use tokio::runtime::Runtime;
 
@@ -18,7 +18,7 @@ fn fail(error: sallyport_store::Error) -> Fail {
 /// Opens it. Called on a thread that may block.
 pub(crate) fn open(data: &Path) -> Result<Box<dyn LedgerSource>, Fail> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Fail::failed)?;
-    let offline = runtime.block_on(Offline::open(&data.join("sallyport.db"))).map_err(fail)?;
+    let offline = runtime.block_on(Offline::open(&Place::file(&data.join("sallyport.db")))).map_err(fail)?;
     Ok(Box::new(Archive { runtime, offline }))
 }
 

@@ -4,9 +4,15 @@
 //! reads the environment.
 
 use sallyport_cli::Fail;
+use sallyport_model::Secret;
+use sallyport_store::Place;
 use serde::Deserialize;
 use std::net::SocketAddr;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
+
+/// The setting that the environment alone may hold, and that no process but control is given.
+pub(crate) const PASSWORD: &str = "STORE__PASSWORD";
 
 /// The whole configuration.
 #[derive(Clone, Debug, Deserialize)]
@@ -16,6 +22,8 @@ pub(crate) struct Config {
     pub(crate) data: PathBuf,
     /// Name of this node in the ledger: 1 to 63 of `a-z 0-9 . _ : / -`.
     pub(crate) node: String,
+    /// Where documents and ledger are kept.
+    pub(crate) store: Store,
     /// The REST API.
     pub(crate) api: Api,
     /// The SSH listener.
@@ -24,6 +32,28 @@ pub(crate) struct Config {
     pub(crate) seal: Seal,
     /// Logs, for operators.
     pub(crate) log: Log,
+}
+
+/// `[store]`
+#[derive(Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Store {
+    /// `postgres://ROLE@HOST:PORT/DATABASE`; a file in the data directory where absent.
+    pub(crate) url: Option<String>,
+    /// File with the role's password, closed to other users.
+    pub(crate) password_file: Option<PathBuf>,
+    /// The password itself: from the environment only.
+    password: Option<String>,
+}
+
+/// Shows where, never the password.
+impl std::fmt::Debug for Store {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Store")
+            .field("url", &self.url)
+            .field("password_file", &self.password_file)
+            .finish_non_exhaustive()
+    }
 }
 
 /// `[api]`
@@ -77,6 +107,7 @@ impl Default for Config {
         Self {
             data: PathBuf::from("/var/lib/sallyport"),
             node: "node-1".into(),
+            store: Store::default(),
             api: Api::default(),
             ssh: Ssh::default(),
             seal: Seal::default(),
@@ -119,6 +150,11 @@ impl Config {
 
     fn parse(text: &str, overrides: impl Iterator<Item = (String, String)>) -> Result<Self, String> {
         let mut table: toml::Table = text.parse().map_err(|e: toml::de::Error| e.to_string())?;
+        if table.get("store").is_some_and(|store| store.get("password").is_some()) {
+            return Err(format!(
+                "[store] password does not belong in a file that others may read: name a `password_file`, or set SALLYPORT__{PASSWORD}"
+            ));
+        }
         for (path, value) in overrides {
             set(&mut table, &path, &value)?;
         }
@@ -134,6 +170,11 @@ impl Config {
                 self.api.listen
             ));
         }
+        if self.store.url.is_none() && (self.store.password_file.is_some() || self.store.password.is_some()) {
+            return Err(
+                "[store] has a password and no `url`: write url = \"postgres://ROLE@HOST:PORT/DATABASE\"".into()
+            );
+        }
         if self.node.parse::<sallyport_model::name::Label>().is_err() {
             return Err("`node` is 1 to 63 of a-z, 0-9, `.`, `_`, `:`, `/`, `-`".into());
         }
@@ -145,10 +186,43 @@ impl Config {
         self.seal.key_file.clone().unwrap_or_else(|| self.data.join("keys/vault.key"))
     }
 
+    /// Where the store is: a file in the data directory, or a server.
+    pub(crate) fn place(&self) -> Result<Place, Fail> {
+        let Some(url) = &self.store.url else { return Ok(Place::file(&self.data.join("sallyport.db"))) };
+        let password = match (&self.store.password, &self.store.password_file) {
+            (Some(password), _) => Some(Secret::new(password.clone())),
+            (None, Some(path)) => Some(password(path)?),
+            (None, None) => None,
+        };
+        Place::server(url, password.as_ref()).map_err(|e| Fail::usage(format!("[store] {e}")))
+    }
+
+    /// Whether the data directory is that of an installation, or of a node of one.
+    pub(crate) fn is_founded(&self) -> bool {
+        self.data.join(if self.store.url.is_some() { "keys/ledger.key" } else { "sallyport.db" }).exists()
+    }
+
     /// Control's socket.
     pub(crate) fn socket(&self) -> PathBuf {
         self.data.join("run/authority.sock")
     }
+}
+
+/// A password in a file of its own, without the end of its line.
+fn password(path: &Path) -> Result<Secret<String>, Fail> {
+    let cannot = |e: std::io::Error| {
+        Fail::usage(format!(
+            "cannot read the password of the database, `[store] password_file = \"{}\"`: {e}",
+            path.display()
+        ))
+    };
+    let mode = std::fs::metadata(path).map_err(cannot)?.permissions().mode();
+    if mode & 0o077 != 0 {
+        return Err(Fail::usage(format!("`{0}` is readable by others: run `chmod 600 {0}`", path.display())));
+    }
+    let mut text = std::fs::read_to_string(path).map_err(cannot)?;
+    text.truncate(text.trim_end_matches(['\r', '\n']).len());
+    Ok(Secret::new(text))
 }
 
 /// Puts a value at `A__B`; what parses as TOML is taken as such, the rest as text.
@@ -162,6 +236,11 @@ fn set(table: &mut toml::Table, path: &str, value: &str) -> Result<(), String> {
             .or_insert_with(|| toml::Value::Table(toml::Table::new()))
             .as_table_mut()
             .ok_or_else(|| format!("SALLYPORT__{path}: `{part}` is no section"))?;
+    }
+    if path == PASSWORD {
+        // A password is text, whatever else it may look like.
+        at.insert(last, toml::Value::String(value.to_owned()));
+        return Ok(());
     }
     let parsed = format!("x = {value}").parse::<toml::Table>().ok().and_then(|mut t| t.remove("x"));
     at.insert(last, parsed.unwrap_or_else(|| toml::Value::String(value.to_owned())));

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use tokio::net::TcpListener;
 
 pub(crate) async fn run(config: &Config) -> Result<(), Fail> {
-    let control = Arc::new(Control::new(Env::system(), &config.data, &config.node));
+    let control = Arc::new(Control::new(Env::system(), &config.data, &config.node).at(config.place()?));
     if config.seal.manual {
         tracing::warn!("The vault is sealed: `sallyport vault unseal` opens it");
     } else {

@@ -3,6 +3,7 @@
 use crate::config::Config;
 use sallyport_cli::{Fail, Format};
 use sallyport_model::Kind;
+use sallyport_store::Offline;
 use serde::Serialize;
 use std::io::Write as _;
 use std::net::{SocketAddr, TcpListener};
@@ -30,7 +31,8 @@ pub(crate) fn doctor(path: Option<&Path>, format: Format) -> Result<(), Fail> {
     let config = Config::load(path)?;
     let running = std::os::unix::net::UnixStream::connect(config.socket()).is_ok();
     let mut findings = vec![fine("the configuration is readable")];
-    findings.push(directory(&config.data));
+    findings.push(directory(&config));
+    findings.extend(server(&config));
     findings.push(private(&config.key_file(), "the vault's key file"));
     findings.push(private(&config.data.join("keys/ledger.key"), "the ledger's key"));
     findings.push(if running {
@@ -55,16 +57,30 @@ pub(crate) fn doctor(path: Option<&Path>, format: Format) -> Result<(), Fail> {
     if bad == 0 { Ok(()) } else { Err(Fail::new(Kind::Failed, format!("{bad} findings need attention"))) }
 }
 
-fn directory(data: &Path) -> Finding {
+/// Whether the database of `[store] url` lets us in and is fit for a store.
+fn server(config: &Config) -> Option<Finding> {
+    config.store.url.as_ref()?;
+    let advice = "set `[store]` right, and look whether the server runs";
+    let place = match config.place() {
+        Ok(place) => place,
+        Err(error) => return Some(wrong(error.to_string(), advice)),
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().ok()?;
+    Some(match runtime.block_on(Offline::open(&place)) {
+        Ok(_) => fine(format!("{place} answers and is fit for a store")),
+        Err(error) => wrong(error.to_string(), advice),
+    })
+}
+
+fn directory(config: &Config) -> Finding {
+    let data = &config.data;
     match std::fs::metadata(data) {
         Err(e) => wrong(format!("the data directory `{}` cannot be read: {e}", data.display()), "run `sallyport init`"),
         Ok(m) if m.permissions().mode() & 0o077 != 0 => wrong(
             format!("the data directory `{}` is open to other users", data.display()),
             format!("chmod 700 {}", data.display()),
         ),
-        Ok(_) if !data.join("sallyport.db").exists() => {
-            wrong("the data directory holds no installation", "run `sallyport init`")
-        }
+        Ok(_) if !config.is_founded() => wrong("the data directory holds no installation", "run `sallyport init`"),
         Ok(_) => fine("the data directory is private and holds an installation"),
     }
 }

@@ -4,11 +4,12 @@ use crate::config::Config;
 use crate::logs::say;
 use clap::Args;
 use sallyport_cli::{Fail, Format};
-use sallyport_control::{Founding, found};
+use sallyport_control::{Founding, found, join};
 use sallyport_model::{Env, Kind};
 use sallyport_vault::Argon;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
+use tokio::runtime::Runtime;
 
 /// `init`
 #[derive(Args, Debug)]
@@ -19,6 +20,12 @@ pub(crate) struct Init {
     /// OpenSSH public key file of the first administrator
     #[arg(long, value_name = "FILE")]
     ssh_key: Option<PathBuf>,
+    /// Make this host a further node of the installation in `[store] url`, instead of a new one
+    #[arg(long, requires = "key_file", conflicts_with_all = ["admin", "ssh_key", "fast"])]
+    join: bool,
+    /// With --join: the vault's key file, brought from another node; it is copied into the data directory
+    #[arg(long, value_name = "FILE", requires = "join")]
+    key_file: Option<PathBuf>,
     /// Derive the recovery passphrase as cheaply as is allowed: for demonstrations and tests
     #[arg(long, hide = true)]
     fast: bool,
@@ -26,6 +33,11 @@ pub(crate) struct Init {
 
 pub(crate) fn init(args: &Init, path: Option<&Path>, format: Format) -> Result<(), Fail> {
     let config = Config::load(path)?;
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().map_err(Fail::failed)?;
+    if let Some(key_file) = args.key_file.as_ref().filter(|_| args.join) {
+        return joined(&config, key_file, &runtime, format);
+    }
     let ssh_keys = match &args.ssh_key {
         Some(path) => {
             let text = std::fs::read_to_string(path)
@@ -42,9 +54,8 @@ pub(crate) fn init(args: &Init, path: Option<&Path>, format: Format) -> Result<(
         ssh_keys,
         token_seconds: 24 * 3600,
         argon: if args.fast { Argon::cheapest() } else { Argon::house() },
+        place: config.store.url.is_some().then(|| config.place()).transpose()?,
     };
-    let runtime =
-        tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().map_err(Fail::failed)?;
     let founded = runtime
         .block_on(found(&Env::system(), &config.data, &config.node, &founding))
         .map_err(|e| Fail::new(e.kind(), e.to_string()))?;
@@ -82,4 +93,36 @@ pub(crate) fn init(args: &Init, path: Option<&Path>, format: Format) -> Result<(
         say("\nNext: `sallyport serve`, and in another terminal `sallyport login`.");
     }
     Ok(())
+}
+
+/// `init --join`
+fn joined(config: &Config, key_file: &Path, runtime: &Runtime, format: Format) -> Result<(), Fail> {
+    let bytes = std::fs::read(key_file)
+        .map_err(|e| Fail::usage(format!("cannot read the vault's key file `{}`: {e}", key_file.display())))?;
+    let place = config.place()?;
+    let joined = runtime
+        .block_on(join(&Env::system(), &config.data, &config.node, &place, &bytes))
+        .map_err(|e| Fail::new(e.kind(), e.to_string()))?;
+    let mut out = std::io::stdout().lock();
+    let written = match format {
+        Format::Json => writeln!(
+            out,
+            "{}",
+            serde_json::json!({
+                "cluster": joined.cluster.to_string(),
+                "node": config.node,
+                "nodes": joined.nodes,
+                "trust": joined.trust,
+            })
+        ),
+        Format::Text => writeln!(
+            out,
+            "This host is the node `{}` of installation {}. Its nodes: {}.\n\nLedger key        {}  give it to your auditor",
+            config.node,
+            joined.cluster,
+            joined.nodes.join(", "),
+            joined.trust.display(),
+        ),
+    };
+    written.map_err(|e| Fail::new(Kind::Failed, e.to_string()))
 }

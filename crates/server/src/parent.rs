@@ -1,7 +1,7 @@
 //! The parent: holds the data directory's lock and the unsealed tails, starts control and gateway,
 //! and starts again what dies. It parses nothing and holds no key.
 
-use crate::config::Config;
+use crate::config::{Config, PASSWORD};
 use crate::role::{Role, asked_to_stop};
 use rustix::fs::{FlockOperation, flock};
 use rustix::process::{Pid, Signal, kill_process};
@@ -28,7 +28,7 @@ const SESSIONS: u32 = 4096;
 const STOP: Duration = Duration::from_secs(15);
 
 pub(crate) async fn run(config: &Config, path: Option<&Path>) -> Result<(), Fail> {
-    let _lock = lock(&config.data)?;
+    let _lock = lock(config)?;
     let tails = Tail::create(SESSIONS).and_then(|tail| tail.handle()).map_err(Fail::failed)?;
     let (stop, stopping) = watch::channel(Stage::Run);
     tracing::info!(data = %config.data.display(), api = %config.api.listen, ssh = %config.ssh.listen, "Starting control and gateway");
@@ -74,11 +74,12 @@ async fn gone(stop: &watch::Sender<Stage>) {
 }
 
 /// One lock per data directory: two servers on one directory would each believe in their own memory.
-fn lock(data: &Path) -> Result<File, Fail> {
+fn lock(config: &Config) -> Result<File, Fail> {
+    let data = &config.data;
     let cannot = |what: &Path, e: std::io::Error| {
         Fail::failed(format!("cannot use the data directory: `{}`: {e}", what.display()))
     };
-    if !data.join("sallyport.db").exists() {
+    if !config.is_founded() {
         return Err(Fail::usage(format!("`{}` holds no installation: run `sallyport init` first", data.display())));
     }
     let mode = std::fs::metadata(data).map_err(|e| cannot(data, e))?.permissions().mode();
@@ -101,6 +102,9 @@ fn start(role: Role, path: Option<&Path>, tails: Option<&OwnedFd>) -> Result<Chi
         command.arg("--config").arg(path);
     }
     command.args(["serve", "--role", role.name()]);
+    if role == Role::Gateway {
+        command.env_remove(format!("SALLYPORT__{PASSWORD}"));
+    }
     // The tails reach the gateway as its standard input, and control not at all.
     command.stdin(tails.map_or_else(|| Ok(Stdio::null()), |fd| fd.try_clone().map(Stdio::from))?);
     command.stdout(Stdio::null()).kill_on_drop(true).spawn()

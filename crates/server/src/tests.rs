@@ -33,3 +33,31 @@ fn the_api_does_not_leave_the_machine_in_plain_text() {
 fn a_node_has_a_plain_name() {
     assert!(parse("node = \"Node One\"", &[]).is_err());
 }
+
+#[test]
+fn the_password_of_the_database_is_in_no_file_that_others_read_and_shown_nowhere() {
+    let error = parse("[store]\nurl = \"postgres://a@b/c\"\npassword = \"geheim\"", &[]).unwrap_err();
+    assert!(error.contains("password_file") && !error.contains("geheim"), "{error}");
+    assert!(parse("[store]\npassword_file = \"x\"", &[]).unwrap_err().contains("url"));
+    let config = parse("[store]\nurl = \"postgres://a@b/c\"", &[("STORE__PASSWORD", "12345")]).unwrap();
+    assert!(config.place().is_ok(), "a password of digits is text");
+    assert!(!format!("{config:?}").contains("12345"));
+    let config = parse("[store]\nurl = \"postgres://a:geheim@b/c\"", &[]).unwrap();
+    let error = config.place().err().unwrap().to_string();
+    assert!(error.contains("holds a password") && !error.contains("geheim"), "{error}");
+}
+
+#[test]
+fn a_password_file_is_private() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("pw");
+    let text = format!("[store]\nurl = \"postgres://a@b/c\"\npassword_file = \"{}\"", path.display());
+    let config = parse(&text, &[]).unwrap();
+    assert!(config.place().err().unwrap().to_string().contains("password_file"));
+    std::fs::write(&path, "geheim\n").unwrap();
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o644)).unwrap();
+    assert!(config.place().err().unwrap().to_string().contains("chmod 600"));
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
+    assert!(config.place().is_ok());
+}

@@ -1,22 +1,19 @@
 //! The batcher: many changes, one transaction, one signed head. The only writer.
 
+use crate::batch::{Accepted, Batch, Outcome};
 use crate::change::{Change, Committed, DocId, Error};
-use crate::open::{Follower, NodeKeys, hex};
+use crate::mirror::{Landed, Mirror, Open};
+use crate::place::{Conn, Place, Session};
 use crate::sql::{self, NewEntry};
-use crate::state::{Hash, leaf};
-use crate::working::{Document, WorkingSet};
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64;
+use crate::working::Document;
+use sallyport_ledger::leaf_hash;
 use sallyport_ledger::tiles::Growth;
-use sallyport_ledger::{Appender, Checkpoint, Entry, Hashes, leaf_hash};
-use sallyport_model::{EntryId, Env};
-use sallyport_vault::DocumentKey;
-use sqlx::{Connection, SqliteConnection};
-use std::collections::{BTreeMap, HashMap};
-use std::sync::{Arc, PoisonError, RwLock};
+use sallyport_model::Env;
+use std::collections::HashMap;
+use std::pin::pin;
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot, watch};
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 /// Changes in one transaction at most.
 const BATCH: usize = 256;
@@ -24,8 +21,16 @@ const BATCH: usize = 256;
 const ROOT_AFTER: Duration = Duration::from_secs(10);
 /// ... or after this many changes.
 const ROOT_EVERY: u32 = 1024;
+/// How often it is looked whether another node has written, besides what the server tells.
+const POLL: Duration = Duration::from_secs(1);
+/// What the database may take for one step before its connection is given up.
+const PATIENCE: Duration = Duration::from_secs(45);
+/// Between two attempts to reach a database that is away.
+const AGAIN: Duration = Duration::from_millis(200);
+/// How long a writer waits to learn whether its change was written, while the database is away.
+const DOUBT: Duration = Duration::from_secs(15);
 
-type Answer = oneshot::Sender<Result<Committed, Error>>;
+pub(crate) type Answer = oneshot::Sender<Result<Committed, Error>>;
 
 /// What the batcher is asked.
 pub(crate) enum Job {
@@ -34,87 +39,19 @@ pub(crate) enum Job {
     Stop,
 }
 
-/// The right edge of the ledger's tree, and the key that signs it.
-pub(crate) struct Log {
-    keys: NodeKeys,
-    appender: Appender,
-}
-
-impl Log {
-    pub(crate) fn empty(keys: NodeKeys) -> Self {
-        Self { keys, appender: Appender::new() }
-    }
-
-    pub(crate) fn load(keys: NodeKeys, size: u64, edge: &impl Hashes) -> Result<Self, Error> {
-        let appender = Appender::load(size, edge).map_err(|e| Error::Head(e.to_string()))?;
-        Ok(Self { keys, appender })
-    }
-
-    pub(crate) const fn size(&self) -> u64 {
-        self.appender.size()
-    }
-
-    pub(crate) fn root(&self) -> Hash {
-        self.appender.root()
-    }
-
-    fn note(&self, growth: &Growth) -> Result<String, Error> {
-        let checkpoint = Checkpoint::new(&self.keys.origin, growth.size, growth.root);
-        checkpoint.sign(&[&self.keys.signer]).map_err(|e| Error::Entry(e.to_string()))
-    }
-}
-
-/// What an entry says it did to a document.
-pub(crate) struct Effect {
-    pub(crate) id: DocId,
-    pub(crate) old: Option<Hash>,
-}
-
-fn token(leaf: Option<Hash>) -> String {
-    leaf.map_or_else(|| "-".into(), |hash| BASE64.encode(hash))
-}
-
-/// Reads the `state` fact: `id=old>new`, separated by spaces, `-` for absent.
-pub(crate) fn effects(entry: &Entry, index: u64) -> Result<Vec<Effect>, Error> {
-    let bad = || Error::Head(format!("entry {index} has an unreadable `state` fact"));
-    let Some(text) = entry.facts.get("state") else { return Ok(Vec::new()) };
-    text.split(' ')
-        .map(|part| {
-            let (id, leaves) = part.split_once('=').ok_or_else(bad)?;
-            let (old, _) = leaves.split_once('>').ok_or_else(bad)?;
-            let old = match old {
-                "-" => None,
-                text => Some(BASE64.decode(text).ok().and_then(|b| Hash::try_from(b).ok()).ok_or_else(bad)?),
-            };
-            Ok(Effect { id: DocId::new(id), old })
-        })
-        .collect()
-}
-
-/// A change that was accepted into the batch.
-struct Accepted {
-    answer: Option<Answer>,
-    entry: NewEntry,
-    puts: Vec<(DocId, u64, Document)>,
-    deletes: Vec<(DocId, u64)>,
-}
-
-/// Versions and leaves as they will be after the changes accepted so far.
-type Overlay = HashMap<DocId, (u64, Option<Hash>)>;
-
 pub(crate) struct Batcher {
     pub(crate) env: Env,
-    pub(crate) conn: SqliteConnection,
-    pub(crate) working: Arc<RwLock<WorkingSet>>,
-    pub(crate) key: DocumentKey,
-    pub(crate) log: Log,
-    /// The head as it is stored.
-    pub(crate) note: Arc<str>,
-    pub(crate) follower: Follower,
-    pub(crate) head: watch::Sender<Arc<str>>,
+    pub(crate) place: Place,
+    /// None while the database is away.
+    pub(crate) session: Option<Session>,
+    pub(crate) mirror: Mirror,
+    /// How far the ledger goes, as other nodes say.
+    pub(crate) news: watch::Receiver<u64>,
     /// Set when nothing more may be written by this process.
     pub(crate) failed: watch::Sender<bool>,
     pub(crate) root: RootDue,
+    /// The batch whose commit was lost, until it is known whether it was written.
+    pub(crate) doubtful: Vec<Accepted>,
 }
 
 /// When the next `state.root` is due.
@@ -124,15 +61,51 @@ pub(crate) struct RootDue {
     at: Option<Instant>,
 }
 
+/// How an attempt to write went wrong.
+enum Failure {
+    /// Nothing was written; the connection may be used on.
+    Refused(Error),
+    /// Nothing was written; the connection is gone.
+    Gone(Error),
+    /// The commit was sent, and no answer came.
+    Doubtful(Error),
+}
+
 impl Batcher {
     pub(crate) async fn run(mut self, mut inbox: mpsc::Receiver<Job>) {
+        let outcome = self.work(&mut inbox).await;
+        if let Err(error) = outcome {
+            tracing::error!(%error, "The store stops writing: what is stored is not known to be good");
+            self.failed.send_replace(true);
+        }
+        for answer in self.doubtful.drain(..) {
+            let error = Error::Unknown(answer.id);
+            let _ = answer.answer.map(|to| to.send(Err(error)));
+        }
+        if let Some(session) = self.session.take() {
+            session.close().await;
+        }
+    }
+
+    async fn work(&mut self, inbox: &mut mpsc::Receiver<Job>) -> Result<(), Error> {
         let mut jobs = Vec::with_capacity(BATCH);
         let mut stop = false;
         while !stop {
-            let far = Instant::now() + Duration::from_secs(3600);
+            if self.session.is_none() {
+                match self.reconnect(inbox).await {
+                    Some(session) => self.session = Some(session),
+                    None => return Ok(()),
+                }
+            }
+            if !self.doubtful.is_empty() {
+                self.resolve().await?;
+                continue;
+            }
+            let root_due = self.root.at.unwrap_or_else(|| Instant::now() + Duration::from_secs(3600));
             tokio::select! {
                 count = inbox.recv_many(&mut jobs, BATCH) => stop = count == 0,
-                () = sleep_until(self.root.at.unwrap_or(far)) => {}
+                () = sleep_until(root_due) => {}
+                () = self.elsewhere() => self.follow().await?,
             }
             let mut wanted = Vec::with_capacity(jobs.len());
             for job in jobs.drain(..) {
@@ -142,21 +115,96 @@ impl Batcher {
                 }
             }
             let root = self.root.at.is_some_and(|due| stop || due <= Instant::now() || self.root.changes >= ROOT_EVERY);
-            if let Err(error) = self.batch(wanted, root).await {
-                tracing::error!(%error, "The store stops writing: the outcome of a commit is not known to be good");
-                self.failed.send_replace(true);
-                break;
+            if root || !wanted.is_empty() {
+                self.batch(wanted, root).await?;
             }
         }
-        let _ = self.conn.close().await;
+        Ok(())
+    }
+
+    /// Resolves when another node may have written.
+    async fn elsewhere(&self) {
+        if !self.mirror.shared {
+            return std::future::pending().await;
+        }
+        let mut news = self.news.clone();
+        let known = self.mirror.log.size();
+        let _ = timeout(POLL, news.wait_for(|size| *size > known)).await;
+    }
+
+    /// Takes in what other nodes have written, without waiting for anybody.
+    async fn follow(&mut self) -> Result<(), Error> {
+        let Some(session) = &mut self.session else { return Ok(()) };
+        let mut conn = session.conn();
+        let mirror = &mut self.mirror;
+        let followed = within(async {
+            let found = sql::head(&mut conn).await?;
+            let (size, note) = found.unwrap_or_default();
+            if size == mirror.log.size() && *note == *mirror.note {
+                return Ok(());
+            }
+            sql::begin_read(&mut conn).await?;
+            let found = sql::head(&mut conn).await?;
+            mirror.catch_up(&mut conn, found, &Open::new()).await?;
+            sql::rollback(&mut conn).await
+        });
+        match followed.await {
+            Err(error) if passing(&error) => {
+                self.lose(&error);
+                Ok(())
+            }
+            other => other,
+        }
     }
 
     /// One transaction. An error means that nothing more may be written by this process.
     async fn batch(&mut self, wanted: Vec<(Vec<Change>, Answer)>, root: bool) -> Result<(), Error> {
-        let mut overlay = Overlay::new();
+        let Some(mut session) = self.session.take() else { return Ok(()) };
         let mut accepted = Vec::with_capacity(wanted.len() + 1);
-        for (changes, answer) in wanted {
-            match self.accept_all(changes, &mut overlay, accepted.len()).await {
+        let mut waiting = Waiting(wanted);
+        match self.attempt(&mut session.conn(), &mut waiting, &mut accepted, root).await {
+            Ok(()) => {
+                self.session = Some(session);
+                Ok(())
+            }
+            Err(Failure::Doubtful(error)) => {
+                tracing::warn!(%error, "A commit was not answered: its entries are looked for");
+                self.doubtful = accepted;
+                // The file is at hand; a server is asked over a new connection.
+                self.session = if self.mirror.shared { None } else { Some(session) };
+                Ok(())
+            }
+            Err(Failure::Refused(error)) => {
+                let ended = within(sql::rollback(&mut session.conn())).await;
+                self.session = ended.is_ok().then_some(session).filter(|_| passing(&error) || !self.mirror.shared);
+                refuse(waiting, accepted, &error);
+                if passing(&error) {
+                    tracing::error!(%error, "A batch was not written");
+                    Ok(())
+                } else {
+                    Err(error)
+                }
+            }
+            Err(Failure::Gone(error)) => {
+                tracing::warn!(%error, "The database went away; reads go on, writes are refused until it is back");
+                refuse(waiting, accepted, &error);
+                Ok(())
+            }
+        }
+    }
+
+    async fn attempt(
+        &mut self,
+        conn: &mut Conn<'_>,
+        waiting: &mut Waiting,
+        accepted: &mut Vec<Accepted>,
+        root: bool,
+    ) -> Result<(), Failure> {
+        let found = within(sql::begin_write(conn)).await.map_err(before_commit)?;
+        within(self.mirror.catch_up(conn, found, &Open::new())).await.map_err(before_commit)?;
+        let mut batch = Batch::new(&self.env, &self.mirror);
+        for (changes, answer) in waiting.0.drain(..) {
+            match within(batch.accept_all(conn, changes)).await {
                 Ok(Outcome::Earlier(index)) => drop(answer.send(Ok(Committed { index }))),
                 Ok(Outcome::New(mut new)) => {
                     if let Some(last) = new.last_mut() {
@@ -164,218 +212,167 @@ impl Batcher {
                     }
                     accepted.append(&mut new);
                 }
-                Err(error) => drop(answer.send(Err(error))),
+                Err(error @ (Error::Conflict(_) | Error::Entry(_))) => drop(answer.send(Err(error))),
+                Err(error) => {
+                    let _ = answer.send(Err(error.clone()));
+                    return Err(before_commit(error));
+                }
             }
         }
         if root {
-            accepted.push(self.root_entry(&overlay, self.index(accepted.len()))?);
+            accepted.push(batch.root_entry().map_err(Failure::Refused)?);
         }
         if accepted.is_empty() {
-            return Ok(());
+            return within(sql::rollback(conn)).await.map_err(before_commit);
         }
-        let leaves: Vec<Hash> = accepted.iter().map(|a| leaf_hash(&a.entry.body)).collect();
-        let mut appender = self.log.appender.clone();
+        let leaves: Vec<_> = accepted.iter().map(|a| leaf_hash(&a.entry.body)).collect();
+        let mut appender = self.mirror.log.appender.clone();
         let growth = appender.append(&leaves);
-        let note = self.log.note(&growth)?;
-        if let Err(error) = self.write(&accepted, &growth, &note).await {
-            let landed = matches!(sql::head(&mut self.conn).await, Ok(Some((_, found))) if found == note);
-            if !landed {
-                let untouched =
-                    sql::head(&mut self.conn).await.is_ok_and(|h| h.map_or_else(String::new, |h| h.1) == *self.note);
-                for answer in accepted.into_iter().filter_map(|a| a.answer) {
-                    let _ = answer.send(Err(error.clone()));
-                }
-                tracing::error!(%error, "A batch was not written");
-                return if untouched && !matches!(error, Error::Head(_)) { Ok(()) } else { Err(error) };
-            }
+        let note = self.mirror.log.note(&growth).map_err(Failure::Refused)?;
+        within(write(conn, accepted, &growth, &note)).await.map_err(before_commit)?;
+        within(sql::commit(conn, growth.size)).await.map_err(Failure::Doubtful)?;
+        let changed = accepted.iter().map(|a| a.puts.len() + a.deletes.len()).sum::<usize>();
+        self.mirror.take_own(accepted, appender, note).map_err(Failure::Refused)?;
+        self.count(root, changed);
+        for change in accepted.drain(..) {
+            let index = change.entry.index;
+            let _ = change.answer.map(|to| to.send(Ok(Committed { index })));
         }
-        self.apply(accepted, appender, note, root);
         Ok(())
     }
 
-    /// Where the next entry but `ahead` comes to stand.
-    fn index(&self, ahead: usize) -> u64 {
-        self.log.size().saturating_add(u64::try_from(ahead).unwrap_or(u64::MAX))
-    }
-
-    /// Accepts every change, or none of them.
-    async fn accept_all(
-        &mut self,
-        changes: Vec<Change>,
-        overlay: &mut Overlay,
-        ahead: usize,
-    ) -> Result<Outcome, Error> {
-        if let Some(change) = changes.first().filter(|change| change.repeatable)
-            && let Some(index) = sql::entry_index(&mut self.conn, &change.entry.id.to_string()).await?
-        {
-            return Ok(Outcome::Earlier(index));
-        }
-        let mut new = Vec::with_capacity(changes.len());
-        let mut after = Overlay::new();
-        for change in changes {
-            let index = self.index(ahead.saturating_add(new.len()));
-            new.push(self.accept(change, overlay, &mut after, index)?);
-        }
-        overlay.extend(after);
-        Ok(Outcome::New(new))
-    }
-
-    /// Checks a change against the versions, and makes its entry. What it does to them goes to `after`,
-    /// which lies over `before`.
-    fn accept(&self, change: Change, before: &Overlay, after: &mut Overlay, index: u64) -> Result<Accepted, Error> {
-        let mut effects = Vec::new();
-        let mut puts = Vec::with_capacity(change.put.len());
-        {
-            let working = self.working.read().unwrap_or_else(PoisonError::into_inner);
-            let stored = |id: &DocId| (working.version(id), working.leaf_of(id));
-            let now = |after: &Overlay, id: &DocId| {
-                after.get(id).or_else(|| before.get(id)).copied().unwrap_or_else(|| stored(id))
-            };
-            let wanted = change.expect.iter().map(|(id, was)| (id, *was));
-            let wanted = wanted.chain(change.put.iter().map(|p| (&p.id, p.was)));
-            for (id, was) in wanted.chain(change.delete.iter().map(|(id, was)| (id, *was))) {
-                if now(after, id).0 != was {
-                    return Err(Error::Conflict(id.clone()));
-                }
-            }
-            for put in change.put {
-                let version = put.was + 1;
-                let mac = self.key.mac(put.kind, put.schema, put.id.as_str(), version, &put.body);
-                let new = leaf(&put.id, version, &mac);
-                effects.push(format!("{}={}>{}", put.id, token(now(after, &put.id).1), token(Some(new))));
-                after.insert(put.id.clone(), (version, Some(new)));
-                let document =
-                    Document { kind: put.kind.into(), schema: put.schema, version, body: put.body.into(), mac };
-                puts.push((put.id, put.was, document));
-            }
-            for (id, _) in &change.delete {
-                effects.push(format!("{id}={}>-", token(now(after, id).1)));
-                after.insert(id.clone(), (0, None));
-            }
-        }
-        let draft = change.entry;
-        let mut facts = draft.facts;
-        if !effects.is_empty() {
-            facts.insert("state".into(), effects.join(" "));
-        }
-        let entry = Entry {
-            id: draft.id,
-            at: self.env.now(),
-            node: self.log.keys.node.clone(),
-            actor: draft.actor,
-            action: draft.action.into(),
-            object: draft.object,
-            session: draft.session,
-            facts,
-        };
-        Ok(Accepted { answer: None, entry: row(entry, index)?, puts, deletes: change.delete })
-    }
-
-    /// The `state.root` entry for the state after everything accepted so far.
-    fn root_entry(&self, overlay: &Overlay, index: u64) -> Result<Accepted, Error> {
-        let root = {
-            let working = self.working.read().unwrap_or_else(PoisonError::into_inner);
-            if overlay.is_empty() {
-                working.root()
-            } else {
-                let mut tree = working.tree_copy();
-                for (id, (_, new)) in overlay {
-                    tree.replace(id, working.leaf_of(id), *new);
-                }
-                tree.root()
-            }
-        };
-        let entry = Entry {
-            id: EntryId::new(&self.env),
-            at: self.env.now(),
-            node: self.log.keys.node.clone(),
-            actor: "system store".into(),
-            action: "state.root".into(),
-            object: "documents".into(),
-            session: None,
-            facts: BTreeMap::from([("root".into(), hex(&root))]),
-        };
-        Ok(Accepted { answer: None, entry: row(entry, index)?, puts: Vec::new(), deletes: Vec::new() })
-    }
-
-    async fn write(&mut self, accepted: &[Accepted], growth: &Growth, note: &str) -> Result<(), Error> {
-        let mut tx = self.conn.begin_with("BEGIN IMMEDIATE").await?;
-        let found = sql::head(&mut tx).await?.map_or_else(String::new, |(_, note)| note);
-        if found != *self.note {
-            return Err(Error::Head("somebody else has written to it".into()));
-        }
-        let entries: Vec<&NewEntry> = accepted.iter().map(|a| &a.entry).collect();
-        sql::insert_entries(&mut tx, &entries).await?;
-        for change in accepted {
-            for (id, was, document) in &change.puts {
-                sql::put_document(&mut tx, id, *was, document).await?;
-            }
-            for (id, was) in &change.deletes {
-                sql::delete_document(&mut tx, id, *was).await?;
-            }
-        }
-        for tile in &growth.tiles {
-            sql::set_tile(&mut tx, tile).await?;
-        }
-        sql::set_head(&mut tx, growth.size, note).await?;
-        tx.commit().await?;
-        Ok(())
-    }
-
-    /// Takes a durable batch into the working set, tells the follower, answers the writers.
-    fn apply(&mut self, accepted: Vec<Accepted>, appender: Appender, note: String, root: bool) {
-        self.note = note.into();
-        let size = appender.size();
-        self.log.appender = appender;
-        let mut answers = Vec::with_capacity(accepted.len());
-        let mut touched = Vec::new();
-        {
-            let mut working = self.working.write().unwrap_or_else(PoisonError::into_inner);
-            for change in accepted {
-                for (id, _, document) in change.puts {
-                    touched.push((id.clone(), Some(document.clone())));
-                    working.put(id, document);
-                }
-                for (id, _) in change.deletes {
-                    working.delete(&id);
-                    touched.push((id, None));
-                }
-                answers.extend(change.answer.map(|answer| (answer, change.entry.index)));
-            }
-            working.advance(size);
-        }
+    fn count(&mut self, root: bool, changed: usize) {
         if root {
             self.root = RootDue::default();
-        } else if !touched.is_empty() {
-            self.root.changes = self.root.changes.saturating_add(u32::try_from(touched.len()).unwrap_or(u32::MAX));
+        } else if changed > 0 {
+            self.root.changes = self.root.changes.saturating_add(u32::try_from(changed).unwrap_or(u32::MAX));
             self.root.at.get_or_insert_with(|| Instant::now() + ROOT_AFTER);
         }
-        for (id, document) in &touched {
-            (self.follower)(id, document.as_ref());
+    }
+
+    /// Learns what became of the batch whose commit was not answered: its entries are there, or they are not.
+    /// The lock is taken first, so that a server which is still at it has ended it.
+    async fn resolve(&mut self) -> Result<(), Error> {
+        let Some(mut session) = self.session.take() else { return Ok(()) };
+        let mut conn = session.conn();
+        let open: Open = self.doubtful.iter().map(|a| a.entry.id.clone()).collect();
+        let mirror = &mut self.mirror;
+        let looked: Result<Landed, Error> = within(async {
+            let _ = sql::rollback(&mut conn).await;
+            let found = sql::begin_write(&mut conn).await?;
+            let landed = mirror.catch_up(&mut conn, found, &open).await?;
+            sql::rollback(&mut conn).await?;
+            Ok(landed)
+        })
+        .await;
+        let landed = match looked {
+            Ok(landed) => landed,
+            Err(error) if passing(&error) => {
+                self.lose(&error);
+                return Ok(());
+            }
+            Err(error) => return Err(error),
+        };
+        self.session = Some(session);
+        self.count(false, usize::from(!landed.is_empty()));
+        tracing::info!(asked = self.doubtful.len(), written = landed.len(), "The outcome of a commit is known now");
+        for change in self.doubtful.drain(..) {
+            let Some(to) = change.answer else { continue };
+            let _ = to.send(match landed.get(&change.entry.id) {
+                Some(index) => Ok(Committed { index: *index }),
+                None => Err(Error::Lost("it was lost before it committed".into())),
+            });
         }
-        self.head.send_replace(self.note.clone());
-        for (answer, index) in answers {
-            let _ = answer.send(Ok(Committed { index }));
+        Ok(())
+    }
+
+    fn lose(&mut self, error: &Error) {
+        tracing::warn!(%error, "The database went away; reads go on, writes are refused until it is back");
+        self.session = None;
+    }
+
+    /// Waits until the database is back. Meanwhile every writer is told so. `None`: asked to stop.
+    async fn reconnect(&mut self, inbox: &mut mpsc::Receiver<Job>) -> Option<Session> {
+        let place = self.place.clone();
+        let (why, reason) = watch::channel(String::from("its connection was lost"));
+        let mut connecting = pin!(async move {
+            loop {
+                match place.connect(false).await {
+                    Ok(session) => return session,
+                    Err(error) => {
+                        tracing::warn!(%error, "The database is still away");
+                        why.send_replace(error.to_string());
+                    }
+                }
+                sleep(AGAIN).await;
+            }
+        });
+        let tell_doubt = Instant::now() + DOUBT;
+        loop {
+            let in_doubt = self.doubtful.iter().any(|a| a.answer.is_some());
+            tokio::select! {
+                session = &mut connecting => return Some(session),
+                job = inbox.recv() => match job {
+                    Some(Job::Changes(_, answer)) => drop(answer.send(Err(Error::Lost(reason.borrow().clone())))),
+                    Some(Job::Stop) | None => return None,
+                },
+                () = sleep_until(tell_doubt), if in_doubt => {
+                    for change in &mut self.doubtful {
+                        let error = Error::Unknown(change.id);
+                        let _ = change.answer.take().map(|to| to.send(Err(error)));
+                    }
+                }
+            }
         }
     }
 }
 
-enum Outcome {
-    /// The entry was committed before, at this index.
-    Earlier(u64),
-    New(Vec<Accepted>),
+/// Changes that were not looked at yet, with who waits for them.
+struct Waiting(Vec<(Vec<Change>, Answer)>);
+
+fn refuse(waiting: Waiting, accepted: Vec<Accepted>, error: &Error) {
+    let answers = waiting.0.into_iter().map(|(_, answer)| answer);
+    for answer in answers.chain(accepted.into_iter().filter_map(|a| a.answer)) {
+        let _ = answer.send(Err(error.clone()));
+    }
 }
 
-fn row(entry: Entry, index: u64) -> Result<NewEntry, Error> {
-    let body = entry.encode().map_err(|e| Error::Entry(e.to_string()))?;
-    Ok(NewEntry {
-        index,
-        id: entry.id.to_string(),
-        at: entry.at.0,
-        actor: entry.actor,
-        action: entry.action,
-        object: entry.object,
-        session: entry.session.map(|s| s.to_string()),
-        body,
-    })
+/// Whether an error is one of the moment: it says nothing about what is stored.
+const fn passing(error: &Error) -> bool {
+    matches!(error, Error::Sql(_) | Error::Lost(_) | Error::Place(_))
+}
+
+fn before_commit(error: Error) -> Failure {
+    if matches!(error, Error::Lost(_)) { Failure::Gone(error) } else { Failure::Refused(error) }
+}
+
+/// Bounds what the database may take.
+async fn within<T>(step: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+    let late = |_| Error::Lost(format!("it was silent for {} s", PATIENCE.as_secs()));
+    timeout(PATIENCE, step).await.map_err(late)?
+}
+
+/// What a batch makes of one document: the version that was there, and what is there then.
+type Fate<'a> = (u64, Option<&'a Document>);
+
+/// Writes a batch: each table at once, each document once, however often the batch changes it.
+async fn write(conn: &mut Conn<'_>, accepted: &[Accepted], growth: &Growth, note: &str) -> Result<(), Error> {
+    let entries: Vec<&NewEntry> = accepted.iter().map(|a| &a.entry).collect();
+    let mut fates: HashMap<&DocId, Fate<'_>> = HashMap::new();
+    for change in accepted {
+        for (id, was, document) in &change.puts {
+            fates.entry(id).or_insert((*was, None)).1 = Some(document);
+        }
+        for (id, was) in &change.deletes {
+            fates.entry(id).or_insert((*was, None)).1 = None;
+        }
+    }
+    let puts: Vec<_> = fates.iter().filter_map(|(id, (was, now))| Some((*id, *was, (*now)?))).collect();
+    let gone = fates.iter().filter(|(_, (was, now))| *was > 0 && now.is_none());
+    let deletes: Vec<_> = gone.map(|(id, (was, _))| (*id, *was)).collect();
+    sql::insert_entries(conn, &entries).await?;
+    sql::put_documents(conn, &puts).await?;
+    sql::delete_documents(conn, &deletes).await?;
+    sql::set_tiles(conn, &growth.tiles).await?;
+    sql::set_head(conn, growth.size, note).await
 }

@@ -137,6 +137,17 @@ pub enum Error {
     /// The database said no.
     #[error("the database failed: {0}")]
     Sql(String),
+    /// The database is not the one that was meant, or not fit to hold a store.
+    #[error("{0}")]
+    Place(String),
+    /// The database went away; this change was not written.
+    #[error("the database does not answer ({0}); nothing was written, try again in a moment")]
+    Lost(String),
+    /// The database went away while it committed, and has not come back yet.
+    #[error(
+        "the database was lost while it wrote; whether entry {0} was written is not known yet: look for it before you repeat"
+    )]
+    Unknown(EntryId),
     /// The database was written by a newer Sallyport.
     #[error(
         "the data directory was written by a newer version (schema {found}, this one knows {known}): upgrade first"
@@ -158,8 +169,8 @@ impl Error {
     pub const fn kind(&self) -> Kind {
         match self {
             Self::Conflict(_) => Kind::Conflict,
-            Self::Entry(_) => Kind::Usage,
-            Self::Sql(_) | Self::Stopped => Kind::Unavailable,
+            Self::Entry(_) | Self::Place(_) => Kind::Usage,
+            Self::Sql(_) | Self::Lost(_) | Self::Unknown(_) | Self::Stopped => Kind::Unavailable,
             Self::Forged(_) | Self::Head(_) | Self::State { .. } | Self::TooNew { .. } => Kind::Failed,
         }
     }
@@ -167,6 +178,12 @@ impl Error {
 
 impl From<sqlx::Error> for Error {
     fn from(error: sqlx::Error) -> Self {
-        Self::Sql(error.to_string())
+        // Classes of SQLSTATE (PostgreSQL 15, appendix A): 08 connection, 57P0x the server is stopping or starting.
+        let gone = match &error {
+            sqlx::Error::Database(said) => said.code().is_some_and(|c| c.starts_with("08") || c.starts_with("57P0")),
+            sqlx::Error::Io(_) | sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed => true,
+            _ => false,
+        };
+        if gone { Self::Lost(error.to_string()) } else { Self::Sql(error.to_string()) }
     }
 }

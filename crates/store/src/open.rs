@@ -1,18 +1,20 @@
 //! Opening a store: schema, signed head, documents against their MAC, documents against the state root.
 
-use crate::batcher::{Batcher, Job, Log, RootDue};
+use crate::batcher::{Batcher, Job, RootDue};
 use crate::change::{Change, Committed, DocId, Error};
+use crate::effects::effects;
+use crate::mirror::{Log, Mirror, open_head};
+use crate::news;
+use crate::nodes::Nodes;
+use crate::place::{Conn, Place, Readers, Session};
 use crate::read::TileSet;
 use crate::sql;
 use crate::working::{Document, WorkingSet};
-use sallyport_ledger::{Appender, Checkpoint, Entry, Signer, leaf_hash, proof};
+use sallyport_ledger::{Appender, Entry, Signer, leaf_hash, proof};
 use sallyport_model::{EntryId, Env};
 use sallyport_vault::DocumentKey;
-use sqlx::sqlite::{SqlitePool, SqlitePoolOptions};
-use sqlx::{ConnectOptions, SqliteConnection};
 use std::collections::HashSet;
 use std::collections::hash_map::Entry as Entry_;
-use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
@@ -25,6 +27,8 @@ pub struct NodeKeys {
     pub origin: String,
     /// Name of the node in entries.
     pub node: String,
+    /// Whether this node is about to join: it is not listed yet, and its first change lists it.
+    pub joining: bool,
 }
 
 /// What opening found.
@@ -36,24 +40,33 @@ pub struct HeadReport {
     pub documents: usize,
 }
 
-/// Told of every document that changes, in order, before the writer gets its answer.
+/// Told of every document that is new, changed, or (`None`) gone, whichever node wrote it, and before the writer
+/// gets its answer. Must be short: the batcher waits for it.
 pub type Follower = Arc<dyn Fn(&DocId, Option<&Document>) + Send + Sync>;
 
 /// A database whose schema is up to date, and of which nothing is believed yet.
 pub struct Connected {
-    path: PathBuf,
-    conn: SqliteConnection,
+    place: Place,
+    session: Session,
 }
 
 impl Connected {
     /// Connects and migrates.
     ///
     /// # Errors
-    /// When the file cannot be opened, is read-only, or was written by a newer version.
-    pub async fn open(path: &Path, create: bool) -> Result<Self, Error> {
-        let mut conn = sql::options(path, create).connect().await?;
-        sql::migrate(&mut conn).await?;
-        Ok(Self { path: path.to_owned(), conn })
+    /// When the database cannot be reached, is read-only, or was written by a newer version.
+    pub async fn open(place: &Place, create: bool) -> Result<Self, Error> {
+        let mut session = place.connect(create).await?;
+        sql::migrate(&mut session.conn()).await?;
+        Ok(Self { place: place.clone(), session })
+    }
+
+    /// Whether a ledger was begun here.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn is_founded(&mut self) -> Result<bool, Error> {
+        Ok(sql::head(&mut self.session.conn()).await?.is_some())
     }
 
     /// Unverified documents of a kind: what the vault needs to unseal. The vault verifies them itself,
@@ -62,13 +75,14 @@ impl Connected {
     /// # Errors
     /// When the database fails.
     pub async fn raw(&mut self, kind: &str) -> Result<Vec<(DocId, Document)>, Error> {
-        sql::documents(&mut self.conn, Some(kind)).await
+        sql::documents(&mut self.session.conn(), Some(kind)).await
     }
 
     /// Verifies everything and starts the batcher.
     ///
     /// # Errors
-    /// When a document, the head or the state root is not what this installation wrote.
+    /// When a document, the head or the state root is not what this installation wrote, or this node is
+    /// not one of its nodes.
     pub async fn start(
         mut self,
         env: Env,
@@ -76,64 +90,76 @@ impl Connected {
         keys: NodeKeys,
         follower: Follower,
     ) -> Result<(Store, HeadReport), Error> {
-        let (log, note) = load_log(&mut self.conn, keys).await?;
-        let documents = sql::documents(&mut self.conn, None).await?;
-        for (id, document) in &documents {
-            if !key.check(&document.kind, document.schema, id.as_str(), document.version, &document.body, &document.mac)
-            {
-                return Err(Error::Forged(id.to_string()));
+        let (log, note, working) = load(&mut self.session.conn(), &key, keys).await?;
+        for kind in working.kinds() {
+            for (id, document) in working.of_kind(kind) {
+                follower(id, Some(document));
             }
         }
-        for (id, document) in &documents {
-            follower(id, Some(document));
-        }
-        let working = WorkingSet::build(documents, log.size());
-        check_state(&mut self.conn, &working, &log).await?;
         let report = HeadReport { size: log.size(), documents: working.len() };
-        let readers = SqlitePoolOptions::new()
-            .max_connections(2)
-            .connect_with(sql::options(&self.path, false).read_only(true))
-            .await?;
+        let readers = self.place.readers().await?;
         let working = Arc::new(RwLock::new(working));
         let (jobs, inbox) = mpsc::channel(4096);
         let note: Arc<str> = note.into();
         let (head_out, head) = watch::channel(note.clone());
         let (failed_out, failed) = watch::channel(false);
+        let shared = self.place.shared();
+        let mirror = Mirror { working: working.clone(), key, log, note, follower, head: head_out, shared };
         let batcher = Batcher {
             env,
-            conn: self.conn,
-            working: working.clone(),
-            key,
-            log,
-            note,
-            follower,
-            head: head_out,
+            news: news::listen(&self.place),
+            place: self.place,
+            session: Some(self.session),
+            mirror,
             failed: failed_out,
             root: RootDue::default(),
+            doubtful: Vec::new(),
         };
-        let task = tokio::spawn(batcher.run(inbox));
-        Ok((
-            Store { jobs, working, readers, head, failed, task: Arc::new(tokio::sync::Mutex::new(Some(task))) },
-            report,
-        ))
+        let task = Arc::new(tokio::sync::Mutex::new(Some(tokio::spawn(batcher.run(inbox)))));
+        Ok((Store { jobs, working, readers, head, failed, task, shared }, report))
     }
 }
 
-/// Reads the head, checks its signature, and rebuilds the right edge of the tree.
-async fn load_log(conn: &mut SqliteConnection, keys: NodeKeys) -> Result<(Log, String), Error> {
-    let Some((size, note)) = sql::head(conn).await? else {
-        return Ok((Log::empty(keys), String::new()));
-    };
-    let checkpoint = Checkpoint::open(&note, &keys.origin, &[keys.signer.verifier()])
-        .map_err(|e| Error::Head(format!("the signed head does not verify: {e}")))?;
-    if checkpoint.size != size {
-        return Err(Error::Head("the signed head speaks of another size".into()));
+/// Reads and verifies everything, as it was at one moment.
+async fn load(conn: &mut Conn<'_>, key: &DocumentKey, keys: NodeKeys) -> Result<(Log, String, WorkingSet), Error> {
+    sql::begin_read(conn).await?;
+    let documents = sql::documents(conn, None).await?;
+    for (id, document) in &documents {
+        if !key.check(&document.kind, document.schema, id.as_str(), document.version, &document.body, &document.mac) {
+            return Err(Error::Forged(id.to_string()));
+        }
     }
+    let head = sql::head(conn).await?;
+    let working = WorkingSet::build(documents, head.as_ref().map_or(0, |(size, _)| *size));
+    let (nodes, _) = Nodes::of(&working)?;
+    if !keys.joining && !nodes.is_empty() && nodes.key(&keys.node) != Some(keys.signer.verifier()) {
+        return Err(Error::Place(format!(
+            "this ledger has no node `{}` with this host's ledger key: `sallyport init --join` makes this host a node of it",
+            keys.node
+        )));
+    }
+    let (log, note) = load_log(conn, keys, nodes, head).await?;
+    check_state(conn, &working, &log).await?;
+    sql::rollback(conn).await?;
+    Ok((log, note, working))
+}
+
+/// Checks the signature of the head, and rebuilds the right edge of the tree.
+async fn load_log(
+    conn: &mut Conn<'_>,
+    keys: NodeKeys,
+    nodes: Nodes,
+    head: Option<(u64, String)>,
+) -> Result<(Log, String), Error> {
+    let Some((size, note)) = head else {
+        return Ok((Log::empty(keys, nodes), String::new()));
+    };
+    let checkpoint = open_head(&keys, &nodes, size, &note)?;
     let mut edge = TileSet::default();
     for id in Appender::needed(size) {
         edge.0.insert(id, sql::tile(conn, id).await?);
     }
-    let log = Log::load(keys, size, &edge)?;
+    let log = Log::load(keys, nodes, size, &edge)?;
     if log.root() != checkpoint.root {
         return Err(Error::Head("the stored tiles do not hash to the signed root".into()));
     }
@@ -141,7 +167,7 @@ async fn load_log(conn: &mut SqliteConnection, keys: NodeKeys) -> Result<(Log, S
 }
 
 /// Compares the documents with the newest `state.root`, undoing what later entries say they did.
-async fn check_state(conn: &mut SqliteConnection, working: &WorkingSet, log: &Log) -> Result<(), Error> {
+async fn check_state(conn: &mut Conn<'_>, working: &WorkingSet, log: &Log) -> Result<(), Error> {
     if log.size() == 0 {
         return if working.is_empty() {
             Ok(())
@@ -170,7 +196,7 @@ async fn check_state(conn: &mut SqliteConnection, working: &WorkingSet, log: &Lo
             continue;
         }
         first = false;
-        for effect in crate::batcher::effects(&entry, at)? {
+        for effect in effects(&entry, at)? {
             if seen.insert(effect.id.clone()) {
                 undo.push(effect);
             }
@@ -195,13 +221,7 @@ async fn check_state(conn: &mut SqliteConnection, working: &WorkingSet, log: &Lo
 }
 
 /// Checks that the tree of the signed head holds these bytes at this index.
-async fn check_leaf(
-    conn: &mut SqliteConnection,
-    tiles: &mut TileSet,
-    log: &Log,
-    index: u64,
-    body: &[u8],
-) -> Result<(), Error> {
+async fn check_leaf(conn: &mut Conn<'_>, tiles: &mut TileSet, log: &Log, index: u64, body: &[u8]) -> Result<(), Error> {
     let wrong = |e: proof::Error| Error::Head(format!("entry {index} is not the one that was signed: {e}"));
     for id in proof::needed_for_inclusion(index, log.size()).map_err(wrong)? {
         if let Entry_::Vacant(vacant) = tiles.0.entry(id) {
@@ -221,10 +241,11 @@ pub(crate) fn hex(bytes: &[u8]) -> String {
 pub struct Store {
     jobs: mpsc::Sender<Job>,
     working: Arc<RwLock<WorkingSet>>,
-    readers: SqlitePool,
+    readers: Readers,
     head: watch::Receiver<Arc<str>>,
     failed: watch::Receiver<bool>,
     task: Arc<tokio::sync::Mutex<Option<JoinHandle<()>>>>,
+    shared: bool,
 }
 
 impl Store {
@@ -255,6 +276,12 @@ impl Store {
         read(&self.working.read().unwrap_or_else(PoisonError::into_inner))
     }
 
+    /// Whether other nodes may write beside this one.
+    #[must_use]
+    pub const fn shared(&self) -> bool {
+        self.shared
+    }
+
     /// The newest checkpoint as a signed note; empty before the first entry.
     #[must_use]
     pub fn head(&self) -> Arc<str> {
@@ -275,11 +302,12 @@ impl Store {
     /// # Errors
     /// When the database fails.
     pub async fn entry_index(&self, id: EntryId) -> Result<Option<u64>, Error> {
-        let mut conn = self.readers.acquire().await?;
-        sql::entry_index(&mut conn, &id.to_string()).await
+        let mut reader = self.readers.acquire().await?;
+        sql::entry_index(&mut reader.conn(), &id.to_string()).await
     }
 
-    /// Writes the state root, lets running writes finish, and stops. Later writes answer `Stopped`.
+    /// Writes the state root, lets running writes finish, and stops. Later writes answer `Stopped`. While the database
+    /// is away there is nothing to wait for.
     pub async fn close(&self) {
         let _ = self.jobs.send(Job::Stop).await;
         if let Some(task) = self.task.lock().await.take() {
@@ -288,7 +316,7 @@ impl Store {
         self.readers.close().await;
     }
 
-    pub(crate) const fn readers(&self) -> &SqlitePool {
+    pub(crate) const fn readers(&self) -> &Readers {
         &self.readers
     }
 }

@@ -5,7 +5,6 @@ use crate::open::Store;
 use crate::sql;
 use sallyport_ledger::{Entry, Hashes, TileId};
 use sallyport_model::SessionId;
-use sqlx::{Row, Sqlite};
 use std::collections::HashMap;
 
 /// Which entries to list; everything set must match.
@@ -42,29 +41,10 @@ impl Store {
     /// # Errors
     /// When the database fails or a body is not decodable.
     pub async fn entries(&self, filter: &Filter) -> Result<Vec<EntryRow>, Error> {
-        let mut query = sqlx::QueryBuilder::<Sqlite>::new("SELECT idx, body FROM entries WHERE idx >= ");
-        query.push_bind(sql::signed(filter.from)?);
-        if let Some(before) = filter.before {
-            query.push(" AND idx < ").push_bind(sql::signed(before)?);
-        }
-        if let Some(session) = filter.session {
-            query.push(" AND session = ").push_bind(session.to_string());
-        }
-        if !filter.actions.is_empty() {
-            query.push(" AND action IN (");
-            let mut list = query.separated(", ");
-            for action in &filter.actions {
-                list.push_bind(action.clone());
-            }
-            query.push(")");
-        }
-        query.push(if filter.newest_first { " ORDER BY idx DESC LIMIT " } else { " ORDER BY idx LIMIT " });
-        query.push_bind(i64::from(filter.limit));
-        let rows = query.build().fetch_all(self.readers()).await?;
+        let mut reader = self.readers().acquire().await?;
+        let rows = sql::filtered(&mut reader.conn(), filter).await?;
         rows.into_iter()
-            .map(|row| {
-                let index = sql::unsigned(row.try_get(0)?)?;
-                let body: Vec<u8> = row.try_get(1)?;
+            .map(|(index, body)| {
                 let entry = Entry::decode(&body).map_err(|e| Error::Head(format!("entry {index}: {e}")))?;
                 Ok(EntryRow { index, entry, body })
             })
@@ -76,8 +56,8 @@ impl Store {
     /// # Errors
     /// When the database fails.
     pub async fn bodies(&self, from: u64, limit: u32) -> Result<Vec<(u64, Vec<u8>)>, Error> {
-        let mut conn = self.readers().acquire().await?;
-        sql::bodies(&mut conn, from, limit).await
+        let mut reader = self.readers().acquire().await?;
+        sql::bodies(&mut reader.conn(), from, limit).await
     }
 
     /// The tiles with these names, for proofs.
@@ -85,10 +65,10 @@ impl Store {
     /// # Errors
     /// When the database fails or a tile is missing.
     pub async fn tiles(&self, ids: impl IntoIterator<Item = TileId>) -> Result<TileSet, Error> {
-        let mut conn = self.readers().acquire().await?;
+        let mut reader = self.readers().acquire().await?;
         let mut set = TileSet::default();
         for id in ids {
-            let data = sql::tile(&mut conn, id).await?;
+            let data = sql::tile(&mut reader.conn(), id).await?;
             set.0.insert(id, data);
         }
         Ok(set)

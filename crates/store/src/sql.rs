@@ -1,17 +1,39 @@
-//! Every statement. Placeholders are `$n`, types are the portable ones, so that PostgreSQL can run them too.
+//! Every statement. Placeholders are `$n` and types are portable: SQLite and PostgreSQL run the same texts.
 
 use crate::change::{DocId, Error};
+use crate::place::Conn;
+use crate::read::Filter;
+use crate::rows::{Column, Rows};
 use crate::working::Document;
 use sallyport_ledger::{Tile, TileId};
-use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
-use sqlx::{Connection, Row, Sqlite, SqliteConnection, Transaction};
-use std::path::Path;
-use std::time::Duration;
+use sqlx::{AssertSqlSafe, PgConnection, Row as _};
+
+/// Runs the same text on whichever database it is.
+macro_rules! on {
+    ($conn:expr, $c:ident => $body:expr) => {
+        match $conn {
+            Conn::Sqlite($c) => {
+                let $c = &mut **$c;
+                $body
+            }
+            Conn::Postgres($c) => {
+                let $c = &mut **$c;
+                $body
+            }
+        }
+    };
+}
 
 /// Schema that this program writes.
 pub(crate) const SCHEMA: i64 = 1;
+/// Nodes tell each other here that the ledger has grown.
+pub(crate) const CHANNEL: &str = "sallyport";
+/// Whoever writes holds this advisory lock, "Sallypor" as a number, until its transaction ends.
+const LOCK: i64 = 0x5361_6c6c_7970_6f72;
+/// Oldest server, as `server_version_num`.
+const OLDEST: i32 = 150_000;
 
-/// Additive statements, one list per schema version.
+/// Additive statements, one list per schema version. `BLOB` is spelled `BYTEA` on PostgreSQL.
 const MIGRATIONS: &[&[&str]] = &[&[
     "CREATE TABLE documents (
         id TEXT PRIMARY KEY, kind TEXT NOT NULL, schema BIGINT NOT NULL, version BIGINT NOT NULL,
@@ -24,6 +46,58 @@ const MIGRATIONS: &[&[&str]] = &[&[
     "CREATE TABLE tiles (level BIGINT NOT NULL, idx BIGINT NOT NULL, data BLOB NOT NULL, PRIMARY KEY (level, idx))",
     "CREATE TABLE head (one BIGINT PRIMARY KEY CHECK (one = 1), size BIGINT NOT NULL, note TEXT NOT NULL)",
 ]];
+
+/// What a session on PostgreSQL must be like, whatever the role, the database or the server prefer.
+const SETTINGS: [(&str, &str); 9] = [
+    // A commit that was answered is on the disk.
+    ("synchronous_commit", "on"),
+    // Nobody's temporary or own schema stands before ours.
+    ("search_path", "public, pg_temp"),
+    // After the lock, each statement sees what the last holder committed.
+    ("default_transaction_isolation", "read committed"),
+    ("default_transaction_read_only", "off"),
+    // A policy that would hide rows from us is an error, not a shorter answer.
+    ("row_security", "off"),
+    ("client_encoding", "UTF8"),
+    ("statement_timeout", "30s"),
+    ("lock_timeout", "10s"),
+    // A node that was stopped while it held the lock lets go of it.
+    ("idle_in_transaction_session_timeout", "30s"),
+];
+
+/// What a PostgreSQL server says of itself.
+#[derive(Debug)]
+pub(crate) struct Facts {
+    pub(crate) version: i32,
+    pub(crate) standby: bool,
+    pub(crate) encoding: String,
+    /// A setting that is not as it was made.
+    pub(crate) strayed: Option<String>,
+}
+
+impl Facts {
+    /// Whether a store may be kept there.
+    pub(crate) fn check(&self) -> Result<(), Error> {
+        let wrong = |text: String| Err(Error::Place(text));
+        if self.version < OLDEST {
+            let major = self.version / 10_000;
+            return wrong(format!("PostgreSQL {major} is too old for a store: upgrade the server to 15 or newer"));
+        }
+        if self.standby {
+            return wrong("this PostgreSQL server is a read-only standby: name the primary in `[store] url`".into());
+        }
+        if self.encoding != "UTF8" {
+            let found = &self.encoding;
+            return wrong(format!("the database is encoded as {found}: make one with `createdb --encoding=UTF8`"));
+        }
+        match &self.strayed {
+            None => Ok(()),
+            Some(name) => wrong(format!(
+                "the server does not keep the session setting `{name}`: connect without a pooler that shares sessions"
+            )),
+        }
+    }
+}
 
 /// One row of `entries`, about to be written.
 pub(crate) struct NewEntry {
@@ -45,90 +119,148 @@ pub(crate) fn unsigned(value: i64) -> Result<u64, Error> {
     u64::try_from(value).map_err(|_| Error::Sql(format!("{value} is negative where only counts are stored")))
 }
 
-pub(crate) fn options(path: &Path, create: bool) -> SqliteConnectOptions {
-    SqliteConnectOptions::new()
-        .filename(path)
-        .create_if_missing(create)
-        .journal_mode(SqliteJournalMode::Wal)
-        .synchronous(SqliteSynchronous::Full)
-        .foreign_keys(true)
-        .busy_timeout(Duration::from_secs(5))
-        .statement_cache_capacity(64)
+/// Makes a new session on PostgreSQL what it must be, and looks whether it is.
+pub(crate) async fn set_up(conn: &mut PgConnection) -> Result<(), Error> {
+    let (names, values): (Vec<&str>, Vec<&str>) = SETTINGS.into_iter().unzip();
+    sqlx::query("SELECT set_config(s.name, s.value, false) FROM unnest($1::TEXT[], $2::TEXT[]) AS s (name, value)")
+        .bind(&names)
+        .bind(&values)
+        .execute(&mut *conn)
+        .await?;
+    let row = sqlx::query(
+        "SELECT current_setting('server_version_num')::INT4, pg_is_in_recovery(), current_setting('server_encoding'),
+            (SELECT min(s.name) FROM unnest($1::TEXT[], $2::TEXT[]) AS s (name, value)
+             WHERE current_setting(s.name) <> s.value)",
+    )
+    .bind(&names)
+    .bind(&values)
+    .fetch_one(conn)
+    .await?;
+    let facts = Facts {
+        version: row.try_get(0)?,
+        standby: row.try_get(1)?,
+        encoding: row.try_get(2)?,
+        strayed: row.try_get(3)?,
+    };
+    facts.check()
 }
 
-/// Brings the schema up to date. A newer one is refused.
-pub(crate) async fn migrate(conn: &mut SqliteConnection) -> Result<(), Error> {
-    let mut tx = conn.begin_with("BEGIN IMMEDIATE").await?;
-    sqlx::query("CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value BIGINT NOT NULL)")
-        .execute(&mut *tx)
-        .await?;
-    let found = known(&mut tx).await?;
-    let done = usize::try_from(found).unwrap_or(0);
-    for statement in MIGRATIONS.iter().skip(done).flat_map(|step| step.iter()) {
-        sqlx::query(*statement).execute(&mut *tx).await?;
+/// Begins a transaction that writes: nobody else writes until it ends. Answers the head that it found.
+pub(crate) async fn begin_write(conn: &mut Conn<'_>) -> Result<Option<(u64, String)>, Error> {
+    if let Conn::Postgres(conn) = conn {
+        // One round trip. The head is read after the lock is had, so it is the newest.
+        let text = format!("BEGIN; SELECT pg_advisory_xact_lock({LOCK}); SELECT size, note FROM head WHERE one = 1");
+        let rows = sqlx::raw_sql(AssertSqlSafe(text)).fetch_all(&mut **conn).await?;
+        let row = rows.get(1);
+        return row.map(|row| Ok((unsigned(row.try_get(0)?)?, row.try_get(1)?))).transpose();
     }
-    sqlx::query(
-        "INSERT INTO meta (name, value) VALUES ('schema', $1) ON CONFLICT (name) DO UPDATE SET value = excluded.value",
-    )
-    .bind(SCHEMA)
-    .execute(&mut *tx)
-    .await?;
-    tx.commit().await?;
+    on!(conn, c => sqlx::query("BEGIN IMMEDIATE").execute(c).await.map(drop)?);
+    head(conn).await
+}
+
+/// Begins a transaction that sees one state of everything.
+pub(crate) async fn begin_read(conn: &mut Conn<'_>) -> Result<(), Error> {
+    match conn {
+        Conn::Sqlite(conn) => sqlx::query("BEGIN").execute(&mut **conn).await.map(drop)?,
+        Conn::Postgres(conn) => {
+            let text = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
+            sqlx::query(text).execute(&mut **conn).await.map(drop)?;
+        }
+    }
+    Ok(())
+}
+
+/// Makes what was written durable, and tells other nodes how far the ledger goes now.
+pub(crate) async fn commit(conn: &mut Conn<'_>, size: u64) -> Result<(), Error> {
+    match conn {
+        Conn::Sqlite(conn) => sqlx::query("COMMIT").execute(&mut **conn).await.map(drop)?,
+        Conn::Postgres(conn) => {
+            let text = format!("NOTIFY {CHANNEL}, '{size}'; COMMIT");
+            sqlx::raw_sql(AssertSqlSafe(text)).execute(&mut **conn).await.map(drop)?;
+        }
+    }
+    Ok(())
+}
+
+pub(crate) async fn rollback(conn: &mut Conn<'_>) -> Result<(), Error> {
+    on!(conn, c => sqlx::query("ROLLBACK").execute(c).await.map(drop)?);
+    Ok(())
+}
+
+/// Brings the schema up to date, one node at a time. A newer one is refused.
+pub(crate) async fn migrate(conn: &mut Conn<'_>) -> Result<(), Error> {
+    match conn {
+        Conn::Sqlite(conn) => sqlx::query("BEGIN IMMEDIATE").execute(&mut **conn).await.map(drop)?,
+        Conn::Postgres(conn) => {
+            let text = format!("BEGIN; SELECT pg_advisory_xact_lock({LOCK})");
+            sqlx::raw_sql(AssertSqlSafe(text)).execute(&mut **conn).await.map(drop)?;
+        }
+    }
+    let done = migrate_inside(conn).await;
+    if done.is_err() {
+        let _ = rollback(conn).await;
+        return done;
+    }
+    on!(conn, c => sqlx::query("COMMIT").execute(c).await.map(drop)?);
+    Ok(())
+}
+
+async fn migrate_inside(conn: &mut Conn<'_>) -> Result<(), Error> {
+    let meta = "CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value BIGINT NOT NULL)";
+    on!(conn, c => sqlx::query(meta).execute(c).await.map(drop)?);
+    let found = known(conn).await?;
+    if found == SCHEMA {
+        return Ok(());
+    }
+    let done = usize::try_from(found).unwrap_or(0);
+    let bytes = if matches!(conn, Conn::Postgres(_)) { "BYTEA" } else { "BLOB" };
+    for statement in MIGRATIONS.iter().skip(done).flat_map(|step| step.iter()) {
+        let statement = AssertSqlSafe(statement.replace("BLOB", bytes));
+        on!(conn, c => sqlx::query(statement).execute(c).await.map(drop)?);
+    }
+    let set =
+        "INSERT INTO meta (name, value) VALUES ('schema', $1) ON CONFLICT (name) DO UPDATE SET value = excluded.value";
+    on!(conn, c => sqlx::query(set).bind(SCHEMA).execute(c).await.map(drop)?);
     Ok(())
 }
 
 /// The schema that is stored, 0 for none; a newer one than ours is refused.
-pub(crate) async fn known(conn: &mut SqliteConnection) -> Result<i64, Error> {
-    let row = sqlx::query("SELECT value FROM meta WHERE name = 'schema'").fetch_optional(conn).await?;
-    let found: i64 = row.map_or(Ok(0), |row| row.try_get(0))?;
+pub(crate) async fn known(conn: &mut Conn<'_>) -> Result<i64, Error> {
+    let text = "SELECT value FROM meta WHERE name = 'schema'";
+    let found: Option<i64> = on!(conn, c => sqlx::query_scalar(text).fetch_optional(c).await?);
+    let found = found.unwrap_or(0);
     if found > SCHEMA { Err(Error::TooNew { found, known: SCHEMA }) } else { Ok(found) }
 }
 
 /// Size and signed note of the head, where there is one.
-pub(crate) async fn head(conn: &mut SqliteConnection) -> Result<Option<(u64, String)>, Error> {
-    let row = sqlx::query("SELECT size, note FROM head WHERE one = 1").fetch_optional(conn).await?;
-    row.map(|row| Ok((unsigned(row.try_get(0)?)?, row.try_get(1)?))).transpose()
+pub(crate) async fn head(conn: &mut Conn<'_>) -> Result<Option<(u64, String)>, Error> {
+    let text = "SELECT size, note FROM head WHERE one = 1";
+    let row: Option<(i64, String)> = on!(conn, c => sqlx::query_as(text).fetch_optional(c).await?);
+    row.map(|(size, note)| Ok((unsigned(size)?, note))).transpose()
 }
 
-pub(crate) async fn set_head(tx: &mut Transaction<'_, Sqlite>, size: u64, note: &str) -> Result<(), Error> {
-    sqlx::query(
-        "INSERT INTO head (one, size, note) VALUES (1, $1, $2)
-         ON CONFLICT (one) DO UPDATE SET size = excluded.size, note = excluded.note",
-    )
-    .bind(signed(size)?)
-    .bind(note)
-    .execute(&mut **tx)
-    .await?;
-    Ok(())
+pub(crate) async fn set_head(conn: &mut Conn<'_>, size: u64, note: &str) -> Result<(), Error> {
+    let text = "INSERT INTO head (one, size, note) VALUES (1, $1, $2)
+        ON CONFLICT (one) DO UPDATE SET size = excluded.size, note = excluded.note";
+    let size = signed(size)?;
+    let rows = on!(conn, c => sqlx::query(text).bind(size).bind(note).execute(c).await?.rows_affected());
+    affected(rows, 1, "head")
 }
 
-pub(crate) async fn insert_entries(tx: &mut Transaction<'_, Sqlite>, entries: &[&NewEntry]) -> Result<(), Error> {
-    for chunk in entries.chunks(128) {
-        let mut query = sqlx::QueryBuilder::<Sqlite>::new(
-            "INSERT INTO entries (idx, id, at, actor, action, object, session, body) ",
-        );
-        let mut bad = None;
-        query.push_values(chunk, |mut row, entry| {
-            let index = signed(entry.index).unwrap_or_else(|e| {
-                bad = Some(e);
-                -1
-            });
-            row.push_bind(index)
-                .push_bind(entry.id.as_str())
-                .push_bind(entry.at)
-                .push_bind(entry.actor.as_str())
-                .push_bind(entry.action.as_str())
-                .push_bind(entry.object.as_str())
-                .push_bind(entry.session.as_deref())
-                .push_bind(entry.body.as_slice());
-        });
-        if let Some(bad) = bad {
-            return Err(bad);
-        }
-        let written = query.build().execute(&mut **tx).await?.rows_affected();
-        affected(written, chunk.len(), "entries")?;
-    }
-    Ok(())
+pub(crate) async fn insert_entries(conn: &mut Conn<'_>, entries: &[&NewEntry]) -> Result<(), Error> {
+    let indexes = entries.iter().map(|e| signed(e.index)).collect::<Result<_, _>>()?;
+    let rows = Rows::new()
+        .with("idx", Column::Int(indexes))
+        .with("id", Column::Text(entries.iter().map(|e| e.id.as_str()).collect()))
+        .with("at", Column::Int(entries.iter().map(|e| e.at).collect()))
+        .with("actor", Column::Text(entries.iter().map(|e| e.actor.as_str()).collect()))
+        .with("action", Column::Text(entries.iter().map(|e| e.action.as_str()).collect()))
+        .with("object", Column::Text(entries.iter().map(|e| e.object.as_str()).collect()))
+        .with("session", Column::Maybe(entries.iter().map(|e| e.session.as_deref()).collect()))
+        .with("body", Column::Bytes(entries.iter().map(|e| e.body.as_slice()).collect()));
+    let text = "INSERT INTO entries (idx, id, at, actor, action, object, session, body)
+        SELECT idx, id, at, actor, action, object, session, body FROM r";
+    affected(rows.execute(conn, text).await?, entries.len(), "entries")
 }
 
 fn affected(rows: u64, wanted: usize, what: &str) -> Result<(), Error> {
@@ -139,119 +271,140 @@ fn affected(rows: u64, wanted: usize, what: &str) -> Result<(), Error> {
     }
 }
 
-pub(crate) async fn set_tile(tx: &mut Transaction<'_, Sqlite>, tile: &Tile) -> Result<(), Error> {
-    sqlx::query(
-        "INSERT INTO tiles (level, idx, data) VALUES ($1, $2, $3)
-         ON CONFLICT (level, idx) DO UPDATE SET data = excluded.data",
-    )
-    .bind(i64::from(tile.id.level))
-    .bind(signed(tile.id.index)?)
-    .bind(tile.bytes.as_slice())
-    .execute(&mut **tx)
-    .await?;
-    Ok(())
+pub(crate) async fn set_tiles(conn: &mut Conn<'_>, tiles: &[Tile]) -> Result<(), Error> {
+    let indexes = tiles.iter().map(|t| signed(t.id.index)).collect::<Result<_, _>>()?;
+    let rows = Rows::new()
+        .with("level", Column::Int(tiles.iter().map(|t| t.id.level.into()).collect()))
+        .with("idx", Column::Int(indexes))
+        .with("data", Column::Bytes(tiles.iter().map(|t| t.bytes.as_slice()).collect()));
+    let text = "INSERT INTO tiles (level, idx, data) SELECT level, idx, data FROM r WHERE true
+        ON CONFLICT (level, idx) DO UPDATE SET data = excluded.data";
+    affected(rows.execute(conn, text).await?, tiles.len(), "tiles")
 }
 
 /// The hashes of a tile. A tile that has grown since still begins with them.
-pub(crate) async fn tile(conn: &mut SqliteConnection, id: TileId) -> Result<Vec<u8>, Error> {
-    let row = sqlx::query("SELECT data FROM tiles WHERE level = $1 AND idx = $2")
-        .bind(i64::from(id.level))
-        .bind(signed(id.index)?)
-        .fetch_optional(conn)
-        .await?;
-    let mut data: Vec<u8> = row.map_or(Ok(Vec::new()), |row| row.try_get(0))?;
+pub(crate) async fn tile(conn: &mut Conn<'_>, id: TileId) -> Result<Vec<u8>, Error> {
+    let text = "SELECT data FROM tiles WHERE level = $1 AND idx = $2";
+    let (level, index) = (i64::from(id.level), signed(id.index)?);
+    let found: Option<Vec<u8>> =
+        on!(conn, c => sqlx::query_scalar(text).bind(level).bind(index).fetch_optional(c).await?);
+    let mut data = found.unwrap_or_default();
     data.truncate(id.length());
     if data.len() == id.length() { Ok(data) } else { Err(Error::Head(format!("tile {id} is missing or too short"))) }
 }
 
-pub(crate) async fn put_document(
-    tx: &mut Transaction<'_, Sqlite>,
-    id: &DocId,
-    was: u64,
-    document: &Document,
-) -> Result<(), Error> {
-    let rows = if was == 0 {
-        sqlx::query("INSERT INTO documents (id, kind, schema, version, body, mac) VALUES ($1, $2, $3, $4, $5, $6)")
-            .bind(id.as_str())
-            .bind(&*document.kind)
-            .bind(i64::from(document.schema))
-            .bind(signed(document.version)?)
-            .bind(&*document.body)
-            .bind(document.mac.as_slice())
-            .execute(&mut **tx)
-            .await?
-    } else {
-        sqlx::query(
-            "UPDATE documents SET kind = $2, schema = $3, version = $4, body = $5, mac = $6 WHERE id = $1 AND version = $7",
-        )
-        .bind(id.as_str())
-        .bind(&*document.kind)
-        .bind(i64::from(document.schema))
-        .bind(signed(document.version)?)
-        .bind(&*document.body)
-        .bind(document.mac.as_slice())
-        .bind(signed(was)?)
-        .execute(&mut **tx)
-        .await?
-    };
-    affected(rows.rows_affected(), 1, "documents")
+/// A document to be written, over the version that was there.
+pub(crate) type Written<'a> = (&'a DocId, u64, &'a Document);
+
+/// Writes documents: new ones where no version was there, else over exactly that version.
+pub(crate) async fn put_documents(conn: &mut Conn<'_>, documents: &[Written<'_>]) -> Result<(), Error> {
+    let (new, old): (Vec<_>, Vec<_>) = documents.iter().copied().partition(|(_, was, _)| *was == 0);
+    let insert = "INSERT INTO documents (id, kind, schema, version, body, mac)
+        SELECT id, kind, schema, version, body, mac FROM r";
+    let update =
+        "UPDATE documents SET kind = r.kind, schema = r.schema, version = r.version, body = r.body, mac = r.mac
+        FROM r WHERE documents.id = r.id AND documents.version = r.was";
+    for (some, text) in [(new, insert), (old, update)] {
+        let versions = some.iter().map(|(_, _, d)| signed(d.version)).collect::<Result<_, _>>()?;
+        let earlier = some.iter().map(|(_, was, _)| signed(*was)).collect::<Result<_, _>>()?;
+        let rows = Rows::new()
+            .with("id", Column::Text(some.iter().map(|(id, _, _)| id.as_str()).collect()))
+            .with("was", Column::Int(earlier))
+            .with("kind", Column::Text(some.iter().map(|(_, _, d)| &*d.kind).collect()))
+            .with("schema", Column::Int(some.iter().map(|(_, _, d)| d.schema.into()).collect()))
+            .with("version", Column::Int(versions))
+            .with("body", Column::Bytes(some.iter().map(|(_, _, d)| &*d.body).collect()))
+            .with("mac", Column::Bytes(some.iter().map(|(_, _, d)| d.mac.as_slice()).collect()));
+        affected(rows.execute(conn, text).await?, some.len(), "documents")?;
+    }
+    Ok(())
 }
 
-pub(crate) async fn delete_document(tx: &mut Transaction<'_, Sqlite>, id: &DocId, was: u64) -> Result<(), Error> {
-    let rows = sqlx::query("DELETE FROM documents WHERE id = $1 AND version = $2")
-        .bind(id.as_str())
-        .bind(signed(was)?)
-        .execute(&mut **tx)
-        .await?;
-    affected(rows.rows_affected(), 1, "documents")
+pub(crate) async fn delete_documents(conn: &mut Conn<'_>, documents: &[(&DocId, u64)]) -> Result<(), Error> {
+    let versions = documents.iter().map(|(_, was)| signed(*was)).collect::<Result<_, _>>()?;
+    let rows = Rows::new()
+        .with("id", Column::Text(documents.iter().map(|(id, _)| id.as_str()).collect()))
+        .with("was", Column::Int(versions));
+    let text = "DELETE FROM documents WHERE (id, version) IN (SELECT id, was FROM r)";
+    affected(rows.execute(conn, text).await?, documents.len(), "documents")
+}
+
+/// Id, kind, schema, version, body, MAC.
+pub(crate) type DocumentRow = (String, String, i64, i64, Vec<u8>, Vec<u8>);
+
+fn document((id, kind, schema, version, body, mac): DocumentRow) -> Result<(DocId, Document), Error> {
+    let document = Document {
+        kind: kind.into(),
+        schema: u32::try_from(schema).map_err(|_| Error::Forged(id.clone()))?,
+        version: unsigned(version)?,
+        body: body.into(),
+        mac: mac.try_into().map_err(|_| Error::Forged(id.clone()))?,
+    };
+    Ok((DocId::new(id), document))
 }
 
 /// Every document, unverified; or those of one kind.
-pub(crate) async fn documents(
-    conn: &mut SqliteConnection,
-    kind: Option<&str>,
-) -> Result<Vec<(DocId, Document)>, Error> {
-    let rows = sqlx::query("SELECT id, kind, schema, version, body, mac FROM documents WHERE $1 IS NULL OR kind = $1")
-        .bind(kind)
-        .fetch_all(conn)
-        .await?;
-    rows.into_iter()
-        .map(|row| {
-            let id: String = row.try_get(0)?;
-            let mac: Vec<u8> = row.try_get(5)?;
-            let document = Document {
-                kind: row.try_get::<String, _>(1)?.into(),
-                schema: u32::try_from(row.try_get::<i64, _>(2)?).map_err(|_| Error::Forged(id.clone()))?,
-                version: unsigned(row.try_get(3)?)?,
-                body: row.try_get::<Vec<u8>, _>(4)?.into(),
-                mac: mac.try_into().map_err(|_| Error::Forged(id.clone()))?,
-            };
-            Ok((DocId::new(id), document))
-        })
-        .collect()
+pub(crate) async fn documents(conn: &mut Conn<'_>, kind: Option<&str>) -> Result<Vec<(DocId, Document)>, Error> {
+    let text = "SELECT id, kind, schema, version, body, mac FROM documents WHERE $1 IS NULL OR kind = $1";
+    let rows: Vec<DocumentRow> = on!(conn, c => sqlx::query_as(text).bind(kind).fetch_all(c).await?);
+    rows.into_iter().map(document).collect()
+}
+
+/// The documents with these ids, unverified, as far as they are there.
+pub(crate) async fn documents_of(conn: &mut Conn<'_>, ids: &[&DocId]) -> Result<Vec<(DocId, Document)>, Error> {
+    let rows = Rows::new().with("wanted", Column::Text(ids.iter().map(|id| id.as_str()).collect()));
+    let text = "SELECT id, kind, schema, version, body, mac FROM documents WHERE id IN (SELECT wanted FROM r)";
+    rows.fetch(conn, text).await?.into_iter().map(document).collect()
 }
 
 /// Index of the entry with this id, where it was committed.
-pub(crate) async fn entry_index(conn: &mut SqliteConnection, id: &str) -> Result<Option<u64>, Error> {
-    let row = sqlx::query("SELECT idx FROM entries WHERE id = $1").bind(id).fetch_optional(conn).await?;
-    row.map(|row| unsigned(row.try_get(0)?)).transpose()
+pub(crate) async fn entry_index(conn: &mut Conn<'_>, id: &str) -> Result<Option<u64>, Error> {
+    let text = "SELECT idx FROM entries WHERE id = $1";
+    let found: Option<i64> = on!(conn, c => sqlx::query_scalar(text).bind(id).fetch_optional(c).await?);
+    found.map(unsigned).transpose()
+}
+
+/// An entry's index and body.
+pub(crate) type BodyRow = (u64, Vec<u8>);
+
+fn bodies_of(rows: Vec<(i64, Vec<u8>)>) -> Result<Vec<BodyRow>, Error> {
+    rows.into_iter().map(|(index, body)| Ok((unsigned(index)?, body))).collect()
 }
 
 /// Bodies of the entries from `from` on, at most `limit`.
-pub(crate) async fn bodies(conn: &mut SqliteConnection, from: u64, limit: u32) -> Result<Vec<(u64, Vec<u8>)>, Error> {
-    let rows = sqlx::query("SELECT idx, body FROM entries WHERE idx >= $1 ORDER BY idx LIMIT $2")
-        .bind(signed(from)?)
-        .bind(i64::from(limit))
-        .fetch_all(conn)
-        .await?;
-    rows.into_iter().map(|row| Ok((unsigned(row.try_get(0)?)?, row.try_get(1)?))).collect()
+pub(crate) async fn bodies(conn: &mut Conn<'_>, from: u64, limit: u32) -> Result<Vec<BodyRow>, Error> {
+    let text = "SELECT idx, body FROM entries WHERE idx >= $1 ORDER BY idx LIMIT $2";
+    let (from, limit) = (signed(from)?, i64::from(limit));
+    bodies_of(on!(conn, c => sqlx::query_as(text).bind(from).bind(limit).fetch_all(c).await?))
 }
 
 /// Index of the newest entry with this action.
-pub(crate) async fn newest(conn: &mut SqliteConnection, action: &str) -> Result<Option<u64>, Error> {
-    let row = sqlx::query("SELECT idx FROM entries WHERE action = $1 ORDER BY idx DESC LIMIT 1")
-        .bind(action)
-        .fetch_optional(conn)
-        .await?;
-    row.map(|row| unsigned(row.try_get(0)?)).transpose()
+pub(crate) async fn newest(conn: &mut Conn<'_>, action: &str) -> Result<Option<u64>, Error> {
+    let text = "SELECT idx FROM entries WHERE action = $1 ORDER BY idx DESC LIMIT 1";
+    let found: Option<i64> = on!(conn, c => sqlx::query_scalar(text).bind(action).fetch_optional(c).await?);
+    found.map(unsigned).transpose()
+}
+
+/// The entries that a filter lets through.
+pub(crate) async fn filtered(conn: &mut Conn<'_>, filter: &Filter) -> Result<Vec<BodyRow>, Error> {
+    let mut texts: Vec<String> = filter.actions.clone();
+    let mut text = String::from("SELECT idx, body FROM entries WHERE idx >= $1 AND idx < $2");
+    if !texts.is_empty() {
+        let list = (3..).take(texts.len()).map(|n| format!("${n}")).collect::<Vec<_>>().join(", ");
+        text.push_str(&format!(" AND action IN ({list})"));
+    }
+    if let Some(session) = filter.session {
+        texts.push(session.to_string());
+        text.push_str(&format!(" AND session = ${}", texts.len() + 2));
+    }
+    let order = if filter.newest_first { "DESC" } else { "ASC" };
+    text.push_str(&format!(" ORDER BY idx {order} LIMIT {}", filter.limit));
+    let (from, before) = (signed(filter.from)?, filter.before.map_or(Ok(i64::MAX), signed)?);
+    bodies_of(on!(conn, c => {
+        let mut query = sqlx::query_as(AssertSqlSafe(text)).bind(from).bind(before);
+        for text in &texts {
+            query = query.bind(text);
+        }
+        query.fetch_all(c).await?
+    }))
 }

@@ -64,6 +64,11 @@ impl WorkingSet {
             .filter_map(|id| self.documents.get(id).map(|document| (id, document)))
     }
 
+    /// Every kind of which there was a document.
+    pub(crate) fn kinds(&self) -> impl Iterator<Item = &str> {
+        self.kinds.keys().map(|kind| &**kind)
+    }
+
     /// Number of documents.
     #[must_use]
     pub fn len(&self) -> usize {

@@ -1,4 +1,5 @@
 //! Real components for tests, scenario verbs.
 
+pub mod postgres;
 pub mod product;
 pub mod sshd;

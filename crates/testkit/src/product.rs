@@ -1,5 +1,6 @@
 //! The whole product on a temporary directory: parent, control and gateway as they are shipped.
 
+use crate::postgres::{self, Postgres};
 use crate::sshd::{ACCOUNT, Sshd, keygen, public};
 use anyhow::{Context, Result, ensure};
 use nix::sys::signal::{Signal, kill};
@@ -8,6 +9,7 @@ use serde_json::Value;
 use std::fs;
 use std::io::Write as _;
 use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
@@ -23,6 +25,8 @@ pub struct Product {
     ssh_port: u16,
     url: String,
     token: String,
+    /// URL of the database, where the store is on a server.
+    store: Option<String>,
     /// The target.
     pub target: Sshd,
 }
@@ -65,34 +69,28 @@ impl Product {
         Self::start_with(binary, "")
     }
 
+    /// As `start`, with the store in a new database of this server.
+    ///
+    /// # Errors
+    /// As `start`.
+    pub fn start_on(binary: &Path, server: &Postgres) -> Result<Self> {
+        let url = server.database()?;
+        Self::start_at(binary, "", Some(&url))
+    }
+
     /// As `start`, with lines added to the policy file.
     ///
     /// # Errors
     /// As `start`.
     pub fn start_with(binary: &Path, policy: &str) -> Result<Self> {
-        let target = Sshd::start(PASSWORD)?;
-        let directory = tempfile::tempdir()?;
-        let (api, ssh_port) = (free_port()?, free_port()?);
-        let at = |name: &str| directory.path().join(name);
-        fs::write(
-            at("sallyport.toml"),
-            format!(
-                "data = \"{}\"\n[api]\nlisten = \"127.0.0.1:{api}\"\n[ssh]\nlisten = \"127.0.0.1:{ssh_port}\"\n",
-                at("data").display()
-            ),
-        )?;
+        Self::start_at(binary, policy, None)
+    }
+
+    fn start_at(binary: &Path, policy: &str, store: Option<&str>) -> Result<Self> {
+        let mut product = Self::configured(binary, "node-1", store, Sshd::start(PASSWORD)?)?;
         for name in ["ada", "bob"] {
-            keygen(&at(name))?;
+            keygen(&product.at(name))?;
         }
-        let mut product = Self {
-            binary: binary.to_owned(),
-            parent: None,
-            ssh_port,
-            url: format!("http://127.0.0.1:{api}"),
-            token: String::new(),
-            target,
-            directory,
-        };
         let founded = product.local(&["init", "--fast", "--output", "json"])?;
         product.token = text(&json(&founded)?, "token")?;
         product.serve()?;
@@ -100,6 +98,50 @@ impl Product {
         product.ok(&["apply", &product.at("checkout").display().to_string()])?;
         product.stdin(&["vault", "put", &format!("{ACCOUNT}@web-1"), "--password-stdin"], PASSWORD)?;
         Ok(product)
+    }
+
+    /// Another node of the same installation, with a target of its own that nothing names.
+    ///
+    /// # Errors
+    /// When the store is in a file, or the node does not come up.
+    pub fn join(&self, node: &str) -> Result<Self> {
+        let store = self.store.as_deref().context("a file holds one node only")?;
+        let mut product = Self::configured(&self.binary, node, Some(store), Sshd::start(PASSWORD)?)?;
+        product.token.clone_from(&self.token);
+        for name in ["ada", "ada.pub", "bob", "bob.pub"] {
+            fs::copy(self.at(name), product.at(name))?;
+        }
+        product.local(&["init", "--join", "--key-file", &self.data().join("keys/vault.key").display().to_string()])?;
+        product.serve()?;
+        Ok(product)
+    }
+
+    /// A product that is configured and not founded yet.
+    fn configured(binary: &Path, node: &str, store: Option<&str>, target: Sshd) -> Result<Self> {
+        let directory = tempfile::tempdir()?;
+        let (api, ssh_port) = (free_port()?, free_port()?);
+        let at = |name: &str| directory.path().join(name);
+        let mut text = format!(
+            "data = \"{}\"\nnode = \"{node}\"\n[api]\nlisten = \"127.0.0.1:{api}\"\n[ssh]\nlisten = \"127.0.0.1:{ssh_port}\"\n",
+            at("data").display()
+        );
+        if let Some(url) = store {
+            let secret = at("database.password");
+            fs::write(&secret, format!("{}\n", postgres::PASSWORD))?;
+            fs::set_permissions(&secret, fs::Permissions::from_mode(0o600))?;
+            text.push_str(&format!("[store]\nurl = \"{url}\"\npassword_file = \"{}\"\n", secret.display()));
+        }
+        fs::write(at("sallyport.toml"), text)?;
+        Ok(Self {
+            binary: binary.to_owned(),
+            parent: None,
+            ssh_port,
+            url: format!("http://127.0.0.1:{api}"),
+            token: String::new(),
+            store: store.map(str::to_owned),
+            target,
+            directory,
+        })
     }
 
     /// Writes the sample checkout, with these lines added to its policies.
@@ -200,7 +242,10 @@ impl Product {
     }
 
     /// A command that reads the configuration instead of asking the server.
-    fn local(&self, args: &[&str]) -> Result<String> {
+    ///
+    /// # Errors
+    /// With its standard error, when it fails.
+    pub fn local(&self, args: &[&str]) -> Result<String> {
         let output = Command::new(&self.binary).arg("--config").arg(self.at("sallyport.toml")).args(args).output()?;
         success(args, output)
     }

@@ -26,7 +26,7 @@ pub(crate) struct Args {
 
 /// Runs everything; a failing step does not keep the next from running.
 pub(crate) fn test(args: &Args) -> Result<()> {
-    components::ensure(args.yes)?;
+    components::ensure_for_tests(args.yes)?;
     let logs = run::root().join("target/test-logs");
     std::fs::create_dir_all(&logs)?;
     let mut bench = Bench { logs, totals: Totals::default(), wrong: Vec::new() };

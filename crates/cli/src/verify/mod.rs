@@ -56,7 +56,7 @@ fn judge(args: &Verify, open: Option<OpenLedger>) -> Result<Report, Fail> {
     let found = if args.path.is_dir() {
         let database = args.path.join(DATABASE);
         let Some(open) = open.filter(|_| database.is_file()) else {
-            return Err(Fail::usage(format!("`{}` is no data directory: it has no {DATABASE}", args.path.display())));
+            return Err(Fail::usage(no_file(&args.path)));
         };
         open(&args.path).and_then(|mut source| directory::check(&args.path, source.as_mut(), trust.as_ref()))
     } else {
@@ -67,6 +67,17 @@ fn judge(args: &Verify, open: Option<OpenLedger>) -> Result<Report, Fail> {
     output::progress("");
     let pinned = trust.is_some();
     Ok(found.unwrap_or_else(|fail| Report { wrong: Some(fail.message), pinned, ..Report::default() }))
+}
+
+/// Why a directory cannot be verified.
+fn no_file(path: &Path) -> String {
+    let shown = path.display();
+    if path.join("keys/ledger.key").exists() {
+        return format!(
+            "`{shown}` is of a node whose ledger is on a PostgreSQL server: `sallyport export SESSION FILE` writes evidence that `verify` reads, `sallyport ledger list` the entries"
+        );
+    }
+    format!("`{shown}` is no data directory: it has no {DATABASE}")
 }
 
 /// Verifies a bundle.

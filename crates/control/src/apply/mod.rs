@@ -15,7 +15,6 @@ use sallyport_model::{AccountId, AccountName, Env, Handle, IdentityId, Kind, Tar
 use sallyport_policy::{Act, Decision, Right, decide};
 use sallyport_store::{Change, DocId, Put};
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, PoisonError};
 
 /// A file of a checkout.
 #[derive(Clone, Debug)]
@@ -117,7 +116,6 @@ impl Control {
         }
         let policy = work.desired.policy;
         let mut changes = self.inventory_changes(op, work.puts, work.deletes);
-        let policy_changes = work.policy_put.is_some();
         if let Some(body) = work.policy_put {
             let facts = [("policy", policy.hash()), ("before", open.policy().hash())].map(|(k, v)| (k, v.to_owned()));
             let facts = facts.each_ref().map(|(k, v)| (*k, v.as_str()));
@@ -125,9 +123,6 @@ impl Control {
         }
         if !changes.is_empty() {
             open.store.commit_all(changes).await?;
-        }
-        if policy_changes {
-            *open.policy.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(policy);
         }
         let revoked = self.redecide(&open).await?;
         Ok(Plan { policy: open.policy().hash().to_owned(), lines: work.lines, revoked })

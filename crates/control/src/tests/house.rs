@@ -1,6 +1,6 @@
 //! A house to test in: founded, applied, with a gateway that is only a handle.
 
-use crate::{Actor, ApplyFile, Control, Founding, Op, found};
+use crate::{Actor, ApplyFile, Control, Founding, Op, found, join};
 use sallyport_model::access::{Ask, Channel, From};
 use sallyport_model::authority::{
     AuthStep, Call, Close, Desk, Down, DownSink, Evidence, Hello, Open, OpenChannel, Reply, VERSION, Welcome,
@@ -8,7 +8,7 @@ use sallyport_model::authority::{
 use sallyport_model::sealed::{PrivateKey, PublicKey};
 use sallyport_model::secret::SecretBytes;
 use sallyport_model::{AuthId, CallId, ChannelId, Env, GatewayId, LoginId, RecordingId, Secret, SessionId};
-use sallyport_store::{EntryRow, Filter};
+use sallyport_store::{EntryRow, Filter, Place};
 use sallyport_vault::Argon;
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::{Arc, Mutex};
@@ -63,6 +63,14 @@ pub(super) fn secret(text: &str) -> Secret<String> {
     Secret::new(text.into())
 }
 
+fn control(env: &Env, dir: &TempDir, node: &str, place: Option<Place>) -> Arc<Control> {
+    let control = Control::new(env.clone(), dir.path(), node);
+    Arc::new(match place {
+        Some(place) => control.at(place),
+        None => control,
+    })
+}
+
 pub(super) struct House {
     pub(super) env: Env,
     pub(super) dir: TempDir,
@@ -73,6 +81,10 @@ pub(super) struct House {
 
 impl House {
     pub(super) async fn founded() -> Self {
+        Self::founded_at(None).await
+    }
+
+    pub(super) async fn founded_at(place: Option<Place>) -> Self {
         let env = Env::system();
         let dir = tempfile::tempdir().unwrap();
         let founding = Founding {
@@ -80,20 +92,50 @@ impl House {
             ssh_keys: Vec::new(),
             token_seconds: 3600,
             argon: Argon::cheapest(),
+            place: place.clone(),
         };
         let founded = found(&env, dir.path(), "node-1", &founding).await.unwrap();
-        let control = Arc::new(Control::new(env.clone(), dir.path(), "node-1"));
-        control.unseal_with_key_file(&std::fs::read(&founded.key_file).unwrap()).await.unwrap();
-        Self { env, dir, control, recovery: founded.recovery, token: founded.token }
+        let mut house = Self {
+            control: control(&env, &dir, "node-1", place),
+            env,
+            dir,
+            recovery: founded.recovery,
+            token: founded.token,
+        };
+        house.unseal().await;
+        house
+    }
+
+    /// Another node of the same installation, with a data directory of its own.
+    pub(super) async fn joined(&self, node: &str, place: &Place) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let key = std::fs::read(self.dir.path().join("keys/vault.key")).unwrap();
+        join(&self.env, dir.path(), node, place, &key).await.unwrap();
+        let copy = |text: &Secret<String>| Secret::new(text.expose().clone());
+        let control = control(&self.env, &dir, node, Some(place.clone()));
+        let mut house =
+            Self { env: self.env.clone(), dir, control, recovery: copy(&self.recovery), token: copy(&self.token) };
+        house.unseal().await;
+        house
+    }
+
+    pub(super) async fn unseal(&mut self) {
+        let key = std::fs::read(self.dir.path().join("keys/vault.key")).unwrap();
+        self.control.unseal_with_key_file(&key).await.unwrap();
+    }
+
+    /// The admin's inventory, policies and a credential.
+    pub(super) async fn furnish(&self) {
+        let op = self.admin();
+        self.control.apply(&op, &checkout(), false).await.unwrap();
+        let password = crate::NewSecret::Password(Secret::new(PASSWORD.as_bytes().to_vec()));
+        self.control.put_secret(&op, &"ops@web-1".parse().unwrap(), password).await.unwrap();
     }
 
     /// With inventory, policies and a credential.
     pub(super) async fn applied() -> Self {
         let house = Self::founded().await;
-        let op = house.admin();
-        house.control.apply(&op, &checkout(), false).await.unwrap();
-        let password = crate::NewSecret::Password(Secret::new(PASSWORD.as_bytes().to_vec()));
-        house.control.put_secret(&op, &"ops@web-1".parse().unwrap(), password).await.unwrap();
+        house.furnish().await;
         house
     }
 

@@ -22,6 +22,9 @@ pub(super) fn of(entry: &Entry) -> String {
         "login.failed" => format!("a sign-in as {object} failed{}", by(entry, "from", " from ")),
         "token.created" => format!("{actor} made a token for {object}"),
         "secret.stored" => format!("{actor} stored a new version of the secret of {object}"),
+        "node.joined" => {
+            format!("{actor} made this host the node {object}{}", by(entry, "ledger_key", ", with the ledger key "))
+        }
         "vault.sealed" => format!("{actor} sealed the vault"),
         "vault.unsealed" => format!("{actor} unsealed the vault"),
         "inventory.applied" => format!("{actor} applied {} objects of the inventory", or(entry, "objects", "some")),

@@ -4,6 +4,7 @@
 mod bad_input;
 mod crash;
 mod evidence;
+mod postgres;
 mod story;
 
 use sallyport_testkit::product::Product;

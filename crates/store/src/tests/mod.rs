@@ -1,78 +1,54 @@
 //! The storage suite: what any database must keep.
 
 use crate::*;
+use house::{House, ORIGIN};
 use sallyport_ledger::replay::Replayer;
-use sallyport_ledger::{Checkpoint, Signer, proof};
-use sallyport_model::{ClusterId, EntryId, Env, Secret};
-use sallyport_vault::{DocumentKey, KeyFile, NewSlot, Vault};
-use sqlx::ConnectOptions;
-use std::collections::BTreeMap;
-use std::path::Path;
-use std::sync::Arc;
-use tempfile::TempDir;
+use sallyport_ledger::{Checkpoint, proof};
 
-const ORIGIN: &str = "sallyport/test";
+mod connect;
+mod house;
+mod lost;
+mod nodes;
 
-fn key(env: &Env) -> DocumentKey {
-    let file = KeyFile::generate(env);
-    let slot = NewSlot::KeyFile { key: &file, label: "test", offline: false };
-    Vault::create(env, ClusterId::new(env), &[slot], true).unwrap().0.document_key()
-}
-
-fn keys() -> NodeKeys {
-    let signer = Signer::new(ORIGIN, &Secret::new(vec![7; 32])).unwrap();
-    NodeKeys { signer, origin: ORIGIN.into(), node: "node-1".into() }
-}
-
-struct House {
-    env: Env,
-    dir: TempDir,
-    key: DocumentKey,
-}
-
-impl House {
-    fn new() -> Self {
-        let env = Env::system();
-        Self { key: key(&env), env, dir: tempfile::tempdir().unwrap() }
-    }
-
-    fn path(&self) -> std::path::PathBuf {
-        self.dir.path().join("sallyport.db")
-    }
-
-    async fn open(&self) -> Result<(Store, HeadReport), Error> {
-        let follower: Follower = Arc::new(|_, _| {});
-        Connected::open(&self.path(), true).await?.start(self.env.clone(), self.key.clone(), keys(), follower).await
-    }
-
-    async fn sql(&self, statement: &'static str) {
-        let mut conn = crate::sql::options(&self.path(), false).connect().await.unwrap();
-        sqlx::query(statement).execute(&mut conn).await.unwrap();
-    }
-
-    fn draft(&self, object: &str) -> Draft {
-        Draft {
-            id: EntryId::new(&self.env),
-            actor: "ada".into(),
-            action: "test.done",
-            object: object.into(),
-            session: None,
-            facts: BTreeMap::new(),
+/// Runs each test on both databases.
+macro_rules! on_both {
+    ($($test:ident),+ $(,)?) => {
+        mod on_sqlite {
+            $(#[tokio::test]
+            async fn $test() {
+                super::$test(super::House::on_sqlite()).await;
+            })+
         }
-    }
-
-    fn put(&self, id: &str, was: u64, body: &str) -> Change {
-        Change::entry(self.draft(id)).put(Put { id: DocId::new(id), was, kind: "thing", schema: 1, body: body.into() })
-    }
+        mod on_postgres {
+            $(#[tokio::test]
+            async fn $test() {
+                super::$test(super::House::on_postgres()).await;
+            })+
+        }
+    };
 }
+
+on_both!(
+    a_change_is_durable_with_its_entry_and_survives_a_restart,
+    a_loser_gets_a_conflict_and_its_neighbours_are_not_touched,
+    two_writers_of_one_document_in_one_batch_cannot_both_win,
+    changes_of_one_document_in_one_batch_add_up,
+    changes_of_one_commit_stand_or_fall_together,
+    a_repeated_change_is_written_once,
+    every_entry_is_in_the_tree_of_the_signed_head,
+    what_was_altered_behind_our_back_is_found_at_start,
+    a_replaced_entry_is_found_by_its_proof,
+    an_older_version_of_a_document_put_back_is_found,
+    a_foreign_key_opens_nothing_and_a_newer_schema_is_refused,
+    a_writer_beside_us_stops_the_batcher,
+    a_filter_narrows_and_orders,
+);
 
 fn body(store: &Store, id: &str) -> Option<String> {
     store.working(|set| set.get(&DocId::new(id)).map(|d| String::from_utf8(d.body.to_vec()).unwrap()))
 }
 
-#[tokio::test]
-async fn a_change_is_durable_with_its_entry_and_survives_a_restart() {
-    let house = House::new();
+async fn a_change_is_durable_with_its_entry_and_survives_a_restart(house: House) {
     let (store, report) = house.open().await.unwrap();
     assert_eq!((report.size, report.documents), (0, 0));
     assert_eq!(store.commit(house.put("a", 0, "{\"x\":1}")).await.unwrap().index, 0);
@@ -85,9 +61,7 @@ async fn a_change_is_durable_with_its_entry_and_survives_a_restart() {
     assert_eq!(body(&store, "a").unwrap(), "{\"x\":2}");
 }
 
-#[tokio::test]
-async fn a_loser_gets_a_conflict_and_its_neighbours_are_not_touched() {
-    let house = House::new();
+async fn a_loser_gets_a_conflict_and_its_neighbours_are_not_touched(house: House) {
     let (store, _) = house.open().await.unwrap();
     store.commit(house.put("a", 0, "{}")).await.unwrap();
     let (lost, won, other) = tokio::join!(
@@ -103,9 +77,7 @@ async fn a_loser_gets_a_conflict_and_its_neighbours_are_not_touched() {
     assert!(body(&store, "c").is_none());
 }
 
-#[tokio::test]
-async fn two_writers_of_one_document_in_one_batch_cannot_both_win() {
-    let house = House::new();
+async fn two_writers_of_one_document_in_one_batch_cannot_both_win(house: House) {
     let (store, _) = house.open().await.unwrap();
     let writers = (0..20).map(|_| {
         let (store, change) = (store.clone(), house.put("a", 0, "{}"));
@@ -118,9 +90,58 @@ async fn two_writers_of_one_document_in_one_batch_cannot_both_win() {
     assert_eq!(won, 1);
 }
 
-#[tokio::test]
-async fn changes_of_one_commit_stand_or_fall_together() {
-    let house = House::new();
+async fn changes_of_one_document_in_one_batch_add_up(house: House) {
+    let (store, _) = house.open().await.unwrap();
+    let ask = |change| {
+        let store = store.clone();
+        async move { store.commit(change).await.unwrap() }
+    };
+    // Sent together, so that one batch has them all.
+    let mut made = house.put("a", 0, "{}");
+    made = made.put(house.put("b", 0, "{}").put.remove(0));
+    let away = Change::entry(house.draft("b")).delete(DocId::new("b"), 1);
+    let brief = house.put("c", 0, "{}");
+    let gone = Change::entry(house.draft("c")).delete(DocId::new("c"), 1);
+    tokio::join!(
+        ask(made),
+        ask(house.put("a", 1, "{}")),
+        ask(house.put("a", 2, "{\"x\":3}")),
+        ask(away),
+        ask(brief),
+        ask(gone)
+    );
+    store.close().await;
+    let (store, report) = house.open().await.unwrap();
+    assert_eq!(report.documents, 1);
+    assert_eq!(body(&store, "a").unwrap(), "{\"x\":3}");
+    store.close().await;
+}
+
+async fn a_filter_narrows_and_orders(house: House) {
+    let (store, _) = house.open().await.unwrap();
+    let session = sallyport_model::SessionId::new(&house.env);
+    for (action, inside) in [("one", true), ("two", false), ("one", false), ("two", true)] {
+        let mut draft = house.draft("x");
+        draft.action = action;
+        draft.session = inside.then_some(session);
+        store.commit(Change::entry(draft)).await.unwrap();
+    }
+    let all = Filter { limit: 10, ..Filter::default() };
+    let ask = async |filter: Filter| -> Vec<u64> {
+        store.entries(&filter).await.unwrap().into_iter().map(|row| row.index).collect()
+    };
+    assert_eq!(ask(all.clone()).await, [0, 1, 2, 3]);
+    assert_eq!(ask(Filter { newest_first: true, limit: 2, ..all.clone() }).await, [3, 2]);
+    assert_eq!(ask(Filter { from: 1, before: Some(3), ..all.clone() }).await, [1, 2]);
+    let (one, two) = (vec!["one".to_owned()], vec!["one".to_owned(), "two".to_owned()]);
+    assert_eq!(ask(Filter { actions: one.clone(), ..all.clone() }).await, [0, 2]);
+    assert_eq!(ask(Filter { actions: two, session: Some(session), ..all.clone() }).await, [0, 3]);
+    assert_eq!(ask(Filter { actions: one, session: Some(session), ..all.clone() }).await, [0]);
+    assert_eq!(store.bodies(2, 1).await.unwrap()[0].0, 2);
+    store.close().await;
+}
+
+async fn changes_of_one_commit_stand_or_fall_together(house: House) {
     let (store, _) = house.open().await.unwrap();
     let both = store.commit_all(vec![house.put("a", 0, "{}"), house.put("b", 0, "{}")]).await.unwrap();
     assert_eq!(both.index, 1, "the index of the last");
@@ -139,9 +160,7 @@ async fn changes_of_one_commit_stand_or_fall_together() {
     assert_eq!(body(&store, "a").unwrap(), "{\"x\":3}");
 }
 
-#[tokio::test]
-async fn a_repeated_change_is_written_once() {
-    let house = House::new();
+async fn a_repeated_change_is_written_once(house: House) {
     let (store, _) = house.open().await.unwrap();
     let change = house.put("a", 0, "{}").repeatable();
     let first = store.commit(change.clone()).await.unwrap();
@@ -149,9 +168,7 @@ async fn a_repeated_change_is_written_once() {
     assert_eq!(store.entries(&Filter { limit: 100, ..Filter::default() }).await.unwrap().len(), 1);
 }
 
-#[tokio::test]
-async fn every_entry_is_in_the_tree_of_the_signed_head() {
-    let house = House::new();
+async fn every_entry_is_in_the_tree_of_the_signed_head(house: House) {
     let (store, _) = house.open().await.unwrap();
     for i in 0..600_u32 {
         if i % 200 == 0 {
@@ -164,7 +181,7 @@ async fn every_entry_is_in_the_tree_of_the_signed_head() {
             }
         }
     }
-    let signer = keys().signer;
+    let signer = house::keys().signer;
     let checkpoint = Checkpoint::open(&store.head(), ORIGIN, &[signer.verifier()]).unwrap();
     let mut replayer = Replayer::new([checkpoint.clone()]);
     for (index, body) in store.bodies(0, 10_000).await.unwrap() {
@@ -178,8 +195,7 @@ async fn every_entry_is_in_the_tree_of_the_signed_head() {
 }
 
 /// What somebody with a shell on the database might do, and that opening finds it.
-#[tokio::test]
-async fn what_was_altered_behind_our_back_is_found_at_start() {
+async fn what_was_altered_behind_our_back_is_found_at_start(house: House) {
     let acts: [(&'static str, &str); 8] = [
         ("UPDATE documents SET body = '{\"x\":9}' WHERE id = 'a'", "edited body"),
         ("UPDATE documents SET version = 7 WHERE id = 'a'", "edited version"),
@@ -191,10 +207,10 @@ async fn what_was_altered_behind_our_back_is_found_at_start() {
         ),
         ("DELETE FROM entries WHERE idx = (SELECT MAX(idx) FROM entries)", "cut ledger"),
         ("UPDATE head SET size = 1", "edited head"),
-        ("UPDATE tiles SET data = zeroblob(length(data))", "edited tiles"),
+        ("UPDATE tiles SET data = (SELECT body FROM entries WHERE idx = 0)", "edited tiles"),
     ];
     for (statement, what) in acts {
-        let house = House::new();
+        let house = house.another();
         let (store, _) = house.open().await.unwrap();
         store.commit(house.put("a", 0, "{\"x\":1}")).await.unwrap();
         store.commit(house.put("b", 0, "{\"x\":2}")).await.unwrap();
@@ -205,14 +221,12 @@ async fn what_was_altered_behind_our_back_is_found_at_start() {
     }
 }
 
-#[tokio::test]
-async fn a_replaced_entry_is_found_by_its_proof() {
-    let house = House::new();
+async fn a_replaced_entry_is_found_by_its_proof(house: House) {
     let (store, _) = house.open().await.unwrap();
     store.commit(house.put("a", 0, "{}")).await.unwrap();
     store.commit(house.put("b", 0, "{}")).await.unwrap();
     house.sql("UPDATE entries SET body = (SELECT body FROM entries WHERE idx = 0) WHERE idx = 1").await;
-    let checkpoint = Checkpoint::open(&store.head(), ORIGIN, &[keys().signer.verifier()]).unwrap();
+    let checkpoint = Checkpoint::open(&store.head(), ORIGIN, &[house::keys().signer.verifier()]).unwrap();
     let tiles = store.tiles(proof::needed_for_inclusion(1, checkpoint.size).unwrap()).await.unwrap();
     let path = proof::prove_inclusion(1, checkpoint.size, &tiles).unwrap();
     let body = store.bodies(1, 1).await.unwrap().remove(0).1;
@@ -220,9 +234,7 @@ async fn a_replaced_entry_is_found_by_its_proof() {
     assert!(proof::verify_inclusion(&leaf, 1, checkpoint.size, &path, &checkpoint.root).is_err());
 }
 
-#[tokio::test]
-async fn an_older_version_of_a_document_put_back_is_found() {
-    let house = House::new();
+async fn an_older_version_of_a_document_put_back_is_found(house: House) {
     let (store, _) = house.open().await.unwrap();
     store.commit(house.put("a", 0, "{\"x\":1}")).await.unwrap();
     house.sql("CREATE TABLE stash AS SELECT * FROM documents").await;
@@ -233,22 +245,18 @@ async fn an_older_version_of_a_document_put_back_is_found() {
     assert!(matches!(house.open().await.err(), Some(Error::State { .. })));
 }
 
-#[tokio::test]
-async fn a_foreign_key_opens_nothing_and_a_newer_schema_is_refused() {
-    let mut house = House::new();
+async fn a_foreign_key_opens_nothing_and_a_newer_schema_is_refused(mut house: House) {
     let (store, _) = house.open().await.unwrap();
     store.commit(house.put("a", 0, "{}")).await.unwrap();
     store.close().await;
-    let right = std::mem::replace(&mut house.key, key(&house.env));
+    let right = std::mem::replace(&mut house.key, house::key(&house.env));
     assert!(matches!(house.open().await.err(), Some(Error::Forged(_))));
     house.key = right;
     house.sql("UPDATE meta SET value = 99").await;
     assert!(matches!(house.open().await.err(), Some(Error::TooNew { found: 99, .. })));
 }
 
-#[tokio::test]
-async fn a_writer_beside_us_stops_the_batcher() {
-    let house = House::new();
+async fn a_writer_beside_us_stops_the_batcher(house: House) {
     let (store, _) = house.open().await.unwrap();
     store.commit(house.put("a", 0, "{}")).await.unwrap();
     house.sql("UPDATE head SET note = 'forged'").await;
@@ -271,9 +279,4 @@ fn the_state_tree_does_not_depend_on_order() {
     assert_eq!(one.root(), two.root());
     one.replace(&DocId::new(3), Some(leaf_of(3)), None);
     assert_ne!(one.root(), two.root());
-}
-
-#[tokio::test]
-async fn a_missing_directory_is_a_clear_error() {
-    assert!(matches!(Connected::open(Path::new("/nonexistent/x.db"), true).await, Err(Error::Sql(_))));
 }

@@ -1,0 +1,58 @@
+//! What control does with what the store tells: names, keys, policies and sessions as they are now, whoever wrote them.
+
+use crate::control::PolicyBody;
+use crate::directory::{Directory, kinds, parse};
+use crate::sessions::Live;
+use sallyport_policy::PolicySet;
+use sallyport_store::{DocId, Document};
+use sallyport_vault::{KeyringBody, Vault};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+
+/// What follows the store.
+pub(crate) struct Follow {
+    pub(crate) directory: Arc<Directory>,
+    pub(crate) vault: Arc<RwLock<Vault>>,
+    pub(crate) policy: Arc<RwLock<Arc<PolicySet>>>,
+    pub(crate) live: Live,
+    /// Why the stored policies do not load, where they do not. Then nothing is permitted.
+    pub(crate) broken: Mutex<Option<String>>,
+}
+
+impl Follow {
+    pub(crate) fn hear(&self, id: &DocId, document: Option<&Document>) {
+        let Some(document) = document else { return self.directory.delete(id) };
+        self.directory.put(id, document);
+        match &*document.kind {
+            kinds::KEYRING => self.keyring(document),
+            kinds::POLICY => self.policies(document),
+            kinds::SESSION => self.live.follow(document),
+            _ => {}
+        }
+    }
+
+    /// A keyring that was committed here or on another node.
+    fn keyring(&self, document: &Document) {
+        let Some(body) = parse::<KeyringBody>(document) else { return };
+        if let Err(error) = self.vault.write().unwrap_or_else(PoisonError::into_inner).adopt(&body) {
+            tracing::error!(%error, "The keyring that was written cannot be used; restart this node");
+        }
+    }
+
+    /// The enforced set, before whoever wrote it gets an answer. One that does not load permits nothing.
+    fn policies(&self, document: &Document) {
+        let files = parse::<PolicyBody>(document).map(|body| body.files);
+        let loaded = files.ok_or_else(|| "the document is unreadable".to_owned());
+        let loaded = loaded.and_then(|files| PolicySet::load(&files).map_err(|e| e.to_string()));
+        let (set, broken) = match loaded {
+            Ok(set) => (Some(set), None),
+            Err(error) => {
+                tracing::error!(error, "The stored policies do not load: nothing is permitted");
+                (PolicySet::load(&[]).ok(), Some(error))
+            }
+        };
+        if let Some(set) = set {
+            *self.policy.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(set);
+        }
+        *self.broken.lock().unwrap_or_else(PoisonError::into_inner) = broken;
+    }
+}

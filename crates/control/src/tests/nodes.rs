@@ -1,0 +1,165 @@
+//! Two nodes of one installation on one PostgreSQL.
+
+use super::house::*;
+use crate::{Error, NewSecret, join};
+use sallyport_model::authority::{Call, Desk, Reply};
+use sallyport_model::{Kind, Secret};
+use sallyport_store::Place;
+use sallyport_testkit::postgres::{PASSWORD as PG_PASSWORD, Postgres};
+use std::sync::Arc;
+use std::time::Duration;
+
+struct Pair {
+    one: House,
+    two: Arc<House>,
+    place: Place,
+    /// Keeps the database.
+    _server: Postgres,
+}
+
+async fn pair() -> Pair {
+    let server = tokio::task::spawn_blocking(|| Postgres::start().unwrap()).await.unwrap();
+    let url = server.database().unwrap();
+    let place = Place::server(&url, Some(&Secret::new(PG_PASSWORD.to_owned()))).unwrap();
+    let one = House::founded_at(Some(place.clone())).await;
+    let two = Arc::new(one.joined("node-2", &place).await);
+    one.furnish().await;
+    until("the checkout", || {
+        two.control.opened().unwrap().policy().hash() == one.control.opened().unwrap().policy().hash()
+    })
+    .await;
+    until("the credential", || two.status_size() == one.status_size()).await;
+    Pair { one, two, place, _server: server }
+}
+
+impl House {
+    fn status_size(&self) -> u64 {
+        self.control.status().entries
+    }
+}
+
+async fn until(what: &str, mut probe: impl FnMut() -> bool) {
+    let waited = tokio::time::timeout(Duration::from_secs(20), async {
+        while !probe() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    });
+    assert!(waited.await.is_ok(), "{what} did not come");
+}
+
+fn orders(gateway: &Gateway) -> Vec<String> {
+    gateway.orders.lock().unwrap().clone()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_one_node_decides_reaches_the_gateway_of_another() {
+    let pair = pair().await;
+    let admin = pair.one.admin();
+    let gateway = pair.two.gateway().await;
+    // A token that was made on one node signs in at the other, whose vault lends the credential.
+    let first = gateway.open("ada").await;
+    assert!(matches!(gateway.call(Call::Password(first)).await, Reply::Password(_)));
+    until("the session", || pair.one.status_size() == pair.two.status_size()).await;
+
+    // Its session is nobody's orphan, and watched where it runs.
+    let near = Arc::new(pair.one).gateway().await;
+    let one = near.house.clone();
+    assert!(near.welcome.orphans.is_empty(), "another node's session would be closed");
+    assert_eq!(denial(near.call(near.close(first)).await).kind, Kind::Denied);
+    let error = one.control.watch(&crate::control::system("test"), first).await.err().unwrap();
+    assert!(error.to_string().contains("node-2"), "{error}");
+
+    one.control.kill(&admin, first, "maintenance").await.unwrap();
+    until("the kill", || orders(&gateway).iter().any(|o| o.contains("kill") && o.contains("maintenance"))).await;
+    assert!(matches!(gateway.call(gateway.close(first)).await, Reply::Done(_)));
+
+    let second = gateway.open("ada").await;
+    until("the session", || one.status_size() == pair.two.status_size()).await;
+    let without_ada = "[[identity]]\nhandle = \"ada\"\ngroups = [\"ops\"]\ndisabled = true\n";
+    let files = [file("inventory.toml", without_ada), checkout().remove(1)];
+    assert_eq!(one.control.apply(&admin, &files, false).await.unwrap().revoked, 1);
+    let revoked = format!("revoke {second}");
+    until("the revocation", || orders(&gateway).iter().any(|o| o.starts_with(&revoked))).await;
+    assert_eq!(denial(gateway.call(Call::Password(second)).await).kind, Kind::Denied);
+    for control in [&one.control, &pair.two.control] {
+        control.close().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn policies_and_key_domains_of_one_node_are_enforced_and_used_by_another() {
+    let pair = pair().await;
+    let admin = pair.one.admin();
+    let gateway = pair.two.gateway().await;
+    // An environment is a key domain of its own: made by one node, opened by the other.
+    let more = "[[target]]\nname = \"db-1\"\nhost = \"127.0.0.1\"\nenvironment = \"fresh\"\ntier = 1\ntags = [\"web\"]\n\
+        host_keys = [\"ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA\"]\n\
+        [[target.account]]\nname = \"ops\"\nclass = \"standard\"\n";
+    let files = [checkout().remove(0), checkout().remove(1), file("more.toml", more)];
+    pair.one.control.apply(&admin, &files, false).await.unwrap();
+    let password = NewSecret::Password(Secret::new(b"another battery staple".to_vec()));
+    pair.one.control.put_secret(&admin, &"ops@db-1".parse().unwrap(), password).await.unwrap();
+    until("the secret", || pair.one.status_size() == pair.two.status_size()).await;
+    let ask = gateway.ask(gateway.login("ada").await, "ops@db-1");
+    let session = ask.session;
+    assert!(matches!(gateway.call(Call::Open(ask)).await, Reply::Opened(_)));
+    assert!(matches!(gateway.call(Call::Password(session)).await, Reply::Password(_)));
+    assert!(matches!(gateway.call(gateway.close(session)).await, Reply::Done(_)));
+
+    // A policy that one node takes away is no longer enforced by the other.
+    until("the end", || pair.one.status_size() == pair.two.status_size()).await;
+    let files = [checkout().remove(0), file("a.cedar", "// nothing\n")];
+    pair.one.control.apply(&admin, &files, false).await.unwrap();
+    until("the policy", || pair.one.status_size() == pair.two.status_size()).await;
+    let ask = gateway.ask(gateway.login("ada").await, "ops@web-1");
+    assert!(matches!(gateway.call(Call::Open(ask)).await, Reply::Denied(_)));
+    pair.one.control.close().await;
+    pair.two.control.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_order_that_was_given_while_a_node_was_away_is_carried_out_when_its_gateway_is_back() {
+    let pair = pair().await;
+    let admin = pair.one.admin();
+    let gateway = pair.two.gateway().await;
+    let session = gateway.open("ada").await;
+    let id = gateway.id;
+    drop(gateway);
+    let mut two = Arc::into_inner(pair.two).unwrap();
+    until("the session", || pair.one.status_size() == two.status_size()).await;
+    two.control.leave(id);
+    two.control.close().await;
+    pair.one.control.kill(&admin, session, "").await.unwrap();
+    two.unseal().await;
+    let two = Arc::new(two);
+    let gateway = Gateway::join(two.clone(), id, vec![session]).await;
+    assert!(orders(&gateway).iter().any(|o| o.starts_with(&format!("kill {session}"))));
+    two.control.close().await;
+    pair.one.control.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn only_who_opens_the_vault_joins_and_only_once_under_a_name() {
+    let pair = pair().await;
+    let key = std::fs::read(pair.one.dir.path().join("keys/vault.key")).unwrap();
+    let attempt = async |node: &str, place: &Place, key: &[u8]| -> Error {
+        let dir = tempfile::tempdir().unwrap();
+        let data = dir.path().join("data");
+        let error = join(&pair.one.env, &data, node, place, key).await.err().unwrap();
+        assert!(!data.join("keys/ledger.key").exists(), "the next attempt would find an installation");
+        error
+    };
+    let foreign = sallyport_vault::KeyFile::generate(&pair.one.env).encode();
+    assert!(attempt("node-3", &pair.place, foreign.expose().as_bytes()).await.to_string().contains("key file"));
+    assert!(attempt("node-2", &pair.place, &key).await.to_string().contains("node-2"));
+    let file = Place::file(&pair.one.dir.path().join("sallyport.db"));
+    assert!(attempt("node-3", &file, &key).await.to_string().contains("[store] url"));
+    let empty = Place::server(&pair._server.database().unwrap(), Some(&Secret::new(PG_PASSWORD.to_owned()))).unwrap();
+    assert!(attempt("node-3", &empty, &key).await.to_string().contains("without `--join`"));
+    assert_eq!(pair.one.entries("node.joined").await, 1);
+    let third = pair.one.joined("node-3", &pair.place).await;
+    assert_eq!(third.entries("node.joined").await, 2);
+    for control in [&pair.one.control, &pair.two.control, &third.control] {
+        control.close().await;
+    }
+}

@@ -1,0 +1,96 @@
+//! The store on PostgreSQL: the same story, further nodes, and a server that dies.
+
+use crate::binary;
+use sallyport_testkit::postgres::{PASSWORD, Postgres};
+use sallyport_testkit::product::{Product, json, outcome, wait_for};
+use std::io::{BufRead as _, BufReader};
+use std::process::{Child, Stdio};
+
+/// A session that has said its first word.
+fn session(product: &Product) -> Child {
+    let mut command = product.ssh("ada");
+    let mut child = command.arg("echo here; sleep 60").stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+    let mut line = String::new();
+    BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    assert_eq!(line, "here\n", "{}", product.log());
+    child
+}
+
+#[test]
+fn an_installation_on_postgresql_serves_records_and_proves() {
+    let server = Postgres::start().unwrap();
+    let mut product = Product::start_on(binary(), &server).unwrap();
+    let (code, out, err) = outcome(product.ssh("ada").arg("echo to-out; exit 7").output().unwrap());
+    assert_eq!((code, out.as_str()), (7, "to-out\n"), "{err}");
+    product.idle().unwrap();
+    let id = product.newest_session().unwrap()["id"].as_str().unwrap().to_owned();
+    let bundle = product.at("a.spb").display().to_string();
+    product.as_carol(&["export", &id, &bundle]).unwrap();
+    let trust = product.data().join("ledger.pub").display().to_string();
+    let report = json(&product.ok(&["verify", &bundle, "--trust", &trust, "--output", "json"]).unwrap()).unwrap();
+    assert_eq!(report["verified"], true, "{report}");
+    assert!(product.local(&["doctor"]).unwrap().contains("fit for a store"));
+    product.stop().unwrap();
+    let (code, _, err) = product.run(&["verify", &product.data().display().to_string()]).unwrap();
+    assert!(code == 2 && err.contains("sallyport export"), "{err}");
+    product.serve().unwrap();
+    assert_eq!(product.newest_session().unwrap()["id"], id.as_str(), "a restart finds everything");
+
+    // A second founding over it is refused; so is a wrong password, and neither says it.
+    product.stop().unwrap();
+    let away = product.at("away");
+    std::fs::rename(product.data(), &away).unwrap();
+    let error = product.local(&["init"]).err().unwrap().to_string();
+    assert!(error.contains("init --join"), "{error}");
+    let _ = std::fs::remove_dir_all(product.data());
+    std::fs::rename(&away, product.data()).unwrap();
+    std::fs::write(product.at("database.password"), "wrong").unwrap();
+    let error = product.local(&["serve"]).err().unwrap().to_string() + &product.log();
+    assert!(error.contains("refuses the role"), "{error}");
+    for text in [error, product.log()] {
+        assert!(!text.contains(PASSWORD), "the password of the database is shown");
+    }
+}
+
+#[test]
+fn a_kill_and_a_revocation_on_one_node_end_sessions_of_another() {
+    let server = Postgres::start().unwrap();
+    let one = Product::start_on(binary(), &server).unwrap();
+    let two = one.join("node-2").unwrap();
+    let mut client = session(&two);
+    let live = |product: &Product| json(&product.ok(&["sessions", "--live", "--output", "json"]).unwrap()).unwrap();
+    let listed =
+        wait_for("the session", 10, || live(&one)["items"].as_array().and_then(|a| a.first().cloned())).unwrap();
+    one.ok(&["kill", listed["id"].as_str().unwrap(), "--reason", "drill"]).unwrap();
+    wait_for("the end of the client", 10, || client.try_wait().unwrap()).unwrap();
+    two.idle().unwrap();
+    assert_eq!(two.newest_session().unwrap()["reason"], "kill");
+
+    let mut client = session(&two);
+    wait_for("the session", 10, || live(&one)["items"].as_array().filter(|a| !a.is_empty()).map(drop)).unwrap();
+    std::fs::write(one.at("checkout/ops.cedar"), "// nothing is permitted any more\n").unwrap();
+    one.ok(&["apply", &one.at("checkout").display().to_string()]).unwrap();
+    wait_for("the end of the client", 10, || client.try_wait().unwrap()).unwrap();
+    two.idle().unwrap();
+    assert_eq!(two.newest_session().unwrap()["reason"], "revoke");
+    assert!(one.ok(&["ledger", "list", "--actions", "node.joined"]).unwrap().contains("node-2"));
+}
+
+#[test]
+fn sessions_outlive_a_database_that_dies_and_comes_back() {
+    let mut server = Postgres::start().unwrap();
+    let product = Product::start_on(binary(), &server).unwrap();
+    let mut client = session(&product);
+    server.crash().unwrap();
+    let (code, _, err) = product.run(&["token", "carol"]).unwrap();
+    assert!(code != 0 && err.contains("try again"), "{err}");
+    assert_eq!(product.status().unwrap()["sessions"], 1, "reads go on");
+    server.run().unwrap();
+    wait_for("the database", 20, || product.ok(&["token", "carol"]).ok()).unwrap();
+    let (code, out, err) = outcome(product.ssh("ada").arg("echo again").output().unwrap());
+    assert_eq!((code, out.as_str()), (0, "again\n"), "{err}");
+    assert!(client.try_wait().unwrap().is_none(), "the session has ended");
+    client.kill().unwrap();
+    client.wait().unwrap();
+    product.idle().unwrap();
+}
