@@ -297,6 +297,8 @@ impl Batcher {
         let (why, reason) = watch::channel(String::from("its connection was lost"));
         let mut connecting = pin!(async move {
             loop {
+                // First of all, too: an error that comes back with every connection must not keep us busy.
+                sleep(AGAIN).await;
                 match place.connect(false).await {
                     Ok(session) => return session,
                     Err(error) => {
@@ -304,7 +306,6 @@ impl Batcher {
                         why.send_replace(error.to_string());
                     }
                 }
-                sleep(AGAIN).await;
             }
         });
         let tell_doubt = Instant::now() + DOUBT;

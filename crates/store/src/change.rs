@@ -178,7 +178,16 @@ impl Error {
 
 impl From<sqlx::Error> for Error {
     fn from(error: sqlx::Error) -> Self {
-        // Classes of SQLSTATE (PostgreSQL 15, appendix A): 08 connection, 57P0x the server is stopping or starting.
+        // Codes of SQLSTATE (PostgreSQL 15, appendix A): 42501 no privilege, 08 connection, 57P0x the server is
+        // stopping or starting.
+        if let sqlx::Error::Database(said) = &error
+            && said.code().as_deref() == Some("42501")
+        {
+            return Self::Place(format!(
+                "the database does not permit this ({}): make the role in `[store] url` the owner of the database",
+                said.message()
+            ));
+        }
         let gone = match &error {
             sqlx::Error::Database(said) => said.code().is_some_and(|c| c.starts_with("08") || c.starts_with("57P0")),
             sqlx::Error::Io(_) | sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed => true,

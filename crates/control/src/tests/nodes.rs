@@ -2,6 +2,7 @@
 
 use super::house::*;
 use crate::{Error, NewSecret, join};
+use sallyport_model::access::Channel;
 use sallyport_model::authority::{Call, Desk, Reply};
 use sallyport_model::{Kind, Secret};
 use sallyport_store::Place;
@@ -80,7 +81,8 @@ async fn what_one_node_decides_reaches_the_gateway_of_another() {
     assert_eq!(one.control.apply(&admin, &files, false).await.unwrap().revoked, 1);
     let revoked = format!("revoke {second}");
     until("the revocation", || orders(&gateway).iter().any(|o| o.starts_with(&revoked))).await;
-    assert_eq!(denial(gateway.call(Call::Password(second)).await).kind, Kind::Denied);
+    let channel = gateway.channel(second, Channel::Shell);
+    assert_eq!(denial(gateway.call(channel).await).kind, Kind::Denied);
     for control in [&one.control, &pair.two.control] {
         control.close().await;
     }

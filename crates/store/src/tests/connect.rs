@@ -53,6 +53,9 @@ async fn what_does_not_let_us_in_says_why_and_what_to_do() {
     let latin = server().database_with("latin", &["--encoding=SQL_ASCII", "--locale=C"]).unwrap();
     let said = refusal(&place(&latin)).await;
     assert!(said.contains("encoding=UTF8"), "{said}");
+    let foreign = server().database_with("foreign", &["--owner=postgres"]).unwrap();
+    let said = refusal(&place(&foreign)).await;
+    assert!(said.contains("the owner of the database"), "{said}");
     assert!(!format!("{}", place(&url)).contains(PASSWORD));
 }
 
@@ -67,14 +70,21 @@ fn a_server_that_is_too_old_or_does_not_keep_settings_is_refused() {
 }
 
 #[tokio::test]
-async fn a_standby_is_refused_by_name() {
-    let (url, mut server) = tokio::task::spawn_blocking(|| {
+async fn a_server_must_prove_itself_and_a_standby_is_refused_by_name() {
+    let beside = tokio::task::spawn_blocking(|| {
         let server = Postgres::start().unwrap();
-        (server.database().unwrap(), server)
-    })
-    .await
-    .unwrap();
+        let (url, right) = (server.database().unwrap(), server.secure().unwrap());
+        (server, url, right)
+    });
+    let (mut server, url, right) = beside.await.unwrap();
+    let wrong = tempfile::tempdir().unwrap();
+    let stranger = wrong.path().join("authority.pem");
+    let named = |authority: &Path| place(&format!("{url}?sslmode=verify-full&sslrootcert={}", authority.display()));
+    std::fs::copy(&right, &stranger).unwrap();
+    drop(super::house::eventually("TLS", async || Connected::open(&named(&right), true).await.ok()).await);
+    // Another authority of the same name: the server's certificate is not of it any more.
     let server = tokio::task::spawn_blocking(move || {
+        server.secure().unwrap();
         server.stop().unwrap();
         server.mark_standby().unwrap();
         server.run().unwrap();
@@ -82,7 +92,9 @@ async fn a_standby_is_refused_by_name() {
     })
     .await
     .unwrap();
-    let said = refusal(&place(&url)).await;
+    let said = refusal(&named(&stranger)).await;
+    assert!(said.contains("does not prove itself by TLS") && said.contains("sslrootcert"), "{said}");
+    let said = refusal(&named(&right)).await;
     assert!(said.contains("standby") && said.contains("[store] url"), "{said}");
     drop(server);
 }

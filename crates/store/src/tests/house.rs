@@ -121,6 +121,19 @@ pub(super) async fn until(what: &str, mut probe: impl FnMut() -> bool) {
     assert!(waited.await.is_ok(), "{what} did not come");
 }
 
+/// Polls until something is there; panics after 30 seconds.
+pub(super) async fn eventually<T>(what: &str, mut probe: impl AsyncFnMut() -> Option<T>) -> T {
+    let waited = tokio::time::timeout(std::time::Duration::from_secs(30), async {
+        loop {
+            if let Some(found) = probe().await {
+                return found;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        }
+    });
+    waited.await.unwrap_or_else(|_| panic!("{what} did not come"))
+}
+
 /// Lists the first node, as a founding does.
 pub(super) async fn list_first(house: &House, store: &Store) {
     let nodes = Nodes::default().with("node-1", keys().signer.verifier()).unwrap();

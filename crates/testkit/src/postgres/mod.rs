@@ -4,6 +4,7 @@ use crate::product::wait_for;
 use anyhow::{Context, Result, bail, ensure};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use std::fs;
 use std::io::Write as _;
 use std::net::TcpListener;
@@ -31,6 +32,8 @@ pub struct Postgres {
     directory: PathBuf,
     port: u16,
     keeper: Option<Child>,
+    /// Whether what it says is durable survives a loss of power: tests need it to survive a kill only.
+    durable: bool,
     databases: AtomicU32,
 }
 
@@ -40,6 +43,18 @@ impl Postgres {
     /// # Errors
     /// When `postgresql-15` is not installed, or this is not root. Tests fail then, and loudly.
     pub fn start() -> Result<Self> {
+        Self::start_as(false)
+    }
+
+    /// As [`Postgres::start`], on a disk that is synchronised: for measurements.
+    ///
+    /// # Errors
+    /// As [`Postgres::start`].
+    pub fn start_durable() -> Result<Self> {
+        Self::start_as(true)
+    }
+
+    fn start_as(durable: bool) -> Result<Self> {
         ensure!(Path::new(PROGRAMS).join("postgres").exists(), "PostgreSQL is missing: apt-get install postgresql-15");
         ensure!(nix::unistd::geteuid().is_root(), "PostgreSQL needs root to switch to its account");
         account()?;
@@ -63,7 +78,7 @@ impl Postgres {
             "--no-sync",
         ]);
         success("initdb", init.args(["-D", "data"]).output()?)?;
-        let mut server = Self { directory, port: 0, keeper: None, databases: AtomicU32::new(0) };
+        let mut server = Self { directory, port: 0, keeper: None, durable, databases: AtomicU32::new(0) };
         for _ in 0..5 {
             server.port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
             if server.run().is_ok() {
@@ -83,10 +98,11 @@ impl Postgres {
         // The keeper ends the server when it is told to, or when the process of the test is gone: then it
         // also removes what a value that was never dropped would leave behind.
         let settings = format!(
-            "-c listen_addresses=127.0.0.1 -c port={} -c unix_socket_directories={} -c fsync=off -c shared_buffers=32MB \
+            "-c listen_addresses=127.0.0.1 -c port={} -c unix_socket_directories={} -c fsync={} -c shared_buffers=32MB \
              -c max_connections=60 -c logging_collector=off",
             self.port,
-            self.home().display()
+            self.home().display(),
+            if self.durable { "on" } else { "off" },
         );
         let keeper = format!(
             "{PROGRAMS}/postgres -D data {settings} >>log 2>&1 </dev/null & p=$!; read told; kill -QUIT $p 2>/dev/null; wait $p; [ \"$told\" = end ] || rm -rf \"{}\"",
@@ -133,6 +149,29 @@ impl Postgres {
     /// When the file cannot be written.
     pub fn mark_standby(&self) -> Result<()> {
         Ok(fs::write(self.home().join("data/standby.signal"), "")?)
+    }
+
+    /// Turns TLS on, with a certificate for 127.0.0.1; the file with its authority. A second call replaces both.
+    ///
+    /// # Errors
+    /// When the files cannot be written.
+    pub fn secure(&self) -> Result<PathBuf> {
+        let mut params = CertificateParams::new(Vec::new())?;
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let authority = CertifiedIssuer::self_signed(params, KeyPair::generate()?)?;
+        let key = KeyPair::generate()?;
+        let leaf = CertificateParams::new(vec!["127.0.0.1".to_owned()])?.signed_by(&key, &authority)?;
+        for (name, text) in [("server.crt", leaf.pem()), ("server.key", key.serialize_pem())] {
+            let path = self.home().join("data").join(name);
+            fs::write(&path, text)?;
+            fs::set_permissions(&path, fs::Permissions::from_mode(0o600))?;
+            own(&path)?;
+        }
+        self.sql("postgres", "ALTER SYSTEM SET ssl = on")?;
+        self.sql("postgres", "SELECT pg_reload_conf()")?;
+        let issuer = self.directory.join("authority.pem");
+        fs::write(&issuer, authority.pem())?;
+        Ok(issuer)
     }
 
     /// A new, empty database of [`ROLE`]; its URL, without a password.
