@@ -33,7 +33,7 @@ async fn open(env: &Env, place: &Place, key: &DocumentKey, node: u8) -> Result<S
     let verifier = signer.verifier().clone();
     let name = format!("node-{node}");
     let keys = NodeKeys { signer, origin: ORIGIN.into(), node: name.clone(), joining: true };
-    let follower: Follower = Arc::new(|_| {});
+    let follower: Follower = Arc::new(|_, _| {});
     let connected = Connected::open(place, true).await?;
     let (store, _) = connected.start(env.clone(), key.clone(), keys, follower).await?;
     let (nodes, was) = store.working(Nodes::of)?;

@@ -71,7 +71,7 @@ impl House {
     }
 
     pub(super) async fn open(&self) -> Result<(Store, HeadReport), Error> {
-        self.open_as(keys(), Arc::new(|_| {})).await
+        self.open_as(keys(), Arc::new(|_, _| {})).await
     }
 
     pub(super) async fn open_as(&self, keys: NodeKeys, follower: Follower) -> Result<(Store, HeadReport), Error> {

@@ -53,7 +53,7 @@ async fn killed_servers_lose_no_acknowledged_change_and_repeat_none() {
     let house = Arc::new(House::at(place(&server.database().unwrap())));
     let (one, _) = house.open().await.unwrap();
     list_first(&house, &one).await;
-    let two = join(&house, 2, Arc::new(|_| {})).await;
+    let two = join(&house, 2, Arc::new(|_, _| {})).await;
     let told = Arc::new(Mutex::new(Told::default()));
     let stop = Arc::new(AtomicBool::new(false));
     let mut writers = Vec::new();
@@ -94,11 +94,11 @@ async fn killed_servers_lose_no_acknowledged_change_and_repeat_none() {
     for row in again.entries(&Filter { limit: 1_000_000, ..Filter::default() }).await.unwrap() {
         *found.entry(row.entry.id).or_default() += 1;
     }
+    again.close().await;
     let told = told.lock().unwrap();
     assert!(told.written.iter().all(|id| found.get(id) == Some(&1)), "an acknowledged change is lost or doubled");
     assert!(told.not_written.iter().all(|id| !found.contains_key(id)), "a change was refused and yet written");
     assert!(told.unknown.is_empty(), "the server was back in time, and yet an outcome stayed unknown");
-    again.close().await;
     drop(server);
 }
 

@@ -8,7 +8,7 @@ use sallyport_ledger::{Checkpoint, Verifier};
 use std::sync::{Arc, Mutex};
 
 fn quiet() -> Follower {
-    Arc::new(|_| {})
+    Arc::new(|_, _| {})
 }
 
 async fn two_nodes() -> (House, Store, Store) {
