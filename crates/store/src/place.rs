@@ -182,12 +182,19 @@ impl Server {
                 )),
                 _ => Error::Sql(format!("{name}: {}", said.message())),
             },
-            sqlx::Error::Tls(e) => Error::Place(format!(
-                "{name} does not prove itself by TLS ({e}): give the certificate of its authority with `sslrootcert=FILE`, or say `sslmode=`"
-            )),
+            sqlx::Error::Tls(e) => self.unproven(e),
+            // What rustls finds wrong comes as invalid data.
+            sqlx::Error::Io(e) if e.kind() == std::io::ErrorKind::InvalidData => self.unproven(e),
             sqlx::Error::Io(e) => Error::Sql(format!("nobody answers at {name} ({e}): is the server running?")),
             other => Error::Sql(format!("{name}: {other}")),
         }
+    }
+
+    fn unproven(&self, error: impl fmt::Display) -> Error {
+        Error::Place(format!(
+            "{} does not prove itself by TLS ({error}): give the certificate of its authority with `sslrootcert=FILE`, or say `sslmode=`",
+            self.name
+        ))
     }
 }
 
