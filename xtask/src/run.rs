@@ -7,6 +7,7 @@ use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -20,6 +21,10 @@ pub(crate) fn root() -> PathBuf {
 pub(crate) fn cargo() -> Command {
     let mut command = Command::new(std::env::var("CARGO").unwrap_or_else(|_| "cargo".into()));
     command.current_dir(root()).env_remove("RUSTFLAGS").env("CARGO_TERM_COLOR", "never");
+    if consent(false) {
+        // A build server compiles once: what makes the next build faster is time lost there.
+        command.env("CARGO_INCREMENTAL", "0");
+    }
     command
 }
 
@@ -140,6 +145,26 @@ pub(crate) fn succeed(command: &mut Command, input: &str, limit: Duration) -> Re
 pub(crate) fn attached(command: &mut Command) -> Result<ExitStatus> {
     let named = name(command);
     command.status().with_context(|| format!("cannot start `{named}`"))
+}
+
+/// Works on everything, two at a time; the results are in the order of what they come from.
+pub(crate) fn two_at_once<T: Send, R: Send>(items: Vec<T>, work: impl Fn(T) -> R + Sync) -> Vec<R> {
+    let queue = Mutex::new(items.into_iter().enumerate());
+    let take = || queue.lock().unwrap_or_else(PoisonError::into_inner).next();
+    let done = Mutex::new(Vec::new());
+    std::thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| {
+                while let Some((number, item)) = take() {
+                    let result = work(item);
+                    done.lock().unwrap_or_else(PoisonError::into_inner).push((number, result));
+                }
+            });
+        }
+    });
+    let mut done = done.into_inner().unwrap_or_else(PoisonError::into_inner);
+    done.sort_by_key(|(number, _)| *number);
+    done.into_iter().map(|(_, result)| result).collect()
 }
 
 /// A process id, as the system's calls want it.

@@ -10,14 +10,11 @@ use serde_json::Value;
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::process::Command;
-use std::sync::Mutex;
 
 /// Lints are errors here; clippy's driver splits this at the marker.
 const LINTS: &str = "-Dwarnings__CLIPPY_HACKERY__";
 /// The optimisation of dependencies in the profile `dev`; build scripts and macros have another.
 const DEPENDENCY: &str = "1";
-/// Crates documented at once.
-const AT_ONCE: usize = 2;
 
 /// Makes every cargo command of the suite lint what it compiles of the workspace.
 pub(super) fn linting(command: &mut Command) -> Result<&mut Command> {
@@ -70,27 +67,12 @@ pub(super) fn documentation(built: &Built) -> Result<String> {
         .args(["metadata", "--format-version", "1", "--locked", "--filter-platform", "x86_64-unknown-linux-gnu"])
         .output()?;
     let metadata: Value = serde_json::from_slice(&metadata.stdout).context("cannot read cargo's metadata")?;
-    let commands = Mutex::new(commands(&metadata, built)?.into_iter());
-    let wrong = Mutex::new(String::new());
-    std::thread::scope(|scope| {
-        for _ in 0..AT_ONCE {
-            scope.spawn(|| {
-                loop {
-                    let next = commands.lock().ok().and_then(|mut commands| commands.next());
-                    let Some(mut command) = next else { return };
-                    let said = match command.output() {
-                        Ok(output) if output.status.success() => continue,
-                        Ok(output) => String::from_utf8_lossy(&output.stderr).into_owned(),
-                        Err(error) => format!("cannot run rustdoc: {error}\n"),
-                    };
-                    if let Ok(mut wrong) = wrong.lock() {
-                        wrong.push_str(&said);
-                    }
-                }
-            });
-        }
+    let said = run::two_at_once(commands(&metadata, built)?, |mut command| match command.output() {
+        Ok(output) if output.status.success() => String::new(),
+        Ok(output) => String::from_utf8_lossy(&output.stderr).into_owned(),
+        Err(error) => format!("cannot run rustdoc: {error}\n"),
     });
-    Ok(wrong.into_inner().unwrap_or_default())
+    Ok(said.concat())
 }
 
 /// One rustdoc for each library and program of the workspace.

@@ -10,8 +10,9 @@ mod totals;
 use crate::{components, deny, run};
 use anyhow::{Context as _, Result, bail};
 use build::{Built, linting};
+use mutants::Mutant;
 use std::io::{BufRead as _, BufReader, Write as _};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Instant;
 use totals::{Reader, Totals};
@@ -45,9 +46,7 @@ pub(crate) fn test(args: &Args) -> Result<()> {
     if let Some(said) = bench.check("lint", linting(&mut cargo(&build))?) {
         bench.documentation(&Built::read(&said)?)?;
         bench.tests("test", linting(&mut cargo(&["test", "--workspace", "--no-fail-fast"]))?);
-        for mutant in mutants::all()? {
-            bench.mutant(&mutant);
-        }
+        bench.mutants(mutants::all()?);
     }
     for wrong in &bench.wrong {
         println!("failed: {wrong}");
@@ -112,7 +111,7 @@ impl Bench {
     /// A run of tests.
     fn tests(&mut self, name: &str, command: &mut Command) {
         let start = Instant::now();
-        match self.follow(name, command, true) {
+        match follow(&self.logs, name, command, true) {
             Ok((good, read)) => {
                 let word = if good { "ok    " } else { "FAILED" };
                 println!(
@@ -132,49 +131,56 @@ impl Bench {
     }
 
     /// A mutant is caught when the tests of its case fail, and no other test does.
-    fn mutant(&mut self, mutant: &mutants::Mutant) {
-        let start = Instant::now();
-        let name = format!("mutant-{}", mutant.case);
-        match self.follow(&name, &mut mutant.command(), false) {
-            Ok((_, read)) if mutant.caught(&read) => {
-                self.totals.passed += 1;
-                println!("{name:<20} caught  {}", run::seconds(start));
+    fn mutants(&mut self, mutants: Vec<Mutant>) {
+        let logs = self.logs.clone();
+        let runs = run::two_at_once(mutants, |mutant| {
+            let start = Instant::now();
+            let name = format!("mutant-{}", mutant.case);
+            let read = follow(&logs, &name, &mut mutant.command(), false);
+            (mutant, name, read, run::seconds(start))
+        });
+        for (mutant, name, read, seconds) in runs {
+            match read {
+                Ok((_, read)) if mutant.caught(&read) => {
+                    self.totals.passed += 1;
+                    println!("{name:<20} caught  {seconds}");
+                }
+                Ok((_, read)) => {
+                    let failed = if read.failures.is_empty() { "no test".to_owned() } else { read.failures.join(" ") };
+                    println!("{name:<20} FAILED  {seconds}");
+                    self.fail(&name, &format!("{failed} failed instead of the tests of `{}`", mutant.case));
+                }
+                Err(error) => self.fail(&name, &format!("{error:#}")),
             }
-            Ok((_, read)) => {
-                let failed = if read.failures.is_empty() { "no test".to_owned() } else { read.failures.join(" ") };
-                println!("{name:<20} FAILED  {}", run::seconds(start));
-                self.fail(&name, &format!("{failed} failed instead of the tests of `{}`", mutant.case));
-            }
-            Err(error) => self.fail(&name, &format!("{error:#}")),
         }
     }
+}
 
-    /// Follows a test run line by line: into its log, into the totals, and as progress.
-    fn follow(&self, name: &str, command: &mut Command, show: bool) -> Result<(bool, Reader)> {
-        let log = self.logs.join(format!("{name}.log"));
-        let mut file = std::fs::File::create(&log)?;
-        // One stream for both: which binary a result belongs to stands on standard error.
-        let (reader, writer) = std::io::pipe()?;
-        command.stdin(Stdio::null()).stdout(writer.try_clone()?).stderr(writer);
-        let mut child = command.spawn().with_context(|| format!("cannot start {name}"))?;
-        command.stdout(Stdio::null()).stderr(Stdio::null());
-        let mut read = Reader::default();
-        for line in BufReader::new(reader).split(b'\n') {
-            let line = line?;
-            let line = String::from_utf8_lossy(&line);
-            writeln!(file, "{line}")?;
-            let told = read.line(&line);
-            if let Some(told) = told.filter(|_| show) {
-                println!("{told}");
-            }
+/// Follows a test run line by line: into its log, into the totals, and as progress.
+fn follow(logs: &Path, name: &str, command: &mut Command, show: bool) -> Result<(bool, Reader)> {
+    let log = logs.join(format!("{name}.log"));
+    let mut file = std::fs::File::create(&log)?;
+    // One stream for both: which binary a result belongs to stands on standard error.
+    let (reader, writer) = std::io::pipe()?;
+    command.stdin(Stdio::null()).stdout(writer.try_clone()?).stderr(writer);
+    let mut child = command.spawn().with_context(|| format!("cannot start {name}"))?;
+    command.stdout(Stdio::null()).stderr(Stdio::null());
+    let mut read = Reader::default();
+    for line in BufReader::new(reader).split(b'\n') {
+        let line = line?;
+        let line = String::from_utf8_lossy(&line);
+        writeln!(file, "{line}")?;
+        let told = read.line(&line);
+        if let Some(told) = told.filter(|_| show) {
+            println!("{told}");
         }
-        let good = child.wait()?.success();
-        if show && !good {
-            let said = std::fs::read_to_string(&log)?;
-            println!("{}", totals::worth_reading(&said));
-        }
-        Ok((good, read))
     }
+    let good = child.wait()?.success();
+    if show && !good {
+        let said = std::fs::read_to_string(&log)?;
+        println!("{}", totals::worth_reading(&said));
+    }
+    Ok((good, read))
 }
 
 #[cfg(test)]

@@ -44,6 +44,16 @@ fn a_mutant_is_caught_by_its_own_case_alone() {
 }
 
 #[test]
+fn results_of_two_at_once_are_in_order() {
+    let slow_first = |n: u64| {
+        std::thread::sleep(std::time::Duration::from_millis(20 - n));
+        n * 2
+    };
+    assert_eq!(crate::run::two_at_once((0..10).collect(), slow_first), (0..20).step_by(2).collect::<Vec<_>>());
+    assert!(crate::run::two_at_once(Vec::<u8>::new(), |n| n).is_empty());
+}
+
+#[test]
 fn every_case_of_the_suite_has_a_mutant() {
     let list = "tls_busy: test\nunix_busy: test\nunix_kill: test\n\n3 tests, 0 benchmarks\n";
     assert_eq!(mutants::cases(list).into_iter().collect::<Vec<_>>(), ["busy", "kill"]);
