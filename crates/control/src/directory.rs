@@ -5,6 +5,8 @@ use sallyport_model::{AccountId, AccountName, Handle, IdentityId, TargetId, Targ
 use sallyport_store::{DocId, Document, Store};
 use serde::de::DeserializeOwned;
 use std::collections::HashMap;
+use std::fmt::Display;
+use std::hash::Hash;
 use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 /// The kinds of documents that control writes.
@@ -132,13 +134,20 @@ impl Maps {
         for key in self.keys.remove(id).unwrap_or_default() {
             self.places += u64::from(matches!(key, Key::Target(_) | Key::Account(..)));
             match key {
-                Key::Target(name) => drop(self.targets.remove(&name)),
-                Key::Account(target, name) => drop(self.accounts.remove(&(target, name))),
-                Key::Identity(handle) => drop(self.identities.remove(&handle)),
-                Key::Ssh(key) => drop(self.ssh_keys.remove(&key)),
+                Key::Target(name) => release(&mut self.targets, &name, id),
+                Key::Account(target, name) => release(&mut self.accounts, &(target, name), id),
+                Key::Identity(handle) => release(&mut self.identities, &handle, id),
+                Key::Ssh(key) => release(&mut self.ssh_keys, &key, id),
                 Key::Token(verifier) => drop(self.tokens.remove(&verifier)),
             }
         }
+    }
+}
+
+/// Gives a key back, unless another document has taken it meanwhile: documents of one commit come in any order.
+fn release<K: Eq + Hash, V: Display>(map: &mut HashMap<K, V>, key: &K, owner: &DocId) {
+    if map.get(key).is_some_and(|found| DocId::new(found) == *owner) {
+        map.remove(key);
     }
 }
 

@@ -165,3 +165,22 @@ async fn only_who_opens_the_vault_joins_and_only_once_under_a_name() {
         control.close().await;
     }
 }
+
+#[tokio::test]
+async fn a_key_that_moves_to_somebody_earlier_in_the_file_is_theirs() {
+    let house = House::founded().await;
+    let key = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
+    let owner = || {
+        let open = house.control.opened().unwrap();
+        open.directory.ssh_key(key).map(|id| crate::control::identity(&open, id).unwrap().handle.to_string())
+    };
+    let listed = |with: &str, without: &str| {
+        let text = format!("[[identity]]\nhandle = \"ada\"\n{with}\n[[identity]]\nhandle = \"bob\"\n{without}\n",);
+        [file("people.toml", &text)]
+    };
+    let keys = format!("ssh_keys = [\"{key}\"]");
+    for (files, wanted) in [(listed("", &keys), "bob"), (listed(&keys, ""), "ada"), (listed("", &keys), "bob")] {
+        house.control.apply(&house.admin(), &files, false).await.unwrap();
+        assert_eq!(owner().unwrap(), wanted);
+    }
+}
