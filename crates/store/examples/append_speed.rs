@@ -6,7 +6,7 @@ use sallyport_ledger::Signer;
 use sallyport_model::{ClusterId, EntryId, Env, Secret};
 use sallyport_store::{Change, Connected, DocId, Draft, Error, Follower, NodeKeys, Nodes, Place, Put, Store};
 use sallyport_testkit::postgres::{PASSWORD, Postgres};
-use sallyport_vault::{DocumentKey, KeyFile, NewSlot, Vault};
+use sallyport_vault::{DocumentKey, KeyFile, NewSlot, Opener, Vault};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -23,7 +23,7 @@ type Failure = Box<dyn std::error::Error + Send + Sync>;
 
 fn document_key(env: &Env) -> Result<DocumentKey, Failure> {
     let file = KeyFile::generate(env);
-    let slot = NewSlot::KeyFile { key: &file, label: "measurement", offline: false };
+    let slot = NewSlot { label: "measurement", offline: false, opener: Opener::KeyFile(&file) };
     Ok(Vault::create(env, ClusterId::new(env), &[slot], true)?.0.document_key())
 }
 

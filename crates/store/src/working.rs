@@ -69,6 +69,11 @@ impl WorkingSet {
         self.kinds.keys().map(|kind| &**kind)
     }
 
+    /// All documents, in no order.
+    pub fn all(&self) -> impl Iterator<Item = (&DocId, &Document)> {
+        self.documents.iter()
+    }
+
     /// Number of documents.
     #[must_use]
     pub fn len(&self) -> usize {

@@ -6,7 +6,7 @@
 #![expect(clippy::disallowed_methods, reason = "a measurement reads the monotonic clock")]
 
 use sallyport_model::{ClusterId, Env, Secret, SecretId};
-use sallyport_vault::{KeyFile, NewSlot, SecretKind, Vault, Where};
+use sallyport_vault::{KeyFile, NewSlot, Opener, SecretKind, Vault, Where};
 use std::error::Error;
 use std::hint::black_box;
 use std::time::Instant;
@@ -17,7 +17,7 @@ const ENVELOPES: u64 = 50_000;
 fn main() -> Result<(), Box<dyn Error>> {
     let env = Env::system();
     let key = KeyFile::generate(&env);
-    let slot = NewSlot::KeyFile { key: &key, label: "speed", offline: false };
+    let slot = NewSlot { label: "speed", offline: false, opener: Opener::KeyFile(&key) };
     let (mut vault, ..) = Vault::create(&env, ClusterId::new(&env), &[slot], true)?;
     let environment = "prod".parse()?;
     if let Some(body) = vault.ensure_domain(&env, &environment)? {

@@ -1,7 +1,7 @@
 //! Seals, key hierarchy, secret versions, generators. Bodies in, bodies out: no file and no SQL.
 //!
 //! ```text
-//! key file | passphrase          opens a slot's private key
+//! key file | passphrase | shares | token   opens a slot's private key
 //!        -> root key             sealed to every slot's public key; in memory only
 //!        -> ring key             HKDF-SHA256 of the root key
 //!        -> keyring              epoch keys per domain, each wrapped by the ring key
@@ -20,6 +20,7 @@ mod error;
 pub mod generate;
 mod keyfile;
 mod keyring;
+mod shamir;
 mod slot;
 pub mod ssh;
 mod text;
@@ -29,7 +30,8 @@ pub use envelope::{SecretKind, VersionBody, Where};
 pub use error::VaultError;
 pub use generate::{Rules, generate};
 pub use keyfile::{KeyFile, KeyFileError};
-pub use keyring::{EpochState, KeyringBody};
-pub use slot::{Argon, NewSlot, SlotBody, SlotMode, Unlock};
+pub use keyring::{AUTHN, DOCUMENTS, EpochState, KeyringBody, RECORDINGS};
+pub use shamir::{MAX_SHARES, Share, ShareError};
+pub use slot::{Argon, NewSlot, Opener, PreparedSlot, Quorum, SlotBody, SlotMode, TokenPlace, Unlock};
 pub use ssh::{SshKey, sign_ed25519};
 pub use vault::{DocumentKey, Vault};

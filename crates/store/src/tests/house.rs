@@ -4,7 +4,7 @@ use crate::*;
 use sallyport_ledger::Signer;
 use sallyport_model::{ClusterId, EntryId, Env, Secret};
 use sallyport_testkit::postgres::{PASSWORD, Postgres};
-use sallyport_vault::{DocumentKey, KeyFile, NewSlot, Vault};
+use sallyport_vault::{DocumentKey, KeyFile, NewSlot, Opener, Vault};
 use sqlx::{ConnectOptions as _, Connection as _, SqliteConnection};
 use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
@@ -24,7 +24,7 @@ pub(super) fn place(url: &str) -> Place {
 
 pub(super) fn key(env: &Env) -> DocumentKey {
     let file = KeyFile::generate(env);
-    let slot = NewSlot::KeyFile { key: &file, label: "test", offline: false };
+    let slot = NewSlot { label: "test", offline: false, opener: Opener::KeyFile(&file) };
     Vault::create(env, ClusterId::new(env), &[slot], true).unwrap().0.document_key()
 }
 

@@ -1,10 +1,11 @@
-//! The three things every layer of the vault does: name a context, derive a key, wrap bytes under a key.
+//! What every layer of the vault does: name a context, derive a key, wrap bytes under a key, sign a body.
 
 use crate::VaultError;
 use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
-use aws_lc_rs::{constant_time, hkdf};
+use aws_lc_rs::{constant_time, hkdf, hmac};
 use sallyport_model::secret::SecretBytes;
-use sallyport_model::{Env, Secret};
+use sallyport_model::{ClusterId, Env, Secret};
+use serde::Serialize;
 use zeroize::Zeroizing;
 
 /// Bytes of every symmetric key.
@@ -130,6 +131,27 @@ pub(crate) fn unwrap(key: &Key, context: &Context, wrapped: &[u8]) -> Option<Sec
 /// The key with these bytes; `None` where they are not 32.
 pub(crate) fn key_from(bytes: &SecretBytes) -> Option<Key> {
     <[u8; KEY]>::try_from(bytes.expose().as_slice()).ok().map(Secret::new)
+}
+
+/// HMAC-SHA256 of a body under a key of the root key that serves this purpose alone.
+///
+/// The body counts as JSON with sorted keys and without its field `mac`: the same bytes on every
+/// node, whatever order a newer one wrote its fields in.
+pub(crate) fn body_mac(
+    root: &Key,
+    cluster: ClusterId,
+    purpose: &str,
+    body: &impl Serialize,
+) -> Result<Vec<u8>, VaultError> {
+    let failed = |_| VaultError::Primitive("writing a body");
+    let key = derive(root.expose(), cluster.as_bytes(), &Context::new(purpose))?;
+    let mut value = serde_json::to_value(body).map_err(failed)?;
+    if let Some(object) = value.as_object_mut() {
+        object.remove("mac");
+    }
+    value.sort_all_objects();
+    let bytes = serde_json::to_vec(&value).map_err(failed)?;
+    Ok(hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, key.expose()), &bytes).as_ref().to_vec())
 }
 
 #[cfg(test)]

@@ -6,7 +6,9 @@
 //! ```
 //!
 //! Numbers are big-endian. AAD of both layers is the length-prefixed list of ("sallyport-v1",
-//! layer, cluster, domain, kind, field, id, version, epoch, alg).
+//! layer, cluster, domain, kind, field, id, version, alg); the layer that wraps the data key adds
+//! the epoch. The value's layer does not, so that a new epoch wraps the data key anew and leaves
+//! the value as it is.
 
 use crate::VaultError;
 use crate::crypto::{self, Context, KEY, Key, NONCE, TAG, WRAP};
@@ -19,11 +21,13 @@ use sallyport_model::{ClusterId, Env, SecretId};
 use serde::{Deserialize, Serialize};
 
 const MAGIC: &[u8; 4] = b"SPV1";
-const FORMAT: u8 = 1;
+const FORMAT: u8 = 2;
 /// AES-256-GCM at both layers, keys by HKDF-SHA256.
 const ALGORITHM: u8 = 1;
 const FIELD: &str = "value";
 const MAX_SECRET: usize = 64 * 1024;
+/// Bytes before the domain's name.
+const HEAD: usize = MAGIC.len() + 2 + 2;
 const DAMAGED: VaultError = VaultError::Damaged { what: "secret version" };
 
 /// What a secret's bytes are.
@@ -77,6 +81,26 @@ pub struct VersionBody {
     pub rest: Rest,
 }
 
+impl VersionBody {
+    /// The place that the document itself names. It is the document's MAC that vouches for it.
+    #[must_use]
+    pub fn place(&self) -> Where {
+        Where { environment: self.environment.clone(), secret: self.secret, version: self.version, kind: self.kind }
+    }
+
+    /// The domain of keys that it is under.
+    #[must_use]
+    pub fn domain(&self) -> String {
+        secrets_domain(&self.environment)
+    }
+
+    /// The epoch that its data key is wrapped under; `None` where the envelope is damaged.
+    #[must_use]
+    pub fn epoch(&self) -> Option<u32> {
+        Header::parse(&self.sealed.0).map(|header| header.epoch)
+    }
+}
+
 /// Seals a value into its place. The environment's domain must be in the ring.
 pub(crate) fn seal(
     env: &Env,
@@ -104,7 +128,7 @@ pub(crate) fn seal(
     out.extend_from_slice(&length.to_be_bytes());
     out.extend_from_slice(domain.as_bytes());
     out.extend_from_slice(&epoch.to_be_bytes());
-    out.extend(crypto::wrap(env, epoch_key, &bound.context("data-key"), data_key.expose())?);
+    out.extend(crypto::wrap(env, epoch_key, &bound.data_key_context(), data_key.expose())?);
     out.extend_from_slice(&crypto::commitment(&data_key, &bound.context("value"))?);
     out.extend_from_slice(&nonce);
     out.extend(crypto::seal(&bound.value_key(&data_key)?, nonce, &bound.context("value"), value.expose())?);
@@ -125,9 +149,7 @@ pub(crate) fn open(
     place: &Where,
     body: &VersionBody,
 ) -> Result<SecretBytes, VaultError> {
-    let written =
-        Where { environment: body.environment.clone(), secret: body.secret, version: body.version, kind: body.kind };
-    if written != *place {
+    if body.place() != *place {
         return Err(VaultError::WrongPlace);
     }
     open_field(cluster, ring, place, FIELD, &body.sealed.0)
@@ -145,16 +167,41 @@ fn open_field(
     if header.domain != domain.as_bytes() {
         return Err(VaultError::WrongPlace);
     }
-    let Some(EpochKey::Symmetric(epoch_key)) = ring.epoch(&domain, header.epoch) else {
-        return Err(DAMAGED);
-    };
     let bound = Bound { cluster, domain: &domain, place, field, epoch: header.epoch };
-    let data_key = crypto::unwrap(epoch_key, &bound.context("data-key"), header.wrapped).ok_or(DAMAGED)?;
-    let data_key = crypto::key_from(&data_key).ok_or(DAMAGED)?;
-    if !crypto::equal(&crypto::commitment(&data_key, &bound.context("value"))?, header.commitment) {
-        return Err(DAMAGED);
-    }
+    let data_key = bound.data_key(ring, &header)?;
     crypto::open(&bound.value_key(&data_key)?, header.nonce, &bound.context("value"), header.ciphertext).ok_or(DAMAGED)
+}
+
+/// The same version with its data key under the active epoch; `None` where it is there already. The
+/// value is neither opened nor changed, but a data key that is not the value's is not carried on.
+pub(crate) fn rewrap(
+    env: &Env,
+    cluster: ClusterId,
+    ring: &Ring,
+    body: &VersionBody,
+) -> Result<Option<VersionBody>, VaultError> {
+    let place = body.place();
+    let domain = secrets_domain(&place.environment);
+    let header = Header::parse(&body.sealed.0).ok_or(DAMAGED)?;
+    if header.domain != domain.as_bytes() {
+        return Err(VaultError::WrongPlace);
+    }
+    let Some((epoch, EpochKey::Symmetric(epoch_key))) = ring.active(&domain) else {
+        return Err(VaultError::NoDomain(place.environment.to_string()));
+    };
+    if header.epoch == epoch {
+        return Ok(None);
+    }
+    let was = Bound { cluster, domain: &domain, place: &place, field: FIELD, epoch: header.epoch };
+    let data_key = was.data_key(ring, &header)?;
+    let bound = Bound { epoch, ..was };
+    let wrapped = crypto::wrap(env, epoch_key, &bound.data_key_context(), data_key.expose())?;
+    let mut sealed = body.sealed.0.clone();
+    let places = sealed.get_mut(HEAD.saturating_add(domain.len())..).and_then(|rest| rest.get_mut(..4 + KEY + WRAP));
+    let (to_epoch, to_wrapped) = places.ok_or(DAMAGED)?.split_at_mut(4);
+    to_epoch.copy_from_slice(&epoch.to_be_bytes());
+    to_wrapped.copy_from_slice(&wrapped);
+    Ok(Some(VersionBody { sealed: Base64(sealed), ..body.clone() }))
 }
 
 /// Everything that a value is bound to.
@@ -167,6 +214,24 @@ struct Bound<'a> {
 }
 
 impl Bound<'_> {
+    /// The data key that an envelope holds, if it is the one that its value was sealed under.
+    fn data_key(&self, ring: &Ring, header: &Header<'_>) -> Result<Key, VaultError> {
+        let Some(EpochKey::Symmetric(epoch_key)) = ring.epoch(self.domain, self.epoch) else {
+            return Err(DAMAGED);
+        };
+        let bytes = crypto::unwrap(epoch_key, &self.data_key_context(), header.wrapped).ok_or(DAMAGED)?;
+        let key = crypto::key_from(&bytes).ok_or(DAMAGED)?;
+        if crypto::equal(&crypto::commitment(&key, &self.context("value"))?, header.commitment) {
+            Ok(key)
+        } else {
+            Err(DAMAGED)
+        }
+    }
+
+    fn data_key_context(&self) -> Context {
+        self.context("data-key").number(self.epoch.into())
+    }
+
     fn context(&self, layer: &str) -> Context {
         Context::new(layer)
             .bytes(self.cluster.as_bytes())
@@ -175,7 +240,6 @@ impl Bound<'_> {
             .text(self.field)
             .bytes(self.place.secret.as_bytes())
             .number(self.place.version)
-            .number(self.epoch.into())
             .bytes(&[ALGORITHM])
     }
 

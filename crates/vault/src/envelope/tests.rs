@@ -159,7 +159,7 @@ proptest! {
     #[test]
     fn no_bytes_panic(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
         let _ = Header::parse(&bytes);
-        let mut framed = b"SPV1\x01\x01\x00\x0csecrets/prod\x00\x00\x00\x01".to_vec();
+        let mut framed = b"SPV1\x02\x01\x00\x0csecrets/prod\x00\x00\x00\x01".to_vec();
         framed.extend(bytes);
         let f = Fixture::new();
         prop_assert!(open_field(f.cluster, &f.ring(), &f.place(), FIELD, &framed).is_err());

@@ -10,7 +10,6 @@
 use crate::VaultError;
 use crate::crypto::{self, Context, Key};
 use crate::text::Base64;
-use aws_lc_rs::hmac;
 use sallyport_model::inventory::Rest;
 use sallyport_model::name::Label;
 use sallyport_model::sealed::{PrivateKey, PublicKey};
@@ -18,9 +17,12 @@ use sallyport_model::{ClusterId, Env, Timestamp};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-pub(crate) const DOCUMENTS: &str = "documents";
-pub(crate) const AUTHN: &str = "authn";
-pub(crate) const RECORDINGS: &str = "recordings";
+/// The domain of the MAC keys of sealed documents.
+pub const DOCUMENTS: &str = "documents";
+/// The domain of the keys that verifiers of tokens are made with.
+pub const AUTHN: &str = "authn";
+/// The domain of the pairs that recordings are sealed to.
+pub const RECORDINGS: &str = "recordings";
 
 const DAMAGED: VaultError = VaultError::Damaged { what: "keyring" };
 
@@ -36,6 +38,19 @@ pub enum EpochState {
     DecryptOnly,
     /// Gone for good.
     Destroyed,
+}
+
+impl EpochState {
+    /// Stable word.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Pending => "pending",
+            Self::Active => "active",
+            Self::DecryptOnly => "decrypt_only",
+            Self::Destroyed => "destroyed",
+        }
+    }
 }
 
 #[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
@@ -75,6 +90,13 @@ impl KeyringBody {
         self.domains.iter().flat_map(|(name, epochs)| epochs.iter().map(|e| (name.as_str(), e.epoch, e.state)))
     }
 
+    /// When the newest pending epoch was made; `None` where none is pending.
+    #[must_use]
+    pub fn pending_since(&self) -> Option<Timestamp> {
+        let pending = self.domains.values().flatten().filter(|epoch| epoch.state == EpochState::Pending);
+        pending.map(|epoch| epoch.created).max()
+    }
+
     /// A first keyring with the domains that every vault has.
     pub(crate) fn create(env: &Env, cluster: ClusterId, root: &Key) -> Result<Self, VaultError> {
         let mut body = Self {
@@ -105,13 +127,100 @@ impl KeyringBody {
         self.domains.contains_key(name)
     }
 
+    /// This keyring with a version more.
+    pub(crate) fn touched(&self, root: &Key) -> Result<Self, VaultError> {
+        let mut body = self.clone();
+        body.seal(root)?;
+        Ok(body)
+    }
+
+    /// The domains that have an epoch in this state, with the newest such epoch.
+    pub(crate) fn in_state(&self, state: EpochState) -> Vec<(String, u32)> {
+        let newest = |epochs: &Vec<EpochBody>| epochs.iter().rev().find(|e| e.state == state).map(|e| e.epoch);
+        self.domains.iter().filter_map(|(name, epochs)| Some((name.clone(), newest(epochs)?))).collect()
+    }
+
+    /// This keyring under another root key: every living epoch key wrapped anew, nothing else changed.
+    pub(crate) fn under(&self, env: &Env, old: &Key, new: &Key) -> Result<Self, VaultError> {
+        let ring = self.open(self.cluster, old)?;
+        let mut body = self.clone();
+        body.root_version = self.root_version.checked_add(1).ok_or(VaultError::Primitive("counting root keys"))?;
+        let ring_key = body.ring_key(new)?;
+        for (name, epochs) in &self.domains {
+            let mut rewrapped = epochs.clone();
+            for epoch in rewrapped.iter_mut().filter(|e| e.state != EpochState::Destroyed) {
+                let key = ring.epoch(name, epoch.epoch).ok_or(DAMAGED)?;
+                epoch.wrapped = Some(body.wrap_epoch(env, &ring_key, (name, epoch.epoch), key)?);
+            }
+            body.domains.insert(name.clone(), rewrapped);
+        }
+        body.seal(new)?;
+        Ok(body)
+    }
+
+    /// This keyring with a pending epoch more in each of these domains. Domains where one is pending already stay.
+    pub(crate) fn with_pending(&self, env: &Env, root: &Key, names: &[String]) -> Result<Option<Self>, VaultError> {
+        let mut body = self.clone();
+        let ring_key = body.ring_key(root)?;
+        let mut changed = false;
+        for name in names {
+            let epochs = self.domains.get(name).ok_or_else(|| VaultError::NoDomain(name.clone()))?;
+            if epochs.iter().any(|e| e.state == EpochState::Pending) {
+                continue;
+            }
+            let next = epochs.iter().map(|e| e.epoch).max().unwrap_or(0).saturating_add(1);
+            let fresh = body.fresh_epoch(env, &ring_key, (name, next), EpochState::Pending)?;
+            body.domains.entry(name.clone()).or_default().push(fresh);
+            changed = true;
+        }
+        if changed {
+            body.seal(root)?;
+        }
+        Ok(changed.then_some(body))
+    }
+
+    /// This keyring with its pending epochs active, and what was active before opening only.
+    pub(crate) fn with_active(&self, root: &Key) -> Result<Option<Self>, VaultError> {
+        let mut body = self.clone();
+        let mut changed = false;
+        for epochs in body.domains.values_mut().filter(|epochs| epochs.iter().any(|e| e.state == EpochState::Pending)) {
+            for epoch in epochs {
+                match epoch.state {
+                    EpochState::Active => epoch.state = EpochState::DecryptOnly,
+                    EpochState::Pending => epoch.state = EpochState::Active,
+                    EpochState::DecryptOnly | EpochState::Destroyed => {}
+                }
+            }
+            changed = true;
+        }
+        if changed {
+            body.seal(root)?;
+        }
+        Ok(changed.then_some(body))
+    }
+
+    /// This keyring without the keys of these epochs. Only an epoch that merely opens can be destroyed.
+    pub(crate) fn without(&self, root: &Key, gone: &[(String, u32)]) -> Result<Self, VaultError> {
+        let mut body = self.clone();
+        for (name, number) in gone {
+            let epochs = body.domains.get_mut(name).ok_or_else(|| VaultError::NoDomain(name.clone()))?;
+            let epoch = epochs.iter_mut().find(|e| e.epoch == *number && e.state == EpochState::DecryptOnly);
+            let epoch = epoch.ok_or_else(|| {
+                VaultError::Refused(format!("epoch {number} of `{name}` is in use: only one that merely opens can go"))
+            })?;
+            epoch.state = EpochState::Destroyed;
+            epoch.wrapped = None;
+        }
+        body.seal(root)?;
+        Ok(body)
+    }
+
     /// Checks the whole body and unwraps every key.
     pub(crate) fn open(&self, cluster: ClusterId, root: &Key) -> Result<Ring, VaultError> {
         if self.cluster != cluster {
             return Err(VaultError::ForeignCluster { what: "keyring" });
         }
-        let tag = hmac::sign(&self.mac_key(root)?, &self.canonical()?);
-        if !crypto::equal(tag.as_ref(), &self.mac.0) {
+        if !crypto::equal(&self.tag(root)?, &self.mac.0) {
             return Err(DAMAGED);
         }
         let ring_key = self.ring_key(root)?;
@@ -144,53 +253,58 @@ impl KeyringBody {
     }
 
     fn add_domain(&mut self, env: &Env, root: &Key, name: &str) -> Result<(), VaultError> {
-        let epoch = 1;
         let ring_key = self.ring_key(root)?;
-        let (wrapped, public) = if name == RECORDINGS {
-            let pair = PrivateKey::generate(env).map_err(|_| VaultError::Primitive("the recording key pair"))?;
-            let context = self.context(name, epoch, Some(&pair.1.0));
-            (crypto::wrap(env, &ring_key, &context, pair.0.bytes().expose())?, Some(Base64(pair.1.0.to_vec())))
-        } else {
-            let key = crypto::fresh_key(env);
-            (crypto::wrap(env, &ring_key, &self.context(name, epoch, None), key.expose())?, None)
-        };
-        let body = EpochBody {
-            epoch,
-            state: EpochState::Active,
-            created: env.now(),
-            wrapped: Some(Base64(wrapped)),
-            public,
-            rest: Rest::new(),
-        };
+        let body = self.fresh_epoch(env, &ring_key, (name, 1), EpochState::Active)?;
         self.domains.insert(name.to_owned(), vec![body]);
         Ok(())
     }
 
+    fn fresh_epoch(
+        &self,
+        env: &Env,
+        ring_key: &Key,
+        (name, epoch): (&str, u32),
+        state: EpochState,
+    ) -> Result<EpochBody, VaultError> {
+        let key = if name == RECORDINGS {
+            let pair = PrivateKey::generate(env).map_err(|_| VaultError::Primitive("the recording key pair"))?;
+            EpochKey::Pair(pair.0, pair.1)
+        } else {
+            EpochKey::Symmetric(crypto::fresh_key(env))
+        };
+        let wrapped = self.wrap_epoch(env, ring_key, (name, epoch), &key)?;
+        let public = if let EpochKey::Pair(_, public) = &key { Some(Base64(public.0.to_vec())) } else { None };
+        Ok(EpochBody { epoch, state, created: env.now(), wrapped: Some(wrapped), public, rest: Rest::new() })
+    }
+
+    fn wrap_epoch(
+        &self,
+        env: &Env,
+        ring_key: &Key,
+        (name, epoch): (&str, u32),
+        key: &EpochKey,
+    ) -> Result<Base64, VaultError> {
+        let wrapped = match key {
+            EpochKey::Symmetric(key) => crypto::wrap(env, ring_key, &self.context(name, epoch, None), key.expose())?,
+            EpochKey::Pair(private, public) => {
+                crypto::wrap(env, ring_key, &self.context(name, epoch, Some(&public.0)), private.bytes().expose())?
+            }
+        };
+        Ok(Base64(wrapped))
+    }
+
     fn seal(&mut self, root: &Key) -> Result<(), VaultError> {
         self.version = self.version.saturating_add(1);
-        let tag = hmac::sign(&self.mac_key(root)?, &self.canonical()?);
-        self.mac = Base64(tag.as_ref().to_vec());
+        self.mac = Base64(self.tag(root)?);
         Ok(())
     }
 
-    /// The body without its MAC, as JSON with sorted keys: the same bytes on every node, whatever
-    /// order a newer one wrote its fields in.
-    fn canonical(&self) -> Result<Vec<u8>, VaultError> {
-        let mut value = serde_json::to_value(self).map_err(|_| DAMAGED)?;
-        if let Some(object) = value.as_object_mut() {
-            object.remove("mac");
-        }
-        value.sort_all_objects();
-        serde_json::to_vec(&value).map_err(|_| DAMAGED)
+    fn tag(&self, root: &Key) -> Result<Vec<u8>, VaultError> {
+        crypto::body_mac(root, self.cluster, "ring-mac", self)
     }
 
     fn ring_key(&self, root: &Key) -> Result<Key, VaultError> {
         crypto::derive(root.expose(), self.cluster.as_bytes(), &Context::new("ring"))
-    }
-
-    fn mac_key(&self, root: &Key) -> Result<hmac::Key, VaultError> {
-        let key = crypto::derive(root.expose(), self.cluster.as_bytes(), &Context::new("ring-mac"))?;
-        Ok(hmac::Key::new(hmac::HMAC_SHA256, key.expose()))
     }
 
     fn context(&self, domain: &str, epoch: u32, public: Option<&[u8]>) -> Context {
@@ -238,15 +352,15 @@ impl Ring {
         self.domains.get(domain)?.keys.get(&epoch)
     }
 
-    /// Every living symmetric key of a domain, the active one first.
-    pub(crate) fn symmetric(&self, domain: &str) -> Vec<&Key> {
+    /// Every living symmetric key of a domain with its epoch, the active one first.
+    pub(crate) fn symmetric(&self, domain: &str) -> Vec<(u32, &Key)> {
         let Some(domain) = self.domains.get(domain) else { return Vec::new() };
-        let active = domain.active.and_then(|epoch| domain.keys.get(&epoch));
-        let others = domain.keys.iter().filter(|(epoch, _)| Some(**epoch) != domain.active).map(|(_, key)| key);
+        let is_active = |epoch: &u32| Some(*epoch) == domain.active;
+        let active = domain.keys.iter().filter(|(epoch, _)| is_active(epoch));
+        let others = domain.keys.iter().filter(|(epoch, _)| !is_active(epoch));
         active
-            .into_iter()
             .chain(others)
-            .filter_map(|key| if let EpochKey::Symmetric(key) = key { Some(key) } else { None })
+            .filter_map(|(epoch, key)| if let EpochKey::Symmetric(key) = key { Some((*epoch, key)) } else { None })
             .collect()
     }
 }

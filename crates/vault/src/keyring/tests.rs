@@ -28,7 +28,7 @@ fn a_domain_more_grows_the_version_and_keeps_the_others() {
     assert_eq!((body.version, more.version), (1, 2));
     assert!(more.has(&name) && !body.has(&name));
     let (old, new) = (body.open(cluster, &root).ok().unwrap(), more.open(cluster, &root).ok().unwrap());
-    assert_eq!(old.symmetric(AUTHN)[0].expose(), new.symmetric(AUTHN)[0].expose());
+    assert_eq!(old.symmetric(AUTHN)[0].1.expose(), new.symmetric(AUTHN)[0].1.expose());
     assert!(matches!(new.active(&name), Some((1, EpochKey::Symmetric(_)))));
 }
 
@@ -84,7 +84,7 @@ fn older_epochs_open_and_the_active_one_comes_first() {
     body.seal(&root).unwrap();
     let ring = body.open(cluster, &root).ok().unwrap();
     assert_eq!(ring.symmetric(DOCUMENTS).len(), 2);
-    assert_eq!(ring.symmetric(DOCUMENTS)[0].expose(), key.expose());
+    assert_eq!(ring.symmetric(DOCUMENTS)[0].1.expose(), key.expose());
     assert_eq!(body.epochs().filter(|(name, ..)| *name == DOCUMENTS).count(), 2);
     // Two active epochs are no state that a keyring can be in.
     body.domains.insert(DOCUMENTS.into(), vec![first, second]);

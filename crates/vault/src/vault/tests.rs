@@ -18,8 +18,8 @@ fn fixture() -> Fixture {
     let key = KeyFile::generate(&env);
     let passphrase = Secret::new("correct horse battery".to_owned());
     let new = [
-        NewSlot::KeyFile { key: &key, label: "host", offline: false },
-        NewSlot::Passphrase { passphrase: &passphrase, argon: Argon::cheapest(), label: "paper", offline: true },
+        NewSlot { label: "host", offline: false, opener: Opener::KeyFile(&key) },
+        NewSlot { label: "paper", offline: true, opener: Opener::Passphrase(&passphrase, Argon::cheapest()) },
     ];
     let (vault, slots, keyring) = Vault::create(&env, cluster, &new, false).ok().unwrap();
     Fixture { env, cluster, key, passphrase, vault, slots, keyring }
@@ -70,7 +70,7 @@ fn two_slots_one_offline_outside_dev() {
     let env = Env::system();
     let cluster = ClusterId::new(&env);
     let (a, b) = (KeyFile::generate(&env), KeyFile::generate(&env));
-    let online = |key| NewSlot::KeyFile { key, label: "k", offline: false };
+    let online = |key| NewSlot { label: "k", offline: false, opener: Opener::KeyFile(key) };
     let refused =
         |slots: &[NewSlot<'_>], dev| matches!(Vault::create(&env, cluster, slots, dev), Err(VaultError::Refused(_)));
     assert!(refused(&[], true));
@@ -139,8 +139,168 @@ fn token_verifiers_are_keyed() {
     let (f, other) = (fixture(), fixture());
     let token = Secret::new("sp_token".to_owned());
     let verifier = f.vault.token_verifier(&token).unwrap();
-    assert_eq!(verifier.len(), 64);
+    assert!(verifier.starts_with("1:") && verifier.len() == 66, "{verifier}");
     assert_eq!(verifier, f.vault.token_verifier(&token).unwrap());
     assert_ne!(verifier, other.vault.token_verifier(&token).unwrap());
     assert_ne!(verifier, f.vault.token_verifier(&Secret::new("sp_tokem".to_owned())).unwrap());
+}
+
+fn unseals(f: &Fixture, slots: &[SlotBody], keyring: &KeyringBody, unlock: &Unlock<'_>) -> Result<Vault, VaultError> {
+    Vault::unseal(f.cluster, slots, keyring, unlock)
+}
+
+#[test]
+fn a_new_root_key_is_sealed_to_every_slot_and_the_old_one_opens_nothing_new() {
+    let mut f = fixture();
+    let board = NewSlot { label: "board", offline: true, opener: Opener::Shamir { k: 2, n: 3 } };
+    let prepared = || PreparedSlot::new(&f.env, f.cluster, &board).ok().unwrap();
+    let (first, second) = (prepared(), prepared());
+    let (slot, shares) = (f.vault.new_slot(&f.slots, &first).unwrap(), first.shares);
+    let mut quorum = Quorum::default();
+    shares.into_iter().take(2).for_each(|share| quorum.add(&slot, share).unwrap());
+    f.slots.push(f.vault.confirm_slot(&slot, &quorum).unwrap());
+    f.slots.push(f.vault.new_slot(&f.slots, &second).unwrap());
+
+    let mac = f.vault.document_mac("target", 1, "tgt_1", 7, b"{}");
+    let documents = f.vault.document_key();
+    let (keyring, slots) = f.vault.replace_root(&f.env, &f.slots, false).ok().unwrap();
+    assert_eq!((keyring.root_version, keyring.version), (2, 2));
+    assert!(!slots[3].confirmed(), "an unconfirmed slot gets no root key");
+    // Nothing counts before it is committed and adopted.
+    assert!(unseals(&f, &f.slots, &f.keyring, &Unlock::KeyFile(&f.key)).is_ok());
+    for unlock in [Unlock::KeyFile(&f.key), Unlock::Passphrase(&f.passphrase), Unlock::Shares(&quorum)] {
+        let vault = unseals(&f, &slots, &keyring, &unlock).ok().unwrap();
+        assert_eq!(vault.document_mac("target", 1, "tgt_1", 7, b"{}"), mac);
+        // Half of the change opens nothing.
+        assert!(unseals(&f, &f.slots, &keyring, &unlock).is_err());
+        assert!(unseals(&f, &slots, &f.keyring, &unlock).is_err());
+    }
+    f.vault.adopt(&keyring).unwrap();
+    f.vault.check_slots(&slots).unwrap();
+    assert!(f.vault.check_slots(&f.slots[..1]).is_err(), "a slot of before is not one of now");
+    assert_eq!(documents.mac("target", 1, "tgt_1", 7, b"{}"), mac);
+
+    // Another node that holds the old root key learns that it must open anew.
+    let mut elsewhere = unseals(&f, &f.slots, &f.keyring, &Unlock::KeyFile(&f.key)).ok().unwrap();
+    assert_eq!(elsewhere.adopt(&keyring), Err(VaultError::RootReplaced));
+}
+
+#[test]
+fn a_foreign_slot_never_gets_the_root_key() {
+    let (f, mut stranger) = (fixture(), fixture());
+    // A sound slot with another's public key, relabelled to this installation.
+    let mut foreign = stranger.slots.remove(0);
+    foreign.cluster = f.cluster;
+    let planted: Vec<_> = f.slots.iter().cloned().chain([foreign.clone()]).collect();
+    assert_eq!(f.vault.replace_root(&f.env, &planted, false).err(), Some(VaultError::ForeignSlot(foreign.id)));
+    assert_eq!(f.vault.confirm_slot(&foreign, &Quorum::default()).err(), Some(VaultError::ForeignSlot(foreign.id)));
+    // Nor do slots that break the rule: the new key would hang on one thing.
+    for few in [&f.slots[..1], &[f.slots[0].clone(), f.slots[0].clone()]] {
+        assert!(matches!(f.vault.replace_root(&f.env, few, false), Err(VaultError::Refused(_))));
+    }
+    assert!(f.vault.replace_root(&f.env, &f.slots[..1], true).is_ok());
+}
+
+#[test]
+fn an_epoch_goes_from_pending_to_destroyed_and_old_ciphertexts_open_meanwhile() {
+    let mut f = fixture();
+    let environment: Label = "prod".parse().unwrap();
+    let body = f.vault.ensure_domain(&f.env, &environment).unwrap().unwrap();
+    f.vault.adopt(&body).unwrap();
+    let place = Where { environment, secret: SecretId::new(&f.env), version: 1, kind: SecretKind::Password };
+    let value = Secret::new(b"hunter2 hunter2".to_vec());
+    let old = f.vault.seal_secret(&f.env, &place, &value).unwrap();
+    let opens =
+        |vault: &Vault, body: &VersionBody| vault.open_secret(&place, body).is_ok_and(|v| v.expose() == value.expose());
+
+    let pending = f.vault.begin_epoch(&f.env, Some("secrets/prod")).unwrap().unwrap();
+    f.vault.adopt(&pending).unwrap();
+    assert!(f.vault.begin_epoch(&f.env, Some("secrets/prod")).unwrap().is_none(), "one is pending already");
+    assert_eq!(f.vault.seal_secret(&f.env, &place, &value).unwrap().epoch(), Some(1), "a pending epoch seals nothing");
+    assert!(f.vault.rewrap(&f.env, &old).unwrap().is_none());
+    let active = f.vault.activate_epochs().unwrap().unwrap();
+    f.vault.adopt(&active).unwrap();
+    assert!(f.vault.activate_epochs().unwrap().is_none());
+    assert!(opens(&f.vault, &old));
+    assert_eq!(f.vault.seal_secret(&f.env, &place, &value).unwrap().epoch(), Some(2));
+
+    let new = f.vault.rewrap(&f.env, &old).unwrap().unwrap();
+    assert_eq!((old.epoch(), new.epoch()), (Some(1), Some(2)));
+    assert!(opens(&f.vault, &old) && opens(&f.vault, &new));
+    let secrets = |epoch| vec![("secrets/prod".to_owned(), epoch)];
+    assert!(matches!(f.vault.destroy_epochs(&secrets(2)), Err(VaultError::Refused(_))), "the active one stays");
+    assert!(matches!(f.vault.destroy_epochs(&secrets(9)), Err(VaultError::Refused(_))));
+    let destroyed = f.vault.destroy_epochs(&secrets(1)).unwrap();
+    f.vault.adopt(&destroyed).unwrap();
+    assert!(opens(&f.vault, &new) && !opens(&f.vault, &old));
+    let states: Vec<_> = destroyed.epochs().filter(|(name, ..)| *name == "secrets/prod").map(|e| e.2).collect();
+    assert_eq!(states, [EpochState::Destroyed, EpochState::Active]);
+    assert!(matches!(f.vault.begin_epoch(&f.env, Some("secrets/none")), Err(VaultError::NoDomain(_))));
+    // The root key goes on with every epoch that lives.
+    let (keyring, slots) = f.vault.replace_root(&f.env, &f.slots, false).ok().unwrap();
+    let vault = unseals(&f, &slots, &keyring, &Unlock::KeyFile(&f.key)).ok().unwrap();
+    assert!(opens(&vault, &new));
+}
+
+#[test]
+fn a_damaged_envelope_is_not_carried_into_a_new_epoch() {
+    let mut f = fixture();
+    let environment: Label = "prod".parse().unwrap();
+    let body = f.vault.ensure_domain(&f.env, &environment).unwrap().unwrap();
+    f.vault.adopt(&body).unwrap();
+    let place = Where { environment, secret: SecretId::new(&f.env), version: 1, kind: SecretKind::Password };
+    let sealed = f.vault.seal_secret(&f.env, &place, &Secret::new(b"value".to_vec())).unwrap();
+    let pending = f.vault.begin_epoch(&f.env, None).unwrap().unwrap();
+    f.vault.adopt(&pending).unwrap();
+    let active = f.vault.activate_epochs().unwrap().unwrap();
+    f.vault.adopt(&active).unwrap();
+    let mut moved = sealed.clone();
+    moved.version = 2;
+    assert!(f.vault.rewrap(&f.env, &moved).is_err(), "another place");
+    let text = serde_json::to_string(&sealed).unwrap();
+    let start = text.find("\"sealed\":\"").unwrap() + 10;
+    // Everything before the value itself: header, wrapped data key and commitment (136 bytes).
+    for at in start..start + 181 {
+        let mut bytes = text.clone().into_bytes();
+        bytes[at] = if bytes[at] == b'A' { b'B' } else { b'A' };
+        let Ok(altered) = serde_json::from_slice::<VersionBody>(&bytes) else { continue };
+        assert!(f.vault.rewrap(&f.env, &altered).is_err(), "at {at}");
+    }
+}
+
+#[test]
+fn every_domain_gets_a_new_epoch_and_what_hangs_on_the_old_ones_still_holds() {
+    let mut f = fixture();
+    let documents = f.vault.document_key();
+    let mac = documents.mac("target", 1, "tgt_1", 7, b"{}");
+    let token = Secret::new("sp_token".to_owned());
+    let verifier = f.vault.token_verifier(&token).unwrap();
+    let recording = f.vault.recording_key().unwrap();
+    let sealed = recording.key.seal(b"info", b"aad", b"data key").unwrap();
+    let pending = f.vault.begin_epoch(&f.env, None).unwrap().unwrap();
+    f.vault.adopt(&pending).unwrap();
+    let active = f.vault.activate_epochs().unwrap().unwrap();
+    f.vault.adopt(&active).unwrap();
+    assert!(documents.check("target", 1, "tgt_1", 7, b"{}", &mac), "a clone follows, and still knows the old epoch");
+    assert_ne!(documents.mac("target", 1, "tgt_1", 7, b"{}"), mac);
+    let verifiers = f.vault.token_verifiers(&token);
+    assert!(verifiers.len() == 2 && verifiers[0].starts_with("2:") && verifiers[1] == verifier);
+    assert_eq!(f.vault.recording_key().unwrap().epoch, 2);
+    assert!(f.vault.recording_private(1).unwrap().open(b"info", b"aad", &sealed).is_ok());
+    let gone = [("documents".to_owned(), 1), ("authn".to_owned(), 1)];
+    let body = f.vault.destroy_epochs(&gone).unwrap();
+    f.vault.adopt(&body).unwrap();
+    assert!(!documents.check("target", 1, "tgt_1", 7, b"{}", &mac));
+    assert_eq!(f.vault.token_verifiers(&token).len(), 1);
+}
+
+#[test]
+fn slots_with_shares_come_after_the_founding_and_there_are_sixteen_at_most() {
+    let f = fixture();
+    let board = || NewSlot { label: "board", offline: true, opener: Opener::Shamir { k: 2, n: 3 } };
+    let founded = Vault::create(&f.env, f.cluster, &[board(), board()], false);
+    assert!(matches!(founded, Err(VaultError::Refused(_))));
+    let full = vec![f.slots[0].clone(); 16];
+    let prepared = PreparedSlot::new(&f.env, f.cluster, &board()).ok().unwrap();
+    assert!(matches!(f.vault.new_slot(&full, &prepared), Err(VaultError::Refused(_))));
 }
