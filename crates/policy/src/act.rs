@@ -61,8 +61,12 @@ rights! {
     TokenCreate = "token.create";
     /// See a secret's value: decided on its account.
     VaultReveal = "vault.reveal";
+    /// Replace the root key, and begin new epochs of keys.
+    VaultRotate = "vault.rotate";
     /// Seal the vault.
     VaultSeal = "vault.seal";
+    /// Add and remove seal slots: whoever may do it can open the vault.
+    VaultSlot = "vault.slot";
     /// See whether the vault is sealed, and its slots.
     VaultStatus = "vault.status";
     /// Unseal the vault.

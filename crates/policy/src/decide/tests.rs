@@ -279,6 +279,10 @@ fn the_shipped_roles() {
         "explain identity.read identity.write inventory.read ledger.read policy.apply policy.read session.kill \
          session.list token.create vault.seal vault.status vault.unseal"
     );
+    let tier0 = identity("ada", &["sallyport:admin", "tier0-admin"]);
+    for right in [Right::VaultSlot, Right::VaultRotate] {
+        assert!(decide(&none, &facts(&tier0), Act::Right(right)).permits());
+    }
     assert_eq!(
         rights("sallyport:auditor"),
         "explain identity.read inventory.read ledger.export ledger.read policy.read recording.export recording.play \

@@ -1,5 +1,5 @@
 use super::*;
-use crate::fixture::set;
+use crate::fixture::{BUILT_IN, set};
 use proptest::prelude::*;
 
 fn fails(text: &str) -> String {
@@ -10,7 +10,7 @@ fn fails(text: &str) -> String {
 #[test]
 fn the_built_in_policies_load_alone() {
     let set = PolicySet::load(&[]).unwrap();
-    assert_eq!(set.len(), 6);
+    assert_eq!(set.len(), BUILT_IN);
     assert!(
         set.policies.iter().all(|policy| policy.name.starts_with("builtin:") && policy.terms.description.is_some())
     );
@@ -63,7 +63,7 @@ fn ids_are_unique_and_the_built_in_ones_are_taken() {
 fn policies_without_an_id_are_named_by_their_place() {
     let text = "// permit (principal, action, resource);\npermit (principal, action, resource);\n\npermit (principal, action, resource);";
     let set = set(text);
-    let names: Vec<_> = set.policies.iter().skip(6).map(|policy| policy.name.as_str()).collect();
+    let names: Vec<_> = set.policies.iter().skip(BUILT_IN).map(|policy| policy.name.as_str()).collect();
     assert_eq!(names.len(), 2);
     assert_eq!(names[1], "test.cedar:4");
 }
@@ -91,10 +91,10 @@ fn preconditions_become_conditions() {
     let by_hand = set(
         "permit (principal in Group::\"ops\", action == Action::\"connect\", resource) when { resource.tier == 1 && context.met.contains(\"approval:leads:2\") && context.met.contains(\"ticket\") };",
     );
-    assert_eq!(written.policies[6].scope.met, by_hand.policies[6].scope.met);
+    assert_eq!(written.policies[BUILT_IN].scope.met, by_hand.policies[BUILT_IN].scope.met);
     // Printing joins the conditions into one, so the two are compared in the form that is evaluated.
     let printed = |set: &PolicySet| {
-        let json = set.policies[6].policy.to_json().unwrap();
+        let json = set.policies[BUILT_IN].policy.to_json().unwrap();
         let policy = Policy::from_json(None, json).unwrap();
         policy.to_string().split_once("when").unwrap().1.split_whitespace().collect::<String>().replace(['(', ')'], "")
     };

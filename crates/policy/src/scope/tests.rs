@@ -1,8 +1,8 @@
 use super::*;
-use crate::fixture::set;
+use crate::fixture::{BUILT_IN, set};
 
 fn scope(text: &str) -> Scope {
-    set(text).policies[6].scope.clone()
+    set(text).policies[BUILT_IN].scope.clone()
 }
 
 #[test]
