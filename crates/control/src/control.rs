@@ -1,8 +1,10 @@
 //! The control plane as one value: sealed or open, and what is live in it.
 
-use crate::directory::{Directory, all, kinds, load, parse};
+use crate::directory::{Directory, all, kinds, load};
 use crate::follow::Follow;
+use crate::gathering::Gathering;
 use crate::sessions::{Live, SessionBody};
+use crate::token::{Token, TokenConfig};
 use crate::{Actor, Error, Op};
 use sallyport_ledger::Signer;
 use sallyport_model::access::Denial;
@@ -10,13 +12,14 @@ use sallyport_model::inventory::{Account, Identity, Target};
 use sallyport_model::{ClusterId, EntryId, Env, Handle, IdentityId, Kind, Secret, SessionId, TargetId};
 use sallyport_policy::{Act, Facts, Inventory, PolicySet, Right};
 use sallyport_store::{Change, Committed, Connected, DocId, Document, Draft, NodeKeys, Place, Put, Store};
-use sallyport_vault::{KeyFile, KeyringBody, SlotBody, Unlock, Vault, VaultError};
+use sallyport_vault::Vault;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, HashMap};
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard};
 use std::time::Duration;
+use tokio::sync::{Notify, watch};
 
 /// Fixed ids of documents of which there is one.
 pub(crate) const KEYRING: &str = "keyring";
@@ -45,9 +48,6 @@ pub(crate) struct PolicyBody {
 /// How often it is looked whether the vault was opened or sealed meanwhile.
 const LOOK: Duration = Duration::from_secs(1);
 
-/// What the first failed attempt to unseal costs; each further one costs double, up to 64 times.
-const PENALTY: Duration = Duration::from_millis(250);
-
 /// How things are.
 #[derive(Clone, Debug)]
 pub struct Status {
@@ -68,6 +68,8 @@ pub(crate) struct Open {
     pub(crate) cluster: ClusterId,
     pub(crate) store: Store,
     pub(crate) vault: Arc<RwLock<Vault>>,
+    /// Set when another node has replaced the root key: only opening the vault anew finds it.
+    outdated: watch::Receiver<bool>,
     pub(crate) policy: Arc<RwLock<Arc<PolicySet>>>,
     pub(crate) directory: Arc<Directory>,
     pub(crate) key: String,
@@ -100,6 +102,13 @@ impl Open {
         inventory
     }
 
+    /// Resolves when the keys in memory are not the stored ones and cannot become them.
+    async fn outdated(&self) {
+        if self.outdated.clone().wait_for(|outdated| *outdated).await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    }
+
     pub(crate) fn policy(&self) -> Arc<PolicySet> {
         self.policy.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
@@ -114,7 +123,12 @@ pub struct Control {
     node: String,
     open: RwLock<Option<Arc<Open>>>,
     /// One attempt to unseal at a time; holds how many in a row have failed.
-    unsealing: tokio::sync::Mutex<u32>,
+    pub(crate) unsealing: tokio::sync::Mutex<u32>,
+    /// Shares that were presented so far.
+    pub(crate) gathering: Gathering,
+    /// Told when keys may have to be looked after.
+    pub(crate) keys_due: Notify,
+    token: Option<Arc<TokenConfig>>,
 }
 
 impl Control {
@@ -129,6 +143,9 @@ impl Control {
             node: node.to_owned(),
             open: RwLock::new(None),
             unsealing: tokio::sync::Mutex::default(),
+            gathering: Gathering::default(),
+            keys_due: Notify::new(),
+            token: None,
         }
     }
 
@@ -139,64 +156,38 @@ impl Control {
         self
     }
 
-    /// Opens the vault with a key file's bytes and everything that needs it.
-    ///
-    /// # Errors
-    /// Says whether the key is wrong, or what in the data directory is not right.
-    pub async fn unseal_with_key_file(&self, bytes: &[u8]) -> Result<(), Error> {
-        let key = KeyFile::parse(bytes).map_err(Error::usage)?;
-        self.unseal("key file", move |cluster, slots, keyring| {
-            Vault::unseal(cluster, slots, keyring, &Unlock::KeyFile(&key))
-        })
-        .await
+    /// With a token that keeps keys of seal slots.
+    #[must_use]
+    pub fn with_token(self, config: TokenConfig) -> Self {
+        Self { token: Some(Arc::new(config)), ..self }
     }
 
-    /// Opens the vault with a passphrase.
-    ///
-    /// # Errors
-    /// Says whether the passphrase is wrong, or what in the data directory is not right.
-    pub async fn unseal_with_passphrase(&self, passphrase: Secret<String>) -> Result<(), Error> {
-        let mut failed = self.unsealing.try_lock().map_err(|_| {
-            Denial::new(Kind::Unavailable, "another attempt to unseal is running: try again in a moment")
+    /// The token of this node.
+    pub(crate) fn token(&self, cluster: ClusterId) -> Result<Token, Error> {
+        let config = self.token.clone().ok_or_else(|| {
+            Error::usage("this node has no token: set `[seal.pkcs11]` in its configuration and start it again")
         })?;
-        let outcome = self
-            .unseal("passphrase", move |cluster, slots, keyring| {
-                Vault::unseal(cluster, slots, keyring, &Unlock::Passphrase(&passphrase))
-            })
-            .await;
-        if outcome.is_ok() {
-            *failed = 0;
-        } else {
-            // The lock is held while the failure is paid for, so that guesses do not run side by side.
-            *failed = failed.saturating_add(1);
-            tracing::warn!(failed = *failed, "An attempt to unseal has failed");
-            tokio::time::sleep(PENALTY.saturating_mul(1 << (*failed).min(6))).await;
-        }
-        outcome
+        Ok(Token { config, cluster })
     }
 
-    async fn unseal(&self, how: &str, unlock: impl Opening) -> Result<(), Error> {
-        if self.opened().is_ok() {
-            return Err(Error::usage("the vault is open already"));
-        }
-        let mut connected = Connected::open(&self.place, false).await?;
-        let (vault, cluster) = unlocked(&mut connected, unlock).await?;
-        self.start(connected, vault, cluster, false).await?;
-        self.note(Actor::System("vault"), "vault.unsealed", "vault", &[("how", how)]).await?;
-        // What was decided just before a crash may not have reached the sessions that it ends.
-        let open = self.opened()?;
-        self.redecide(&open).await?;
-        Ok(())
+    /// A connection of its own to the database, of which nothing is believed yet.
+    pub(crate) async fn connect(&self) -> Result<Connected, Error> {
+        Ok(Connected::open(&self.place, false).await?)
     }
 
-    /// Starts the store under an open vault.
-    pub(crate) async fn start(
+    /// Whether other nodes write to the same store.
+    pub(crate) const fn is_shared(&self) -> bool {
+        self.place.shared()
+    }
+
+    /// Starts the store under an open vault. Nobody is served yet: that is what `publish` is for.
+    pub(crate) async fn prepare(
         &self,
         connected: Connected,
         vault: Vault,
         cluster: ClusterId,
         joining: bool,
-    ) -> Result<(), Error> {
+    ) -> Result<Open, Error> {
         let keys = NodeKeys { joining, ..self.node_keys(cluster)? };
         let key = keys.signer.verifier().to_string();
         let documents = vault.document_key();
@@ -206,7 +197,9 @@ impl Control {
             policy: Arc::new(RwLock::new(Arc::new(PolicySet::load(&[]).map_err(Error::failed)?))),
             live: self.live.clone(),
             broken: Mutex::default(),
+            outdated: watch::Sender::new(false),
         });
+        let outdated = follow.outdated.subscribe();
         let follower = {
             let follow = follow.clone();
             Arc::new(move |id: &DocId, document: Option<&Document>| follow.hear(id, document))
@@ -222,9 +215,13 @@ impl Control {
             policy = policy.read().unwrap_or_else(PoisonError::into_inner).hash(),
             "The vault is open"
         );
-        let open = Open { cluster, store, vault, policy, directory, key, inventory: Mutex::default() };
+        Ok(Open { cluster, store, vault, outdated, policy, directory, key, inventory: Mutex::default() })
+    }
+
+    /// Serves what was prepared.
+    pub(crate) fn publish(&self, open: Open) {
         *self.open.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(open));
-        Ok(())
+        self.keys_due.notify_one();
     }
 
     /// The node's ledger key, from its file.
@@ -256,6 +253,7 @@ impl Control {
     pub async fn seal(&self, op: &Op) -> Result<(), Error> {
         self.require(op, Right::VaultSeal)?;
         self.note(op.actor.clone(), "vault.sealed", "vault", &[]).await?;
+        self.gathering.clear();
         self.live.broadcast_seal();
         self.close().await;
         Ok(())
@@ -275,6 +273,7 @@ impl Control {
             match self.opened() {
                 Ok(open) => tokio::select! {
                     () = open.store.failed() => return,
+                    () = open.outdated() => return,
                     () = tokio::time::sleep(LOOK) => {}
                 },
                 Err(_) => tokio::time::sleep(LOOK).await,
@@ -354,28 +353,6 @@ impl Control {
         let draft = self.draft(&actor, action, object, facts);
         Ok(self.opened()?.store.commit(Change::entry(draft)).await?)
     }
-}
-
-/// Opens a vault from its slots and keyring. Slow on purpose, so it may block.
-pub(crate) trait Opening:
-    FnOnce(ClusterId, &[SlotBody], &KeyringBody) -> Result<Vault, VaultError> + Send + 'static
-{
-}
-
-impl<F> Opening for F where F: FnOnce(ClusterId, &[SlotBody], &KeyringBody) -> Result<Vault, VaultError> + Send + 'static
-{}
-
-/// Opens the vault of an installation. Nothing of the database is believed yet; the store verifies it.
-pub(crate) async fn unlocked(connected: &mut Connected, unlock: impl Opening) -> Result<(Vault, ClusterId), Error> {
-    let first = |rows: Vec<(DocId, Document)>| rows.into_iter().next().map(|(_, d)| d);
-    let missing = || Error::failed("this data directory holds no installation: run `sallyport init` first");
-    let cluster: Cluster = first(connected.raw(kinds::SETTING).await?).as_ref().and_then(parse).ok_or_else(missing)?;
-    let keyring: KeyringBody =
-        first(connected.raw(kinds::KEYRING).await?).as_ref().and_then(parse).ok_or_else(missing)?;
-    let slots: Vec<SlotBody> = connected.raw(kinds::SLOT).await?.iter().filter_map(|(_, d)| parse(d)).collect();
-    let id = cluster.cluster;
-    let vault = tokio::task::spawn_blocking(move || unlock(id, &slots, &keyring)).await.map_err(Error::failed)??;
-    Ok((vault, id))
 }
 
 /// An identity that may act, by id.

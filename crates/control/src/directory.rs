@@ -14,13 +14,20 @@ pub(crate) mod kinds {
     pub(crate) const ACCOUNT: &str = "account";
     pub(crate) const IDENTITY: &str = "identity";
     pub(crate) const KEYRING: &str = "keyring";
+    pub(crate) const NODES: &str = "nodes";
     pub(crate) const POLICY: &str = "policy";
+    pub(crate) const ROTATION: &str = "rotation";
     pub(crate) const SECRET: &str = "secret";
     pub(crate) const SESSION: &str = "session";
     pub(crate) const SETTING: &str = "setting";
     pub(crate) const SLOT: &str = "slot";
     pub(crate) const TARGET: &str = "target";
     pub(crate) const TOKEN: &str = "token";
+    pub(crate) const VERSION: &str = "secret_version";
+
+    /// Every kind: what is carried over when the key of their MACs is rotated.
+    pub(crate) const ALL: &[&str] =
+        &[ACCOUNT, IDENTITY, KEYRING, NODES, POLICY, ROTATION, SECRET, SESSION, SETTING, SLOT, TARGET, TOKEN, VERSION];
 }
 
 /// A parsed document and the version it had.

@@ -7,6 +7,7 @@ use sallyport_policy::PolicySet;
 use sallyport_store::{DocId, Document};
 use sallyport_vault::{KeyringBody, Vault};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use tokio::sync::watch;
 
 /// What follows the store.
 pub(crate) struct Follow {
@@ -16,6 +17,9 @@ pub(crate) struct Follow {
     pub(crate) live: Live,
     /// Why the stored policies do not load, where they do not. Then nothing is permitted.
     pub(crate) broken: Mutex<Option<String>>,
+    /// Set when the keys in memory are not the stored ones and cannot become them: another node has replaced the
+    /// root key.
+    pub(crate) outdated: watch::Sender<bool>,
 }
 
 impl Follow {
@@ -34,7 +38,8 @@ impl Follow {
     fn keyring(&self, document: &Document) {
         let Some(body) = parse::<KeyringBody>(document) else { return };
         if let Err(error) = self.vault.write().unwrap_or_else(PoisonError::into_inner).adopt(&body) {
-            tracing::error!(%error, "The keyring that was written cannot be used; restart this node");
+            tracing::error!(%error, "The keyring that was written cannot be used: a new process opens the vault anew");
+            self.outdated.send_replace(true);
         }
     }
 

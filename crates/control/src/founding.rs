@@ -1,14 +1,15 @@
 //! The founding of an installation: keys, slots, the first administrator.
 
-use crate::control::{CLUSTER, Cluster, DATABASE, KEYRING, POLICY, PolicyBody, put, unlocked};
+use crate::control::{CLUSTER, Cluster, DATABASE, KEYRING, POLICY, PolicyBody, put};
 use crate::directory::kinds;
+use crate::unseal::Stored;
 use crate::{Actor, Control, Error};
 use sallyport_ledger::Verifier;
 use sallyport_model::inventory::{Identity, IdentityKind, Rest};
 use sallyport_model::{ClusterId, Env, Handle, IdentityId, Secret};
 use sallyport_store::{Change, Connected, Nodes, Place};
 use sallyport_vault::generate::Minima;
-use sallyport_vault::{Argon, KeyFile, NewSlot, Rules, Unlock, Vault, generate};
+use sallyport_vault::{Argon, KeyFile, NewSlot, Opener, Rules, Unlock, Vault, generate};
 use std::io::Write as _;
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
@@ -63,18 +64,17 @@ pub async fn found(env: &Env, data: &Path, node: &str, founding: &Founding) -> R
     ledger_key(env, data)?;
     let recovery = passphrase(env)?;
     let slots = [
-        NewSlot::KeyFile { key: &key_file, label: "key file of this host", offline: false },
-        NewSlot::Passphrase {
-            passphrase: &recovery,
-            argon: founding.argon,
+        NewSlot { label: "key file of this host", offline: false, opener: Opener::KeyFile(&key_file) },
+        NewSlot {
             label: "recovery passphrase on paper",
             offline: true,
+            opener: Opener::Passphrase(&recovery, founding.argon),
         },
     ];
     let (vault, slots, keyring) = Vault::create(env, cluster, &slots, false)?;
 
     let control = Control::new(env.clone(), data, node).at(place);
-    control.start(connected, vault, cluster, false).await?;
+    control.publish(control.prepare(connected, vault, cluster, false).await?);
     let open = control.opened()?;
     let nodes = Nodes::default().with(node, &Verifier::parse(&open.key).map_err(Error::failed)?)?;
     let draft = control.draft(&Actor::Host, "system.founded", cluster, &[("ledger_key", &open.key), ("node", node)]);
@@ -135,9 +135,9 @@ pub async fn join(env: &Env, data: &Path, node: &str, place: &Place, key_file: &
     if !connected.is_founded().await? {
         return Err(Error::usage(format!("{place} holds no installation: run `sallyport init` without `--join`")));
     }
-    let opening =
-        move |cluster, slots: &[_], keyring: &_| Vault::unseal(cluster, slots, keyring, &Unlock::KeyFile(&key));
-    let (vault, cluster) = unlocked(&mut connected, opening).await?;
+    let stored = Stored::read(&mut connected).await?;
+    let cluster = stored.cluster;
+    let vault = stored.unlocked(move |stored| stored.open(&Unlock::KeyFile(&key))).await?;
     directories(data)?;
     ledger_key(env, data)?;
     let joined = list(env, data, node, place, (connected, vault, cluster)).await;
@@ -159,7 +159,7 @@ async fn list(
     (connected, vault, cluster): (Connected, Vault, ClusterId),
 ) -> Result<Joined, Error> {
     let control = Control::new(env.clone(), data, node).at(place.clone());
-    control.start(connected, vault, cluster, true).await?;
+    control.publish(control.prepare(connected, vault, cluster, true).await?);
     let open = control.opened()?;
     let (nodes, was) = open.store.working(Nodes::of)?;
     let nodes = nodes.with(node, &Verifier::parse(&open.key).map_err(Error::failed)?)?;

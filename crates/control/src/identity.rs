@@ -59,23 +59,25 @@ impl Control {
     ) -> Result<NewToken, Error> {
         let open = self.opened()?;
         let text = Secret::new(format!("{TOKEN_PREFIX}{}", hex::encode(self.env.random::<32>())));
-        let verifier = open.vault().token_verifier(&text)?;
         let expires = self.env.now().plus(life);
-        let token = Token {
-            id: TokenId::new(&self.env),
-            identity: owner.id,
-            verifier,
-            expires,
-            label: label.chars().take(80).collect(),
-            rest: Rest::new(),
-        };
-        let draft = self.draft(
-            actor,
-            "token.created",
-            &owner.handle,
-            &[("token", &token.id.to_string()), ("expires", &expires.to_string())],
-        );
-        open.store.commit(Change::entry(draft).put(put(token.id, 0, kinds::TOKEN, &token)?)).await?;
+        self.under_keys(&open, |vault| {
+            let token = Token {
+                id: TokenId::new(&self.env),
+                identity: owner.id,
+                verifier: vault.token_verifier(&text)?,
+                expires,
+                label: label.chars().take(80).collect(),
+                rest: Rest::new(),
+            };
+            let draft = self.draft(
+                actor,
+                "token.created",
+                &owner.handle,
+                &[("token", &token.id.to_string()), ("expires", &expires.to_string())],
+            );
+            Ok((Change::entry(draft).put(put(token.id, 0, kinds::TOKEN, &token)?), ()))
+        })
+        .await?;
         Ok(NewToken { text, handle: owner.handle.clone(), expires })
     }
 
@@ -170,7 +172,8 @@ impl Control {
 }
 
 fn token_identity(open: &Open, token: &Secret<String>, now: Timestamp) -> Option<(Identity, Timestamp)> {
-    let verifier = open.vault().token_verifier(token).ok()?;
-    let (_, id, expires) = open.directory.token(&verifier)?;
+    // One verifier for each living epoch: a token outlives a rotation.
+    let verifiers = open.vault().token_verifiers(token);
+    let (_, id, expires) = verifiers.iter().find_map(|verifier| open.directory.token(verifier))?;
     (expires > now).then(|| identity(open, id)).flatten().map(|found| (found, expires))
 }

@@ -30,9 +30,7 @@ pub(crate) struct SecretBody {
     pub(crate) rest: Rest,
 }
 
-/// Kind and id of the document of one version.
-pub(crate) const VERSION: &str = "secret_version";
-
+/// Id of the document of one version.
 pub(crate) fn version_id(secret: SecretId, version: u64) -> String {
     format!("{secret}@{version}")
 }
@@ -62,7 +60,7 @@ pub(crate) fn lease_kind(open: &Open, found: &Found) -> Result<LeaseKind, Error>
 
 fn open_secret(open: &Open, secret: &SecretBody) -> Result<SecretBytes, Error> {
     let id = DocId::new(version_id(secret.id, secret.version));
-    let body = load::<VersionBody>(&open.store, &id, VERSION)
+    let body = load::<VersionBody>(&open.store, &id, kinds::VERSION)
         .ok_or_else(|| Error::failed("the credential's current version is gone from the vault"))?
         .value;
     let place = Where {

@@ -3,7 +3,8 @@
 use crate::access::{Found, find};
 use crate::control::{KEYRING, Open, put};
 use crate::directory::{all, kinds, load};
-use crate::lease::{SecretBody, VERSION, version_id};
+use crate::lease::{SecretBody, version_id};
+use crate::slots::{SlotLine, borrowed, slots};
 use crate::{Actor, Control, Error, Op};
 use sallyport_model::access::{Ask, Denial, From};
 use sallyport_model::inventory::Rest;
@@ -11,8 +12,7 @@ use sallyport_model::secret::SecretBytes;
 use sallyport_model::{Address, Secret, SecretId, Timestamp};
 use sallyport_policy::{Act, Facts, Place, Right, decide};
 use sallyport_store::{Change, DocId};
-use sallyport_vault::{Rules, SecretKind, SlotBody, SshKey, Where, generate};
-use std::sync::PoisonError;
+use sallyport_vault::{Rules, SecretKind, SshKey, Where, generate};
 
 /// A credential to be stored.
 pub enum NewSecret {
@@ -65,7 +65,6 @@ impl Control {
         let version = known.as_ref().map_or(0, |k| k.value.version) + 1;
         let environment = found.target.environment.clone();
         let place = Where { environment: environment.clone(), secret: id, version, kind };
-        let sealed = open.vault().seal_secret(&self.env, &place, &value)?;
         let body = SecretBody {
             id,
             account: found.account.id,
@@ -82,16 +81,20 @@ impl Control {
             ("kind", kind.word().into()),
             ("how", how.into()),
         ];
-        let facts = facts.each_ref().map(|(k, v)| (*k, v.as_str()));
         let name = format!("{}@{}", found.account.name, found.target.name);
-        let mut change = Change::entry(self.draft(&op.actor, "secret.stored", &name, &facts))
-            .put(put(id, known.map_or(0, |k| k.version), kinds::SECRET, &body)?)
-            .put(put(version_id(id, version), 0, VERSION, &sealed)?);
-        if account.value.secret != Some(id) {
-            let updated = sallyport_model::inventory::Account { secret: Some(id), ..account.value };
-            change = change.put(put(updated.id, account.version, kinds::ACCOUNT, &updated)?);
-        }
-        open.store.commit(change).await?;
+        let was = known.map_or(0, |k| k.version);
+        self.under_keys(&open, |vault| {
+            let sealed = vault.seal_secret(&self.env, &place, &value)?;
+            let mut change = Change::entry(self.draft(&op.actor, "secret.stored", &name, &borrowed(&facts)))
+                .put(put(id, was, kinds::SECRET, &body)?)
+                .put(put(version_id(id, version), 0, kinds::VERSION, &sealed)?);
+            if account.value.secret != Some(id) {
+                let updated = sallyport_model::inventory::Account { secret: Some(id), ..account.value.clone() };
+                change = change.put(put(updated.id, account.version, kinds::ACCOUNT, &updated)?);
+            }
+            Ok((change, ()))
+        })
+        .await?;
         Ok(line(&body, name))
     }
 
@@ -99,10 +102,10 @@ impl Control {
     ///
     /// # Errors
     /// When the actor lacks the right.
-    pub fn vault_status(&self, op: &Op) -> Result<(Vec<SlotBody>, Vec<SecretLine>), Error> {
+    pub fn vault_status(&self, op: &Op) -> Result<(Vec<SlotLine>, Vec<SecretLine>), Error> {
         self.require(op, Right::VaultStatus)?;
         let open = self.opened()?;
-        let slots = all::<SlotBody>(&open.store, kinds::SLOT).into_iter().map(|(_, slot)| slot.value).collect();
+        let slots = slots(&open).iter().map(|(_, slot)| SlotLine::of(slot)).collect();
         let secrets = all::<SecretBody>(&open.store, kinds::SECRET)
             .into_iter()
             .map(|(_, secret)| {
@@ -143,17 +146,19 @@ impl Control {
 
     /// Makes the environment's key domain, once.
     async fn ensure_environment(&self, op: &Op, open: &Open, found: &Found) -> Result<(), Error> {
-        let Some(body) = open.vault().ensure_domain(&self.env, &found.target.environment)? else { return Ok(()) };
-        let was = open.store.working(|set| set.version(&DocId::new(KEYRING)));
-        let draft = self.draft(&op.actor, "vault.domain_created", &found.target.environment, &[]);
-        match open.store.commit(Change::entry(draft).put(put(KEYRING, was, kinds::KEYRING, &body)?)).await {
-            Ok(_) => open.vault.write().unwrap_or_else(PoisonError::into_inner).adopt(&body)?,
+        let change = {
+            let vault = open.vault();
+            let Some(body) = vault.ensure_domain(&self.env, &found.target.environment)? else { return Ok(()) };
+            let draft = self.draft(&op.actor, "vault.domain_created", &found.target.environment, &[]);
+            Change::entry(draft).put(put(KEYRING, vault.keyring().version, kinds::KEYRING, &body)?)
+        };
+        match open.store.commit(change).await {
+            Ok(_) => Ok(()),
             Err(sallyport_store::Error::Conflict(_)) => {
-                return Err(Error::usage("the keyring was changed at the same moment: repeat"));
+                Err(Error::usage("the keyring was changed at the same moment: repeat"))
             }
-            Err(other) => return Err(other.into()),
+            Err(other) => Err(other.into()),
         }
-        Ok(())
     }
 }
 

@@ -180,7 +180,7 @@ pub struct Token {
     pub id: crate::TokenId,
     /// Whose it is.
     pub identity: IdentityId,
-    /// HMAC-SHA256 of the token's text under the vault's authentication key, hexadecimal.
+    /// HMAC-SHA256 of the token's text under the vault's authentication key: its epoch, `:`, hexadecimal.
     pub verifier: String,
     /// When it stops working.
     pub expires: Timestamp,

@@ -1,6 +1,6 @@
 //! A house to test in: founded, applied, with a gateway that is only a handle.
 
-use crate::{Actor, ApplyFile, Control, Founding, Op, found, join};
+use crate::{Actor, ApplyFile, Control, Error, Founding, Op, Opening, Progress, found, join};
 use sallyport_model::access::{Ask, Channel, From};
 use sallyport_model::authority::{
     AuthStep, Call, Close, Desk, Down, DownSink, Evidence, Hello, Open, OpenChannel, Reply, VERSION, Welcome,
@@ -69,6 +69,12 @@ fn control(env: &Env, dir: &TempDir, node: &str, place: Option<Place>) -> Arc<Co
         Some(place) => control.at(place),
         None => control,
     })
+}
+
+/// What a test told this process, which it has started.
+#[expect(clippy::disallowed_methods, reason = "a process that a test has started is told by its environment")]
+pub(super) fn told(name: &str) -> String {
+    std::env::var(format!("SALLYPORT_TEST_{name}")).unwrap()
 }
 
 pub(super) struct House {
@@ -154,6 +160,10 @@ impl House {
 
     pub(super) async fn signed_in(&self, handle: &str) -> Op {
         self.op_of(&self.token(handle).await)
+    }
+
+    pub(super) async fn unseal_by(&self, passphrase: &str) -> Result<Option<Progress>, Error> {
+        self.control.unseal(HERE, Opening::Passphrase(secret(passphrase))).await
     }
 
     pub(super) async fn entries(&self, action: &str) -> usize {

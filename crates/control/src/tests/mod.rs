@@ -2,8 +2,13 @@
 
 mod house;
 mod nodes;
+mod rotation;
 mod sessions;
+mod slots;
 mod state;
+mod token;
+
+pub(crate) use rotation::reached;
 
 use house::*;
 use sallyport_model::Kind;

@@ -7,6 +7,7 @@ use sallyport_model::authority::{Call, Desk, Reply};
 use sallyport_model::{Kind, Secret};
 use sallyport_store::Place;
 use sallyport_testkit::postgres::{PASSWORD as PG_PASSWORD, Postgres};
+use sallyport_vault::EpochState;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -183,4 +184,32 @@ async fn a_key_that_moves_to_somebody_earlier_in_the_file_is_theirs() {
         house.control.apply(&house.admin(), &files, false).await.unwrap();
         assert_eq!(owner().unwrap(), wanted);
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn new_epochs_serve_every_node_and_a_new_root_key_has_the_others_open_anew() {
+    let pair = pair().await;
+    let op = pair.one.admin();
+    pair.one.control.rotate_epoch(&op, None).await.unwrap();
+    pair.one.control.advance_keys(&pair.one.control.opened().unwrap()).await.unwrap();
+    let epochs =
+        |house: &House| house.control.opened().unwrap().vault().keyring().epochs().map(|e| e.2).collect::<Vec<_>>();
+    assert!(epochs(&pair.one).contains(&EpochState::Pending), "others must have loaded it before it seals");
+    let control = pair.one.control.clone();
+    let tending = tokio::spawn(async move { control.tend_keys().await });
+    let carried = |house: &House| epochs(house).iter().filter(|state| **state == EpochState::Destroyed).count() == 2;
+    until("the old epochs to go on both nodes", || carried(&pair.one) && carried(&pair.two)).await;
+    tending.abort();
+    let gateway = pair.two.gateway().await;
+    let session = gateway.open("ada").await;
+    assert!(matches!(gateway.call(Call::Password(session)).await, Reply::Password(_)));
+
+    pair.one.control.rotate_root(&op).await.unwrap();
+    let outdated = tokio::time::timeout(Duration::from_secs(20), pair.two.control.failed()).await;
+    assert!(outdated.is_ok(), "the other node holds a root key that is gone");
+    pair.two.control.close().await;
+    let again = crate::Control::new(pair.two.env.clone(), pair.two.dir.path(), "node-2").at(pair.place.clone());
+    again.unseal_with_key_file(&std::fs::read(pair.two.dir.path().join("keys/vault.key")).unwrap()).await.unwrap();
+    assert_eq!(again.opened().unwrap().vault().keyring().root_version, 2);
+    again.close().await;
 }

@@ -2,8 +2,8 @@
 
 use super::house::*;
 use crate::Control;
+use sallyport_model::Kind;
 use sallyport_model::authority::{Call, Reply};
-use sallyport_model::{Kind, Secret};
 use std::sync::Arc;
 
 #[tokio::test]
@@ -15,9 +15,9 @@ async fn a_sealed_vault_answers_sealed_and_the_recovery_passphrase_opens_it() {
     assert_eq!(gateway.orders.lock().unwrap().as_slice(), ["seal"]);
     assert_eq!(denial(gateway.call(Call::Password(session)).await).kind, Kind::Sealed);
     assert!(house.control.status().sealed);
-    let wrong = house.control.unseal_with_passphrase(Secret::new("wrong horse battery staple".into())).await;
+    let wrong = house.unseal_by("wrong horse battery staple").await;
     assert!(wrong.is_err() && house.control.status().sealed);
-    house.control.unseal_with_passphrase(Secret::new(house.recovery.expose().clone())).await.unwrap();
+    house.unseal_by(house.recovery.expose()).await.unwrap();
     assert!(matches!(gateway.call(Call::Password(session)).await, Reply::Password(_)), "the session is still known");
     assert_eq!(house.entries("vault.unsealed").await, 2);
 }

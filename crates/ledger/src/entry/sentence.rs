@@ -25,14 +25,50 @@ pub(super) fn of(entry: &Entry) -> String {
         "node.joined" => {
             format!("{actor} made this host the node {object}{}", by(entry, "ledger_key", ", with the ledger key "))
         }
-        "vault.sealed" => format!("{actor} sealed the vault"),
-        "vault.unsealed" => format!("{actor} unsealed the vault"),
+        action if action.starts_with("vault.") => vault(entry, actor, object),
         "inventory.applied" => format!("{actor} applied {} objects of the inventory", or(entry, "objects", "some")),
         "policy.applied" => format!("{actor} applied the policy set {}", or(entry, "policy", object)),
         "recording.anchor" => format!("the recording {object} reached {} segments", or(entry, "segments", "some")),
         other => plain(other, actor, object),
     };
     told.chars().map(|c| if steers(c) { '\u{fffd}' } else { c }).collect()
+}
+
+/// Acts on the vault, its slots and its keys.
+fn vault(entry: &Entry, actor: &str, object: &str) -> String {
+    let slot = || {
+        let shares = by(entry, "shares", ", ");
+        format!("seal slot {object} ({}{shares}{})", or(entry, "kind", "unknown"), by(entry, "label", ", "))
+    };
+    match entry.action.as_str() {
+        "vault.sealed" => format!("{actor} sealed the vault"),
+        "vault.unsealed" => format!("{actor} unsealed the vault{}", by(entry, "how", " with ")),
+        "vault.unseal_failed" => {
+            let times = or(entry, "times", "1");
+            let count = if times == "1" { "an attempt".into() } else { format!("{times} attempts") };
+            format!("{count} to unseal the vault failed{}{}", by(entry, "from", " from "), by(entry, "why", ": "))
+        }
+        "vault.spool_altered" => "what was kept of failed attempts to unseal the vault was altered".into(),
+        "vault.slot_begun" => format!("{actor} made {}, which counts once a quorum was presented", slot()),
+        "vault.slot_added" => format!("{actor} added {}", slot()),
+        "vault.slot_removed" => format!("{actor} removed {} and replaced the root key", slot()),
+        "vault.slots_altered" => {
+            format!(
+                "the database holds other seal slots than the vault wrote{}: {actor}'s act was refused",
+                by(entry, "slots", ", ")
+            )
+        }
+        "vault.root_rotated" => format!("{actor} replaced the root key{}", by(entry, "root_version", ", now version ")),
+        "vault.epoch_begun" => format!("{actor} began a new epoch of keys ({object})"),
+        "vault.epoch_activated" => "new epochs of keys seal from here on".into(),
+        "vault.epoch_destroyed" => format!("epochs of keys were destroyed that nothing is under any more ({object})"),
+        "vault.rewrapped" => {
+            format!("{} {} came under the active epoch", or(entry, "count", "some"), or(entry, "what", "documents"))
+        }
+        "vault.rotation_paused" => format!("{actor} paused the work behind a rotation of keys"),
+        "vault.rotation_resumed" => format!("{actor} resumed the work behind a rotation of keys"),
+        other => plain(other, actor, object),
+    }
 }
 
 /// For actions without a sentence of their own: `anna: target created (web-1)`.
