@@ -13,11 +13,12 @@ struct Component {
     package: &'static str,
 }
 
-const NEEDED: [Component; 4] = [
+const NEEDED: [Component; 5] = [
     Component { program: "sshd", package: "openssh-server" },
     Component { program: "ssh", package: "openssh-client" },
     Component { program: "ssh-keygen", package: "openssh-client" },
     Component { program: "script", package: "bsdutils" },
+    Component { program: "softhsm2-util", package: "softhsm2" },
 ];
 
 /// What tests need besides. The server's programs are not on the path.

@@ -46,3 +46,14 @@ impl FromRequestParts<App> for Caller {
         Ok(Self { op, who })
     }
 }
+
+/// Where a call comes from that nobody need be signed in for.
+pub(crate) struct From(pub(crate) IpAddr);
+
+impl FromRequestParts<App> for From {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &App) -> Result<Self, Problem> {
+        Ok(Self(address(parts)))
+    }
+}

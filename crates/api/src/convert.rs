@@ -1,6 +1,6 @@
 //! From the words of the product to the words of the wire.
 
-use sallyport_control::{Plan, ReachLine, SecretLine, SessionLine, Why};
+use sallyport_control::{Keys, Plan, Progress, ReachLine, SecretLine, SessionLine, SlotLine, Why};
 use sallyport_model::Address;
 use sallyport_policy::Decision;
 use sallyport_policy::explain::PolicyAt;
@@ -27,6 +27,36 @@ pub(crate) fn reach(handle: &sallyport_model::Handle, line: ReachLine) -> wire::
         .into(),
         login: address.to_string(),
         note: line.note.unwrap_or_default().into(),
+    }
+}
+
+pub(crate) fn slot(slot: &SlotLine) -> wire::Slot {
+    wire::Slot {
+        id: slot.id.to_string(),
+        kind: slot.kind.into(),
+        label: slot.label.clone(),
+        offline: slot.offline,
+        created: slot.created.to_string(),
+        confirmed: slot.confirmed,
+        shares: slot.rule.map(|(k, n)| format!("{k}-of-{n}")),
+    }
+}
+
+pub(crate) fn quorum(progress: Progress) -> wire::Quorum {
+    wire::Quorum { slot: progress.slot.to_string(), have: progress.have, need: progress.need }
+}
+
+pub(crate) fn keys(keys: Keys) -> wire::Keys {
+    let epoch = |line: sallyport_control::EpochLine| wire::KeyEpoch {
+        domain: line.domain,
+        epoch: line.epoch,
+        state: line.state.word().into(),
+        left: line.left,
+    };
+    wire::Keys {
+        root_version: keys.root_version,
+        epochs: keys.epochs.into_iter().map(epoch).collect(),
+        paused: keys.paused,
     }
 }
 

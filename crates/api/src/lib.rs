@@ -7,6 +7,7 @@ mod auth;
 mod convert;
 mod evidence;
 mod inventory;
+mod keys;
 mod problem;
 mod sessions;
 mod status;
@@ -60,6 +61,14 @@ fn open_router() -> OpenApiRouter<App> {
         .routes(routes!(vault::put))
         .routes(routes!(vault::seal))
         .routes(routes!(vault::unseal))
+        .routes(routes!(vault::cancel_unseal))
+        .routes(routes!(keys::add_slot))
+        .routes(routes!(keys::confirm_slot))
+        .routes(routes!(keys::remove_slot))
+        .routes(routes!(keys::keys))
+        .routes(routes!(keys::rotate_root))
+        .routes(routes!(keys::rotate_epoch))
+        .routes(routes!(keys::pause_rotation))
 }
 
 /// The API over a control plane.

@@ -1,13 +1,13 @@
 //! The vault: show, store, seal, unseal. No value ever comes out.
 
 use crate::App;
-use crate::auth::Caller;
+use crate::auth::{Caller, From};
 use crate::convert;
 use crate::problem::Problem;
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
-use sallyport_control::NewSecret;
+use sallyport_control::{NewSecret, Opening};
 use sallyport_model::Secret;
 use sallyport_wire as wire;
 
@@ -15,15 +15,7 @@ use sallyport_wire as wire;
 #[utoipa::path(get, path = "/api/v1/vault", responses((status = 200, body = wire::Vault)), tag = "vault")]
 pub(crate) async fn show(State(app): State<App>, caller: Caller) -> Result<Json<wire::Vault>, Problem> {
     let (slots, secrets) = app.control.vault_status(&caller.op)?;
-    let slots = slots
-        .into_iter()
-        .map(|slot| wire::Slot {
-            id: slot.id.to_string(),
-            kind: slot.mode().word().into(),
-            label: slot.label,
-            offline: slot.offline,
-        })
-        .collect();
+    let slots = slots.iter().map(convert::slot).collect();
     Ok(Json(wire::Vault { sealed: false, slots, secrets: secrets.into_iter().map(convert::secret).collect() }))
 }
 
@@ -56,9 +48,31 @@ pub(crate) async fn seal(State(app): State<App>, caller: Caller) -> Result<Statu
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// Unseals the vault. Authenticated by the passphrase itself; one attempt at a time.
-#[utoipa::path(post, path = "/api/v1/vault/unseal", request_body = wire::Unseal, responses((status = 204)), tag = "vault")]
-pub(crate) async fn unseal(State(app): State<App>, Json(ask): Json<wire::Unseal>) -> Result<StatusCode, Problem> {
-    app.control.unseal_with_passphrase(Secret::new(ask.passphrase)).await?;
+/// Unseals the vault, or adds one share to a quorum. Authenticated by what is presented; one attempt at a time.
+#[utoipa::path(post, path = "/api/v1/vault/unseal", request_body = wire::Unseal, responses((status = 200, body = wire::Unsealed)), tag = "vault")]
+pub(crate) async fn unseal(
+    State(app): State<App>,
+    From(from): From,
+    Json(ask): Json<wire::Unseal>,
+) -> Result<Json<wire::Unsealed>, Problem> {
+    let with = match (ask.passphrase, ask.key_file, ask.share, ask.pkcs11) {
+        (Some(passphrase), None, None, false) => Opening::Passphrase(Secret::new(passphrase)),
+        (None, Some(text), None, false) => Opening::KeyFile(Secret::new(text)),
+        (None, None, Some(share), false) => Opening::Share(Secret::new(share)),
+        (None, None, None, true) => Opening::Token(ask.pin.map(Secret::new)),
+        _ => return Err(Problem::usage("give exactly one of `passphrase`, `key_file`, `share` or `pkcs11`")),
+    };
+    let progress = app.control.unseal(from, with).await?;
+    Ok(Json(wire::Unsealed { sealed: progress.is_some(), quorum: progress.map(convert::quorum) }))
+}
+
+/// Forgets the shares that were presented to unseal. Takes a share of the same set.
+#[utoipa::path(post, path = "/api/v1/vault/unseal/cancel", request_body = wire::Share, responses((status = 204)), tag = "vault")]
+pub(crate) async fn cancel_unseal(
+    State(app): State<App>,
+    From(from): From,
+    Json(ask): Json<wire::Share>,
+) -> Result<StatusCode, Problem> {
+    app.control.cancel_unseal(from, Secret::new(ask.share)).await?;
     Ok(StatusCode::NO_CONTENT)
 }

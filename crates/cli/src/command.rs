@@ -47,7 +47,7 @@ pub enum Command {
     Play(Play),
     /// Save a session's evidence bundle, or its asciicast
     Export(Export),
-    /// The vault: status, put, seal, unseal
+    /// The vault: status, put, seal, unseal, slots and keys
     #[command(subcommand)]
     Vault(Vault),
     /// The ledger: list entries, show the checkpoint
@@ -184,8 +184,85 @@ pub enum Vault {
     Put(Put),
     /// Seal the vault: nothing new opens until it is unsealed
     Seal,
-    /// Unseal with the recovery passphrase
+    /// Unseal with a passphrase, a key file, or one share of a quorum after the other
     Unseal(Unseal),
+    /// Seal slots: the ways to unseal
+    #[command(subcommand)]
+    Slot(Slot),
+    /// The keys: their epochs, and what is left to carry over
+    Keys,
+    /// Replace the root key; every slot opens the new one, and nobody need be present
+    RotateRoot,
+    /// Begin a new epoch of keys; what is under the old one is carried over behind it
+    RotateEpoch(RotateEpoch),
+}
+
+/// `vault slot`
+#[derive(Debug, Subcommand)]
+pub enum Slot {
+    /// List them
+    List,
+    /// Add one; what its owners must keep is shown once
+    Add(SlotAdd),
+    /// Present shares of a new set: it opens the vault once a quorum was presented
+    Confirm(Share),
+    /// Remove one and replace the root key, so that what opened it opens nothing any more
+    Remove {
+        /// Slot id
+        slot: String,
+    },
+}
+
+/// `vault slot add`
+#[derive(Args, Debug)]
+#[command(group(clap::ArgGroup::new("opener").required(true)))]
+pub struct SlotAdd {
+    /// Who keeps what opens it, and where
+    #[arg(long)]
+    pub label: String,
+    /// It is kept away from every machine
+    #[arg(long)]
+    pub offline: bool,
+    /// Write a new key file here, readable by you alone
+    #[arg(long, group = "opener", value_name = "FILE")]
+    pub key_file: Option<PathBuf>,
+    /// Ask for a passphrase of at least 12 characters
+    #[arg(long, group = "opener")]
+    pub passphrase: bool,
+    /// Read the passphrase from standard input
+    #[arg(long, group = "opener")]
+    pub passphrase_stdin: bool,
+    /// Make shares for custodians, such as 3-of-5, shown one at a time
+    #[arg(long, group = "opener", value_name = "K-of-N")]
+    pub shamir: Option<String>,
+    /// Use a key that the server's token keeps
+    #[arg(long, group = "opener")]
+    pub pkcs11: bool,
+    /// Read the token's PIN from standard input, where the server's configuration does not give it
+    #[arg(long, requires = "pkcs11")]
+    pub pin_stdin: bool,
+}
+
+/// `vault slot confirm`
+#[derive(Args, Debug)]
+pub struct Share {
+    /// Read one share from standard input instead of asking
+    #[arg(long)]
+    pub share_stdin: bool,
+}
+
+/// `vault rotate-epoch`
+#[derive(Args, Debug)]
+pub struct RotateEpoch {
+    /// Domain, such as secrets/prod; all where absent
+    #[arg(conflicts_with_all = ["pause", "resume"])]
+    pub domain: Option<String>,
+    /// Pause the work behind a rotation
+    #[arg(long, conflicts_with = "resume")]
+    pub pause: bool,
+    /// Resume it
+    #[arg(long)]
+    pub resume: bool,
 }
 
 /// `vault put`
@@ -207,10 +284,32 @@ pub struct Put {
 
 /// `vault unseal`
 #[derive(Args, Debug)]
+#[command(group(clap::ArgGroup::new("opener")))]
 pub struct Unseal {
     /// Read the passphrase from standard input instead of asking
-    #[arg(long)]
+    #[arg(long, group = "opener")]
     pub passphrase_stdin: bool,
+    /// A key file, such as one from a safe
+    #[arg(long, group = "opener", value_name = "FILE")]
+    pub key_file: Option<PathBuf>,
+    /// Ask for one share; the vault opens once a quorum was presented
+    #[arg(long, group = "opener")]
+    pub share: bool,
+    /// Read one share from standard input
+    #[arg(long, group = "opener")]
+    pub share_stdin: bool,
+    /// The key that the server's token keeps
+    #[arg(long, group = "opener")]
+    pub pkcs11: bool,
+    /// Ask for the token's PIN, where the server's configuration does not give it
+    #[arg(long, requires = "pkcs11")]
+    pub pin: bool,
+    /// Read the token's PIN from standard input
+    #[arg(long, requires = "pkcs11", conflicts_with = "pin")]
+    pub pin_stdin: bool,
+    /// Forget the shares that were presented; takes a share of the same set
+    #[arg(long)]
+    pub cancel: bool,
 }
 
 /// `ledger`

@@ -65,6 +65,11 @@ pub(crate) fn progress(text: &str) {
     }
 }
 
+/// Clears the screen and what could be scrolled back to (xterm's `ED 3`), for what must not stay in sight.
+pub(crate) fn clear_screen() -> Result<(), Fail> {
+    write(b"\x1b[H\x1b[2J\x1b[3J")
+}
+
 /// Whether a person reads standard output.
 pub(crate) fn is_terminal() -> bool {
     std::io::stdout().is_terminal()

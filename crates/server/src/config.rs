@@ -3,6 +3,7 @@
 //! `SALLYPORT__SSH__LISTEN=0.0.0.0:2222` overrides `listen` of `[ssh]`. This is the only module that
 //! reads the environment.
 
+use crate::private::Private;
 use sallyport_cli::Fail;
 use sallyport_model::Secret;
 use sallyport_store::Place;
@@ -78,8 +79,34 @@ pub(crate) struct Ssh {
 pub(crate) struct Seal {
     /// Key file that opens the vault at start; `keys/vault.key` of the data directory where absent.
     pub(crate) key_file: Option<PathBuf>,
+    /// Name of a systemd credential that holds the key file, instead of a path (`LoadCredentialEncrypted=`).
+    pub(crate) credential: Option<String>,
     /// Start sealed, and wait for `sallyport vault unseal`.
     pub(crate) manual: bool,
+    /// A token that keeps the key of a seal slot.
+    pub(crate) pkcs11: Option<Pkcs11>,
+}
+
+/// `[seal.pkcs11]`
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Pkcs11 {
+    /// Path of the PKCS#11 module.
+    pub(crate) module: PathBuf,
+    /// Label of the token.
+    pub(crate) token: String,
+    /// Label of the key on it; made there with the first slot.
+    #[serde(default = "Pkcs11::house_key")]
+    pub(crate) key: String,
+    /// File with the PIN; where absent it is asked for.
+    #[serde(default)]
+    pub(crate) pin_file: Option<PathBuf>,
+}
+
+impl Pkcs11 {
+    fn house_key() -> String {
+        "sallyport-seal".into()
+    }
 }
 
 /// `[log]`
@@ -178,12 +205,33 @@ impl Config {
         if self.node.parse::<sallyport_model::name::Label>().is_err() {
             return Err("`node` is 1 to 63 of a-z, 0-9, `.`, `_`, `:`, `/`, `-`".into());
         }
+        if let Some(name) = &self.seal.credential {
+            if self.seal.key_file.is_some() {
+                return Err("[seal] has both `key_file` and `credential`: keep the one that holds the key file".into());
+            }
+            if name.is_empty() || name.contains('/') {
+                return Err(format!(
+                    "[seal] credential = {name:?} is no name of a credential: it is the part before the colon in `LoadCredentialEncrypted=`"
+                ));
+            }
+        }
         Ok(())
     }
 
     /// The key file that opens the vault.
-    pub(crate) fn key_file(&self) -> PathBuf {
-        self.seal.key_file.clone().unwrap_or_else(|| self.data.join("keys/vault.key"))
+    ///
+    /// # Errors
+    /// When it is a credential, and the service manager has given none.
+    pub(crate) fn key_file(&self) -> Result<Private, Fail> {
+        if let Some(name) = &self.seal.credential {
+            let directory = credentials().ok_or_else(|| {
+                Fail::usage(format!(
+                    "[seal] credential = \"{name}\", but there is no $CREDENTIALS_DIRECTORY: start the service with `LoadCredentialEncrypted={name}:FILE`"
+                ))
+            })?;
+            return Ok(Private::credential(directory.join(name)));
+        }
+        Ok(Private::file(self.seal.key_file.clone().unwrap_or_else(|| self.data.join("keys/vault.key"))))
     }
 
     /// Where the store is: a file in the data directory, or a server.
@@ -250,6 +298,12 @@ fn set(table: &mut toml::Table, path: &str, value: &str) -> Result<(), String> {
 #[expect(clippy::disallowed_methods, reason = "the one place that reads the environment")]
 fn environment() -> impl Iterator<Item = (String, String)> {
     std::env::vars().filter_map(|(name, value)| name.strip_prefix("SALLYPORT__").map(|path| (path.to_owned(), value)))
+}
+
+/// Where the service manager puts the credentials of this service.
+#[expect(clippy::disallowed_methods, reason = "the one place that reads the environment")]
+fn credentials() -> Option<PathBuf> {
+    std::env::var("CREDENTIALS_DIRECTORY").ok().map(PathBuf::from)
 }
 
 /// Directory of this user's settings.

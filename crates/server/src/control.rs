@@ -1,18 +1,22 @@
 //! The control process: vault, store, ledger, API.
 
-use crate::config::Config;
+use crate::config::{Config, Pkcs11};
+use crate::private::Private;
 use crate::role::asked_to_stop;
 use sallyport_cli::Fail;
-use sallyport_control::Control;
+use sallyport_control::{Control, Error, Opening, TokenConfig};
 use sallyport_gateway::transport::{serve, unix};
-use sallyport_model::{Env, Kind};
-use std::net::SocketAddr;
-use std::os::unix::fs::PermissionsExt as _;
+use sallyport_model::{Env, Kind, Secret};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use tokio::net::TcpListener;
 
 pub(crate) async fn run(config: &Config) -> Result<(), Fail> {
-    let control = Arc::new(Control::new(Env::system(), &config.data, &config.node).at(config.place()?));
+    let control = Control::new(Env::system(), &config.data, &config.node).at(config.place()?);
+    let control = Arc::new(match &config.seal.pkcs11 {
+        Some(found) => control.with_token(token(found)?),
+        None => control,
+    });
     if config.seal.manual {
         tracing::warn!("The vault is sealed: `sallyport vault unseal` opens it");
     } else {
@@ -30,28 +34,42 @@ pub(crate) async fn run(config: &Config) -> Result<(), Fail> {
         served = axum::serve(listener, router).into_future() => served.map_err(Fail::failed),
         served = serve::serve(&socket, control.clone()) => served.map_err(Fail::failed),
         () = control.failed() => Err(Fail::failed("the ledger cannot be written; a new process verifies everything and goes on")),
+        () = control.tend_keys() => Ok(()),
         () = asked_to_stop() => Ok(()),
     };
     control.close().await;
     outcome
 }
 
-/// Opens the vault with the key file. A wrong key is a wrong configuration.
+/// Opens the vault with the token, where there is one and a slot was made with it, else with the key file. A wrong key is
+/// a wrong configuration; a token that is not there is no reason not to start, since a person can bring it.
 async fn open(config: &Config, control: &Control) -> Result<(), Fail> {
-    let path = config.key_file();
-    let cannot = |e: std::io::Error| {
-        Fail::usage(format!(
-            "cannot read the vault's key file `{}`: {e}; restore it, or set `[seal] manual = true` and unseal with the recovery passphrase",
-            path.display()
-        ))
-    };
-    let mode = std::fs::metadata(&path).map_err(cannot)?.permissions().mode();
-    if mode & 0o077 != 0 {
-        return Err(Fail::usage(format!("`{0}` is readable by others: run `chmod 600 {0}`", path.display())));
+    if config.seal.pkcs11.is_some() {
+        match control.unseal(IpAddr::V4(Ipv4Addr::LOCALHOST), Opening::Token(None)).await {
+            Ok(_) => return Ok(()),
+            // No slot of this token yet: the key file opens the vault until there is one.
+            Err(Error::Vault(error)) if error.kind() == Kind::Usage => {}
+            Err(error) => {
+                tracing::error!(%error, "The vault stays sealed: `sallyport vault unseal` opens it, with `--pkcs11` once the token can be used");
+                return Ok(());
+            }
+        }
     }
-    let bytes = std::fs::read(&path).map_err(cannot)?;
-    control.unseal_with_key_file(&bytes).await.map_err(|error| match error.kind() {
+    let file = config.key_file()?;
+    let advice = "restore it, or set `[seal] manual = true` and unseal with another slot";
+    let text = file.read("the vault's key file", advice)?;
+    control.unseal_with_key_file(text.expose().as_bytes()).await.map_err(|error| match error.kind() {
         Kind::Unavailable => Fail::new(Kind::Unavailable, format!("the data directory cannot be used: {error}")),
-        _ => Fail::usage(format!("the vault does not open with `{}`: {error}", path.display())),
+        _ => Fail::usage(format!("the vault does not open with `{}`: {error}", file.path().display())),
     })
+}
+
+/// The token, with its PIN where the configuration gives it.
+fn token(token: &Pkcs11) -> Result<TokenConfig, Fail> {
+    let pin = token
+        .pin_file
+        .clone()
+        .map(|path| Private::file(path).read("the token's PIN", "write it there, or leave `pin_file` out"));
+    let pin = pin.transpose()?.map(|text| Secret::new(text.expose().trim_end().to_owned()));
+    Ok(TokenConfig { module: token.module.clone(), token: token.token.clone(), key: token.key.clone(), pin })
 }

@@ -1,6 +1,7 @@
 //! `doctor`: checks a deployment and says what to do.
 
 use crate::config::Config;
+use crate::private::Private;
 use sallyport_cli::{Fail, Format};
 use sallyport_model::Kind;
 use sallyport_store::Offline;
@@ -33,8 +34,14 @@ pub(crate) fn doctor(path: Option<&Path>, format: Format) -> Result<(), Fail> {
     let mut findings = vec![fine("the configuration is readable")];
     findings.push(directory(&config));
     findings.extend(server(&config));
-    findings.push(private(&config.key_file(), "the vault's key file"));
-    findings.push(private(&config.data.join("keys/ledger.key"), "the ledger's key"));
+    match config.key_file() {
+        Ok(file) => findings.push(private(&file, "the vault's key file")),
+        Err(fail) => findings.push(wrong("the vault's key file is nowhere", fail.message)),
+    }
+    findings.push(private(&Private::file(config.data.join("keys/ledger.key")), "the ledger's key"));
+    if let Some(pin) = config.seal.pkcs11.as_ref().and_then(|token| token.pin_file.clone()) {
+        findings.push(private(&Private::file(pin), "the token's PIN"));
+    }
     findings.push(if running {
         fine("a server is running")
     } else {
@@ -85,15 +92,12 @@ fn directory(config: &Config) -> Finding {
     }
 }
 
-fn private(path: &Path, what: &str) -> Finding {
-    match std::fs::metadata(path) {
-        Err(e) => {
-            wrong(format!("{what} `{}` cannot be read: {e}", path.display()), "restore it from where you keep its copy")
-        }
-        Ok(m) if m.permissions().mode() & 0o077 != 0 => {
-            wrong(format!("{what} is readable by others"), format!("chmod 600 {}", path.display()))
-        }
-        Ok(_) => fine(format!("{what} is private")),
+fn private(file: &Private, what: &str) -> Finding {
+    let path = file.path().display();
+    match file.is_open() {
+        Err(e) => wrong(format!("{what} `{path}` cannot be read: {e}"), "restore it from where you keep its copy"),
+        Ok(true) => wrong(format!("{what} is readable by others"), format!("chmod 600 {path}")),
+        Ok(false) => fine(format!("{what} is private")),
     }
 }
 

@@ -10,6 +10,7 @@ mod gateway;
 mod init;
 mod logs;
 mod parent;
+mod private;
 mod role;
 
 use clap::{CommandFactory, Parser, Subcommand};

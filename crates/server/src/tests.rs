@@ -1,6 +1,7 @@
 //! Configuration: what is read, and what is refused with a word on what to write instead.
 
 use crate::config::parse_for_test as parse;
+use crate::private::Private;
 
 #[test]
 fn an_empty_file_is_the_default_and_the_environment_wins() {
@@ -27,6 +28,46 @@ fn unknown_keys_are_refused_by_name() {
 #[test]
 fn the_api_does_not_leave_the_machine_in_plain_text() {
     assert!(parse("[api]\nlisten = \"0.0.0.0:8022\"", &[]).unwrap_err().contains("loopback"));
+}
+
+#[test]
+fn a_credential_is_a_name_and_stands_alone() {
+    let config = parse("[seal]\ncredential = \"vault.key\"", &[]).unwrap();
+    assert_eq!(config.seal.credential.as_deref(), Some("vault.key"));
+    assert!(parse("[seal]\ncredential = \"../x\"", &[]).unwrap_err().contains("LoadCredentialEncrypted="));
+    let both = parse("[seal]\ncredential = \"x\"\nkey_file = \"/x\"", &[]).unwrap_err();
+    assert!(both.contains("both `key_file` and `credential`"), "{both}");
+}
+
+#[test]
+fn a_token_needs_a_module_and_a_label() {
+    let config = parse("[seal.pkcs11]\nmodule = \"/m.so\"\ntoken = \"house\"", &[]).unwrap();
+    assert_eq!(config.seal.pkcs11.unwrap().key, "sallyport-seal");
+    assert!(parse("[seal.pkcs11]\nmodule = \"/m.so\"", &[]).unwrap_err().contains("token"));
+    assert!(parse("[seal.pkcs11]\npin = \"1234\"", &[]).unwrap_err().contains("pin"), "no PIN in the configuration");
+}
+
+#[test]
+fn a_private_file_is_closed_to_others() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("key");
+    std::fs::write(&path, "text").unwrap();
+    for (mode, file, credential) in [
+        (0o600, true, true),
+        (0o400, true, true),
+        (0o440, false, true),
+        (0o640, false, true),
+        (0o604, false, false),
+        (0o644, false, false),
+        (0o666, false, false),
+    ] {
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).unwrap();
+        assert_eq!(Private::file(path.clone()).read("the key", "").is_ok(), file, "{mode:o}");
+        assert_eq!(Private::credential(path.clone()).read("the key", "").is_ok(), credential, "{mode:o}");
+    }
+    let missing = Private::file(dir.path().join("none")).read("the key", "restore it").err().unwrap();
+    assert!(missing.message.contains("restore it"), "{}", missing.message);
 }
 
 #[test]

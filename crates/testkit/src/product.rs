@@ -22,6 +22,7 @@ pub struct Product {
     binary: PathBuf,
     directory: tempfile::TempDir,
     parent: Option<Child>,
+    surroundings: Vec<(String, PathBuf)>,
     ssh_port: u16,
     url: String,
     token: String,
@@ -135,6 +136,7 @@ impl Product {
         Ok(Self {
             binary: binary.to_owned(),
             parent: None,
+            surroundings: Vec::new(),
             ssh_port,
             url: format!("http://127.0.0.1:{api}"),
             token: String::new(),
@@ -169,22 +171,52 @@ impl Product {
         Ok(())
     }
 
+    /// Sets a variable of the server's environment, for its next start.
+    pub fn surround(&mut self, name: &str, path: &Path) {
+        self.surroundings.push((name.to_owned(), path.to_owned()));
+    }
+
+    /// Adds lines to the configuration, for the server's next start.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn configure(&self, lines: &str) -> Result<()> {
+        let text = fs::read_to_string(self.at("sallyport.toml"))?;
+        Ok(fs::write(self.at("sallyport.toml"), format!("{text}{lines}"))?)
+    }
+
     /// Starts the parent and waits until its gateway has joined control.
     ///
     /// # Errors
     /// When it does not come up within 30 seconds.
     pub fn serve(&mut self) -> Result<()> {
+        self.launch()?;
+        self.ready()
+    }
+
+    fn launch(&mut self) -> Result<()> {
         let log = fs::OpenOptions::new().create(true).append(true).open(self.at("log"))?;
         let child = Command::new(&self.binary)
             .arg("--config")
             .arg(self.at("sallyport.toml"))
             .arg("serve")
+            .envs(self.surroundings.iter().map(|(name, path)| (name, path)))
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(log)
             .spawn()?;
         self.parent = Some(child);
-        self.ready()
+        Ok(())
+    }
+
+    /// Starts the parent of a server that will not open its vault, and waits until it answers.
+    ///
+    /// # Errors
+    /// When it does not within 30 seconds.
+    pub fn start_sealed(&mut self) -> Result<()> {
+        self.launch()?;
+        let sealed = |status: &Value| status.get("sealed").and_then(Value::as_bool) == Some(true);
+        wait_for("a sealed server", 30, || self.status().ok().filter(sealed)).map(drop).with_context(|| self.log())
     }
 
     /// Waits until a gateway has joined control.

@@ -5,6 +5,7 @@ mod bad_input;
 mod crash;
 mod evidence;
 mod postgres;
+mod seals;
 mod story;
 
 use sallyport_testkit::product::Product;

@@ -1,5 +1,8 @@
 //! The vault: status, put, seal, unseal.
 
+mod keys;
+mod slots;
+
 use crate::Fail;
 use crate::account::{ask, read_line};
 use crate::client::Client;
@@ -16,19 +19,17 @@ pub(crate) async fn run(command: Vault, client: &Client, out: Output) -> Result<
             out.show(&"sealed", |_| "The vault is sealed. Running sessions go on within their grace.".into())
         }
         Vault::Unseal(args) => unseal(args, client, out).await,
+        Vault::Slot(command) => slots::run(command, client, out).await,
+        Vault::Keys => keys::show(client, out).await,
+        Vault::RotateRoot => keys::rotate_root(client, out).await,
+        Vault::RotateEpoch(args) => keys::rotate_epoch(args, client, out).await,
     }
 }
 
 async fn status(client: &Client, out: Output) -> Result<(), Fail> {
     let vault: wire::Vault = client.get("/vault", &[]).await?;
     out.show(&vault, |vault| {
-        let slots = vault
-            .slots
-            .iter()
-            .map(|s| {
-                vec![s.id.clone(), s.kind.clone(), if s.offline { "offline" } else { "" }.into(), harmless(&s.label)]
-            })
-            .collect();
+        let slots = slots::table_of(&vault.slots);
         let secrets = vault
             .secrets
             .iter()
@@ -44,7 +45,7 @@ async fn status(client: &Client, out: Output) -> Result<(), Fail> {
             .collect();
         format!(
             "{}\n\n{}",
-            table(&["SLOT", "KIND", "", "LABEL"], slots, "No slots."),
+            slots,
             table(
                 &["ACCOUNT", "KIND", "ENVIRONMENT", "VERSION", "STORED"],
                 secrets,
@@ -74,7 +75,35 @@ async fn put(args: Put, client: &Client, out: Output) -> Result<(), Fail> {
 }
 
 async fn unseal(args: Unseal, client: &Client, out: Output) -> Result<(), Fail> {
-    let passphrase = if args.passphrase_stdin { read_line("the passphrase")? } else { ask("Recovery passphrase")? };
-    client.act("/vault/unseal", &wire::Unseal { passphrase }).await?;
-    out.show(&"open", |_| "The vault is open.".into())
+    if args.cancel {
+        let share = slots::share(args.share_stdin)?;
+        client.act("/vault/unseal/cancel", &wire::Share { share }).await?;
+        return out.show(&"cancelled", |_| "The shares that were presented are forgotten.".into());
+    }
+    let mut ask_for = wire::Unseal::default();
+    if args.share || args.share_stdin {
+        ask_for.share = Some(slots::share(args.share_stdin)?);
+    } else if let Some(path) = &args.key_file {
+        let text = std::fs::read_to_string(path);
+        ask_for.key_file = Some(text.map_err(|e| Fail::usage(format!("cannot read `{}`: {e}", path.display())))?);
+    } else if args.pkcs11 {
+        ask_for.pkcs11 = true;
+        ask_for.pin = match (args.pin, args.pin_stdin) {
+            (true, _) => Some(ask("PIN")?),
+            (_, true) => Some(read_line("the PIN")?),
+            _ => None,
+        };
+    } else if args.passphrase_stdin {
+        ask_for.passphrase = Some(read_line("the passphrase")?);
+    } else {
+        ask_for.passphrase = Some(ask("Recovery passphrase")?);
+    }
+    let unsealed: wire::Unsealed = client.post("/vault/unseal", &ask_for).await?;
+    out.show(&unsealed, |unsealed| match &unsealed.quorum {
+        Some(quorum) => format!(
+            "{} of {} shares. The next custodian runs `sallyport vault unseal --share` within a quarter of an hour.",
+            quorum.have, quorum.need
+        ),
+        None => "The vault is open.".into(),
+    })
 }
