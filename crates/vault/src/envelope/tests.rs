@@ -165,3 +165,43 @@ proptest! {
         prop_assert!(open_field(f.cluster, &f.ring(), &f.place(), FIELD, &framed).is_err());
     }
 }
+
+/// What was carried into a new epoch is bound as it was before, and to that epoch.
+#[test]
+fn envelopes_of_a_new_epoch_cannot_move_either() {
+    let f = Fixture::new();
+    let names = ["secrets/prod".to_owned(), "secrets/test".to_owned()];
+    let pending = f.body.with_pending(&f.env, &f.root, &names).unwrap().unwrap();
+    let ring = pending.with_active(&f.root).unwrap().unwrap().open(f.cluster, &f.root).ok().unwrap();
+    let ids = [SecretId::new(&f.env), SecretId::new(&f.env)];
+    let mut places = Vec::new();
+    for environment in ["prod", "test"] {
+        for secret in ids {
+            for version in [1, 2] {
+                let environment = environment.parse().unwrap();
+                places.push(Where { environment, secret, version, kind: SecretKind::Password });
+            }
+        }
+    }
+    let carry = |place: &Where| {
+        let old = seal(&f.env, f.cluster, &f.ring(), place, &value()).unwrap();
+        rewrap(&f.env, f.cluster, &ring, &old).unwrap().unwrap()
+    };
+    let bodies: Vec<_> = places.iter().map(carry).collect();
+    for (from, body) in bodies.iter().enumerate() {
+        assert_eq!(body.epoch(), Some(2));
+        assert!(rewrap(&f.env, f.cluster, &ring, body).unwrap().is_none(), "it is there already");
+        assert!(open(f.cluster, &f.ring(), &places[from], body).is_err(), "the keyring of before has no such epoch");
+        for (to, place) in places.iter().enumerate() {
+            let (environment, secret) = (place.environment.clone(), place.secret);
+            let moved = VersionBody { environment, secret, version: place.version, ..body.clone() };
+            assert_eq!(open(f.cluster, &ring, place, &moved).is_ok(), from == to, "{from} -> {to}");
+        }
+    }
+    let body = &bodies[0];
+    for bit in 0..body.sealed.0.len() * 8 {
+        let mut bytes = body.sealed.0.clone();
+        bytes[bit / 8] ^= 1 << (bit % 8);
+        assert!(open_field(f.cluster, &ring, &places[0], FIELD, &bytes).is_err(), "bit {bit}");
+    }
+}

@@ -244,3 +244,41 @@ fn a_token_slot_opens_with_what_its_token_unwraps_alone() {
     let new = NewSlot { label: "hsm", offline: false, opener: short };
     assert!(create(&env, ClusterId::new(&env), &new, &root).is_err());
 }
+
+/// Every field of every slot is put into every other slot, as a database writer would.
+#[test]
+fn no_part_of_a_slot_can_move_to_another() {
+    let env = Env::system();
+    let (cluster, root) = (ClusterId::new(&env), root(&env));
+    let (key, secret) = (KeyFile::generate(&env), Secret::new(vec![5; 32]));
+    let right = passphrase("correct horse battery");
+    let place = TokenPlace { token: "house".into(), key: "seal".into(), mechanism: "aes-gcm".into() };
+    let make = |opener| create(&env, cluster, &NewSlot { label: "one", offline: true, opener }, &root).ok().unwrap();
+    let (board, shares) = make(Opener::Shamir { k: 2, n: 2 });
+    let pair = quorum(&board, &[&shares[0], &shares[1]]);
+    let slots = [
+        make(Opener::KeyFile(&key)).0,
+        make(Opener::KeyFile(&key)).0,
+        make(Opener::Passphrase(&right, Argon::cheapest())).0,
+        board.confirmed_by(&pair, &root, 1).unwrap(),
+        make(Opener::Token { secret: &secret, wrapped: b"wrapped", place }).0,
+    ];
+    let fields = |slot: &SlotBody| serde_json::to_value(slot).unwrap().as_object().unwrap().clone();
+    let mut moved = 0;
+    for (to, from) in slots.iter().flat_map(|to| slots.iter().map(move |from| (to, from))) {
+        for (name, value) in fields(from) {
+            let mut body = fields(to);
+            if body.insert(name.clone(), value.clone()) == Some(value) {
+                continue;
+            }
+            let Ok(altered) = serde_json::from_value::<SlotBody>(body.into()) else { continue };
+            let of_token = Unlock::Token(altered.id, &secret);
+            for unlock in [Unlock::KeyFile(&key), Unlock::Passphrase(&right), Unlock::Shares(&pair), of_token] {
+                assert!(!matches!(altered.open(&unlock), Ok(Some(_))), "{name}");
+            }
+            assert!(!altered.is_authentic(&root).unwrap(), "{name}");
+            moved += 1;
+        }
+    }
+    assert!(moved > 100, "{moved}");
+}
