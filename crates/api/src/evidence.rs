@@ -8,7 +8,7 @@ use axum::Json;
 use axum::extract::{Path, Query, State};
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
-use sallyport_control::Wanted;
+use sallyport_control::{AnchorLine, Wanted};
 use sallyport_wire as wire;
 use serde::Deserialize;
 use utoipa::IntoParams;
@@ -98,4 +98,20 @@ pub(crate) async fn ledger(
 pub(crate) async fn head(State(app): State<App>, caller: Caller) -> Result<Json<wire::Head>, Problem> {
     let (note, key) = app.control.checkpoint(&caller.op)?;
     Ok(Json(wire::Head { note, key }))
+}
+
+/// Places outside the database that hold the newest checkpoint.
+#[utoipa::path(get, path = "/api/v1/ledger/anchors", responses((status = 200, body = Vec<wire::Anchor>)), tag = "evidence")]
+pub(crate) async fn anchors(State(app): State<App>, caller: Caller) -> Result<Json<Vec<wire::Anchor>>, Problem> {
+    let line = |anchor: AnchorLine| wire::Anchor {
+        name: anchor.name,
+        kind: anchor.kind.into(),
+        size: anchor.size,
+        at: anchor.at.map(|at| at.to_string()),
+        max_age_seconds: anchor.policy.max_age.as_secs(),
+        freeze: anchor.policy.freeze,
+        late: anchor.late,
+        problem: anchor.problem,
+    };
+    Ok(Json(app.control.anchors(&caller.op)?.into_iter().map(line).collect()))
 }

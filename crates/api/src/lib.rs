@@ -57,6 +57,7 @@ fn open_router() -> OpenApiRouter<App> {
         .routes(routes!(evidence::bundle))
         .routes(routes!(evidence::ledger))
         .routes(routes!(evidence::head))
+        .routes(routes!(evidence::anchors))
         .routes(routes!(vault::show))
         .routes(routes!(vault::put))
         .routes(routes!(vault::seal))

@@ -22,6 +22,10 @@ pub(crate) async fn status(State(app): State<App>) -> Json<wire::Status> {
         gateways: u32::try_from(status.gateways).unwrap_or(u32::MAX),
         sessions: u32::try_from(status.sessions).unwrap_or(u32::MAX),
         ssh: app.ssh,
+        anchors: u32::try_from(status.anchors).unwrap_or(u32::MAX),
+        anchors_late: u32::try_from(status.anchors_late).unwrap_or(u32::MAX),
+        frozen: status.frozen,
+        quarantined: u32::try_from(status.quarantined).unwrap_or(u32::MAX),
     })
 }
 
@@ -63,11 +67,19 @@ pub(crate) async fn metrics(State(app): State<App>) -> impl IntoResponse {
         "# TYPE sallyport_sealed gauge\nsallyport_sealed {}\n\
          # TYPE sallyport_ledger_entries counter\nsallyport_ledger_entries {}\n\
          # TYPE sallyport_gateways gauge\nsallyport_gateways {}\n\
-         # TYPE sallyport_sessions gauge\nsallyport_sessions {}\n",
+         # TYPE sallyport_sessions gauge\nsallyport_sessions {}\n\
+         # TYPE sallyport_anchors gauge\nsallyport_anchors {}\n\
+         # TYPE sallyport_anchors_late gauge\nsallyport_anchors_late {}\n\
+         # TYPE sallyport_frozen gauge\nsallyport_frozen {}\n\
+         # TYPE sallyport_quarantined gauge\nsallyport_quarantined {}\n",
         u8::from(status.sealed),
         status.entries,
         status.gateways,
-        status.sessions
+        status.sessions,
+        status.anchors,
+        status.anchors_late,
+        u8::from(status.frozen),
+        status.quarantined
     );
     ([(CONTENT_TYPE, "text/plain; version=0.0.4")], text)
 }

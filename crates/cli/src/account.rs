@@ -38,9 +38,18 @@ pub(crate) async fn status(client: &Client, out: Output) -> Result<(), Fail> {
             || "Not signed in: run `sallyport login`.".into(),
             |me| format!("Signed in as {} ({}) until {}; {} live sessions.", me.handle, me.groups.join(" "), me.token_expires, me.sessions),
         );
-        let vault = if status.sealed { "sealed: run `sallyport vault unseal`" } else { "open" };
+        let vault = match (status.quarantined, status.sealed) {
+            (0, false) => "open".to_owned(),
+            (0, true) => "sealed: run `sallyport vault unseal`".to_owned(),
+            (found, _) => format!("IN QUARANTINE, {found} findings: on the host, run `sallyport quarantine show`"),
+        };
+        let anchors = match (status.anchors_late, status.frozen) {
+            (0, _) => format!("{}, none late", status.anchors),
+            (late, false) => format!("{}, {late} LATE: see `sallyport ledger anchors`", status.anchors),
+            (late, true) => format!("{}, {late} LATE, new sessions are refused: see `sallyport ledger anchors`", status.anchors),
+        };
         format!(
-            "{who}\n\nServer    {} (version {})\nVault     {vault}\nLedger    {} entries\nSessions  {} live on {} gateways\nSSH       {}",
+            "{who}\n\nServer    {} (version {})\nVault     {vault}\nLedger    {} entries\nAnchors   {anchors}\nSessions  {} live on {} gateways\nSSH       {}",
             client.url(),
             status.version,
             status.entries,

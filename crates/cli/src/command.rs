@@ -50,7 +50,7 @@ pub enum Command {
     /// The vault: status, put, seal, unseal, slots and keys
     #[command(subcommand)]
     Vault(Vault),
-    /// The ledger: list entries, show the checkpoint
+    /// The ledger: entries, the checkpoint, and where it is anchored
     #[command(subcommand)]
     Ledger(Ledger),
     /// Verify an evidence bundle or a data directory, offline
@@ -319,6 +319,8 @@ pub enum Ledger {
     List(LedgerList),
     /// The newest checkpoint and the key that signed it
     Head,
+    /// Places outside the database that hold the newest checkpoint, and how late each is
+    Anchors,
 }
 
 /// `ledger list`
@@ -343,4 +345,7 @@ pub struct Verify {
     /// The ledger's public key: its text, or a file that holds it. Without it only consistency is checked
     #[arg(long, value_name = "KEY|FILE")]
     pub trust: Option<String>,
+    /// A witness's public key, its text or a file: the bundle's checkpoint must carry its cosignature. May be repeated
+    #[arg(long, value_name = "KEY|FILE")]
+    pub witness: Vec<String>,
 }

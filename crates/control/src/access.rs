@@ -96,7 +96,7 @@ impl Control {
                 "this identity may do nothing: it is disabled or gone",
             )));
         };
-        let permitted = match self.judge(&open, &who, &ask.ask) {
+        let permitted = match self.thaw().and_then(|()| self.judge(&open, &who, &ask.ask)) {
             Ok(permitted) => permitted,
             Err((denial, why)) => {
                 self.write_denied(&open, call, &who, &ask, (&denial, &why)).await?;
@@ -141,6 +141,15 @@ impl Control {
         let committed = open.store.commit(change).await?;
         self.live.began(body.id, gateway);
         Ok(Reply::Opened(Box::new(Opened { terms: body.terms(permitted.found.dial(), committed.index), lease })))
+    }
+
+    /// Refuses while evidence does not reach an anchor that must not be late.
+    fn thaw(&self) -> Result<(), (Denial, String)> {
+        if self.anchors.frozen() {
+            let text = "no new session begins: the ledger does not reach its anchors; ask the operator to run `sallyport ledger anchors`";
+            return Err((Denial::new(Kind::Unavailable, text), "an anchor is late".into()));
+        }
+        Ok(())
     }
 
     /// The same open again: the reply was lost, the outcome is not.

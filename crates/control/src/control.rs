@@ -1,8 +1,10 @@
 //! The control plane as one value: sealed or open, and what is live in it.
 
+use crate::anchors::{Anchor, Anchors, Keeping};
 use crate::directory::{Directory, all, kinds, load};
 use crate::follow::Follow;
 use crate::gathering::Gathering;
+use crate::quarantine::Heal;
 use crate::sessions::{Live, SessionBody};
 use crate::token::{Token, TokenConfig};
 use crate::{Actor, Error, Op};
@@ -11,7 +13,7 @@ use sallyport_model::access::Denial;
 use sallyport_model::inventory::{Account, Identity, Target};
 use sallyport_model::{ClusterId, EntryId, Env, Handle, IdentityId, Kind, Secret, SessionId, TargetId};
 use sallyport_policy::{Act, Facts, Inventory, PolicySet, Right};
-use sallyport_store::{Change, Committed, Connected, DocId, Document, Draft, NodeKeys, Place, Put, Store};
+use sallyport_store::{Change, Committed, Connected, DocId, Document, Draft, Finding, NodeKeys, Place, Put, Store};
 use sallyport_vault::Vault;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, HashMap};
@@ -61,6 +63,14 @@ pub struct Status {
     pub gateways: usize,
     /// Live sessions.
     pub sessions: usize,
+    /// Places outside the database that hold the newest checkpoint.
+    pub anchors: usize,
+    /// Those of them that are later than they may be.
+    pub anchors_late: usize,
+    /// Whether new sessions are refused, because an anchor that must not be late is.
+    pub frozen: bool,
+    /// Objects of the database that are not what this installation wrote; nothing is decided while there is one.
+    pub quarantined: usize,
 }
 
 /// Everything that exists only while the vault is open.
@@ -73,6 +83,7 @@ pub(crate) struct Open {
     pub(crate) policy: Arc<RwLock<Arc<PolicySet>>>,
     pub(crate) directory: Arc<Directory>,
     pub(crate) key: String,
+    keeping: Keeping,
     inventory: Mutex<Option<(u64, Arc<Inventory>)>>,
 }
 
@@ -119,6 +130,11 @@ pub struct Control {
     pub(crate) env: Env,
     pub(crate) data: PathBuf,
     pub(crate) live: Live,
+    pub(crate) anchors: Arc<Anchors>,
+    /// Size and root of the head that is to be accepted against its anchors.
+    pub(crate) accepting: Option<(u64, String)>,
+    pub(crate) heal: Option<Heal>,
+    pub(crate) quarantined: RwLock<Option<Arc<Vec<Finding>>>>,
     place: Place,
     node: String,
     open: RwLock<Option<Arc<Open>>>,
@@ -139,6 +155,10 @@ impl Control {
             env,
             data: data.to_owned(),
             live: Live::default(),
+            anchors: Arc::default(),
+            accepting: None,
+            heal: None,
+            quarantined: RwLock::default(),
             place: Place::file(&data.join(DATABASE)),
             node: node.to_owned(),
             open: RwLock::new(None),
@@ -153,6 +173,13 @@ impl Control {
     #[must_use]
     pub fn at(mut self, place: Place) -> Self {
         self.place = place;
+        self
+    }
+
+    /// Gives it the places where checkpoints go.
+    #[must_use]
+    pub fn with_anchors(mut self, anchors: Vec<Arc<dyn Anchor>>) -> Self {
+        self.anchors = Arc::new(Anchors::new(anchors));
         self
     }
 
@@ -183,13 +210,13 @@ impl Control {
     /// Starts the store under an open vault. Nobody is served yet: that is what `publish` is for.
     pub(crate) async fn prepare(
         &self,
-        connected: Connected,
+        mut connected: Connected,
         vault: Vault,
         cluster: ClusterId,
         joining: bool,
     ) -> Result<Open, Error> {
         let keys = NodeKeys { joining, ..self.node_keys(cluster)? };
-        let key = keys.signer.verifier().to_string();
+        let key = keys.signer.verifier().clone();
         let documents = vault.document_key();
         let follow = Arc::new(Follow {
             directory: Arc::default(),
@@ -204,7 +231,20 @@ impl Control {
             let follow = follow.clone();
             Arc::new(move |id: &DocId, document: Option<&Document>| follow.hear(id, document))
         };
-        let (store, report) = connected.start(self.env.clone(), documents, keys, follower).await?;
+        self.heal_first(&mut connected, &documents, cluster).await?;
+        let started = connected.start(self.env.clone(), documents.clone(), keys, follower).await;
+        let (store, report) = match started {
+            Ok(started) => started,
+            Err(error) => return Err(self.put_in_quarantine(error, &documents, cluster).await),
+        };
+        // Nothing is written and nobody is answered before the head has stood against its anchors.
+        let keeping = match self.anchored(&store, &key).await {
+            Ok(keeping) => keeping,
+            Err(error) => {
+                store.close().await;
+                return Err(error);
+            }
+        };
         if let Some(error) = &*follow.broken.lock().unwrap_or_else(PoisonError::into_inner) {
             return Err(Error::failed(format!("the stored policies do not load: {error}")));
         }
@@ -215,11 +255,22 @@ impl Control {
             policy = policy.read().unwrap_or_else(PoisonError::into_inner).hash(),
             "The vault is open"
         );
-        Ok(Open { cluster, store, vault, outdated, policy, directory, key, inventory: Mutex::default() })
+        Ok(Open {
+            cluster,
+            store,
+            vault,
+            outdated,
+            policy,
+            directory,
+            key: key.to_string(),
+            keeping,
+            inventory: Mutex::default(),
+        })
     }
 
     /// Serves what was prepared.
     pub(crate) fn publish(&self, open: Open) {
+        *self.quarantined.write().unwrap_or_else(PoisonError::into_inner) = None;
         *self.open.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(open));
         self.keys_due.notify_one();
     }
@@ -263,6 +314,7 @@ impl Control {
     pub async fn close(&self) {
         let open = self.open.write().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(open) = open {
+            open.keeping.finish().await;
             open.store.close().await;
         }
     }
@@ -282,19 +334,25 @@ impl Control {
     }
 
     pub(crate) fn opened(&self) -> Result<Arc<Open>, Error> {
-        self.open.read().unwrap_or_else(PoisonError::into_inner).clone().ok_or(Error::Sealed)
+        let open = self.open.read().unwrap_or_else(PoisonError::into_inner).clone();
+        open.ok_or_else(|| self.quarantine().map_or(Error::Sealed, |found| Error::Quarantined(found.len())))
     }
 
     /// How things are. Open to everybody: it names nothing.
     #[must_use]
     pub fn status(&self) -> Status {
         let open = self.opened().ok();
+        let anchors = self.anchors.lines();
         Status {
             cluster: open.as_ref().map(|o| o.cluster),
             sealed: open.is_none(),
             entries: open.map_or(0, |o| o.store.working(sallyport_store::WorkingSet::size)),
             gateways: self.live.gateways(),
             sessions: self.live.sessions(),
+            anchors: anchors.len(),
+            anchors_late: anchors.iter().filter(|anchor| anchor.late).count(),
+            frozen: self.anchors.frozen(),
+            quarantined: self.quarantine().map_or(0, |found| found.len()),
         }
     }
 

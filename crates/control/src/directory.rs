@@ -16,6 +16,7 @@ pub(crate) mod kinds {
     pub(crate) const KEYRING: &str = "keyring";
     pub(crate) const NODES: &str = "nodes";
     pub(crate) const POLICY: &str = "policy";
+    pub(crate) const ROLLBACK: &str = "rollback";
     pub(crate) const ROTATION: &str = "rotation";
     pub(crate) const SECRET: &str = "secret";
     pub(crate) const SESSION: &str = "session";
@@ -26,8 +27,10 @@ pub(crate) mod kinds {
     pub(crate) const VERSION: &str = "secret_version";
 
     /// Every kind: what is carried over when the key of their MACs is rotated.
-    pub(crate) const ALL: &[&str] =
-        &[ACCOUNT, IDENTITY, KEYRING, NODES, POLICY, ROTATION, SECRET, SESSION, SETTING, SLOT, TARGET, TOKEN, VERSION];
+    pub(crate) const ALL: &[&str] = &[
+        ACCOUNT, IDENTITY, KEYRING, NODES, POLICY, ROLLBACK, ROTATION, SECRET, SESSION, SETTING, SLOT, TARGET, TOKEN,
+        VERSION,
+    ];
 }
 
 /// A parsed document and the version it had.

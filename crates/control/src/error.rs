@@ -18,6 +18,15 @@ pub enum Error {
     /// The vault is sealed.
     #[error("the vault is sealed: unseal it with `sallyport vault unseal`")]
     Sealed,
+    /// The database is not what this installation wrote: so many findings.
+    #[error(
+        "in quarantine: {0} objects in the database are not what this installation wrote, so nothing is decided by it; \
+         on the host, `sallyport quarantine show` says which"
+    )]
+    Quarantined(usize),
+    /// The ledger is older than an anchor, or another one.
+    #[error("{0}")]
+    Rollback(Box<crate::Rollback>),
     /// Something that should not fail did.
     #[error("{0}")]
     Failed(String),
@@ -38,7 +47,8 @@ impl Error {
             Self::Usage(_) => Kind::Usage,
             Self::NotFound(_) => Kind::NotFound,
             Self::Sealed => Kind::Sealed,
-            Self::Failed(_) => Kind::Failed,
+            Self::Quarantined(_) => Kind::Unavailable,
+            Self::Failed(_) | Self::Rollback(_) => Kind::Failed,
             Self::Store(error) => error.kind(),
             Self::Vault(error) => error.kind(),
         }

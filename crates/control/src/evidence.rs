@@ -1,5 +1,6 @@
 //! Evidence out of the house: ledger pages, playback, bundles. Each release is itself an entry first.
 
+use crate::AnchorLine;
 use crate::control::in_session;
 use crate::{Control, Error, Op};
 use sallyport_ledger::bundle::{self, Attachment, Bundle, Manifest, Proven};
@@ -8,7 +9,8 @@ use sallyport_model::{RecordingId, SessionId};
 use sallyport_policy::Right;
 use sallyport_recording::container;
 use sallyport_recording::{DataKey, Header};
-use sallyport_store::{Change, EntryRow, Filter, Store};
+use sallyport_store::{Change, EntryRow, Filter, NodeKeys, Store};
+use std::time::Duration;
 
 /// A recording, opened for somebody who may see it.
 pub struct Playback {
@@ -39,6 +41,8 @@ pub struct Wanted {
 
 /// Name of the recording container inside a bundle.
 const CONTAINER: &str = "recording.sprec";
+/// How long a bundle waits for the witnesses to cosign a checkpoint that covers it.
+const COSIGNED: Duration = Duration::from_secs(4);
 /// Name of its data key inside a bundle.
 const KEY: &str = "recording.key";
 
@@ -68,6 +72,15 @@ impl Control {
         self.require(op, Right::LedgerRead)?;
         let open = self.opened()?;
         Ok((open.store.head().to_string(), open.key.clone()))
+    }
+
+    /// The places that hold the newest checkpoint, and how late each is.
+    ///
+    /// # Errors
+    /// When the actor lacks the right.
+    pub fn anchors(&self, op: &Op) -> Result<Vec<AnchorLine>, Error> {
+        self.require(op, Right::LedgerRead)?;
+        Ok(self.anchors.lines())
     }
 
     /// Opens a recording for playback.
@@ -107,6 +120,7 @@ impl Control {
         let open = self.opened()?;
         let note = open.store.head().to_string();
         let keys = self.node_keys(open.cluster)?;
+        let note = self.cosigned(note, &keys).await?;
         let checkpoint = Checkpoint::open(&note, &keys.origin, &[keys.signer.verifier()]).map_err(Error::failed)?;
         let mut rows = open
             .store
@@ -135,6 +149,12 @@ impl Control {
             ],
         };
         bundle::write(bundle, &keys.signer).map_err(Error::failed)
+    }
+
+    /// The head as a note with the cosignatures of witnesses, where they come in time.
+    async fn cosigned(&self, note: String, keys: &NodeKeys) -> Result<String, Error> {
+        let head = Checkpoint::open(&note, &keys.origin, &[keys.signer.verifier()]).map_err(Error::failed)?;
+        Ok(self.anchors.cosigned(head.size, COSIGNED).await.map_or(note, |cosigned| cosigned.to_string()))
     }
 
     async fn release(&self, op: &Op, session: SessionId, action: &'static str) -> Result<(), Error> {

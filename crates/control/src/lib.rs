@@ -4,10 +4,12 @@
 //! reads the working set, asks policy, builds one change and commits it; effects come after.
 
 mod access;
+mod anchors;
 mod apply;
 mod control;
 mod desk;
 mod directory;
+pub mod durable;
 mod error;
 mod evidence;
 mod follow;
@@ -16,6 +18,8 @@ mod gathering;
 mod identity;
 mod lease;
 mod op;
+mod quarantine;
+mod rollback;
 mod rotation;
 mod sessions;
 mod slots;
@@ -26,6 +30,7 @@ mod unseal;
 mod vault;
 mod why;
 
+pub use anchors::{Anchor, AnchorLine, FileAnchor, Head, Missed, Policy as AnchorPolicy, Receipt, Seen};
 pub use apply::{ApplyFile, Plan, PlanLine, Sign};
 pub use control::{Control, Status};
 pub use error::Error;
@@ -34,7 +39,10 @@ pub use founding::{Founded, Founding, Joined, found, join};
 pub use gathering::Progress;
 pub use identity::{NewToken, Who};
 pub use op::{Actor, Op};
+pub use quarantine::Heal;
+pub use rollback::Rollback;
 pub use rotation::{EpochLine, Keys};
+pub use sallyport_store::Finding;
 pub use sessions::{SessionLine, Watching};
 pub use slots::{AddSlot, AddedSlot, SlotLine};
 pub use token::TokenConfig;

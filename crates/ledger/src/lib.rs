@@ -7,6 +7,7 @@
 
 pub mod bundle;
 pub mod checkpoint;
+pub mod cosign;
 pub mod entry;
 pub mod keys;
 pub mod note;
@@ -16,9 +17,11 @@ pub mod replay;
 mod testing;
 pub mod tiles;
 pub mod tree;
+pub mod witness;
 
 pub use bundle::Bundle;
 pub use checkpoint::Checkpoint;
+pub use cosign::{Cosigner, WitnessKey};
 pub use entry::Entry;
 pub use keys::{Signer, Verifier};
 pub use note::Note;

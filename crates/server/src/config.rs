@@ -33,6 +33,55 @@ pub(crate) struct Config {
     pub(crate) seal: Seal,
     /// Logs, for operators.
     pub(crate) log: Log,
+    /// Where checkpoints of the ledger go, besides the data directory itself.
+    pub(crate) anchors: Vec<Anchor>,
+    /// A witness for the ledgers of others, run by `sallyport witness`.
+    pub(crate) witness: Option<Witness>,
+}
+
+/// `[[anchors]]`: one of `file`, `syslog` and `witness`.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Anchor {
+    /// Its name in ledger and messages: 1 to 63 of `a-z 0-9 . _ : / -`.
+    pub(crate) name: String,
+    /// A file, best on another disk; its directory must exist.
+    pub(crate) file: Option<PathBuf>,
+    /// `unix:PATH` (a datagram socket) or `tcp:HOST:PORT` (octet counting); only written.
+    pub(crate) syslog: Option<String>,
+    /// Submission prefix of a witness: https, or http on this host.
+    pub(crate) witness: Option<String>,
+    /// Public key of the witness.
+    pub(crate) key: Option<String>,
+    /// How late it may be, in seconds; 60 where absent.
+    pub(crate) max_age_seconds: Option<u32>,
+    /// What happens when it is later.
+    pub(crate) late: Late,
+}
+
+/// What a late anchor does.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Late {
+    /// It is told: status, metrics, doctor, ledger.
+    #[default]
+    Warn,
+    /// New sessions are refused until it has caught up.
+    Freeze,
+}
+
+/// `[witness]`
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Witness {
+    /// Its name in cosignatures, such as `witness.example.org/w1`.
+    pub(crate) name: String,
+    /// Address and port. Plain http, so it must be on loopback.
+    pub(crate) listen: SocketAddr,
+    /// Directory of its key and of what it has seen; closed to other users.
+    pub(crate) state: PathBuf,
+    /// Public keys of the ledgers that it serves.
+    pub(crate) logs: Vec<String>,
 }
 
 /// `[store]`
@@ -139,6 +188,8 @@ impl Default for Config {
             ssh: Ssh::default(),
             seal: Seal::default(),
             log: Log::default(),
+            anchors: Vec::new(),
+            witness: None,
         }
     }
 }
@@ -205,6 +256,14 @@ impl Config {
         if self.node.parse::<sallyport_model::name::Label>().is_err() {
             return Err("`node` is 1 to 63 of a-z, 0-9, `.`, `_`, `:`, `/`, `-`".into());
         }
+        if let Some(witness) = self.witness.as_ref().filter(|w| !w.listen.ip().is_loopback()) {
+            return Err(format!(
+                "[witness] listen = \"{}\" is not on loopback, and a witness has no TLS of its own: listen on 127.0.0.1 and put a TLS proxy before it",
+                witness.listen
+            ));
+        }
+        // Wrong anchors are named when the configuration is read, not when a checkpoint is due.
+        crate::anchors::all(self).map(drop)?;
         if let Some(name) = &self.seal.credential {
             if self.seal.key_file.is_some() {
                 return Err("[seal] has both `key_file` and `credential`: keep the one that holds the key file".into());

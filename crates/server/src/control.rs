@@ -3,6 +3,7 @@
 use crate::config::{Config, Pkcs11};
 use crate::private::Private;
 use crate::role::asked_to_stop;
+use crate::{anchors, quarantine};
 use sallyport_cli::Fail;
 use sallyport_control::{Control, Error, Opening, TokenConfig};
 use sallyport_gateway::transport::{serve, unix};
@@ -12,15 +13,16 @@ use std::sync::Arc;
 use tokio::net::TcpListener;
 
 pub(crate) async fn run(config: &Config) -> Result<(), Fail> {
-    let control = Control::new(Env::system(), &config.data, &config.node).at(config.place()?);
-    let control = Arc::new(match &config.seal.pkcs11 {
-        Some(found) => control.with_token(token(found)?),
-        None => control,
-    });
+    let control = Arc::new(host(config)?);
     if config.seal.manual {
         tracing::warn!("The vault is sealed: `sallyport vault unseal` opens it");
     } else {
-        open(config, &control).await?;
+        let opened = open(config, &control).await;
+        quarantine::keep(config, &control)?;
+        // In quarantine control stays up, to say so: it has no store, so it decides nothing.
+        if control.quarantine().is_none() {
+            opened?;
+        }
     }
     let listener = TcpListener::bind(config.api.listen).await.map_err(|e| {
         Fail::usage(format!("cannot listen on {} for the API: {e}; choose another `[api] listen`", config.api.listen))
@@ -41,14 +43,28 @@ pub(crate) async fn run(config: &Config) -> Result<(), Fail> {
     outcome
 }
 
+/// The control plane of this host, still sealed: store, token and anchors as they are configured.
+pub(crate) fn host(config: &Config) -> Result<Control, Fail> {
+    let anchors = anchors::all(config).map_err(Fail::usage)?;
+    let control = Control::new(Env::system(), &config.data, &config.node).at(config.place()?).with_anchors(anchors);
+    Ok(match &config.seal.pkcs11 {
+        Some(found) => control.with_token(token(found)?),
+        None => control,
+    })
+}
+
 /// Opens the vault with the token, where there is one and a slot was made with it, else with the key file. A wrong key is
 /// a wrong configuration; a token that is not there is no reason not to start, since a person can bring it.
-async fn open(config: &Config, control: &Control) -> Result<(), Fail> {
+pub(crate) async fn open(config: &Config, control: &Control) -> Result<(), Fail> {
     if config.seal.pkcs11.is_some() {
         match control.unseal(IpAddr::V4(Ipv4Addr::LOCALHOST), Opening::Token(None)).await {
             Ok(_) => return Ok(()),
             // No slot of this token yet: the key file opens the vault until there is one.
             Err(Error::Vault(error)) if error.kind() == Kind::Usage => {}
+            // The token has opened the vault: what stands in the way is no matter of keys.
+            Err(error @ (Error::Rollback(_) | Error::Quarantined(_) | Error::NotFound(_))) => {
+                return Err(Fail::usage(error));
+            }
             Err(error) => {
                 tracing::error!(%error, "The vault stays sealed: `sallyport vault unseal` opens it, with `--pkcs11` once the token can be used");
                 return Ok(());
@@ -60,6 +76,8 @@ async fn open(config: &Config, control: &Control) -> Result<(), Fail> {
     let text = file.read("the vault's key file", advice)?;
     control.unseal_with_key_file(text.expose().as_bytes()).await.map_err(|error| match error.kind() {
         Kind::Unavailable => Fail::new(Kind::Unavailable, format!("the data directory cannot be used: {error}")),
+        // Not a matter of the key: what is to be done stands in the message.
+        _ if matches!(error, Error::Rollback(_) | Error::NotFound(_)) => Fail::usage(error),
         _ => Fail::usage(format!("the vault does not open with `{}`: {error}", file.path().display())),
     })
 }

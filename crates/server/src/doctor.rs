@@ -10,6 +10,10 @@ use std::io::Write as _;
 use std::net::{SocketAddr, TcpListener};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
+use std::time::Duration;
+
+/// How long the server may take to say how it is.
+const ANSWER: Duration = Duration::from_secs(5);
 
 /// One finding.
 #[derive(Debug, Serialize)]
@@ -47,7 +51,17 @@ pub(crate) fn doctor(path: Option<&Path>, format: Format) -> Result<(), Fail> {
     } else {
         wrong("no server is running", "start it with `sallyport serve`")
     });
-    if !running {
+    if running {
+        findings.push(anchors(&config));
+        let objects = crate::quarantine::kept(&config).into_iter().map(|line| {
+            wrong(
+                format!("in quarantine: {line}"),
+                "`sallyport quarantine restore --from FILE`, or `accept`, with the server stopped",
+            )
+        });
+        findings.extend(objects);
+    } else {
+        findings.extend(config.anchors.iter().filter_map(|a| a.file.as_deref()).map(anchor_file));
         findings.push(port(config.api.listen, "the API"));
         findings.push(port(config.ssh.listen, "SSH"));
     }
@@ -98,6 +112,44 @@ fn private(file: &Private, what: &str) -> Finding {
         Err(e) => wrong(format!("{what} `{path}` cannot be read: {e}"), "restore it from where you keep its copy"),
         Ok(true) => wrong(format!("{what} is readable by others"), format!("chmod 600 {path}")),
         Ok(false) => fine(format!("{what} is private")),
+    }
+}
+
+/// What the running server says of its anchors.
+fn anchors(config: &Config) -> Finding {
+    match status(config) {
+        Err(why) => wrong(format!("the server's API does not answer: {why}"), "look into its log"),
+        Ok(status) if status.anchors_late > 0 => wrong(
+            format!(
+                "{} of {} anchors are late{}",
+                status.anchors_late,
+                status.anchors,
+                if status.frozen { ", and new sessions are refused" } else { "" }
+            ),
+            "`sallyport ledger anchors` says which and why",
+        ),
+        Ok(status) => fine(format!("none of {} anchors is late", status.anchors)),
+    }
+}
+
+fn status(config: &Config) -> Result<sallyport_wire::Status, Fail> {
+    let url = format!("http://{}{}/status", config.api.listen, sallyport_wire::BASE);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Fail::failed)?;
+    runtime.block_on(async {
+        let client = reqwest::Client::builder().timeout(ANSWER).build().map_err(Fail::failed)?;
+        client.get(url).send().await.map_err(Fail::failed)?.json().await.map_err(Fail::failed)
+    })
+}
+
+fn anchor_file(path: &Path) -> Finding {
+    let directory = path.parent().unwrap_or(path);
+    if directory.is_dir() {
+        fine(format!("the directory of the anchor `{}` is there", path.display()))
+    } else {
+        wrong(
+            format!("the directory of the anchor `{}` is not there", path.display()),
+            "mount it, or correct `file` of [[anchors]]",
+        )
     }
 }
 

@@ -2,6 +2,7 @@
 //!
 //! One binary is everything: the parent that `serve` starts, its two children, and every command.
 
+mod anchors;
 mod archive;
 mod config;
 mod control;
@@ -11,7 +12,11 @@ mod init;
 mod logs;
 mod parent;
 mod private;
+mod quarantine;
 mod role;
+mod rollback;
+mod slot;
+mod witness;
 
 use clap::{CommandFactory, Parser, Subcommand};
 use std::path::PathBuf;
@@ -41,6 +46,15 @@ enum Command {
     Init(init::Init),
     /// Check this deployment and say what to do
     Doctor,
+    /// A ledger that is older than its anchors: show, accept
+    #[command(subcommand)]
+    Rollback(rollback::Rollback),
+    /// A database that somebody else has altered: show, accept, restore
+    #[command(subcommand)]
+    Quarantine(quarantine::Quarantine),
+    /// A witness for ledgers: make its key, serve
+    #[command(subcommand)]
+    Witness(witness::Command),
     /// Print a completion script for a shell
     Completion {
         /// Which shell
@@ -57,6 +71,9 @@ fn main() -> ExitCode {
         Some(Command::Serve(args)) => role::serve(&args, cli.config.as_deref()),
         Some(Command::Init(args)) => init::init(&args, cli.config.as_deref(), cli.common.output),
         Some(Command::Doctor) => doctor::doctor(cli.config.as_deref(), cli.common.output),
+        Some(Command::Rollback(command)) => rollback::run(&command, cli.config.as_deref()),
+        Some(Command::Quarantine(command)) => quarantine::run(&command, cli.config.as_deref(), cli.common.output),
+        Some(Command::Witness(command)) => witness::run(&command, cli.config.as_deref()),
         Some(Command::Completion { shell }) => {
             clap_complete::generate(shell, &mut Cli::command(), "sallyport", &mut std::io::stdout());
             Ok(())

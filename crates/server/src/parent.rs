@@ -74,7 +74,7 @@ async fn gone(stop: &watch::Sender<Stage>) {
 }
 
 /// One lock per data directory: two servers on one directory would each believe in their own memory.
-fn lock(config: &Config) -> Result<File, Fail> {
+pub(crate) fn lock(config: &Config) -> Result<File, Fail> {
     let data = &config.data;
     let cannot = |what: &Path, e: std::io::Error| {
         Fail::failed(format!("cannot use the data directory: `{}`: {e}", what.display()))

@@ -76,6 +76,31 @@ fn a_node_has_a_plain_name() {
 }
 
 #[test]
+fn a_wrong_anchor_is_named_and_told_what_to_write() {
+    let key = "witness.example/w1+00000000+AAAA";
+    for (text, word) in [
+        ("name = \"a\"", "give one of"),
+        ("name = \"a\"\nfile = \"/x/y\"\nsyslog = \"unix:/dev/log\"", "give one of"),
+        ("name = \"local\"\nfile = \"/x/y\"", "two anchors named `local`"),
+        ("name = \"A B\"\nfile = \"/x/y\"", "`name` of 1 to 63"),
+        ("name = \"a\"\nfile = \"/var/lib/sallyport/x\"", "in the data directory"),
+        ("name = \"a\"\nsyslog = \"udp:host:514\"", "unix:/dev/log"),
+        ("name = \"a\"\nsyslog = \"tcp:host\"", "tcp:HOST:PORT"),
+        ("name = \"a\"\nwitness = \"https://w.example\"", "needs its `key`"),
+        (&format!("name = \"a\"\nwitness = \"http://w.example\"\nkey = \"{key}\""), "no witness's public key"),
+        ("name = \"a\"\nfile = \"/x/y\"\nlate = \"stop\"", "freeze"),
+    ] {
+        let error = parse(&format!("[[anchors]]\n{text}"), &[]).unwrap_err();
+        assert!(error.contains(word), "{error}");
+    }
+    let good = "[[anchors]]\nname = \"a\"\nfile = \"/x/y\"\nmax_age_seconds = 5\nlate = \"freeze\"\n\
+        [[anchors]]\nname = \"b\"\nsyslog = \"tcp:[::1]:601\"\n";
+    assert_eq!(parse(good, &[]).unwrap().anchors.len(), 2);
+    let open = "[witness]\nname = \"w\"\nlisten = \"0.0.0.0:1\"\nstate = \"/x\"\nlogs = []";
+    assert!(parse(open, &[]).unwrap_err().contains("loopback"));
+}
+
+#[test]
 fn the_password_of_the_database_is_in_no_file_that_others_read_and_shown_nowhere() {
     let error = parse("[store]\nurl = \"postgres://a@b/c\"\npassword = \"geheim\"", &[]).unwrap_err();
     assert!(error.contains("password_file") && !error.contains("geheim"), "{error}");

@@ -143,20 +143,9 @@ impl<'a> Batch<'a> {
 
     /// Gives an entry its place.
     fn row(&mut self, entry: Entry) -> Result<Accepted, Error> {
-        let body = entry.encode().map_err(|e| Error::Entry(e.to_string()))?;
-        let index = self.next;
+        let (index, id) = (self.next, entry.id);
         self.next += 1;
-        let id = entry.id;
-        let entry = NewEntry {
-            index,
-            id: id.to_string(),
-            at: entry.at.0,
-            actor: entry.actor,
-            action: entry.action,
-            object: entry.object,
-            session: entry.session.map(|s| s.to_string()),
-            body,
-        };
+        let entry = NewEntry::of(entry, index)?;
         Ok(Accepted { answer: None, id, entry, puts: Vec::new(), deletes: Vec::new() })
     }
 }

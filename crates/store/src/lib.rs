@@ -11,6 +11,7 @@ mod batch;
 mod batcher;
 mod change;
 mod effects;
+mod examine;
 mod mirror;
 mod news;
 mod nodes;
@@ -24,6 +25,7 @@ mod state;
 mod working;
 
 pub use change::{Change, Committed, DocId, Draft, Error, Put};
+pub use examine::{Examined, Finding, Healing};
 pub use nodes::Nodes;
 pub use offline::Offline;
 pub use open::{Connected, Follower, HeadReport, NodeKeys, Store};

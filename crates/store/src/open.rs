@@ -3,6 +3,7 @@
 use crate::batcher::{Batcher, Job, RootDue};
 use crate::change::{Change, Committed, DocId, Error};
 use crate::effects::effects;
+use crate::examine;
 use crate::mirror::{Log, Mirror, open_head};
 use crate::news;
 use crate::nodes::Nodes;
@@ -47,7 +48,7 @@ pub type Follower = Arc<dyn Fn(&DocId, Option<&Document>) + Send + Sync>;
 /// A database whose schema is up to date, and of which nothing is believed yet.
 pub struct Connected {
     place: Place,
-    session: Session,
+    pub(crate) session: Session,
 }
 
 impl Connected {
@@ -90,6 +91,9 @@ impl Connected {
         keys: NodeKeys,
         follower: Follower,
     ) -> Result<(Store, HeadReport), Error> {
+        if let Some((kind, name)) = examine::foreign(&mut self.session).await?.pop() {
+            return Err(Error::Head(format!("its database has a {kind} `{name}`, which Sallyport never makes")));
+        }
         let (log, note, working) = load(&mut self.session.conn(), &key, keys).await?;
         for kind in working.kinds() {
             for (id, document) in working.of_kind(kind) {
@@ -145,7 +149,7 @@ async fn load(conn: &mut Conn<'_>, key: &DocumentKey, keys: NodeKeys) -> Result<
 }
 
 /// Checks the signature of the head, and rebuilds the right edge of the tree.
-async fn load_log(
+pub(crate) async fn load_log(
     conn: &mut Conn<'_>,
     keys: NodeKeys,
     nodes: Nodes,
@@ -221,7 +225,13 @@ async fn check_state(conn: &mut Conn<'_>, working: &WorkingSet, log: &Log) -> Re
 }
 
 /// Checks that the tree of the signed head holds these bytes at this index.
-async fn check_leaf(conn: &mut Conn<'_>, tiles: &mut TileSet, log: &Log, index: u64, body: &[u8]) -> Result<(), Error> {
+pub(crate) async fn check_leaf(
+    conn: &mut Conn<'_>,
+    tiles: &mut TileSet,
+    log: &Log,
+    index: u64,
+    body: &[u8],
+) -> Result<(), Error> {
     let wrong = |e: proof::Error| Error::Head(format!("entry {index} is not the one that was signed: {e}"));
     for id in proof::needed_for_inclusion(index, log.size()).map_err(wrong)? {
         if let Entry_::Vacant(vacant) = tiles.0.entry(id) {
@@ -286,6 +296,12 @@ impl Store {
     #[must_use]
     pub fn head(&self) -> Arc<str> {
         self.head.borrow().clone()
+    }
+
+    /// The newest checkpoint, and each one after it.
+    #[must_use]
+    pub fn heads(&self) -> watch::Receiver<Arc<str>> {
+        self.head.clone()
     }
 
     /// Resolves when this process may write nothing more, because the outcome of a commit is not known

@@ -5,7 +5,7 @@ use crate::place::Conn;
 use crate::read::Filter;
 use crate::rows::{Column, Rows};
 use crate::working::Document;
-use sallyport_ledger::{Tile, TileId};
+use sallyport_ledger::{Entry, Tile, TileId};
 use sqlx::{AssertSqlSafe, PgConnection, Row as _};
 
 /// Runs the same text on whichever database it is.
@@ -109,6 +109,23 @@ pub(crate) struct NewEntry {
     pub(crate) object: String,
     pub(crate) session: Option<String>,
     pub(crate) body: Vec<u8>,
+}
+
+impl NewEntry {
+    /// The row of an entry at an index: its columns say what its body says.
+    pub(crate) fn of(entry: Entry, index: u64) -> Result<Self, Error> {
+        let body = entry.encode().map_err(|e| Error::Entry(e.to_string()))?;
+        Ok(Self {
+            index,
+            id: entry.id.to_string(),
+            at: entry.at.0,
+            actor: entry.actor,
+            action: entry.action,
+            object: entry.object,
+            session: entry.session.map(|s| s.to_string()),
+            body,
+        })
+    }
 }
 
 pub(crate) fn signed(value: u64) -> Result<i64, Error> {

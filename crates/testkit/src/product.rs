@@ -273,13 +273,26 @@ impl Product {
         command
     }
 
-    /// A command that reads the configuration instead of asking the server.
+    /// A command that reads the configuration instead of asking the server, and must succeed.
     ///
     /// # Errors
     /// With its standard error, when it fails.
     pub fn local(&self, args: &[&str]) -> Result<String> {
-        let output = Command::new(&self.binary).arg("--config").arg(self.at("sallyport.toml")).args(args).output()?;
-        success(args, output)
+        success(args, self.local_command(args).output()?)
+    }
+
+    /// As `local`, for a command that may fail: exit code, standard output and standard error.
+    ///
+    /// # Errors
+    /// When it cannot be started.
+    pub fn run_local(&self, args: &[&str]) -> Result<(i32, String, String)> {
+        Ok(outcome(self.local_command(args).output()?))
+    }
+
+    fn local_command(&self, args: &[&str]) -> Command {
+        let mut command = Command::new(&self.binary);
+        command.arg("--config").arg(self.at("sallyport.toml")).args(args).stdin(Stdio::null());
+        command
     }
 
     /// Runs a command that must succeed; its standard output.

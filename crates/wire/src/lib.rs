@@ -41,6 +41,35 @@ pub struct Status {
     pub sessions: u32,
     /// Where SSH clients connect to, `host:port`.
     pub ssh: Option<String>,
+    /// Places outside the database that hold the newest checkpoint.
+    pub anchors: u32,
+    /// Those of them that are later than they may be.
+    pub anchors_late: u32,
+    /// Whether new sessions are refused, because an anchor that must not be late is.
+    pub frozen: bool,
+    /// Objects of the database that are not what this installation wrote; nothing is decided while there is one.
+    pub quarantined: u32,
+}
+
+/// A place outside the database that holds the newest checkpoint of the ledger.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct Anchor {
+    /// Its name in the configuration; `local` is the data directory's own.
+    pub name: String,
+    /// `file`, `syslog` or `witness`.
+    pub kind: String,
+    /// Entries of the checkpoint that it took last; 0 where it took none since the vault was opened.
+    pub size: u64,
+    /// When it took that, RFC 3339.
+    pub at: Option<String>,
+    /// How late it may be, in seconds.
+    pub max_age_seconds: u64,
+    /// Whether new sessions are refused while it is later.
+    pub freeze: bool,
+    /// Whether it is later.
+    pub late: bool,
+    /// What is wrong; empty where nothing is.
+    pub problem: String,
 }
 
 /// Who the caller is.

@@ -4,9 +4,9 @@ use super::Report;
 use super::said::{Said, Sayings};
 use crate::Fail;
 use crate::output::harmless;
-use sallyport_ledger::Verifier;
 use sallyport_ledger::bundle::{self, Verified};
-use sallyport_model::{Secret, SessionId};
+use sallyport_ledger::{Verifier, WitnessKey};
+use sallyport_model::{Secret, SessionId, Timestamp};
 use sallyport_recording::verify::{Report as Recording, Verdict};
 use sallyport_recording::{DataKey, Event, Facts, container};
 
@@ -43,6 +43,24 @@ impl Evidence {
         let key = Secret::new(verified.attachment(KEY).unwrap_or_default().to_vec());
         let key = DataKey::from_bytes(key).map_err(Fail::failed)?;
         Ok(Self { verified, session, said, key })
+    }
+
+    /// Checks that each of these witnesses cosigned the checkpoint; when each did.
+    ///
+    /// # Errors
+    /// Names the first that did not.
+    pub(crate) fn check_witnesses(&self, wanted: &[WitnessKey]) -> Result<Vec<(String, Timestamp)>, Fail> {
+        let times = wanted.iter().map(|key| match key.cosigned(&self.verified.note) {
+            Ok(seconds) => {
+                let micros = i64::try_from(seconds).unwrap_or(i64::MAX).saturating_mul(1_000_000);
+                Ok((key.name().to_owned(), Timestamp(micros)))
+            }
+            Err(_) => Err(Fail::failed(format!(
+                "the checkpoint carries no cosignature of the witness {} that holds: export the bundle again when the server reaches it",
+                harmless(key.name())
+            ))),
+        });
+        times.collect()
     }
 
     /// Decrypts the whole recording and compares it with what the entries say: header, data key, anchors, end.
@@ -85,7 +103,7 @@ impl Evidence {
         self.verified.attachment(CONTAINER).unwrap_or_default()
     }
 
-    pub(super) fn report(&self, recording: &Recording) -> Report {
+    pub(super) fn report(&self, recording: &Recording, witnesses: &[(String, Timestamp)]) -> Report {
         let Verified { manifest, checkpoint, entries, signer, pinned, .. } = &self.verified;
         let mut report = Report::of(signer, *pinned, checkpoint.size);
         report.what = manifest.what.clone();
@@ -112,9 +130,20 @@ impl Evidence {
         report
             .unchecked
             .push("that no entry was left out: proofs show what the ledger has, not what it has not".to_owned());
-        report
-            .unchecked
-            .push("that others see the same ledger: compare its checkpoint with one kept elsewhere".to_owned());
+        for (name, at) in witnesses {
+            report.checked.push(format!("the cosignature of the witness {} at {at}", harmless(name)));
+        }
+        let given = |name: &str| witnesses.iter().any(|(known, _)| known == name) || name == manifest.origin;
+        for name in self.verified.note.names().filter(|name| !given(name)) {
+            report
+                .unchecked
+                .push(format!("the cosignature in the name of {}: give its key as --witness", harmless(name)));
+        }
+        if witnesses.is_empty() {
+            report
+                .unchecked
+                .push("that others see the same ledger: compare its checkpoint with one kept elsewhere".to_owned());
+        }
         report
     }
 }

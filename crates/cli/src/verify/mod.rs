@@ -9,7 +9,7 @@ pub(crate) use evidence::Evidence;
 use crate::Fail;
 use crate::command::Verify;
 use crate::output::{self, Output, harmless};
-use sallyport_ledger::{TileId, Verifier};
+use sallyport_ledger::{TileId, Verifier, WitnessKey};
 use serde::Serialize;
 use std::path::Path;
 
@@ -53,6 +53,10 @@ pub(crate) fn verify(args: &Verify, open: Option<OpenLedger>, out: Output) -> Re
 /// What is to be said of the evidence, also where it is wrong. Fails where nothing can be said.
 fn judge(args: &Verify, open: Option<OpenLedger>) -> Result<Report, Fail> {
     let trust = args.trust.as_deref().map(trusted).transpose()?;
+    let witnesses = args.witness.iter().map(|text| witness(text)).collect::<Result<Vec<_>, _>>()?;
+    if args.path.is_dir() && !witnesses.is_empty() {
+        return Err(Fail::usage("`--witness` is for evidence bundles: a data directory carries no cosignatures"));
+    }
     let found = if args.path.is_dir() {
         let database = args.path.join(DATABASE);
         let Some(open) = open.filter(|_| database.is_file()) else {
@@ -62,7 +66,7 @@ fn judge(args: &Verify, open: Option<OpenLedger>) -> Result<Report, Fail> {
     } else {
         let bytes = std::fs::read(&args.path);
         let bytes = bytes.map_err(|e| Fail::usage(format!("cannot read `{}`: {e}", args.path.display())))?;
-        bundle(&bytes, trust.as_ref())
+        bundle(&bytes, trust.as_ref(), &witnesses)
     };
     output::progress("");
     let pinned = trust.is_some();
@@ -81,21 +85,32 @@ fn no_file(path: &Path) -> String {
 }
 
 /// Verifies a bundle.
-fn bundle(bytes: &[u8], trust: Option<&Verifier>) -> Result<Report, Fail> {
+fn bundle(bytes: &[u8], trust: Option<&Verifier>, witnesses: &[WitnessKey]) -> Result<Report, Fail> {
     let evidence = Evidence::open(bytes, trust)?;
+    let times = evidence.check_witnesses(witnesses)?;
     let recording = evidence.check_recording()?;
-    Ok(evidence.report(&recording))
+    Ok(evidence.report(&recording, &times))
 }
 
-/// A key, written out or in a file.
+/// A ledger's key, written out or in a file.
 fn trusted(text: &str) -> Result<Verifier, Fail> {
-    if let Ok(key) = Verifier::parse(text.trim()) {
+    key("--trust", "a ledger's", text, |text| Verifier::parse(text).map_err(|e| e.to_string()))
+}
+
+/// A witness's key, written out or in a file.
+fn witness(text: &str) -> Result<WitnessKey, Fail> {
+    let parse = |text: &str| WitnessKey::parse(text).map_err(|_| "it holds no witness's public key".to_owned());
+    key("--witness", "a witness's", text, parse)
+}
+
+fn key<T>(option: &str, whose: &str, text: &str, parse: impl Fn(&str) -> Result<T, String>) -> Result<T, Fail> {
+    if let Ok(key) = parse(text.trim()) {
         return Ok(key);
     }
     let file = std::fs::read_to_string(text).map_err(|e| {
-        Fail::usage(format!("--trust `{text}` is neither a ledger's public key nor a readable file: {e}"))
+        Fail::usage(format!("{option} `{text}` is neither {whose} public key nor a readable file: {e}"))
     })?;
-    Verifier::parse(file.trim()).map_err(|e| Fail::usage(format!("`{text}`: {e}")))
+    parse(file.trim()).map_err(|e| Fail::usage(format!("`{text}`: {e}")))
 }
 
 /// What was found.

@@ -2,7 +2,8 @@ use super::*;
 use crate::testing::{Ledger, Sample, bundle as parts, bundled, key, ledger};
 use proptest::prelude::*;
 use sallyport_ledger::bundle::{Attachment, Bundle, write};
-use sallyport_model::{ClusterId, SessionId};
+use sallyport_ledger::{Cosigner, Note, Signer};
+use sallyport_model::{ClusterId, Secret, SessionId};
 use std::cell::RefCell;
 
 /// Something that is done to evidence.
@@ -10,19 +11,19 @@ type Change<'a, T> = &'a dyn Fn(&mut T);
 
 /// What is wrong with a bundle under the key that it should have.
 fn wrong(sample: &Sample) -> String {
-    bundle(&bundled(sample, &key(1)), Some(key(1).verifier())).unwrap_err().message
+    bundle(&bundled(sample, &key(1)), Some(key(1).verifier()), &[]).unwrap_err().message
 }
 
 fn altered(change: impl FnOnce(&mut Bundle)) -> String {
     let mut parts = parts(&Sample::new(), &key(1));
     change(&mut parts);
     let bytes = write(parts, &key(1)).unwrap();
-    bundle(&bytes, Some(key(1).verifier())).unwrap_err().message
+    bundle(&bytes, Some(key(1).verifier()), &[]).unwrap_err().message
 }
 
 #[test]
 fn a_bundle_is_verified_under_its_key() {
-    let report = bundle(&bundled(&Sample::new(), &key(1)), Some(key(1).verifier())).unwrap();
+    let report = bundle(&bundled(&Sample::new(), &key(1)), Some(key(1).verifier()), &[]).unwrap();
     assert!(report.verified && report.pinned && report.wrong.is_none());
     assert_eq!((report.entries, report.recordings, report.size), (7, 1, 8));
     assert!(report.outcome().is_ok());
@@ -36,7 +37,7 @@ fn a_bundle_is_verified_under_its_key() {
 fn an_attested_truncation_is_verified_and_told() {
     let mut sample = Sample::new();
     sample.truncate();
-    let report = bundle(&bundled(&sample, &key(1)), Some(key(1).verifier())).unwrap();
+    let report = bundle(&bundled(&sample, &key(1)), Some(key(1).verifier()), &[]).unwrap();
     assert!(report.verified);
     assert!(report.text().contains("truncated, as node-1 attested"), "{}", report.text());
     assert!(report.unchecked.iter().any(|line| line.contains("it was not stored")));
@@ -44,7 +45,7 @@ fn an_attested_truncation_is_verified_and_told() {
 
 #[test]
 fn unpinned_it_is_no_success_and_names_the_key() {
-    let report = bundle(&bundled(&Sample::new(), &key(1)), None).unwrap();
+    let report = bundle(&bundled(&Sample::new(), &key(1)), None, &[]).unwrap();
     assert!(!report.verified && !report.pinned && report.wrong.is_none());
     let fingerprint = key(1).verifier().fingerprint();
     assert!(report.text().starts_with("Consistent, and NOT verified"));
@@ -57,10 +58,31 @@ fn unpinned_it_is_no_success_and_names_the_key() {
 #[test]
 fn signed_again_with_another_key_it_fails_under_the_trusted_one() {
     let forged = bundled(&Sample::new(), &key(2));
-    assert!(bundle(&forged, None).is_ok());
-    let fail = bundle(&forged, Some(key(1).verifier())).unwrap_err();
+    assert!(bundle(&forged, None, &[]).is_ok());
+    let fail = bundle(&forged, Some(key(1).verifier()), &[]).unwrap_err();
     assert_eq!(fail.code(), 1);
     assert!(fail.message.contains("not the key you trust"), "{fail}");
+}
+
+#[test]
+fn a_demanded_cosignature_must_be_there_and_hold() {
+    let witness = Cosigner::new("witness.example/w1", &Secret::new(vec![7; 32])).unwrap();
+    let trust = Some(key(1));
+    let trust = trust.as_ref().map(Signer::verifier);
+    let mut parts = parts(&Sample::new(), &key(1));
+    let mut note = Note::parse(&parts.checkpoint).unwrap();
+    let missing = bundle(&write(parts.clone(), &key(1)).unwrap(), trust, &[witness.key().clone()]).unwrap_err();
+    assert!(missing.message.contains("no cosignature of the witness witness.example/w1"), "{missing}");
+    note.add(&witness.cosign(&note, 1_679_315_147)).unwrap();
+    parts.checkpoint = note.to_string();
+    let bytes = write(parts, &key(1)).unwrap();
+    let text = bundle(&bytes, trust, &[witness.key().clone()]).unwrap().text();
+    assert!(text.contains("the cosignature of the witness witness.example/w1 at 2023-03-20T12:25:47"), "{text}");
+    assert!(!text.contains("others see the same ledger"), "{text}");
+    let text = bundle(&bytes, trust, &[]).unwrap().text();
+    assert!(text.contains("in the name of witness.example/w1: give its key as --witness"), "{text}");
+    let other = Cosigner::new("witness.example/w1", &Secret::new(vec![8; 32])).unwrap();
+    assert!(bundle(&bytes, trust, &[other.key().clone()]).is_err());
 }
 
 #[test]
@@ -70,7 +92,7 @@ fn no_flipped_bit_is_accepted() {
     let mut altered = bytes.clone();
     for bit in 0..bytes.len() * 8 {
         altered[bit / 8] ^= 1 << (bit % 8);
-        assert!(bundle(&altered, Some(key.verifier())).is_err(), "bit {bit}");
+        assert!(bundle(&altered, Some(key.verifier()), &[]).is_err(), "bit {bit}");
         altered[bit / 8] ^= 1 << (bit % 8);
     }
     assert_eq!(altered, bytes);
@@ -90,7 +112,7 @@ fn altered_file(sample: &Sample, change: impl FnOnce(&mut Vec<u8>)) -> String {
     let mut parts = parts(sample, &key(1));
     change(&mut parts.attachments[1].bytes);
     let bytes = write(parts, &key(1)).unwrap();
-    bundle(&bytes, Some(key(1).verifier())).unwrap_err().message
+    bundle(&bytes, Some(key(1).verifier()), &[]).unwrap_err().message
 }
 
 #[test]
@@ -203,7 +225,7 @@ fn the_command_fails_unless_it_is_verified() {
     std::fs::write(&path, bundled(&Sample::new(), &key(1))).unwrap();
     let run = |path: &Path, trust: Option<u8>| {
         let trust = trust.map(|seed| key(seed).verifier().to_string());
-        judge(&Verify { path: path.into(), trust }, None)
+        judge(&Verify { path: path.into(), trust, witness: Vec::new() }, None)
             .and_then(|report| report.outcome())
             .map_err(|fail| fail.code())
     };
@@ -348,7 +370,7 @@ fn stored(_: &Path) -> Result<Box<dyn LedgerSource>, Fail> {
 fn the_command_opens_a_data_directory_by_the_port() {
     let (dir, _, ledger) = directory(0);
     STORED.set(Some(ledger));
-    let args = Verify { path: dir.path().into(), trust: Some(key(1).verifier().to_string()) };
+    let args = Verify { path: dir.path().into(), trust: Some(key(1).verifier().to_string()), witness: Vec::new() };
     let run =
         |open: Option<OpenLedger>| judge(&args, open).and_then(|report| report.outcome()).map_err(|fail| fail.code());
     assert_eq!(run(Some(stored)), Ok(()));
@@ -358,7 +380,7 @@ fn the_command_opens_a_data_directory_by_the_port() {
 
 #[test]
 fn programs_get_one_value_that_says_it_all() {
-    let report = bundle(&bundled(&Sample::new(), &key(1)), Some(key(1).verifier())).unwrap();
+    let report = bundle(&bundled(&Sample::new(), &key(1)), Some(key(1).verifier()), &[]).unwrap();
     let value = serde_json::to_value(&report).unwrap();
     assert_eq!((&value["verified"], &value["pinned"], &value["entries"]), (&true.into(), &true.into(), &7.into()));
     assert_eq!(value["fingerprint"], key(1).verifier().fingerprint());
@@ -370,6 +392,6 @@ proptest! {
 
     #[test]
     fn no_bytes_panic(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
-        prop_assert!(bundle(&bytes, None).is_err());
+        prop_assert!(bundle(&bytes, None, &[]).is_err());
     }
 }

@@ -1,7 +1,7 @@
 //! Two nodes of one installation on one PostgreSQL.
 
 use super::house::*;
-use crate::{Error, NewSecret, join};
+use crate::{Anchor, AnchorPolicy, Control, Error, FileAnchor, NewSecret, join};
 use sallyport_model::access::Channel;
 use sallyport_model::authority::{Call, Desk, Reply};
 use sallyport_model::{Kind, Secret};
@@ -184,6 +184,33 @@ async fn a_key_that_moves_to_somebody_earlier_in_the_file_is_theirs() {
         house.control.apply(&house.admin(), &files, false).await.unwrap();
         assert_eq!(owner().unwrap(), wanted);
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nodes_that_share_an_anchor_are_not_taken_for_a_fork() {
+    let Pair { mut one, two, place, _server } = pair().await;
+    let mut two = Arc::into_inner(two).unwrap();
+    let outside = tempfile::tempdir().unwrap();
+    let path = outside.path().join("checkpoint");
+    let policy = AnchorPolicy { max_age: HOUR, freeze: true };
+    for (house, node) in [(&mut one, "node-1"), (&mut two, "node-2")] {
+        house.control.close().await;
+        let anchor: Arc<dyn Anchor> = Arc::new(FileAnchor::new("shared", &path, policy));
+        let control = Control::new(house.env.clone(), house.dir.path(), node).at(place.clone());
+        house.control = Arc::new(control.with_anchors(vec![anchor]));
+        house.unseal().await;
+    }
+    for _ in 0..3 {
+        one.token("ada").await;
+        two.token("ada").await;
+    }
+    until("both ledgers at their anchor", || {
+        let anchored = |house: &House| house.control.anchors(&house.admin()).unwrap()[0].size == house.status_size();
+        one.status_size() == two.status_size() && anchored(&one) && anchored(&two)
+    })
+    .await;
+    assert!(!one.control.status().frozen && !two.control.status().frozen);
+    assert_eq!(one.entries("anchor.late").await + one.entries("anchor.forged").await, 0);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

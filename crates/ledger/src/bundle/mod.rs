@@ -6,6 +6,7 @@
 use crate::checkpoint::{self, Checkpoint};
 use crate::entry::{self, Entry};
 use crate::keys::{self, KeySet, Signer, Verifier};
+use crate::note::Note;
 use crate::proof;
 use crate::tree::{Hash, leaf_hash};
 use minicbor::{Decode, Encode};
@@ -164,6 +165,8 @@ pub struct Verified {
     pub manifest: Manifest,
     /// The head of the ledger that the entries are in.
     pub checkpoint: Checkpoint,
+    /// The same as a signed note, with the cosignatures of witnesses, which are not checked here.
+    pub note: Note,
     /// Entries with their index.
     pub entries: Vec<(u64, Entry)>,
     /// Attachments.
@@ -218,8 +221,9 @@ pub fn verify(bytes: &[u8], trust: Option<&Verifier>) -> Result<Verified, Wrong>
         return Err(Wrong::Signature);
     }
     let (checkpoint, entries) = check(&file.body, trust.unwrap_or(&signer))?;
-    let Bundle { manifest, attachments, .. } = file.body.bundle;
-    Ok(Verified { manifest, checkpoint, entries, attachments, signer, pinned: trust.is_some() })
+    let Bundle { manifest, attachments, checkpoint: note, .. } = file.body.bundle;
+    let note = Note::parse(&note).map_err(checkpoint::Error::Note)?;
+    Ok(Verified { manifest, checkpoint, note, entries, attachments, signer, pinned: trust.is_some() })
 }
 
 /// Everything but the signature over the file.

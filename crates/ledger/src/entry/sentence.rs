@@ -29,6 +29,23 @@ pub(super) fn of(entry: &Entry) -> String {
         "inventory.applied" => format!("{actor} applied {} objects of the inventory", or(entry, "objects", "some")),
         "policy.applied" => format!("{actor} applied the policy set {}", or(entry, "policy", object)),
         "recording.anchor" => format!("the recording {object} reached {} segments", or(entry, "segments", "some")),
+        "anchor.late" => format!("the anchor {object} is late{}", by(entry, "what", ": ")),
+        "anchor.caught_up" => format!("the anchor {object} has caught up{}", by(entry, "what", ": ")),
+        "anchor.forged" => format!("the anchor {object} was written by somebody else{}", by(entry, "what", ": ")),
+        "quarantine.accepted" | "quarantine.restored" => format!(
+            "{actor} healed the {object}: {} findings, {} documents put back, {} taken out{}",
+            or(entry, "found", "some"),
+            or(entry, "put_back", "no"),
+            or(entry, "taken_out", "no"),
+            by(entry, "what", ": ")
+        ),
+        "ledger.rollback_accepted" => {
+            let size = or(entry, "size", "some");
+            format!(
+                "{actor} accepted an older ledger of {size} entries{}",
+                by(entry, "against", ", against the anchors ")
+            )
+        }
         other => plain(other, actor, object),
     };
     told.chars().map(|c| if steers(c) { '\u{fffd}' } else { c }).collect()

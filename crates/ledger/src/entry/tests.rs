@@ -83,6 +83,16 @@ fn sentences() {
     assert_eq!(knowing("inventory.applied", "objects", "3"), "anna applied 3 objects of the inventory");
     assert_eq!(told("recording.anchor"), "the recording root@web-1 reached some segments");
     assert_eq!(told("target.tag_added"), "anna: target tag added (root@web-1)");
+    let facts = [("size", "40"), ("against", "soc 57 "), ("what", "nobody answers")];
+    let anchored = Entry { facts: facts.map(|(k, v)| (k.into(), v.into())).into(), object: "soc".into(), ..sample() };
+    let told = |action: &str| Entry { action: action.into(), ..anchored.clone() }.sentence();
+    assert_eq!(told("anchor.late"), "the anchor soc is late: nobody answers");
+    assert_eq!(told("anchor.caught_up"), "the anchor soc has caught up: nobody answers");
+    assert_eq!(told("anchor.forged"), "the anchor soc was written by somebody else: nobody answers");
+    assert_eq!(
+        told("ledger.rollback_accepted"),
+        "anna accepted an older ledger of 40 entries, against the anchors soc 57 "
+    );
     let hostile = Entry { object: "a\x1b[2Jb\u{202e}c".into(), ..sample() };
     assert_eq!(hostile.sentence(), "anna opened a session on a\u{fffd}[2Jb\u{fffd}c from 192.0.2.7");
 }

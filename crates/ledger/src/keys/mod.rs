@@ -11,6 +11,9 @@ use std::fmt;
 /// Signature type of Ed25519 over the note's text.
 const ED25519_TYPE: u8 = 0x01;
 
+/// Signature type of a timestamped Ed25519 cosignature (c2sp.org/tlog-cosignature).
+pub(crate) const COSIGNATURE_TYPE: u8 = 0x04;
+
 const KEY_SET: &str = "sallyport key set v1";
 
 /// Most keys in one set.
@@ -56,17 +59,19 @@ pub(crate) fn is_name(name: &str) -> bool {
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Verifier {
     name: String,
+    /// INVARIANT: outside this crate always that of Ed25519 over the text; a witness's key is a type of its own.
+    kind: u8,
     id: [u8; 4],
     key: [u8; 32],
 }
 
 impl Verifier {
-    fn new(name: &str, key: [u8; 32]) -> Result<Self, Error> {
+    fn new(name: &str, kind: u8, key: [u8; 32]) -> Result<Self, Error> {
         if !is_name(name) {
             return Err(Error::Name);
         }
-        let [a, b, c, d, ..] = sha256(&[name.as_bytes(), b"\n", &[ED25519_TYPE], &key]);
-        Ok(Self { name: name.to_owned(), id: [a, b, c, d], key })
+        let [a, b, c, d, ..] = sha256(&[name.as_bytes(), b"\n", &[kind], &key]);
+        Ok(Self { name: name.to_owned(), kind, id: [a, b, c, d], key })
     }
 
     /// Reads `name+hash+base64`, as `Display` writes it and Go's `sumdb/note` calls a verifier key.
@@ -74,12 +79,17 @@ impl Verifier {
     /// # Errors
     /// When the text is no such key.
     pub fn parse(text: &str) -> Result<Self, Error> {
+        Self::parse_as(text, ED25519_TYPE)
+    }
+
+    /// As [`Verifier::parse`], for a key of this signature type and no other.
+    pub(crate) fn parse_as(text: &str, wanted: u8) -> Result<Self, Error> {
         let (name, rest) = text.split_once('+').ok_or(Error::Text)?;
         let (_, key) = rest.split_once('+').ok_or(Error::Text)?;
         let bytes = STANDARD.decode(key).map_err(|_| Error::Text)?;
         let (kind, key) = bytes.split_first().ok_or(Error::Text)?;
-        let key = key.try_into().ok().filter(|_| *kind == ED25519_TYPE).ok_or(Error::Text)?;
-        let verifier = Self::new(name, key)?;
+        let key = key.try_into().ok().filter(|_| *kind == wanted).ok_or(Error::Text)?;
+        let verifier = Self::new(name, wanted, key)?;
         // The hash is checked, and every other spelling refused, by writing the key again.
         if verifier.to_string() == text { Ok(verifier) } else { Err(Error::Text) }
     }
@@ -90,7 +100,7 @@ impl Verifier {
         &self.name
     }
 
-    /// First four bytes of `SHA-256(name | 0x0A | 0x01 | key)`.
+    /// First four bytes of `SHA-256(name | 0x0A | type | key)`.
     #[must_use]
     pub const fn id(&self) -> [u8; 4] {
         self.id
@@ -112,7 +122,7 @@ impl Verifier {
 impl fmt::Display for Verifier {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let [a, b, c, d] = self.id;
-        let key = STANDARD.encode([&[ED25519_TYPE], self.key.as_slice()].concat());
+        let key = STANDARD.encode([&[self.kind], self.key.as_slice()].concat());
         write!(f, "{}+{a:02x}{b:02x}{c:02x}{d:02x}+{key}", self.name)
     }
 }
@@ -129,12 +139,17 @@ impl Signer {
     /// # Errors
     /// When the name is none, or the seed is not 32 bytes.
     pub fn new(name: &str, seed: &Secret<Vec<u8>>) -> Result<Self, Error> {
+        Self::new_as(name, ED25519_TYPE, seed)
+    }
+
+    /// As [`Signer::new`], for a key of this signature type.
+    pub(crate) fn new_as(name: &str, kind: u8, seed: &Secret<Vec<u8>>) -> Result<Self, Error> {
         if seed.len() != 32 {
             return Err(Error::Seed);
         }
         let pair = Ed25519KeyPair::from_seed_unchecked(seed.expose()).map_err(|_| Error::Seed)?;
         let key = pair.public_key().as_ref().try_into().map_err(|_| Error::Seed)?;
-        Ok(Self { pair, verifier: Verifier::new(name, key)? })
+        Ok(Self { pair, verifier: Verifier::new(name, kind, key)? })
     }
 
     /// The public half.

@@ -106,6 +106,22 @@ impl Note {
         if signed { Ok(&self.text) } else { Err(Error::Unsigned) }
     }
 
+    /// The text, whoever signed it: for keys that sign more than the text.
+    pub(crate) fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// Bytes of the signatures in this key's name and id.
+    pub(crate) fn signatures_of<'a>(&'a self, key: &'a Verifier) -> impl Iterator<Item = &'a [u8]> {
+        let of = |line: &&Signature| line.name == key.name() && line.id == key.id();
+        self.signatures.iter().filter(of).map(|line| line.bytes.as_slice())
+    }
+
+    /// Names on the signature lines, in order. Nothing is checked.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.signatures.iter().map(|line| line.name.as_str())
+    }
+
     /// Adds another key's signature, such as a witness's, as its line came.
     ///
     /// # Errors
@@ -125,7 +141,7 @@ impl fmt::Display for Note {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "{}", self.text)?;
         for Signature { name, id, bytes } in &self.signatures {
-            writeln!(f, "\u{2014} {name} {}", STANDARD.encode([id, bytes.as_slice()].concat()))?;
+            f.write_str(&line(name, *id, bytes))?;
         }
         Ok(())
     }
@@ -139,6 +155,11 @@ fn check_text(text: &str) -> Result<(), Error> {
         return Err(Error::Format("it has control characters"));
     }
     Ok(())
+}
+
+/// A signature as its line, with the newline.
+pub(crate) fn line(name: &str, id: [u8; 4], bytes: &[u8]) -> String {
+    format!("\u{2014} {name} {}\n", STANDARD.encode([&id, bytes].concat()))
 }
 
 fn signature(line: &str) -> Option<Signature> {

@@ -42,7 +42,8 @@ pub(crate) const fn split(n: u64) -> u64 {
 }
 
 /// A hash in standard base64, as C2SP formats write it.
-pub(crate) fn hash_text(hash: &Hash) -> String {
+#[must_use]
+pub fn hash_text(hash: &Hash) -> String {
     STANDARD.encode(hash)
 }
 

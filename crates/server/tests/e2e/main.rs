@@ -1,12 +1,16 @@
 //! The whole product, real target, stock clients: one module per promise.
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests say what they expect by failing")]
 
+mod anchors;
 mod bad_input;
 mod crash;
 mod evidence;
+mod hostile;
+mod parsers;
 mod postgres;
 mod seals;
 mod story;
+mod witness;
 
 use sallyport_testkit::product::Product;
 use std::path::Path;

@@ -1,0 +1,113 @@
+//! Quarantine: a database that is not what this installation wrote decides nothing, until somebody on the host heals it.
+
+use crate::control::{CLUSTER, KEYRING};
+use crate::{Actor, Control, Error};
+use sallyport_model::ClusterId;
+use sallyport_store::{Connected, Examined, Finding, Healing, Place};
+use sallyport_vault::DocumentKey;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, PoisonError};
+
+/// What opening the vault does about a database that was altered.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Heal {
+    /// Only says what is wrong, also where nothing would be decided wrongly.
+    Show,
+    /// Takes out what is not proven.
+    Accept,
+    /// Puts back what this other database holds and the ledger proves, and takes out the rest.
+    Restore(PathBuf),
+}
+
+impl Control {
+    /// Makes this control plane one that examines the whole database when it opens the vault, and heals it.
+    #[must_use]
+    pub fn healing(mut self, heal: Heal) -> Self {
+        self.heal = Some(heal);
+        self
+    }
+
+    /// What is wrong with the database; nothing is decided by it then.
+    #[must_use]
+    pub fn quarantine(&self) -> Option<Arc<Vec<Finding>>> {
+        self.quarantined.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// A start that failed: the quarantine where objects are to blame, else the failure as it is.
+    pub(crate) async fn put_in_quarantine(
+        &self,
+        error: sallyport_store::Error,
+        key: &DocumentKey,
+        cluster: ClusterId,
+    ) -> Error {
+        use sallyport_store::Error as Store;
+        let Ok(mut connected) = self.connect().await else { return error.into() };
+        if !connected.is_examinable() {
+            // On a server the first finding is what there is to tell.
+            return match error {
+                Store::Forged(_) | Store::Head(_) | Store::State { .. } => {
+                    let (kind, id) = ("database".to_owned(), "server".to_owned());
+                    self.isolate(vec![Finding { kind, id, what: error.to_string() }])
+                }
+                other => other.into(),
+            };
+        }
+        match self.examine(&mut connected, key, cluster).await {
+            Ok(examined) if !examined.findings().is_empty() => self.isolate(examined.findings().to_vec()),
+            _ => error.into(),
+        }
+    }
+
+    fn isolate(&self, findings: Vec<Finding>) -> Error {
+        let findings = Arc::new(findings);
+        *self.quarantined.write().unwrap_or_else(PoisonError::into_inner) = Some(findings.clone());
+        Error::Quarantined(findings.len())
+    }
+
+    async fn examine(
+        &self,
+        connected: &mut Connected,
+        key: &DocumentKey,
+        cluster: ClusterId,
+    ) -> Result<Examined, Error> {
+        Ok(connected.examine(key, self.node_keys(cluster)?).await?)
+    }
+
+    /// Does what this control plane was made for, where it was made to heal.
+    pub(crate) async fn heal_first(
+        &self,
+        connected: &mut Connected,
+        key: &DocumentKey,
+        cluster: ClusterId,
+    ) -> Result<(), Error> {
+        let Some(heal) = &self.heal else { return Ok(()) };
+        let examined = self.examine(connected, key, cluster).await?;
+        if examined.findings().is_empty() {
+            return Err(Error::NotFound(
+                "every object is as this installation wrote it: there is nothing to heal, start the server".into(),
+            ));
+        }
+        let from = match heal {
+            Heal::Show => return Err(self.isolate(examined.findings().to_vec())),
+            Heal::Accept => None,
+            Heal::Restore(path) => Some(backup(path).await?),
+        };
+        let actor = Actor::Host.to_string();
+        let healing = Healing { env: &self.env, key, actor: &actor, needed: &[KEYRING, CLUSTER], from };
+        let findings = connected.heal(examined, healing).await?;
+        for finding in findings {
+            tracing::warn!(%finding, "Healed");
+        }
+        Ok(())
+    }
+}
+
+async fn backup(path: &Path) -> Result<Connected, Error> {
+    if !path.is_file() {
+        return Err(Error::usage(format!(
+            "`{}` is no database file: name the `sallyport.db` of a backup",
+            path.display()
+        )));
+    }
+    Ok(Connected::open(&Place::file(path), false).await?)
+}
