@@ -238,16 +238,18 @@ impl Control {
             Err(error) => return Err(self.put_in_quarantine(error, &documents, cluster).await),
         };
         // Nothing is written and nobody is answered before the head has stood against its anchors.
-        let keeping = match self.anchored(&store, &key).await {
+        let broken = follow.broken.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let keeping = match broken {
+            Some(error) => Err(Error::failed(format!("the stored policies do not load: {error}"))),
+            None => self.anchored(&store, &key).await,
+        };
+        let keeping = match keeping {
             Ok(keeping) => keeping,
             Err(error) => {
                 store.close().await;
                 return Err(error);
             }
         };
-        if let Some(error) = &*follow.broken.lock().unwrap_or_else(PoisonError::into_inner) {
-            return Err(Error::failed(format!("the stored policies do not load: {error}")));
-        }
         let (vault, policy, directory) = (follow.vault.clone(), follow.policy.clone(), follow.directory.clone());
         tracing::info!(
             entries = report.size,

@@ -6,6 +6,10 @@ use crate::{Control, Error};
 use sallyport_model::access::Denial;
 use sallyport_model::authority::{Boxed, Call, Desk, DownSink, Hello, Orphan, Reply, VERSION, View, Welcome};
 use sallyport_model::{CallId, ClusterId, GatewayId, Kind, SessionId};
+use std::time::Duration;
+
+/// Without a look at what is stored for so long this node does not know what others have decided.
+const DEAF: Duration = Duration::from_secs(3);
 
 impl Desk for Control {
     fn join<'a>(&'a self, hello: Hello, down: DownSink) -> Boxed<'a, Result<Welcome, Denial>> {
@@ -16,6 +20,9 @@ impl Desk for Control {
                     hello.version
                 );
                 return Err(Denial::new(Kind::Usage, text));
+            }
+            if self.opened().is_ok() && !self.hears() {
+                return Err(Denial::unavailable("the database"));
             }
             let welcome = self.welcome(&hello)?;
             let owned = self.owned(&hello);
@@ -33,6 +40,10 @@ impl Desk for Control {
 
     fn call<'a>(&'a self, gateway: GatewayId, id: CallId, call: Call) -> Boxed<'a, Reply> {
         Box::pin(async move { self.answer(gateway, id, call).await.unwrap_or_else(|error| Reply::Denied(log(&error))) })
+    }
+
+    fn hears(&self) -> bool {
+        self.opened().is_ok_and(|open| open.store.silence() < DEAF)
     }
 
     fn view(&self, _gateway: GatewayId, view: View) {

@@ -4,15 +4,15 @@
 //! singly, the rest are counted. Every change is a new file, made durable before the old one goes. Whoever can write
 //! the node's files can delete it; they cannot make it say something else.
 
-use crate::Error;
+use crate::{Error, durable};
 use sallyport_ledger::{Note, Signer};
 use sallyport_model::{EntryId, Timestamp};
 use sallyport_store::Draft;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-use std::io::{ErrorKind, Write as _};
+use std::io::ErrorKind;
 use std::net::IpAddr;
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -159,17 +159,8 @@ impl Spool {
             text.push('\n');
         }
         let note = Note::sign(text, &[&self.signer]).map_err(Error::failed)?.to_string();
-        let replaced = || -> std::io::Result<()> {
-            std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&self.directory)?;
-            let fresh = self.directory.join("unseal.new");
-            let mut options = std::fs::OpenOptions::new();
-            let mut file = options.write(true).create(true).truncate(true).mode(0o600).open(&fresh)?;
-            file.write_all(note.as_bytes())?;
-            file.sync_all()?;
-            std::fs::rename(&fresh, self.file())?;
-            std::fs::File::open(&self.directory)?.sync_all()
-        };
-        replaced().map_err(|e| self.failed(&e))
+        let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&self.directory);
+        made.and_then(|()| durable::replace(&self.file(), note.as_bytes())).map_err(|e| self.failed(&e))
     }
 
     fn file(&self) -> PathBuf {

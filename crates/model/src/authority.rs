@@ -67,9 +67,13 @@ pub enum Down {
     /// Stop sending them.
     #[n(6)]
     Unwatch(#[n(0)] WatchId),
-    /// The vault was sealed: open nothing new, running sessions go on.
+    /// The vault was sealed: open nothing new, running sessions go on within their grace.
     #[n(7)]
     Seal,
+    /// In place of a beat: control is there, and cannot decide or hear what is decided elsewhere, since its vault
+    /// is sealed or its database away. For the grace of sessions it counts as silence.
+    #[n(8)]
+    Deaf,
 }
 
 /// Who a gateway is.
@@ -366,6 +370,10 @@ pub trait Desk: Send + Sync {
 
     /// The connection is gone. The gateway's sessions go on within grace.
     fn leave(&self, gateway: GatewayId);
+
+    /// Whether what is decided anywhere is heard here. Where it is not, gateways get no beat, so that a
+    /// revocation that cannot come is bounded by grace.
+    fn hears(&self) -> bool;
 }
 
 /// The bytes of one message, without the frame's length.

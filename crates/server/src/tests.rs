@@ -127,3 +127,22 @@ fn a_password_file_is_private() {
     std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
     assert!(config.place().is_ok());
 }
+
+/// The reviewed text of every command's help: what is added, renamed or lost shows as a difference.
+#[test]
+fn the_help_of_every_command_is_the_reviewed_one() {
+    let mut program = <crate::Cli as clap::CommandFactory>::command().term_width(100);
+    program.build();
+    let mut text = String::new();
+    help(&mut program, &mut text);
+    expect_test::expect_file!["help.txt"].assert_eq(&text);
+}
+
+fn help(command: &mut clap::Command, text: &mut String) {
+    *command = command.clone().mut_args(|arg| arg.hide_env_values(true));
+    let name = command.get_bin_name().unwrap_or_else(|| command.get_name()).to_owned();
+    text.push_str(&format!("# {name}\n\n{}\n", command.render_long_help()));
+    for inner in command.get_subcommands_mut().filter(|inner| inner.get_name() != "help") {
+        help(inner, text);
+    }
+}

@@ -49,6 +49,8 @@ pub(crate) struct Batcher {
     pub(crate) news: watch::Receiver<u64>,
     /// Set when nothing more may be written by this process.
     pub(crate) failed: watch::Sender<bool>,
+    /// When the ledger was last seen as it is stored.
+    pub(crate) seen: watch::Sender<Instant>,
     pub(crate) root: RootDue,
     /// The batch whose commit was lost, until it is known whether it was written.
     pub(crate) doubtful: Vec<Accepted>,
@@ -153,7 +155,10 @@ impl Batcher {
                 self.lose(&error);
                 Ok(())
             }
-            other => other,
+            other => {
+                self.seen.send_replace(Instant::now());
+                other
+            }
         }
     }
 
@@ -202,6 +207,7 @@ impl Batcher {
     ) -> Result<(), Failure> {
         let found = within(sql::begin_write(conn)).await.map_err(before_commit)?;
         within(self.mirror.catch_up(conn, found, &Open::new())).await.map_err(before_commit)?;
+        self.seen.send_replace(Instant::now());
         let mut batch = Batch::new(&self.env, &self.mirror);
         for (changes, answer) in waiting.0.drain(..) {
             match within(batch.accept_all(conn, changes)).await {

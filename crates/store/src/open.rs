@@ -17,8 +17,10 @@ use sallyport_vault::DocumentKey;
 use std::collections::HashSet;
 use std::collections::hash_map::Entry as Entry_;
 use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
+use tokio::time::Instant;
 
 /// What a node signs the ledger with, and how it calls itself.
 pub struct NodeKeys {
@@ -107,6 +109,7 @@ impl Connected {
         let note: Arc<str> = note.into();
         let (head_out, head) = watch::channel(note.clone());
         let (failed_out, failed) = watch::channel(false);
+        let (seen_out, seen) = watch::channel(Instant::now());
         let shared = self.place.shared();
         let mirror = Mirror { working: working.clone(), key, log, note, follower, head: head_out, shared };
         let batcher = Batcher {
@@ -116,11 +119,12 @@ impl Connected {
             session: Some(self.session),
             mirror,
             failed: failed_out,
+            seen: seen_out,
             root: RootDue::default(),
             doubtful: Vec::new(),
         };
         let task = Arc::new(tokio::sync::Mutex::new(Some(tokio::spawn(batcher.run(inbox)))));
-        Ok((Store { jobs, working, readers, head, failed, task, shared }, report))
+        Ok((Store { jobs, working, readers, head, failed, seen, task, shared }, report))
     }
 }
 
@@ -254,11 +258,19 @@ pub struct Store {
     readers: Readers,
     head: watch::Receiver<Arc<str>>,
     failed: watch::Receiver<bool>,
+    seen: watch::Receiver<Instant>,
     task: Arc<tokio::sync::Mutex<Option<JoinHandle<()>>>>,
     shared: bool,
 }
 
 impl Store {
+    /// How long this node has not seen what is stored, and so not what other nodes decided. Nobody else decides
+    /// where the store is this node's alone.
+    #[must_use]
+    pub fn silence(&self) -> Duration {
+        if self.shared { self.seen.borrow().elapsed() } else { Duration::ZERO }
+    }
+
     /// Writes a change. When this returns `Ok`, the change and its entry are durable.
     ///
     /// # Errors

@@ -3,8 +3,8 @@
 use super::house::*;
 use crate::{Anchor, AnchorPolicy, Control, Error, FileAnchor, NewSecret, join};
 use sallyport_model::access::Channel;
-use sallyport_model::authority::{Call, Desk, Reply};
-use sallyport_model::{Kind, Secret};
+use sallyport_model::authority::{Call, Desk, Hello, Reply, VERSION};
+use sallyport_model::{GatewayId, Kind, Secret};
 use sallyport_store::Place;
 use sallyport_testkit::postgres::{PASSWORD as PG_PASSWORD, Postgres};
 use sallyport_vault::EpochState;
@@ -239,4 +239,26 @@ async fn new_epochs_serve_every_node_and_a_new_root_key_has_the_others_open_anew
     again.unseal_with_key_file(&std::fs::read(pair.two.dir.path().join("keys/vault.key")).unwrap()).await.unwrap();
     assert_eq!(again.opened().unwrap().vault().keyring().root_version, 2);
     again.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_that_does_not_see_the_ledger_says_so_to_its_gateways() {
+    let mut pair = pair().await;
+    let two = pair.two.control.clone();
+    assert!(two.hears() && pair.one.control.hears());
+    pair._server.crash().unwrap();
+    until("deafness", || !two.hears()).await;
+    let hello = Hello {
+        version: VERSION,
+        gateway: GatewayId::new(&pair.one.env),
+        zone: "default".parse().unwrap(),
+        open: Vec::new(),
+    };
+    let refused = two.join(hello, Arc::new(|_| true)).await.err().unwrap();
+    assert_eq!(refused.kind, Kind::Unavailable, "a new gateway would believe that it hears of revocations");
+    pair._server.run().unwrap();
+    until("hearing", || two.hears()).await;
+    two.close().await;
+    assert!(!two.hears(), "a sealed vault decides nothing");
+    pair.one.control.close().await;
 }

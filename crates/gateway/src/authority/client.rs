@@ -41,6 +41,9 @@ struct State {
     pending: HashMap<CallId, Pending>,
     sessions: HashMap<SessionId, mpsc::UnboundedSender<Order>>,
     watches: HashMap<WatchId, SessionId>,
+    /// When anything came from control last.
+    reached: Instant,
+    /// When control last said that it hears what is decided.
     heard: Instant,
 }
 
@@ -55,8 +58,13 @@ impl Client {
     pub fn start(env: Env, gateway: GatewayId, zone: Label, connect: Box<dyn Connect>) -> Self {
         let (calls, new_calls) = mpsc::unbounded_channel();
         let (views, new_views) = mpsc::channel(VIEWS);
-        let state =
-            State { pending: HashMap::new(), sessions: HashMap::new(), watches: HashMap::new(), heard: Instant::now() };
+        let state = State {
+            pending: HashMap::new(),
+            sessions: HashMap::new(),
+            watches: HashMap::new(),
+            reached: Instant::now(),
+            heard: Instant::now(),
+        };
         let welcome = watch::Sender::new(None);
         let shared = Arc::new(Shared { env, gateway, zone, state: Mutex::new(state), calls, views, welcome });
         let keeper = tokio::spawn(keep(shared.clone(), connect, Outbox { calls: new_calls, views: new_views }));
@@ -114,6 +122,10 @@ impl Authority for Client {
     fn silence(&self) -> Duration {
         self.shared.state().heard.elapsed()
     }
+
+    fn away(&self) -> Duration {
+        self.shared.state().reached.elapsed()
+    }
 }
 
 /// Takes a call off the list, however its caller goes.
@@ -135,10 +147,11 @@ impl Shared {
 
     fn hear(&self, message: Down) -> Result<(), frame::Error> {
         let mut state = self.state();
-        state.heard = Instant::now();
+        state.reached = Instant::now();
         match message {
             Down::Welcome(_) => return Err(frame::Error::Unexpected("a second Welcome")),
-            Down::Beat => {}
+            Down::Beat => state.heard = state.reached,
+            Down::Deaf => {}
             Down::Reply(id, reply) => {
                 if let Some(pending) = state.pending.remove(&id) {
                     let _ = pending.reply.send(reply);
@@ -200,7 +213,14 @@ async fn converse(shared: &Shared, wire: Wire, outbox: &mut Outbox, wait: &mut D
     let (mut from, mut to) = tokio::io::split(wire);
     let welcome = tokio::time::timeout(DEAD, greet(shared, &mut from, &mut to)).await;
     let welcome = welcome.map_err(|_| frame::Error::Unexpected("no Welcome in time"))??;
-    shared.state().heard = Instant::now();
+    {
+        let mut state = shared.state();
+        state.reached = Instant::now();
+        // A sealed control welcomes us and decides nothing.
+        if welcome.recording_key.is_some() {
+            state.heard = state.reached;
+        }
+    }
     shared.welcome.send_replace(Some(Arc::new(welcome)));
     *wait = BACKOFF.0;
     while outbox.calls.try_recv().is_ok() {}
@@ -261,7 +281,7 @@ async fn watch_health(shared: &Shared) -> Result<(), frame::Error> {
     let begun = Instant::now();
     loop {
         tokio::time::sleep(Duration::from_millis(500)).await;
-        if shared.state().heard.elapsed() > DEAD {
+        if shared.state().reached.elapsed() > DEAD {
             return Err(frame::Error::Unexpected("control's beat stopped"));
         }
         let sealed = shared.welcome.borrow().as_ref().is_some_and(|w| w.recording_key.is_none());

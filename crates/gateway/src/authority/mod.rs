@@ -76,8 +76,12 @@ pub trait Authority: Send + Sync {
     /// Ends what `enlist` began.
     fn delist(&self, session: SessionId);
 
-    /// How long control has been silent, by the monotonic clock.
+    /// How long control has not said that it hears what is decided, by the monotonic clock: what sessions' grace
+    /// is measured by.
     fn silence(&self) -> Duration;
+
+    /// How long nothing at all has come from control.
+    fn away(&self) -> Duration;
 }
 
 #[cfg(test)]

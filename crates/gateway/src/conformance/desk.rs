@@ -87,6 +87,7 @@ struct State {
     down: bool,
     approved: bool,
     sealed: bool,
+    deaf: bool,
     headers: HashMap<RecordingId, Vec<u8>>,
     closes: HashMap<SessionId, Close>,
 }
@@ -132,6 +133,11 @@ impl Reference {
     /// Makes the ledger fail or work again.
     pub fn ledger_down(&self, down: bool) {
         self.state().down = down;
+    }
+
+    /// Makes the desk one that does not hear what is decided elsewhere, or one that does again.
+    pub fn deafen(&self, deaf: bool) {
+        self.state().deaf = deaf;
     }
 
     /// Seals the vault, or opens it for the next welcome.
@@ -412,6 +418,11 @@ impl Desk for Reference {
             }
             reply
         })
+    }
+
+    fn hears(&self) -> bool {
+        let state = self.state();
+        !state.deaf && !state.sealed
     }
 
     fn view(&self, _gateway: GatewayId, view: View) {

@@ -95,7 +95,7 @@ impl Login {
     /// # Errors
     /// When control is not reached, so that no proof can be accepted.
     pub fn possible(&self) -> Result<(), Denial> {
-        if self.authority.welcome().borrow().is_some() && self.authority.silence() < PATIENCE {
+        if self.authority.welcome().borrow().is_some() && self.authority.away() < PATIENCE {
             Ok(())
         } else {
             Err(Denial::unavailable("the authority"))

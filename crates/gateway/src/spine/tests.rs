@@ -101,6 +101,20 @@ async fn silence_of_the_authority_ends_it_at_grace() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_control_that_cannot_decide_or_hear_is_as_good_as_silent() {
+    for (sealed, deaf) in [(true, false), (false, true)] {
+        let (bench, name) = bench(|target| target.grace = 3).await;
+        let (mut side, _) = enter(bench.address, &format!("LOGIN {TOKEN} ops {name}")).await.unwrap();
+        bench.desk.seal(sealed);
+        bench.desk.deafen(deaf);
+        assert_eq!(say(&mut side, "within grace").await.unwrap(), "said: within grace");
+        let gone =
+            tokio::time::timeout(SOON, async { while say(&mut side, "x").await.is_ok_and(|s| s.contains("said")) {} });
+        assert!(gone.await.is_ok(), "the session outlives its grace: sealed {sealed}, deaf {deaf}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_broken_recorder_freezes_the_client_and_ends_the_session_at_grace() {
     let (bench, name) = bench(|target| target.grace = 2).await;
     let (mut side, _) = enter(bench.address, &format!("LOGIN {TOKEN} ops {name}")).await.unwrap();

@@ -72,7 +72,7 @@ impl Service {
             frame::write(&mut to, &Down::Welcome(welcome)).await?;
             tokio::select! {
                 read = receive(&mut from, &self.desk, gateway, &queue) => read,
-                written = send(&mut to, frames) => written,
+                written = send(&mut to, &self.desk, frames) => written,
                 () = overrun.cancelled() => Err(frame::Error::Unexpected("the gateway does not take its orders")),
             }
         };
@@ -149,16 +149,20 @@ async fn receive(
     }
 }
 
-async fn send(to: &mut WriteHalf<Wire>, mut frames: mpsc::Receiver<Frame>) -> Result<(), frame::Error> {
+async fn send(
+    to: &mut WriteHalf<Wire>,
+    desk: &Arc<dyn Desk>,
+    mut frames: mpsc::Receiver<Frame>,
+) -> Result<(), frame::Error> {
     let mut beat = tokio::time::interval(Duration::from_secs(BEAT_SECONDS));
-    let pulse = frame::seal(&Down::Beat)?;
+    let (pulse, deaf) = (frame::seal(&Down::Beat)?, frame::seal(&Down::Deaf)?);
     loop {
         tokio::select! {
             next = frames.recv() => match next {
                 Some(frame) => to.write_all(&frame).await?,
                 None => return Ok(()),
             },
-            _ = beat.tick() => to.write_all(&pulse).await?,
+            _ = beat.tick() => to.write_all(if desk.hears() { &pulse } else { &deaf }).await?,
         }
         to.flush().await?;
     }

@@ -41,6 +41,10 @@ impl Authority for Nobody {
     fn silence(&self) -> Duration {
         Duration::ZERO
     }
+
+    fn away(&self) -> Duration {
+        Duration::ZERO
+    }
 }
 
 struct Rig {

@@ -35,6 +35,10 @@ impl Authority for Nobody {
     fn silence(&self) -> Duration {
         Duration::ZERO
     }
+
+    fn away(&self) -> Duration {
+        Duration::ZERO
+    }
 }
 
 struct Crashed {
