@@ -4,13 +4,17 @@ use crate::output::Format;
 use clap::{Args, Subcommand};
 use std::path::PathBuf;
 
+/// Heading of the options that every command has, in its help.
+pub const EVERYWHERE: &str = "Everywhere";
+
 /// Options of every command.
 #[derive(Args, Clone, Debug)]
+#[command(next_help_heading = EVERYWHERE)]
 pub struct Common {
     /// Where the API is; remembered by `login`
     #[arg(long, global = true, env = "SALLYPORT_URL", value_name = "URL")]
     pub url: Option<String>,
-    /// Token to sign in with; remembered by `login`
+    /// Token to sign in with; remembered by `login`. Other users of this machine see arguments: prefer the variable
     #[arg(long, global = true, env = "SALLYPORT_TOKEN", value_name = "TOKEN", hide_env_values = true)]
     pub token: Option<String>,
     /// Form of the output

@@ -17,7 +17,7 @@ mod ssh;
 mod vault;
 mod verify;
 
-pub use command::{Command, Common};
+pub use command::{Command, Common, EVERYWHERE};
 pub use fail::Fail;
 pub use output::Format;
 pub use verify::{LedgerSource, OpenLedger};

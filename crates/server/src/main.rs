@@ -27,12 +27,12 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// Privileged access: inventory, policy, broker, record, review.
 #[derive(Parser)]
-#[command(name = "sallyport", version, about, arg_required_else_help = false)]
+#[command(name = "sallyport", version, arg_required_else_help = false)]
 struct Cli {
     #[command(flatten)]
     common: sallyport_cli::Common,
     /// Configuration file
-    #[arg(long, global = true, env = "SALLYPORT_CONFIG", value_name = "FILE")]
+    #[arg(long, global = true, env = "SALLYPORT_CONFIG", value_name = "FILE", help_heading = sallyport_cli::EVERYWHERE)]
     config: Option<PathBuf>,
     #[command(subcommand)]
     command: Option<Command>,

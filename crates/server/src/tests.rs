@@ -141,7 +141,7 @@ fn the_help_of_every_command_is_the_reviewed_one() {
 fn help(command: &mut clap::Command, text: &mut String) {
     *command = command.clone().mut_args(|arg| arg.hide_env_values(true));
     let name = command.get_bin_name().unwrap_or_else(|| command.get_name()).to_owned();
-    text.push_str(&format!("# {name}\n\n{}\n", command.render_long_help()));
+    text.push_str(&format!("# {name}\n\n{}\n", command.render_help()));
     for inner in command.get_subcommands_mut().filter(|inner| inner.get_name() != "help") {
         help(inner, text);
     }
