@@ -59,36 +59,28 @@ pub(crate) fn init(args: &Init, path: Option<&Path>, format: Format) -> Result<(
     let founded = runtime
         .block_on(found(&Env::system(), &config.data, &config.node, &founding))
         .map_err(|e| Fail::new(e.kind(), e.to_string()))?;
-    let mut out = std::io::stdout().lock();
-    let written = match format {
-        Format::Json => writeln!(
-            out,
-            "{}",
-            serde_json::json!({
-                "cluster": founded.cluster.to_string(),
-                "admin": args.admin,
-                "token": founded.token.expose(),
-                "recovery": founded.recovery.expose(),
-                "trust": founded.trust,
-                "key_file": founded.key_file,
-            })
-        ),
-        Format::Text => writeln!(
-            out,
-            "Installation {} in {}.\n\n\
-             Recovery passphrase (write it on paper and keep it away from this host; shown once):\n\n    {}\n\n\
-             First token of {} (valid for 24 hours; shown once):\n\n    {}\n\n\
-             Vault key file    {}\nLedger key        {}  give it to your auditor",
-            founded.cluster,
-            config.data.display(),
-            founded.recovery.expose(),
-            args.admin,
-            founded.token.expose(),
-            founded.key_file.display(),
-            founded.trust.display(),
-        ),
-    };
-    written.map_err(|e| Fail::new(Kind::Failed, e.to_string()))?;
+    let json = serde_json::json!({
+        "cluster": founded.cluster.to_string(),
+        "admin": args.admin,
+        "token": founded.token.expose(),
+        "recovery": founded.recovery.expose(),
+        "trust": founded.trust,
+        "key_file": founded.key_file,
+    });
+    let text = format_args!(
+        "Installation {} in {}.\n\n\
+         Recovery passphrase (write it on paper and keep it away from this host; shown once):\n\n    {}\n\n\
+         First token of {} (valid for 24 hours; shown once):\n\n    {}\n\n\
+         Vault key file    {}\nLedger key        {}  give it to your auditor",
+        founded.cluster,
+        config.data.display(),
+        founded.recovery.expose(),
+        args.admin,
+        founded.token.expose(),
+        founded.key_file.display(),
+        founded.trust.display(),
+    );
+    tell(format, &json, text)?;
     if format == Format::Text {
         say("\nNext: `sallyport serve`, and in another terminal `sallyport login`.");
     }
@@ -103,26 +95,28 @@ fn joined(config: &Config, key_file: &Path, runtime: &Runtime, format: Format) -
     let joined = runtime
         .block_on(join(&Env::system(), &config.data, &config.node, &place, &bytes))
         .map_err(|e| Fail::new(e.kind(), e.to_string()))?;
+    let json = serde_json::json!({
+        "cluster": joined.cluster.to_string(),
+        "node": config.node,
+        "nodes": joined.nodes,
+        "trust": joined.trust,
+    });
+    let text = format_args!(
+        "This host is the node `{}` of installation {}. Its nodes: {}.\n\nLedger key        {}  give it to your auditor",
+        config.node,
+        joined.cluster,
+        joined.nodes.join(", "),
+        joined.trust.display(),
+    );
+    tell(format, &json, text)
+}
+
+/// Prints the outcome in the form that was asked for.
+fn tell(format: Format, json: &serde_json::Value, text: std::fmt::Arguments<'_>) -> Result<(), Fail> {
     let mut out = std::io::stdout().lock();
     let written = match format {
-        Format::Json => writeln!(
-            out,
-            "{}",
-            serde_json::json!({
-                "cluster": joined.cluster.to_string(),
-                "node": config.node,
-                "nodes": joined.nodes,
-                "trust": joined.trust,
-            })
-        ),
-        Format::Text => writeln!(
-            out,
-            "This host is the node `{}` of installation {}. Its nodes: {}.\n\nLedger key        {}  give it to your auditor",
-            config.node,
-            joined.cluster,
-            joined.nodes.join(", "),
-            joined.trust.display(),
-        ),
+        Format::Json => writeln!(out, "{json}"),
+        Format::Text => writeln!(out, "{text}"),
     };
     written.map_err(|e| Fail::new(Kind::Failed, e.to_string()))
 }
