@@ -8,6 +8,7 @@ mod convert;
 mod evidence;
 mod inventory;
 mod keys;
+mod nodes;
 mod problem;
 mod sessions;
 mod status;
@@ -58,6 +59,8 @@ fn open_router() -> OpenApiRouter<App> {
         .routes(routes!(evidence::ledger))
         .routes(routes!(evidence::head))
         .routes(routes!(evidence::anchors))
+        .routes(routes!(nodes::list))
+        .routes(routes!(nodes::remove))
         .routes(routes!(vault::show))
         .routes(routes!(vault::put))
         .routes(routes!(vault::seal))

@@ -97,6 +97,11 @@ impl Client {
         response.json().await.map_err(|e| Fail::failed(format!("the server's answer is not understood: {e}")))
     }
 
+    pub(crate) async fn delete<T: DeserializeOwned>(&self, path: &str) -> Result<T, Fail> {
+        let response = self.send(Method::DELETE, path, &[], None::<&()>).await?;
+        response.json().await.map_err(|e| Fail::failed(format!("the server's answer is not understood: {e}")))
+    }
+
     pub(crate) async fn act<B: Serialize>(&self, path: &str, body: &B) -> Result<(), Fail> {
         self.send(Method::POST, path, &[], Some(body)).await.map(drop)
     }

@@ -54,6 +54,9 @@ pub enum Command {
     /// The vault: status, put, seal, unseal, slots and keys
     #[command(subcommand)]
     Vault(Vault),
+    /// The nodes of the installation: list, remove
+    #[command(subcommand)]
+    Node(Node),
     /// The ledger: entries, the checkpoint, and where it is anchored
     #[command(subcommand)]
     Ledger(Ledger),
@@ -199,6 +202,18 @@ pub enum Vault {
     RotateRoot,
     /// Begin a new epoch of keys; what is under the old one is carried over behind it
     RotateEpoch(RotateEpoch),
+}
+
+/// `node`
+#[derive(Debug, Subcommand)]
+pub enum Node {
+    /// Those whose keys sign the ledger
+    List,
+    /// Let go of one that is gone for good: its key signs nothing more, and its sessions are closed
+    Remove {
+        /// Its name
+        name: String,
+    },
 }
 
 /// `vault slot`

@@ -10,6 +10,7 @@ mod command;
 mod fail;
 mod inventory;
 mod ledger;
+mod node;
 mod output;
 mod play;
 mod sessions;
@@ -57,6 +58,7 @@ pub async fn run(command: Command, common: &Common, surroundings: &Surroundings)
         Command::Play(args) => play::play(args, client, out).await,
         Command::Export(args) => play::export(args, &client()?, out).await,
         Command::Vault(command) => vault::run(command, &client()?, out).await,
+        Command::Node(command) => node::run(command, &client()?, out).await,
         Command::Ledger(command) => ledger::run(command, &client()?, out).await,
         Command::Verify(args) => {
             let ledger = surroundings.ledger;

@@ -1,7 +1,7 @@
 //! From an ask to a permit: one decision, one lease, one entry, one commit.
 
 use crate::control::{Open, clip, identity, in_session, put};
-use crate::directory::{kinds, load};
+use crate::directory::{Versioned, kinds, load};
 use crate::lease::lease_kind;
 use crate::sessions::SessionBody;
 use crate::{Actor, Control, Error};
@@ -313,29 +313,20 @@ impl Control {
     /// The end of a session: the lease returns, the document goes, the entry stays.
     pub(crate) async fn close_session(&self, gateway: GatewayId, call: CallId, close: Close) -> Result<Reply, Error> {
         let open = self.opened()?;
-        let id = DocId::new(close.session);
-        let Some(known) = load::<SessionBody>(&open.store, &id, kinds::SESSION) else {
-            return self.closed_before(&open, close.session).await;
+        let committed = loop {
+            let Some(known) = load::<SessionBody>(&open.store, &DocId::new(close.session), kinds::SESSION) else {
+                return self.closed_before(&open, close.session).await;
+            };
+            self.closable(gateway, close.session)?;
+            match open.store.commit(closed(self, entry_id(call), &known, &close).repeatable()).await {
+                Ok(committed) => break committed,
+                // Somebody ordered its end in this moment: that is no reason to keep it.
+                Err(sallyport_store::Error::Conflict(_)) => {}
+                Err(other) => return Err(other.into()),
+            }
         };
-        let session = self.closable(gateway, close.session)?;
-        let facts = [
-            ("reason", close.reason.word().to_owned()),
-            ("recording", session.recording.to_string()),
-            ("segments", close.anchor.segments.to_string()),
-            ("chain", hex::encode(&close.anchor.chain)),
-            ("complete", close.complete.to_string()),
-            ("bytes_in", close.bytes.0.to_string()),
-            ("bytes_out", close.bytes.1.to_string()),
-            ("note", clip(&close.note)),
-            ("lasted_seconds", self.env.now().since(session.opened).as_secs().to_string()),
-        ];
-        let facts = facts.each_ref().map(|(k, v)| (*k, v.as_str()));
-        let actor = Actor::Identity(session.identity, session.handle.clone());
-        let draft = Draft { id: entry_id(call), ..self.draft(&actor, "session.closed", &session.address, &facts) };
-        let change = Change::entry(in_session(draft, session.id)).delete(id, known.version).repeatable();
-        let committed = open.store.commit(change).await?;
-        self.live.ended(session.id);
-        let (live, id) = (self.live.clone(), session.id);
+        self.live.ended(close.session);
+        let (live, id) = (self.live.clone(), close.session);
         tokio::spawn(async move {
             tokio::time::sleep(LAST_VIEW).await;
             live.release(id);
@@ -353,6 +344,26 @@ impl Control {
         let index = rows.first().map(|row| row.index);
         index.map(Reply::Done).ok_or_else(|| Error::NotFound(format!("session {session} is not open")))
     }
+}
+
+/// The end of a session: its document goes, the entry stays.
+pub(crate) fn closed(control: &Control, entry: EntryId, known: &Versioned<SessionBody>, close: &Close) -> Change {
+    let session = &known.value;
+    let facts = [
+        ("reason", close.reason.word().to_owned()),
+        ("recording", session.recording.to_string()),
+        ("segments", close.anchor.segments.to_string()),
+        ("chain", hex::encode(&close.anchor.chain)),
+        ("complete", close.complete.to_string()),
+        ("bytes_in", close.bytes.0.to_string()),
+        ("bytes_out", close.bytes.1.to_string()),
+        ("note", clip(&close.note)),
+        ("lasted_seconds", control.env.now().since(session.opened).as_secs().to_string()),
+    ];
+    let facts = facts.each_ref().map(|(k, v)| (*k, v.as_str()));
+    let actor = Actor::Identity(session.identity, session.handle.clone());
+    let draft = Draft { id: entry, ..control.draft(&actor, "session.closed", &session.address, &facts) };
+    Change::entry(in_session(draft, session.id)).delete(DocId::new(session.id), known.version)
 }
 
 fn foreign() -> Error {

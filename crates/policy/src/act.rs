@@ -43,6 +43,8 @@ rights! {
     LedgerExport = "ledger.export";
     /// Read the ledger.
     LedgerRead = "ledger.read";
+    /// Let go of a node: its key signs nothing more.
+    NodeRemove = "node.remove";
     /// Replace the policy set.
     PolicyApply = "policy.apply";
     /// Read the policy set.

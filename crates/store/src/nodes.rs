@@ -54,6 +54,12 @@ impl Nodes {
         Ok(self)
     }
 
+    /// The same nodes without one; `None` where it is not listed.
+    #[must_use]
+    pub fn without(mut self, name: &str) -> Option<Self> {
+        self.0.remove(name).map(|_| self)
+    }
+
     /// Name and key of each.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &Verifier)> {
         self.0.iter().map(|(name, key)| (name.as_str(), key))

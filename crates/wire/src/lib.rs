@@ -323,6 +323,26 @@ pub struct Root {
     pub root_version: u32,
 }
 
+/// A node of the installation.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct Node {
+    /// Its name in entries.
+    pub name: String,
+    /// The key that signs the ledger for it: `name+hash+base64`.
+    pub key: String,
+    /// Whether it is the one that answered.
+    pub here: bool,
+    /// Sessions that were opened through it and have not ended.
+    pub sessions: usize,
+}
+
+/// What came of removing a node.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct NodeRemoved {
+    /// Sessions of it that were closed as orphans.
+    pub sessions: usize,
+}
+
 /// The keys of the vault, without their values.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub struct Keys {

@@ -5,7 +5,6 @@ use crate::account::{ask, read_line};
 use crate::client::Client;
 use crate::command::{Share, Slot, SlotAdd};
 use crate::output::{Output, clear_screen, harmless, is_terminal, line, remark, table};
-use reqwest::Method;
 use sallyport_wire as wire;
 use std::io::{IsTerminal as _, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
@@ -138,9 +137,7 @@ async fn remove(slot: &str, client: &Client, out: Output) -> Result<(), Fail> {
     if slot.is_empty() || !slot.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-')) {
         return Err(Fail::usage(format!("`{}` is no slot id: `sallyport vault slot list` shows them", harmless(slot))));
     }
-    let path = format!("/vault/slots/{slot}");
-    let answer = client.send(Method::DELETE, &path, &[], None::<&()>).await?;
-    let root: wire::Root = answer.json().await.map_err(Fail::failed)?;
+    let root: wire::Root = client.delete(&format!("/vault/slots/{slot}")).await?;
     out.show(&root, |root| {
         format!(
             "Removed. The root key is version {} now: what opened the slot opens nothing any more.\n\

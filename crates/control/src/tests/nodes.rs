@@ -242,6 +242,40 @@ async fn new_epochs_serve_every_node_and_a_new_root_key_has_the_others_open_anew
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_that_is_gone_is_let_go_and_its_sessions_are_closed() {
+    let pair = pair().await;
+    let (one, admin) = (&pair.one, pair.one.admin());
+    let gateway = pair.two.gateway().await;
+    let session = gateway.open("ada").await;
+    let anchor = sallyport_model::authority::Anchor { session, segments: 3, chain: vec![7; 32] };
+    assert!(matches!(gateway.call(Call::Anchor(anchor)).await, Reply::Done(_)));
+    until("the anchor", || one.status_size() == pair.two.status_size()).await;
+    drop(gateway);
+    let two = Arc::into_inner(pair.two).unwrap();
+    two.control.close().await;
+
+    let sessions = |name: &str| one.control.nodes(&admin).unwrap().iter().find(|n| n.name == name).map(|n| n.sessions);
+    assert_eq!((sessions("node-1"), sessions("node-2")), (Some(0), Some(1)));
+    let ada = one.signed_in("ada").await;
+    assert_eq!(one.control.remove_node(&ada, "node-2").await.err().unwrap().kind(), Kind::Denied);
+    assert_eq!(one.control.remove_node(&admin, "node-1").await.err().unwrap().kind(), Kind::Usage);
+    assert_eq!(one.control.remove_node(&admin, "node-2").await.unwrap(), 1);
+    assert_eq!(one.control.remove_node(&admin, "node-2").await.err().unwrap().kind(), Kind::NotFound);
+    assert_eq!(sessions("node-2"), None);
+    let rows = one.rows(&["node.removed", "session.closed"]).await;
+    let end = &rows[1].entry;
+    let facts = ["reason", "complete", "segments", "chain"].map(|name| end.fact(name).to_owned());
+    assert_eq!(facts, ["orphan".into(), "false".into(), "3".into(), hex::encode([7; 32])]);
+    assert_eq!(rows[1].index, rows[0].index + 1, "one commit");
+
+    let key = std::fs::read(two.dir.path().join("keys/vault.key")).unwrap();
+    let error = two.control.unseal_with_key_file(&key).await.err().unwrap();
+    assert!(error.to_string().contains("node-2"), "{error}");
+    two.control.close().await;
+    one.control.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_node_that_does_not_see_the_ledger_says_so_to_its_gateways() {
     let mut pair = pair().await;
     let two = pair.two.control.clone();

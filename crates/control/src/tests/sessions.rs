@@ -176,6 +176,20 @@ async fn kill_and_watch_need_their_rights_and_leave_entries() {
     assert!(gateway.orders.lock().unwrap()[0].contains("maintenance"));
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_session_that_is_killed_while_it_closes_is_closed() {
+    let house = Arc::new(House::applied().await);
+    let gateway = house.gateway().await;
+    let admin = house.admin();
+    for _ in 0..20 {
+        let session = gateway.open("ada").await;
+        let (closed, _) = tokio::join!(gateway.call(gateway.close(session)), house.control.kill(&admin, session, ""));
+        assert!(matches!(closed, Reply::Done(_)), "a gateway that is refused here does not ask again");
+    }
+    assert_eq!(house.entries("session.closed").await, 20);
+    assert!(house.control.sessions(&admin, true, None, 100).await.unwrap().is_empty());
+}
+
 #[tokio::test]
 async fn a_session_is_ended_even_if_its_gateway_was_away() {
     let house = Arc::new(House::applied().await);

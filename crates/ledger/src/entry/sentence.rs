@@ -27,6 +27,7 @@ pub(super) fn of(entry: &Entry) -> String {
         }
         action if action.starts_with("vault.") => vault(entry, actor, object),
         "inventory.applied" => format!("{actor} applied {} objects of the inventory", or(entry, "objects", "some")),
+        "node.removed" => format!("{actor} removed the node {object}"),
         "policy.applied" => format!("{actor} applied the policy set {}", or(entry, "policy", object)),
         "recording.anchor" => format!("the recording {object} reached {} segments", or(entry, "segments", "some")),
         "anchor.late" => format!("the anchor {object} is late{}", by(entry, "what", ": ")),

@@ -280,7 +280,7 @@ fn the_shipped_roles() {
          session.list token.create vault.seal vault.status vault.unseal"
     );
     let tier0 = identity("ada", &["sallyport:admin", "tier0-admin"]);
-    for right in [Right::VaultSlot, Right::VaultRotate] {
+    for right in [Right::VaultSlot, Right::VaultRotate, Right::NodeRemove] {
         assert!(decide(&none, &facts(&tier0), Act::Right(right)).permits());
     }
     assert_eq!(

@@ -56,7 +56,7 @@ fn an_installation_on_postgresql_serves_records_and_proves() {
 fn a_kill_and_a_revocation_on_one_node_end_sessions_of_another() {
     let server = Postgres::start().unwrap();
     let one = Product::start_on(binary(), &server).unwrap();
-    let two = one.join("node-2").unwrap();
+    let mut two = one.join("node-2").unwrap();
     let mut client = session(&two);
     let live = |product: &Product| json(&product.ok(&["sessions", "--live", "--output", "json"]).unwrap()).unwrap();
     let listed =
@@ -74,6 +74,16 @@ fn a_kill_and_a_revocation_on_one_node_end_sessions_of_another() {
     two.idle().unwrap();
     assert_eq!(two.newest_session().unwrap()["reason"], "revoke");
     assert!(one.ok(&["ledger", "list", "--actions", "node.joined"]).unwrap().contains("node-2"));
+
+    // The host of the second node burns down.
+    two.stop().unwrap();
+    assert!(one.ok(&["node", "list"]).unwrap().contains("node-2"));
+    assert!(one.ok(&["node", "remove", "node-2"]).unwrap().contains("signs nothing more"));
+    let nodes = one.ok(&["node", "list", "--output", "json"]).unwrap();
+    assert!(!nodes.contains("node-2") && nodes.contains("\"here\": true"), "{nodes}");
+    assert_eq!(one.run(&["node", "remove", "node-2"]).unwrap().0, 6, "it is not there any more");
+    let error = two.local(&["serve"]).err().unwrap().to_string() + &two.log();
+    assert!(error.contains("has no node `node-2`"), "{error}");
 }
 
 #[test]
