@@ -63,7 +63,7 @@ fn against_direct(scripts: &Path, yes: bool) -> Result<()> {
     anyhow::ensure!(built.success(), "sallyport does not build");
     let place = Place::make("release")?;
     let mut children = Children::new(demo::record());
-    let story = Story::begin(&place, &mut children)?;
+    let story = Story::begin(&place, true, &mut children)?;
     let ends = story.ends(children.pid("sallyport")?)?;
     for (script, more) in SCRIPTS {
         run::go_on()?;

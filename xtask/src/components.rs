@@ -13,29 +13,42 @@ struct Component {
     package: &'static str,
 }
 
-const NEEDED: [Component; 5] = [
-    Component { program: "sshd", package: "openssh-server" },
+const SERVER: Component = Component { program: "sshd", package: "openssh-server" };
+
+const CLIENTS: [Component; 3] = [
     Component { program: "ssh", package: "openssh-client" },
     Component { program: "ssh-keygen", package: "openssh-client" },
     Component { program: "script", package: "bsdutils" },
-    Component { program: "softhsm2-util", package: "softhsm2" },
 ];
 
 /// What tests need besides. The server's programs are not on the path.
-const FOR_TESTS: [Component; 1] =
-    [Component { program: "/usr/lib/postgresql/15/bin/postgres", package: "postgresql-15" }];
+const FOR_TESTS: [Component; 2] = [
+    Component { program: "softhsm2-util", package: "softhsm2" },
+    Component { program: "/usr/lib/postgresql/15/bin/postgres", package: "postgresql-15" },
+];
 
 /// Asked by `apt` before it starts a service of a new package.
 const GUARD: &str = "/usr/sbin/policy-rc.d";
 
 /// Makes sure that every component is there: asks, then installs. What cannot be had is an error.
 pub(crate) fn ensure(yes: bool) -> Result<()> {
-    ensure_these(&NEEDED.iter().collect::<Vec<_>>(), yes)
+    ensure_these(&CLIENTS.iter().chain([&SERVER]).collect::<Vec<_>>(), yes)
+}
+
+/// The same for the demo, which has a target of its own for machines on which no OpenSSH server can be had; whether
+/// there is one.
+pub(crate) fn ensure_for_demo(yes: bool) -> Result<bool> {
+    if CLIENTS.iter().any(|c| run::find(c.program).is_none()) {
+        return ensure(yes).map(|()| true);
+    }
+    Ok(ensure_these(&[&SERVER], yes)
+        .inspect_err(|error| eprintln!("{error:#}.\nThe demo goes on with a built-in target in its place."))
+        .is_ok())
 }
 
 /// The same with what only tests need.
 pub(crate) fn ensure_for_tests(yes: bool) -> Result<()> {
-    ensure_these(&NEEDED.iter().chain(&FOR_TESTS).collect::<Vec<_>>(), yes)
+    ensure_these(&CLIENTS.iter().chain([&SERVER]).chain(&FOR_TESTS).collect::<Vec<_>>(), yes)
 }
 
 fn ensure_these(needed: &[&Component], yes: bool) -> Result<()> {

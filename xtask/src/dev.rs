@@ -36,7 +36,7 @@ fn once(enter: &Receiver<()>) -> Result<()> {
     demo::clean()?;
     let place = Place::make("debug")?;
     let mut children = Children::new(demo::record());
-    let story = Story::begin(&place, &mut children)?;
+    let story = Story::begin(&place, true, &mut children)?;
     eprintln!("\n{}\n\nEnter builds and starts anew, Ctrl-C stops.", story.invitation());
     let outcome = pause(enter, || children.alive());
     children.stop();

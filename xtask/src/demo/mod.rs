@@ -22,6 +22,9 @@ pub(crate) struct Args {
     /// Install missing packages without asking
     #[arg(long)]
     yes: bool,
+    /// Use the built-in demo target also where there is an OpenSSH server
+    #[arg(long)]
+    built_in_target: bool,
     /// Stop and remove what an earlier demo made
     #[arg(long)]
     clean: bool,
@@ -45,13 +48,13 @@ pub(crate) fn demo(args: &Args) -> Result<()> {
         clean()?;
         return target::remove_account().inspect(|()| eprintln!("The demo is gone."));
     }
-    components::ensure(args.yes)?;
+    let real = !args.built_in_target && components::ensure_for_demo(args.yes)?;
     run::catch_signals()?;
     clean()?;
     build()?;
     let place = Place::make("debug")?;
     let mut children = Children::new(record());
-    let outcome = play(args, &place, &mut children);
+    let outcome = play(args, &place, real, &mut children);
     if outcome.is_err() && !run::stopped() {
         children::show_logs(&place.home);
     }
@@ -59,8 +62,8 @@ pub(crate) fn demo(args: &Args) -> Result<()> {
     outcome
 }
 
-fn play(args: &Args, place: &Place, children: &mut Children) -> Result<()> {
-    let mut story = Story::begin(place, children)?;
+fn play(args: &Args, place: &Place, real: bool, children: &mut Children) -> Result<()> {
+    let mut story = Story::begin(place, real, children)?;
     let shown = story.tell()?;
     if args.output == Form::Json {
         println!("{}", serde_json::to_string_pretty(&shown)?);

@@ -1,4 +1,4 @@
-//! The sample target: a real OpenSSH server with one account.
+//! The sample target: a real OpenSSH server with one account, or the built-in one where there is none.
 
 use super::children::{Children, private};
 use super::place::Place;
@@ -56,6 +56,29 @@ impl Target {
         Ok(Self { account, host_key, password, terminal: root || terminals_need_no_root(), authorized })
     }
 
+    /// Starts the target that Sallyport brings along, for machines without an OpenSSH server. It runs commands as
+    /// this very user.
+    pub(super) fn built_in(place: &Place, children: &mut Children) -> Result<Self> {
+        let mut build = run::cargo();
+        build.args(["build", "--quiet", "--workspace", "--example", "demo_target"]);
+        anyhow::ensure!(run::attached(&mut build)?.success(), "the built-in target does not build");
+        let home = place.target();
+        std::fs::create_dir_all(&home)?;
+        keygen(&home.join("host_key"))?;
+        let password = fresh_password()?;
+        private(&home.join("password"), &password)?;
+        let mut command = Command::new(run::root().join("target/debug/examples/demo_target"));
+        command.arg(place.ports.target.to_string()).arg(home.join("host_key")).arg(home.join("password"));
+        children.start("demo_target", &mut command, &place.log("demo_target"))?;
+        run::wait_for("the built-in target", MINUTE, || {
+            children.alive()?;
+            Ok(greets(place.ports.target).then_some(()))
+        })?;
+        let host_key = public(&home.join("host_key.pub"))?;
+        let authorized = home.join("authorized_keys");
+        Ok(Self { account: own_name()?, host_key, password: Some(password), terminal: true, authorized })
+    }
+
     /// Lets a public key in.
     pub(super) fn authorize(&self, public: &str) -> Result<()> {
         // sshd reads the file as the account, which cannot look into a private directory of root.
@@ -95,11 +118,15 @@ fn make_account() -> Result<String> {
             MINUTE,
         )?;
     }
-    let mut bytes = [0; 24];
-    std::fs::File::open("/dev/urandom")?.read_exact(&mut bytes)?;
-    let password: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+    let password = fresh_password()?;
     run::succeed(&mut Command::new("chpasswd"), &format!("{ACCOUNT}:{password}\n"), MINUTE)?;
     Ok(password)
+}
+
+fn fresh_password() -> Result<String> {
+    let mut bytes = [0; 24];
+    std::fs::File::open("/dev/urandom")?.read_exact(&mut bytes)?;
+    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
 /// Removes the account and its home directory.

@@ -23,8 +23,12 @@ pub(crate) struct Story<'a> {
 
 impl<'a> Story<'a> {
     /// Starts target and product, signs in, applies the sample checkout, stores the credential.
-    pub(crate) fn begin(place: &'a Place, children: &mut Children) -> Result<Self> {
-        let target = step("a target: OpenSSH with one account", || Target::start(place, children))?;
+    pub(crate) fn begin(place: &'a Place, real: bool, children: &mut Children) -> Result<Self> {
+        let target = if real {
+            step("a target: OpenSSH with one account", || Target::start(place, children))?
+        } else {
+            step("a target: the built-in one, for want of an OpenSSH server", || Target::built_in(place, children))?
+        };
         let founded = step("an installation: `sallyport init`", || place.ask(None, &["init", "--fast"], ""))?;
         let admin = text(&founded, "token")?;
         crate::demo::children::private(&place.home.join("recovery"), text(&founded, "recovery")?)?;

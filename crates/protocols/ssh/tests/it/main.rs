@@ -5,6 +5,8 @@ mod conformance;
 #[cfg(test)]
 mod crash;
 #[cfg(test)]
+mod demo_target;
+#[cfg(test)]
 mod hostile;
 #[cfg(test)]
 mod rig;
