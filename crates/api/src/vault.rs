@@ -59,7 +59,10 @@ pub(crate) async fn unseal(
         (Some(passphrase), None, None, false) => Opening::Passphrase(Secret::new(passphrase)),
         (None, Some(text), None, false) => Opening::KeyFile(Secret::new(text)),
         (None, None, Some(share), false) => Opening::Share(Secret::new(share)),
-        (None, None, None, true) => Opening::Token(ask.pin.map(Secret::new)),
+        // Whoever presents nothing is nobody: the PIN of the server's configuration is for its own start.
+        (None, None, None, true) => Opening::Token(ask.pin.map(Secret::new).ok_or_else(|| {
+            Problem::usage("give the token's `pin`: the one in the server's configuration is for its own start")
+        })?),
         _ => return Err(Problem::usage("give exactly one of `passphrase`, `key_file`, `share` or `pkcs11`")),
     };
     let progress = app.control.unseal(from, with).await?;

@@ -317,14 +317,11 @@ pub struct Unseal {
     /// Read one share from standard input
     #[arg(long, group = "opener")]
     pub share_stdin: bool,
-    /// The key that the server's token keeps
+    /// The key that the server's token keeps, with the token's PIN
     #[arg(long, group = "opener")]
     pub pkcs11: bool,
-    /// Ask for the token's PIN, where the server's configuration does not give it
+    /// Read the token's PIN from standard input, instead of asking for it
     #[arg(long, requires = "pkcs11")]
-    pub pin: bool,
-    /// Read the token's PIN from standard input
-    #[arg(long, requires = "pkcs11", conflicts_with = "pin")]
     pub pin_stdin: bool,
     /// Forget the shares that were presented; takes a share of the same set
     #[arg(long)]

@@ -26,8 +26,9 @@ pub enum Opening {
     Passphrase(Secret<String>),
     /// One share of a quorum, as it was typed.
     Share(Secret<String>),
-    /// The key that this node's token keeps, with the token's PIN where the configuration does not give it.
-    Token(Option<Secret<String>>),
+    /// The key that this node's token keeps, with the token's PIN. It is presented: the configuration's own PIN proves
+    /// nothing about who asks.
+    Token(Secret<String>),
 }
 
 impl Opening {
@@ -62,6 +63,21 @@ impl Control {
         outcome
     }
 
+    /// Opens the vault with the token of this host and the PIN of its configuration, at the start. Nobody presents
+    /// anything here, so this is never a caller's to ask for.
+    ///
+    /// # Errors
+    /// Says what is wrong with token or PIN, or what in the data directory is not right.
+    pub async fn unseal_with_token(&self) -> Result<(), Error> {
+        self.attempt(IpAddr::V4(Ipv4Addr::LOCALHOST), "token", self.open_by_token(None)).await
+    }
+
+    async fn open_by_token(&self, pin: Option<Secret<String>>) -> Result<(), Error> {
+        self.must_be_sealed()?;
+        let (id, secret) = self.unwrapped_by_token(pin).await?;
+        self.open_with("token", move |stored| stored.open(&Unlock::Token(id, &secret))).await
+    }
+
     /// One attempt to open the vault, or one share more towards it: `None` says that the vault is open. What is
     /// presented is the authentication: while the vault is sealed nobody can be known.
     ///
@@ -80,11 +96,7 @@ impl Control {
                     self.open_with(how, move |stored| stored.open(&Unlock::Passphrase(&passphrase))).await?;
                 }
                 Opening::Share(text) => return self.present(&text).await,
-                Opening::Token(pin) => {
-                    self.must_be_sealed()?;
-                    let (id, secret) = self.unwrapped_by_token(pin).await?;
-                    self.open_with(how, move |stored| stored.open(&Unlock::Token(id, &secret))).await?;
-                }
+                Opening::Token(pin) => self.open_by_token(Some(pin)).await?,
             }
             Ok(None)
         })

@@ -5,10 +5,10 @@ use crate::private::Private;
 use crate::role::asked_to_stop;
 use crate::{anchors, quarantine};
 use sallyport_cli::Fail;
-use sallyport_control::{Control, Error, Opening, TokenConfig};
+use sallyport_control::{Control, Error, TokenConfig};
 use sallyport_gateway::transport::{serve, unix};
 use sallyport_model::{Env, Kind, Secret};
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use tokio::net::TcpListener;
 
@@ -57,8 +57,8 @@ pub(crate) fn host(config: &Config) -> Result<Control, Fail> {
 /// a wrong configuration; a token that is not there is no reason not to start, since a person can bring it.
 pub(crate) async fn open(config: &Config, control: &Control) -> Result<(), Fail> {
     if config.seal.pkcs11.is_some() {
-        match control.unseal(IpAddr::V4(Ipv4Addr::LOCALHOST), Opening::Token(None)).await {
-            Ok(_) => return Ok(()),
+        match control.unseal_with_token().await {
+            Ok(()) => return Ok(()),
             // No slot of this token yet: the key file opens the vault until there is one.
             Err(Error::Vault(error)) if error.kind() == Kind::Usage => {}
             // The token has opened the vault: what stands in the way is no matter of keys.

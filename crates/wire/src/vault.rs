@@ -191,10 +191,10 @@ pub struct Unseal {
     /// One share of a set.
     #[serde(default)]
     pub share: Option<String>,
-    /// The key that the server's token (PKCS#11) keeps.
+    /// The key that the server's token (PKCS#11) keeps; needs the `pin`.
     #[serde(default)]
     pub pkcs11: bool,
-    /// The token's PIN, where the server's configuration does not give it.
+    /// The token's PIN.
     #[serde(default)]
     pub pin: Option<String>,
 }

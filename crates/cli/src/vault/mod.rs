@@ -88,11 +88,7 @@ async fn unseal(args: Unseal, client: &Client, out: Output) -> Result<(), Fail> 
         ask_for.key_file = Some(text.map_err(|e| Fail::usage(format!("cannot read `{}`: {e}", path.display())))?);
     } else if args.pkcs11 {
         ask_for.pkcs11 = true;
-        ask_for.pin = match (args.pin, args.pin_stdin) {
-            (true, _) => Some(ask("PIN")?),
-            (_, true) => Some(read_line("the PIN")?),
-            _ => None,
-        };
+        ask_for.pin = Some(if args.pin_stdin { read_line("the PIN")? } else { ask("PIN")? });
     } else if args.passphrase_stdin {
         ask_for.passphrase = Some(read_line("the passphrase")?);
     } else {

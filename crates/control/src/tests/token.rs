@@ -61,7 +61,10 @@ impl House {
     }
 
     async fn by_token(&self, pin: Option<&str>) -> Result<(), Error> {
-        self.control.unseal(HERE, Opening::Token(pin.map(secret))).await.map(drop)
+        match pin {
+            Some(pin) => self.control.unseal(HERE, Opening::Token(secret(pin))).await.map(drop),
+            None => self.control.unseal_with_token().await,
+        }
     }
 }
 
@@ -108,6 +111,9 @@ async fn wrong_pins(house: &mut House) {
     assert!(wrong.kind() == Kind::Denied && wrong.to_string().contains("PIN"), "{wrong}");
     house.by_token(Some(PIN)).await.unwrap();
     house.control.seal(&house.admin()).await.unwrap();
+    // The configuration's right PIN does not stand in for the one that a caller presents.
+    house.with(config("house", "seal", Some(PIN))).await;
+    assert_eq!(house.by_token(Some("000000")).await.err().unwrap().kind(), Kind::Denied);
     house.with(config("house", "seal", None)).await;
     let missing = house.by_token(None).await.err().unwrap();
     assert!(missing.kind() == Kind::Usage && missing.to_string().contains("pin_file"), "{missing}");

@@ -207,6 +207,18 @@ fn the_server_opens_the_vault_with_its_token_and_starts_sealed_without_it() {
     assert!(product.log().contains("the token `house` is not there"), "{}", product.log());
     std::fs::remove_dir(&tokens).unwrap();
     std::fs::rename(product.at("pocket"), &tokens).unwrap();
-    product.ok(&["vault", "unseal", "--pkcs11"]).unwrap();
+    // Somebody who presents nothing opens nothing, though the server knows the PIN itself.
+    let unseal = |body: &'static str| {
+        let url = format!("{}/api/v1/vault/unseal", product.url());
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let request = reqwest::Client::new().post(url).header("content-type", "application/json").body(body);
+            request.send().await.unwrap().status().as_u16()
+        })
+    };
+    assert_eq!(unseal("{\"pkcs11\":true}"), 400);
+    assert_eq!(unseal("{\"pkcs11\":true,\"pin\":\"000000\"}"), 403);
+    assert_eq!(product.status().unwrap()["sealed"], true);
+    assert!(product.stdin(&["vault", "unseal", "--pkcs11", "--pin-stdin"], "135790").unwrap().contains("open"));
     product.ready().unwrap();
 }
