@@ -7,6 +7,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::IntoResponse;
+use sallyport_model::authority::Pulse;
 use sallyport_wire as wire;
 use std::time::Duration;
 
@@ -26,19 +27,19 @@ pub(crate) async fn status(State(app): State<App>) -> Json<wire::Status> {
         anchors_late: u32::try_from(status.anchors_late).unwrap_or(u32::MAX),
         frozen: status.frozen,
         quarantined: u32::try_from(status.quarantined).unwrap_or(u32::MAX),
+        pulse: status.pulse.word().into(),
     })
 }
 
 /// Who the caller is.
 #[utoipa::path(get, path = "/api/v1/me", responses((status = 200, body = wire::Me)), tag = "status")]
 pub(crate) async fn me(State(app): State<App>, caller: Caller) -> Result<Json<wire::Me>, Problem> {
-    let live = app.control.sessions(&caller.op, true, None, 1000).await?;
-    let handle = caller.who.identity.handle.to_string();
+    let own = app.control.own_sessions(&caller.op)?;
     Ok(Json(wire::Me {
         groups: caller.who.identity.groups.iter().map(ToString::to_string).collect(),
         token_expires: caller.who.expires.to_string(),
-        sessions: u32::try_from(live.iter().filter(|s| s.actor == handle).count()).unwrap_or(u32::MAX),
-        handle,
+        sessions: u32::try_from(own).unwrap_or(u32::MAX),
+        handle: caller.who.identity.handle.to_string(),
     }))
 }
 
@@ -71,7 +72,9 @@ pub(crate) async fn metrics(State(app): State<App>) -> impl IntoResponse {
          # TYPE sallyport_anchors gauge\nsallyport_anchors {}\n\
          # TYPE sallyport_anchors_late gauge\nsallyport_anchors_late {}\n\
          # TYPE sallyport_frozen gauge\nsallyport_frozen {}\n\
-         # TYPE sallyport_quarantined gauge\nsallyport_quarantined {}\n",
+         # TYPE sallyport_quarantined gauge\nsallyport_quarantined {}\n\
+         # TYPE sallyport_deaf gauge\nsallyport_deaf {}\n\
+         # TYPE sallyport_mute gauge\nsallyport_mute {}\n",
         u8::from(status.sealed),
         status.entries,
         status.gateways,
@@ -79,7 +82,9 @@ pub(crate) async fn metrics(State(app): State<App>) -> impl IntoResponse {
         status.anchors,
         status.anchors_late,
         u8::from(status.frozen),
-        status.quarantined
+        status.quarantined,
+        u8::from(status.pulse == Pulse::Deaf),
+        u8::from(status.pulse == Pulse::Mute)
     );
     ([(CONTENT_TYPE, "text/plain; version=0.0.4")], text)
 }

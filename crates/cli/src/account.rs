@@ -48,8 +48,13 @@ pub(crate) async fn status(client: &Client, out: Output) -> Result<(), Fail> {
             (late, false) => format!("{}, {late} LATE: see `sallyport ledger anchors`", status.anchors),
             (late, true) => format!("{}, {late} LATE, new sessions are refused: see `sallyport ledger anchors`", status.anchors),
         };
+        let ledger = match status.pulse.as_str() {
+            "mute" => ", TAKES NO MORE: sessions are frozen; run `sallyport doctor` on the host",
+            "deaf" if !status.sealed => ", but its DATABASE IS AWAY: sessions end at their grace",
+            _ => "",
+        };
         format!(
-            "{who}\n\nServer    {} (version {})\nVault     {vault}\nLedger    {} entries\nAnchors   {anchors}\nSessions  {} live on {} gateways\nSSH       {}",
+            "{who}\n\nServer    {} (version {})\nVault     {vault}\nLedger    {} entries{ledger}\nAnchors   {anchors}\nSessions  {} live on {} gateways\nSSH       {}",
             client.url(),
             status.version,
             status.entries,

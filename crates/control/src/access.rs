@@ -6,7 +6,7 @@ use crate::lease::lease_kind;
 use crate::sessions::SessionBody;
 use crate::{Actor, Control, Error};
 use sallyport_model::access::{Ask, Denial};
-use sallyport_model::authority::{Anchor, Close, Open as OpenCall, OpenChannel, Opened, Reply};
+use sallyport_model::authority::{Anchor, Close, Open as OpenCall, OpenChannel, Opened, Reply, Thawed};
 use sallyport_model::inventory::{Account, Identity, Place as DialPlace, Rest, Target};
 use sallyport_model::{CallId, EntryId, GatewayId, Kind, SessionId, Timestamp};
 use sallyport_policy::{Act, Decision, Facts, Place, Standing, decide, standing};
@@ -57,6 +57,7 @@ impl Found {
             host_keys: self.target.host_keys.clone(),
             grace: self.target.tier.grace_seconds(),
             anchor: self.target.tier.anchor_seconds(),
+            freezes: self.target.tier.freezes(),
         }
     }
 
@@ -310,6 +311,16 @@ impl Control {
         Ok(Reply::Done(committed.index))
     }
 
+    /// Writes that a session was frozen, and goes on.
+    pub(crate) async fn thawed(&self, gateway: GatewayId, call: CallId, thawed: Thawed) -> Result<Reply, Error> {
+        let session = self.own_session(gateway, thawed.session)?;
+        let facts = [("without", thawed.without.word()), ("millis", &thawed.millis.to_string())];
+        let draft = self.draft(&Actor::Gateway(gateway), "session.frozen", &session.address, &facts);
+        let draft = Draft { id: entry_id(call), ..draft };
+        let committed = self.opened()?.store.commit(Change::entry(in_session(draft, session.id)).repeatable()).await?;
+        Ok(Reply::Done(committed.index))
+    }
+
     /// The end of a session: the lease returns, the document goes, the entry stays.
     pub(crate) async fn close_session(&self, gateway: GatewayId, call: CallId, close: Close) -> Result<Reply, Error> {
         let open = self.opened()?;
@@ -357,6 +368,7 @@ pub(crate) fn closed(control: &Control, entry: EntryId, known: &Versioned<Sessio
         ("complete", close.complete.to_string()),
         ("bytes_in", close.bytes.0.to_string()),
         ("bytes_out", close.bytes.1.to_string()),
+        ("frozen_millis", close.frozen.to_string()),
         ("note", clip(&close.note)),
         ("lasted_seconds", control.env.now().since(session.opened).as_secs().to_string()),
     ];

@@ -10,6 +10,7 @@ use crate::token::{Token, TokenConfig};
 use crate::{Actor, Error, Op};
 use sallyport_ledger::Signer;
 use sallyport_model::access::Denial;
+use sallyport_model::authority::{Desk as _, Pulse};
 use sallyport_model::inventory::{Account, Identity, Target};
 use sallyport_model::{ClusterId, EntryId, Env, Handle, IdentityId, Kind, Secret, SessionId, TargetId};
 use sallyport_policy::{Act, Facts, Inventory, PolicySet, Right};
@@ -71,6 +72,8 @@ pub struct Status {
     pub frozen: bool,
     /// Objects of the database that are not what this installation wrote; nothing is decided while there is one.
     pub quarantined: usize,
+    /// What is possible here: what gateways are told.
+    pub pulse: Pulse,
 }
 
 /// Everything that exists only while the vault is open.
@@ -355,6 +358,7 @@ impl Control {
             anchors_late: anchors.iter().filter(|anchor| anchor.late).count(),
             frozen: self.anchors.frozen(),
             quarantined: self.quarantine().map_or(0, |found| found.len()),
+            pulse: self.pulse(),
         }
     }
 

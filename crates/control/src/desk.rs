@@ -4,12 +4,14 @@ use crate::directory::{all, kinds};
 use crate::sessions::SessionBody;
 use crate::{Control, Error};
 use sallyport_model::access::Denial;
-use sallyport_model::authority::{Boxed, Call, Desk, DownSink, Hello, Orphan, Reply, VERSION, View, Welcome};
+use sallyport_model::authority::{Boxed, Call, Desk, DownSink, Hello, Orphan, Pulse, Reply, VERSION, View, Welcome};
 use sallyport_model::{CallId, ClusterId, GatewayId, Kind, SessionId};
 use std::time::Duration;
 
 /// Without a look at what is stored for so long this node does not know what others have decided.
-const DEAF: Duration = Duration::from_secs(3);
+const DEAF: Duration = Duration::from_millis(900);
+/// A write that takes longer than this is one that may never end.
+const MUTE: Duration = Duration::from_millis(600);
 
 impl Desk for Control {
     fn join<'a>(&'a self, hello: Hello, down: DownSink) -> Boxed<'a, Result<Welcome, Denial>> {
@@ -21,7 +23,7 @@ impl Desk for Control {
                 );
                 return Err(Denial::new(Kind::Usage, text));
             }
-            if self.opened().is_ok() && !self.hears() {
+            if self.opened().is_ok() && self.pulse() == Pulse::Deaf {
                 return Err(Denial::unavailable("the database"));
             }
             let welcome = self.welcome(&hello)?;
@@ -42,8 +44,13 @@ impl Desk for Control {
         Box::pin(async move { self.answer(gateway, id, call).await.unwrap_or_else(|error| Reply::Denied(log(&error))) })
     }
 
-    fn hears(&self) -> bool {
-        self.opened().is_ok_and(|open| open.store.silence() < DEAF)
+    fn pulse(&self) -> Pulse {
+        match self.opened() {
+            Ok(open) if open.store.silence() > DEAF => Pulse::Deaf,
+            Ok(open) if open.store.stuck() > MUTE => Pulse::Mute,
+            Ok(_) => Pulse::Well,
+            Err(_) => Pulse::Deaf,
+        }
     }
 
     fn view(&self, _gateway: GatewayId, view: View) {
@@ -93,6 +100,7 @@ impl Control {
             Call::Password(session) => self.lend(gateway, id, session).await,
             Call::Sign(session, data) => self.sign(gateway, id, session, &data).await,
             Call::Anchor(anchor) => self.anchor(gateway, id, anchor).await,
+            Call::Thawed(thawed) => self.thawed(gateway, id, thawed).await,
             Call::Close(close) => self.close_session(gateway, id, close).await,
         }
     }

@@ -321,6 +321,16 @@ impl Control {
         found.map(|found| found.value).ok_or_else(|| not_live(session))
     }
 
+    /// How many live sessions one has oneself. Asks no database, which may be away.
+    ///
+    /// # Errors
+    /// When the caller may do nothing.
+    pub fn own_sessions(&self, op: &Op) -> Result<usize, Error> {
+        let own = self.acting(op)?;
+        let open = self.opened()?;
+        Ok(all::<SessionBody>(&open.store, kinds::SESSION).iter().filter(|(_, s)| s.value.identity == own.id).count())
+    }
+
     /// Sessions, newest first: one's own, or all of them by right.
     ///
     /// # Errors

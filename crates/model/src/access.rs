@@ -193,6 +193,43 @@ impl Denial {
     }
 }
 
+/// What a session lacks while it is frozen: nothing from its client goes on to the target.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Encode, Decode)]
+#[cbor(index_only)]
+pub enum Freeze {
+    /// The recorder: what would happen would not be recorded.
+    #[n(0)]
+    Recorder,
+    /// The ledger: it takes no entry.
+    #[n(1)]
+    Ledger,
+    /// Control, without which a target of the highest tier may not be touched.
+    #[n(2)]
+    Control,
+}
+
+impl Freeze {
+    /// Stable word, as the ledger spells it.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Recorder => "recorder",
+            Self::Ledger => "ledger",
+            Self::Control => "control",
+        }
+    }
+
+    /// Why nothing goes on, for the client.
+    #[must_use]
+    pub const fn why(self) -> &'static str {
+        match self {
+            Self::Recorder => "the session cannot be recorded",
+            Self::Ledger => "the ledger takes no entries",
+            Self::Control => "the authority is not reached",
+        }
+    }
+}
+
 /// Why a session ended.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq, Encode, Decode)]
 #[cbor(index_only)]

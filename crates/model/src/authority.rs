@@ -4,7 +4,7 @@
 //! skipped, so that either side may be the newer one. A frame is a `u32` length in network order
 //! and at most [`MAX_FRAME`] bytes.
 
-use crate::access::{Ask, Channel, Denial, EndReason, LeaseKind, Terms};
+use crate::access::{Ask, Channel, Denial, EndReason, Freeze, LeaseKind, Terms};
 use crate::inventory::SessionKey;
 use crate::name::Label;
 use crate::sealed::{PublicKey, Sealed};
@@ -16,6 +16,7 @@ use minicbor::{Decode, Encode};
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Version of the conversation; a different major number is refused at `Hello`.
 pub const VERSION: u16 = 1;
@@ -23,8 +24,8 @@ pub const VERSION: u16 = 1;
 /// Largest frame, in bytes.
 pub const MAX_FRAME: usize = 1 << 20;
 
-/// Seconds between two beats of control; silence longer than a session's grace ends it.
-pub const BEAT_SECONDS: u64 = 1;
+/// Time between two beats of control; silence longer than a session's grace ends it.
+pub const BEAT: Duration = Duration::from_millis(250);
 
 /// The HPKE `info` under which control seals a lent password; the `aad` is the session's 16 bytes.
 pub const PASSWORD_INFO: &[u8] = b"sallyport/lease/password/v1";
@@ -74,6 +75,43 @@ pub enum Down {
     /// is sealed or its database away. For the grace of sessions it counts as silence.
     #[n(8)]
     Deaf,
+    /// In place of a beat: control is there, and its ledger takes no entry. Nothing may be done that has no
+    /// evidence, so sessions freeze; for their grace it counts as silence.
+    #[n(9)]
+    Mute,
+}
+
+/// What control is able to, as its beats tell.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Pulse {
+    /// It decides, hears what is decided elsewhere, and writes.
+    Well,
+    /// It does not hear what is decided: sealed, without its database, or not reached at all.
+    Deaf,
+    /// Its ledger takes no entry.
+    Mute,
+}
+
+impl Pulse {
+    /// Stable word, as the API and metrics spell it.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Well => "well",
+            Self::Deaf => "deaf",
+            Self::Mute => "mute",
+        }
+    }
+
+    /// The message that says so.
+    #[must_use]
+    pub const fn message(self) -> Down {
+        match self {
+            Self::Well => Down::Beat,
+            Self::Deaf => Down::Deaf,
+            Self::Mute => Down::Mute,
+        }
+    }
 }
 
 /// Who a gateway is.
@@ -161,6 +199,9 @@ pub enum Call {
     /// The end of a session.
     #[n(6)]
     Close(#[n(0)] Close),
+    /// A session was frozen, and goes on.
+    #[n(7)]
+    Thawed(#[n(0)] Thawed),
 }
 
 /// Evidence of who the client is.
@@ -259,6 +300,21 @@ pub struct Anchor {
     pub chain: Vec<u8>,
 }
 
+/// A session goes on after a freeze.
+#[derive(Clone, Copy, Debug, Encode, Decode)]
+#[cbor(map)]
+pub struct Thawed {
+    /// The session.
+    #[n(0)]
+    pub session: SessionId,
+    /// What was not there.
+    #[n(1)]
+    pub without: Freeze,
+    /// How long nothing of the client's went on, in milliseconds.
+    #[n(2)]
+    pub millis: u64,
+}
+
 /// The end of a session.
 #[derive(Clone, Debug, Encode, Decode)]
 #[cbor(map)]
@@ -281,6 +337,9 @@ pub struct Close {
     /// What to add, such as the error of a failed dial; no secret ever.
     #[n(5)]
     pub note: String,
+    /// How long the session was frozen in all, in milliseconds.
+    #[n(6)]
+    pub frozen: u64,
 }
 
 /// Answers.
@@ -295,7 +354,7 @@ pub enum Reply {
     /// To `Open`.
     #[n(2)]
     Opened(#[n(0)] Box<Opened>),
-    /// To `Channel`, `Anchor`, `Close`: the entry is durable at this ledger index.
+    /// To `Channel`, `Anchor`, `Thawed`, `Close`: the entry is durable at this ledger index.
     #[n(3)]
     Done(#[n(0)] u64),
     /// To `Password`.
@@ -371,9 +430,9 @@ pub trait Desk: Send + Sync {
     /// The connection is gone. The gateway's sessions go on within grace.
     fn leave(&self, gateway: GatewayId);
 
-    /// Whether what is decided anywhere is heard here. Where it is not, gateways get no beat, so that a
-    /// revocation that cannot come is bounded by grace.
-    fn hears(&self) -> bool;
+    /// What is possible here. Where not everything is, gateways get no beat, so that a revocation that
+    /// cannot come is bounded by grace.
+    fn pulse(&self) -> Pulse;
 }
 
 /// The bytes of one message, without the frame's length.

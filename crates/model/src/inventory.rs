@@ -36,6 +36,13 @@ impl Tier {
         }
     }
 
+    /// Whether a session freezes as soon as its gateway does not hear control, instead of going on within its
+    /// grace.
+    #[must_use]
+    pub const fn freezes(self) -> bool {
+        matches!(self, Self::Zero)
+    }
+
     /// Seconds between two anchors of a recording in the ledger.
     #[must_use]
     pub const fn anchor_seconds(self) -> u32 {
@@ -217,6 +224,9 @@ pub struct Place {
     /// Seconds between anchors (from the tier).
     #[n(6)]
     pub anchor: u32,
+    /// Whether the session freezes while control is not heard (from the tier).
+    #[n(7)]
+    pub freezes: bool,
 }
 
 /// The public half of a session, under which control seals what it lends.

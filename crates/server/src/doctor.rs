@@ -52,7 +52,7 @@ pub(crate) fn doctor(path: Option<&Path>, format: Format) -> Result<(), Fail> {
         wrong("no server is running", "start it with `sallyport serve`")
     });
     if running {
-        findings.push(anchors(&config));
+        findings.extend(told(&config));
         let objects = crate::quarantine::kept(&config).into_iter().map(|line| {
             wrong(
                 format!("in quarantine: {line}"),
@@ -115,21 +115,37 @@ fn private(file: &Private, what: &str) -> Finding {
     }
 }
 
-/// What the running server says of its anchors.
-fn anchors(config: &Config) -> Finding {
+/// What the running server says of its ledger and its anchors.
+fn told(config: &Config) -> Vec<Finding> {
     match status(config) {
-        Err(why) => wrong(format!("the server's API does not answer: {why}"), "look into its log"),
-        Ok(status) if status.anchors_late > 0 => wrong(
-            format!(
-                "{} of {} anchors are late{}",
-                status.anchors_late,
-                status.anchors,
-                if status.frozen { ", and new sessions are refused" } else { "" }
-            ),
-            "`sallyport ledger anchors` says which and why",
-        ),
-        Ok(status) => fine(format!("none of {} anchors is late", status.anchors)),
+        Err(why) => vec![wrong(format!("the server's API does not answer: {why}"), "look into its log")],
+        Ok(status) => vec![ledger(&status), anchors(&status)],
     }
+}
+
+fn ledger(status: &sallyport_wire::Status) -> Finding {
+    match status.pulse.as_str() {
+        "mute" => wrong(
+            "the ledger takes no entries, so every session is frozen",
+            "make room on the database's disk, or end who holds its lock; the server's log says more",
+        ),
+        "deaf" => wrong(
+            "the server decides nothing: its vault is sealed or its database away",
+            "`sallyport vault unseal`, or bring the database back; the server's log says which",
+        ),
+        _ => fine("the ledger takes entries"),
+    }
+}
+
+fn anchors(status: &sallyport_wire::Status) -> Finding {
+    if status.anchors_late == 0 {
+        return fine(format!("none of {} anchors is late", status.anchors));
+    }
+    let refused = if status.frozen { ", and new sessions are refused" } else { "" };
+    wrong(
+        format!("{} of {} anchors are late{refused}", status.anchors_late, status.anchors),
+        "`sallyport ledger anchors` says which and why",
+    )
 }
 
 fn status(config: &Config) -> Result<sallyport_wire::Status, Fail> {

@@ -22,9 +22,11 @@ const ROOT_AFTER: Duration = Duration::from_secs(10);
 /// ... or after this many changes.
 const ROOT_EVERY: u32 = 1024;
 /// How often it is looked whether another node has written, besides what the server tells.
-const POLL: Duration = Duration::from_secs(1);
+const POLL: Duration = Duration::from_millis(300);
 /// What the database may take for one step before its connection is given up.
 const PATIENCE: Duration = Duration::from_secs(45);
+/// Between two attempts to write what was written already, while nothing else can be.
+const PROBE: Duration = Duration::from_millis(200);
 /// Between two attempts to reach a database that is away.
 const AGAIN: Duration = Duration::from_millis(200);
 /// How long a writer waits to learn whether its change was written, while the database is away.
@@ -49,8 +51,10 @@ pub(crate) struct Batcher {
     pub(crate) news: watch::Receiver<u64>,
     /// Set when nothing more may be written by this process.
     pub(crate) failed: watch::Sender<bool>,
-    /// When the ledger was last seen as it is stored.
-    pub(crate) seen: watch::Sender<Instant>,
+    /// When the ledger was last seen as it is stored; none while the database is away.
+    pub(crate) seen: watch::Sender<Option<Instant>>,
+    /// Since when there is something to write that is not written.
+    pub(crate) stuck: watch::Sender<Option<Instant>>,
     pub(crate) root: RootDue,
     /// The batch whose commit was lost, until it is known whether it was written.
     pub(crate) doubtful: Vec<Accepted>,
@@ -61,6 +65,17 @@ pub(crate) struct Batcher {
 pub(crate) struct RootDue {
     changes: u32,
     at: Option<Instant>,
+}
+
+/// What a transaction is for.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Round {
+    /// What somebody wants written.
+    Plain,
+    /// That, and a `state.root`.
+    Root,
+    /// The head that is there already, to learn whether anything can be written again.
+    Probe,
 }
 
 /// How an attempt to write went wrong.
@@ -107,6 +122,10 @@ impl Batcher {
             tokio::select! {
                 count = inbox.recv_many(&mut jobs, BATCH) => stop = count == 0,
                 () = sleep_until(root_due) => {}
+                () = sleep(PROBE), if self.stuck.borrow().is_some() => {
+                    self.batch(Vec::new(), Round::Probe).await?;
+                    continue;
+                }
                 () = self.elsewhere() => self.follow().await?,
             }
             let mut wanted = Vec::with_capacity(jobs.len());
@@ -118,7 +137,7 @@ impl Batcher {
             }
             let root = self.root.at.is_some_and(|due| stop || due <= Instant::now() || self.root.changes >= ROOT_EVERY);
             if root || !wanted.is_empty() {
-                self.batch(wanted, root).await?;
+                self.batch(wanted, if root { Round::Root } else { Round::Plain }).await?;
             }
         }
         Ok(())
@@ -156,19 +175,24 @@ impl Batcher {
                 Ok(())
             }
             other => {
-                self.seen.send_replace(Instant::now());
+                self.seen.send_replace(Some(Instant::now()));
                 other
             }
         }
     }
 
     /// One transaction. An error means that nothing more may be written by this process.
-    async fn batch(&mut self, wanted: Vec<(Vec<Change>, Answer)>, root: bool) -> Result<(), Error> {
+    async fn batch(&mut self, wanted: Vec<(Vec<Change>, Answer)>, round: Round) -> Result<(), Error> {
         let Some(mut session) = self.session.take() else { return Ok(()) };
         let mut accepted = Vec::with_capacity(wanted.len() + 1);
         let mut waiting = Waiting(wanted);
-        match self.attempt(&mut session.conn(), &mut waiting, &mut accepted, root).await {
+        if !self.mirror.shared {
+            // A file of ours answers at once or is in trouble; a server that is slow shows as silence.
+            self.struggle();
+        }
+        match self.attempt(&mut session.conn(), &mut waiting, &mut accepted, round).await {
             Ok(()) => {
+                self.stuck.send_replace(None);
                 self.session = Some(session);
                 Ok(())
             }
@@ -180,6 +204,7 @@ impl Batcher {
                 Ok(())
             }
             Err(Failure::Refused(error)) => {
+                self.struggle();
                 let ended = within(sql::rollback(&mut session.conn())).await;
                 self.session = ended.is_ok().then_some(session).filter(|_| passing(&error) || !self.mirror.shared);
                 refuse(waiting, accepted, &error);
@@ -191,7 +216,7 @@ impl Batcher {
                 }
             }
             Err(Failure::Gone(error)) => {
-                tracing::warn!(%error, "The database went away; reads go on, writes are refused until it is back");
+                self.lose(&error);
                 refuse(waiting, accepted, &error);
                 Ok(())
             }
@@ -203,11 +228,16 @@ impl Batcher {
         conn: &mut Conn<'_>,
         waiting: &mut Waiting,
         accepted: &mut Vec<Accepted>,
-        root: bool,
+        round: Round,
     ) -> Result<(), Failure> {
         let found = within(sql::begin_write(conn)).await.map_err(before_commit)?;
         within(self.mirror.catch_up(conn, found, &Open::new())).await.map_err(before_commit)?;
-        self.seen.send_replace(Instant::now());
+        self.seen.send_replace(Some(Instant::now()));
+        if round == Round::Probe && self.mirror.log.size() > 0 {
+            within(sql::set_head(conn, self.mirror.log.size(), &self.mirror.note)).await.map_err(before_commit)?;
+            return within(sql::commit(conn, self.mirror.log.size())).await.map_err(before_commit);
+        }
+        let root = round == Round::Root;
         let mut batch = Batch::new(&self.env, &self.mirror);
         for (changes, answer) in waiting.0.drain(..) {
             match within(batch.accept_all(conn, changes)).await {
@@ -292,9 +322,18 @@ impl Batcher {
         Ok(())
     }
 
+    /// Notes since when there is something that is not written.
+    fn struggle(&self) {
+        self.stuck.send_if_modified(|since| since.replace(since.unwrap_or_else(Instant::now)).is_none());
+    }
+
     fn lose(&mut self, error: &Error) {
         tracing::warn!(%error, "The database went away; reads go on, writes are refused until it is back");
         self.session = None;
+        self.seen.send_replace(None);
+        if self.mirror.shared {
+            self.stuck.send_replace(None);
+        }
     }
 
     /// Waits until the database is back. Meanwhile every writer is told so. `None`: asked to stop.

@@ -109,7 +109,8 @@ impl Connected {
         let note: Arc<str> = note.into();
         let (head_out, head) = watch::channel(note.clone());
         let (failed_out, failed) = watch::channel(false);
-        let (seen_out, seen) = watch::channel(Instant::now());
+        let (seen_out, seen) = watch::channel(Some(Instant::now()));
+        let (stuck_out, stuck) = watch::channel(None);
         let shared = self.place.shared();
         let mirror = Mirror { working: working.clone(), key, log, note, follower, head: head_out, shared };
         let batcher = Batcher {
@@ -120,11 +121,12 @@ impl Connected {
             mirror,
             failed: failed_out,
             seen: seen_out,
+            stuck: stuck_out,
             root: RootDue::default(),
             doubtful: Vec::new(),
         };
         let task = Arc::new(tokio::sync::Mutex::new(Some(tokio::spawn(batcher.run(inbox)))));
-        Ok((Store { jobs, working, readers, head, failed, seen, task, shared }, report))
+        Ok((Store { jobs, working, readers, head, failed, seen, stuck, task, shared }, report))
     }
 }
 
@@ -258,7 +260,8 @@ pub struct Store {
     readers: Readers,
     head: watch::Receiver<Arc<str>>,
     failed: watch::Receiver<bool>,
-    seen: watch::Receiver<Instant>,
+    seen: watch::Receiver<Option<Instant>>,
+    stuck: watch::Receiver<Option<Instant>>,
     task: Arc<tokio::sync::Mutex<Option<JoinHandle<()>>>>,
     shared: bool,
 }
@@ -268,7 +271,18 @@ impl Store {
     /// where the store is this node's alone.
     #[must_use]
     pub fn silence(&self) -> Duration {
-        if self.shared { self.seen.borrow().elapsed() } else { Duration::ZERO }
+        match *self.seen.borrow() {
+            _ if !self.shared => Duration::ZERO,
+            Some(seen) => seen.elapsed(),
+            None => Duration::MAX,
+        }
+    }
+
+    /// How long nothing has been written that should have been: the disk is full or slow, or somebody holds the
+    /// lock. A database that is away is [`Store::silence`], not this.
+    #[must_use]
+    pub fn stuck(&self) -> Duration {
+        self.stuck.borrow().map_or(Duration::ZERO, |since| since.elapsed())
     }
 
     /// Writes a change. When this returns `Ok`, the change and its entry are durable.

@@ -53,6 +53,9 @@ pub struct Status {
     pub frozen: bool,
     /// Objects of the database that are not what this installation wrote; nothing is decided while there is one.
     pub quarantined: u32,
+    /// What is possible: `well`; `deaf` where the vault is sealed or the database away; `mute` where the ledger
+    /// takes no entry, so that sessions are frozen.
+    pub pulse: String,
 }
 
 /// A place outside the database that holds the newest checkpoint of the ledger.

@@ -3,7 +3,7 @@
 use super::house::*;
 use crate::{Anchor, AnchorPolicy, Control, Error, FileAnchor, NewSecret, join};
 use sallyport_model::access::Channel;
-use sallyport_model::authority::{Call, Desk, Hello, Reply, VERSION};
+use sallyport_model::authority::{Call, Desk, Hello, Pulse, Reply, VERSION};
 use sallyport_model::{GatewayId, Kind, Secret};
 use sallyport_store::Place;
 use sallyport_testkit::postgres::{PASSWORD as PG_PASSWORD, Postgres};
@@ -279,9 +279,9 @@ async fn a_node_that_is_gone_is_let_go_and_its_sessions_are_closed() {
 async fn a_node_that_does_not_see_the_ledger_says_so_to_its_gateways() {
     let mut pair = pair().await;
     let two = pair.two.control.clone();
-    assert!(two.hears() && pair.one.control.hears());
+    assert_eq!((two.pulse(), pair.one.control.pulse()), (Pulse::Well, Pulse::Well));
     pair._server.crash().unwrap();
-    until("deafness", || !two.hears()).await;
+    until("deafness", || two.pulse() == Pulse::Deaf).await;
     let hello = Hello {
         version: VERSION,
         gateway: GatewayId::new(&pair.one.env),
@@ -291,8 +291,8 @@ async fn a_node_that_does_not_see_the_ledger_says_so_to_its_gateways() {
     let refused = two.join(hello, Arc::new(|_| true)).await.err().unwrap();
     assert_eq!(refused.kind, Kind::Unavailable, "a new gateway would believe that it hears of revocations");
     pair._server.run().unwrap();
-    until("hearing", || two.hears()).await;
+    until("hearing", || two.pulse() == Pulse::Well).await;
     two.close().await;
-    assert!(!two.hears(), "a sealed vault decides nothing");
+    assert_eq!(two.pulse(), Pulse::Deaf, "a sealed vault decides nothing");
     pair.one.control.close().await;
 }

@@ -4,7 +4,7 @@ use super::{Authority, Error, Order};
 use crate::transport::frame::{self, Frame};
 use crate::transport::{Connect, Wire};
 use sallyport_model::access::EndReason;
-use sallyport_model::authority::{Boxed, Call, Down, Hello, Reply, Up, VERSION, View, Welcome};
+use sallyport_model::authority::{BEAT, Boxed, Call, Down, Hello, Pulse, Reply, Up, VERSION, View, Welcome};
 use sallyport_model::name::Label;
 use sallyport_model::{CallId, Env, GatewayId, SessionId, WatchId};
 use std::collections::HashMap;
@@ -17,6 +17,8 @@ use tokio::time::Instant;
 const BACKOFF: (Duration, Duration) = (Duration::from_millis(20), Duration::from_secs(2));
 /// Without a beat for so long a connection is taken for dead and replaced.
 const DEAD: Duration = Duration::from_secs(4);
+/// Without a beat for so long control counts as not heard: three in a row did not come.
+const QUIET: Duration = Duration::from_millis(800);
 /// While control is sealed its welcome is asked for again this often, to learn of its unsealing.
 const SEALED: Duration = Duration::from_secs(2);
 const VIEWS: usize = 256;
@@ -35,6 +37,7 @@ struct Shared {
     calls: mpsc::UnboundedSender<CallId>,
     views: mpsc::Sender<Frame>,
     welcome: watch::Sender<Option<Arc<Welcome>>>,
+    hearing: watch::Sender<Pulse>,
 }
 
 struct State {
@@ -66,7 +69,8 @@ impl Client {
             heard: Instant::now(),
         };
         let welcome = watch::Sender::new(None);
-        let shared = Arc::new(Shared { env, gateway, zone, state: Mutex::new(state), calls, views, welcome });
+        let (state, hearing) = (Mutex::new(state), watch::Sender::new(Pulse::Deaf));
+        let shared = Arc::new(Shared { env, gateway, zone, state, calls, views, welcome, hearing });
         let keeper = tokio::spawn(keep(shared.clone(), connect, Outbox { calls: new_calls, views: new_views }));
         Self { shared, keeper }
     }
@@ -123,6 +127,10 @@ impl Authority for Client {
         self.shared.state().heard.elapsed()
     }
 
+    fn hearing(&self) -> watch::Receiver<Pulse> {
+        self.shared.hearing.subscribe()
+    }
+
     fn away(&self) -> Duration {
         self.shared.state().reached.elapsed()
     }
@@ -145,13 +153,23 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn hears(&self, pulse: Pulse) {
+        if self.hearing.send_if_modified(|was| std::mem::replace(was, pulse) != pulse) {
+            tracing::info!(control = pulse.word(), "What control is able to has changed");
+        }
+    }
+
     fn hear(&self, message: Down) -> Result<(), frame::Error> {
         let mut state = self.state();
         state.reached = Instant::now();
         match message {
             Down::Welcome(_) => return Err(frame::Error::Unexpected("a second Welcome")),
-            Down::Beat => state.heard = state.reached,
-            Down::Deaf => {}
+            Down::Beat => {
+                state.heard = state.reached;
+                self.hears(Pulse::Well);
+            }
+            Down::Deaf => self.hears(Pulse::Deaf),
+            Down::Mute => self.hears(Pulse::Mute),
             Down::Reply(id, reply) => {
                 if let Some(pending) = state.pending.remove(&id) {
                     let _ = pending.reply.send(reply);
@@ -200,7 +218,10 @@ async fn keep(shared: Arc<Shared>, connect: Box<dyn Connect>, mut outbox: Outbox
         match connect.connect().await {
             Ok(wire) => match converse(&shared, wire, &mut outbox, &mut wait).await {
                 Ok(()) => tracing::debug!("the authority's connection is renewed"),
-                Err(error) => tracing::warn!(%error, "the authority's connection broke"),
+                Err(error) => {
+                    shared.hears(Pulse::Deaf);
+                    tracing::warn!(%error, "the authority's connection broke");
+                }
             },
             Err(error) => tracing::debug!(%error, "the authority is not reached"),
         }
@@ -219,13 +240,17 @@ async fn converse(shared: &Shared, wire: Wire, outbox: &mut Outbox, wait: &mut D
         // A sealed control welcomes us and decides nothing.
         if welcome.recording_key.is_some() {
             state.heard = state.reached;
+        } else {
+            shared.hears(Pulse::Deaf);
         }
     }
     shared.welcome.send_replace(Some(Arc::new(welcome)));
     *wait = BACKOFF.0;
     while outbox.calls.try_recv().is_ok() {}
-    let unanswered: Vec<_> = shared.state().pending.values().map(|p| p.frame.clone()).collect();
-    for frame in unanswered {
+    // Ids grow with time: what was called first is repeated first.
+    let mut unanswered: Vec<_> = shared.state().pending.iter().map(|(id, p)| (*id, p.frame.clone())).collect();
+    unanswered.sort_unstable_by_key(|(id, _)| *id);
+    for (_, frame) in unanswered {
         to.write_all(&frame).await?;
     }
     to.flush().await?;
@@ -280,9 +305,13 @@ async fn speak(shared: &Shared, to: &mut WriteHalf<Wire>, outbox: &mut Outbox) -
 async fn watch_health(shared: &Shared) -> Result<(), frame::Error> {
     let begun = Instant::now();
     loop {
-        tokio::time::sleep(Duration::from_millis(500)).await;
-        if shared.state().reached.elapsed() > DEAD {
+        tokio::time::sleep(BEAT).await;
+        let away = shared.state().reached.elapsed();
+        if away > DEAD {
             return Err(frame::Error::Unexpected("control's beat stopped"));
+        }
+        if away > QUIET {
+            shared.hears(Pulse::Deaf);
         }
         let sealed = shared.welcome.borrow().as_ref().is_some_and(|w| w.recording_key.is_none());
         if sealed && begun.elapsed() > SEALED {

@@ -5,7 +5,7 @@ mod client;
 pub use client::Client;
 
 use sallyport_model::access::{Denial, EndReason};
-use sallyport_model::authority::{Boxed, Call, Reply, View, Welcome};
+use sallyport_model::authority::{Boxed, Call, Pulse, Reply, View, Welcome};
 use sallyport_model::{Kind, SessionId, WatchId};
 use std::sync::Arc;
 use std::time::Duration;
@@ -79,6 +79,9 @@ pub trait Authority: Send + Sync {
     /// How long control has not said that it hears what is decided, by the monotonic clock: what sessions' grace
     /// is measured by.
     fn silence(&self) -> Duration;
+
+    /// What control is able to now, as far as is known here: not reached, it is deaf.
+    fn hearing(&self) -> watch::Receiver<Pulse>;
 
     /// How long nothing at all has come from control.
     fn away(&self) -> Duration;

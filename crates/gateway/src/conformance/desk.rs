@@ -3,7 +3,7 @@
 use sallyport_model::access::{Denial, LeaseKind, Terms};
 use sallyport_model::authority::{
     Authenticated, Boxed, Call, Close, Desk, Down, DownSink, Evidence, Hello, Open, Opened, Orphan, PASSWORD_INFO,
-    RecordingKey, Reply, VERSION, View, Welcome, decode, encode,
+    Pulse, RecordingKey, Reply, VERSION, View, Welcome, decode, encode,
 };
 use sallyport_model::inventory::{HostKey, Place, SessionKey};
 use sallyport_model::sealed::PrivateKey;
@@ -45,6 +45,8 @@ pub struct Target {
     pub grace: u32,
     /// Seconds between anchors.
     pub anchor: u32,
+    /// Whether its sessions freeze while control is not heard.
+    pub freezes: bool,
 }
 
 /// An entry that the desk wrote.
@@ -130,7 +132,7 @@ impl Reference {
         self.state().targets.insert(name.clone(), target);
     }
 
-    /// Makes the ledger fail or work again.
+    /// Makes the ledger take no entry, or take them again.
     pub fn ledger_down(&self, down: bool) {
         self.state().down = down;
     }
@@ -289,6 +291,10 @@ impl Reference {
                 let text = format!("{} {}", anchor.segments, hex(&anchor.chain));
                 state.done("recording.anchored", Some(anchor.session), text)
             }
+            Call::Thawed(thawed) => {
+                let text = format!("{} {}", thawed.without.word(), thawed.millis);
+                state.done("session.frozen", Some(thawed.session), text)
+            }
             Call::Close(close) => state.close(close),
         }
     }
@@ -329,6 +335,7 @@ impl State {
             host_keys: target.host_keys.clone(),
             grace: target.grace,
             anchor: target.anchor,
+            freezes: target.freezes,
         };
         let lease = match &target.credential {
             Credential::Password(_) => LeaseKind::Password,
@@ -420,9 +427,13 @@ impl Desk for Reference {
         })
     }
 
-    fn hears(&self) -> bool {
+    fn pulse(&self) -> Pulse {
         let state = self.state();
-        !state.deaf && !state.sealed
+        match (state.deaf || state.sealed, state.down) {
+            (true, _) => Pulse::Deaf,
+            (_, true) => Pulse::Mute,
+            _ => Pulse::Well,
+        }
     }
 
     fn view(&self, _gateway: GatewayId, view: View) {

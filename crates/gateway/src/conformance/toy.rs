@@ -44,7 +44,7 @@ impl Side {
         Self { read: BufReader::new(read), write }
     }
 
-    async fn line(&mut self) -> std::io::Result<String> {
+    pub(crate) async fn line(&mut self) -> std::io::Result<String> {
         let mut line = Vec::new();
         line_of(&mut self.read, &mut line).await?;
         Ok(String::from_utf8_lossy(&line).trim_end().to_owned())
@@ -310,7 +310,20 @@ impl Fixture for Toys {
         tokio::spawn(oracle.clone().serve(listener));
         let credential = Credential::Password(PASSWORD.into());
         let (host, limits) = ("127.0.0.1".into(), Limits::house());
-        Ok((oracle, Target { host, port, login: None, host_keys: vec![], credential, limits, grace: 60, anchor: 10 }))
+        Ok((
+            oracle,
+            Target {
+                host,
+                port,
+                login: None,
+                host_keys: vec![],
+                credential,
+                limits,
+                grace: 60,
+                anchor: 10,
+                freezes: false,
+            },
+        ))
     }
 
     async fn talk(

@@ -4,7 +4,7 @@ use super::recorder::{self, PIECE, Recording};
 use crate::authority::Authority;
 use crate::sabotage::sabotaged;
 use sallyport_model::Kind;
-use sallyport_model::access::EndReason;
+use sallyport_model::access::{EndReason, Freeze};
 use sallyport_recording::WhatRef;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -86,7 +86,7 @@ pub struct Tap {
     pub(crate) recording: Arc<Recording>,
     pub(crate) authority: Arc<dyn Authority>,
     pub(crate) observers: Vec<Box<dyn Observer>>,
-    pub(crate) frozen: watch::Receiver<bool>,
+    pub(crate) frozen: watch::Receiver<Option<Freeze>>,
     pub(crate) ended: watch::Receiver<bool>,
     pub(crate) strict: bool,
     pub(crate) began: Instant,
@@ -240,14 +240,19 @@ impl Tap {
         }
     }
 
-    async fn thaw(&self) -> Result<(), Stop> {
+    /// Waits while the session is frozen. To be asked before anything of the client's goes on that does not
+    /// pass here: a signal, a new channel.
+    ///
+    /// # Errors
+    /// When the session ended before it thawed.
+    pub async fn thaw(&self) -> Result<(), Stop> {
         self.open()?;
-        if !*self.frozen.borrow() {
+        if self.frozen.borrow().is_none() {
             return Ok(());
         }
         let (mut frozen, mut ended) = (self.frozen.clone(), self.ended.clone());
         tokio::select! {
-            thawed = frozen.wait_for(|frozen| !*frozen) => thawed.map(drop).map_err(|_| Stop::Recorder),
+            thawed = frozen.wait_for(Option::is_none) => thawed.map(drop).map_err(|_| Stop::Recorder),
             _ = ended.wait_for(|ended| *ended) => Err(Stop::Ended),
         }
     }

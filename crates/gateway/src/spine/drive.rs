@@ -1,14 +1,16 @@
 //! `drive` and `close`: connections in supervised tasks, raced with everything that may end a session.
 
+use super::freeze::{Debt, Freezer};
 use super::gateway::Gateway;
 use super::live::{Ending, Live};
 use super::open::Open;
 use super::protocol::Protocol;
 use crate::authority::{Authority, Order, PATIENCE};
+use crate::observe::Tap;
 use crate::sabotage::sabotaged;
-use sallyport_model::Kind;
-use sallyport_model::access::{Denial, EndReason};
-use sallyport_model::authority::{Anchor, Call, Close, Reply};
+use sallyport_model::access::{Denial, EndReason, Freeze};
+use sallyport_model::authority::{Anchor, Call, Close, Reply, Thawed};
+use sallyport_model::{Kind, SessionId};
 use sallyport_recording::WhatRef;
 use std::any::Any;
 use std::sync::Arc;
@@ -37,6 +39,12 @@ struct Ended {
     note: String,
 }
 
+impl Ended {
+    fn new(reason: EndReason, note: &str) -> Self {
+        Self { reason, note: note.to_owned() }
+    }
+}
+
 /// What a connection's task ends with.
 type Outcome = (EndReason, String);
 
@@ -48,25 +56,25 @@ pub(super) async fn drive<P: Protocol>(
     first: Option<P::Client>,
     more: mpsc::Receiver<Boxed>,
 ) {
-    let ended = run(gateway, protocol, &mut open, first, more).await;
-    close(gateway, open, ended).await;
+    let mut watch = Watch::new(gateway, &open);
+    let ended = run(gateway, protocol, (&mut open, &mut watch), first, more).await;
+    close(gateway, open, ended, watch.freezer).await;
 }
 
 async fn run<P: Protocol>(
     gateway: &Gateway,
     protocol: &Arc<P>,
-    open: &mut Open,
+    (open, watch): (&mut Open, &mut Watch),
     first: Option<P::Client>,
     mut more: mpsc::Receiver<Boxed>,
 ) -> Ended {
     let mut tasks = JoinSet::new();
     let mut linger = Some(Instant::now() + FIRST);
-    let mut last = Ended { reason: EndReason::ClientClose, note: "no connection came".into() };
+    let mut last = Ended::new(EndReason::ClientClose, "no connection came");
     if let Some(client) = first {
         tasks.spawn(connection(protocol.clone(), client, open.live(gateway)));
         linger = None;
     }
-    let mut watch = Watch::new(gateway, open);
     let ended = loop {
         let due = watch.due(gateway, open);
         tokio::select! {
@@ -94,7 +102,7 @@ async fn run<P: Protocol>(
                 linger = None;
                 tasks.spawn(connection(protocol.clone(), *client, open.live(gateway)));
             },
-            _ = watch.frozen.changed() => watch.thaw_or_freeze(),
+            () = watch.freezer.changed() => watch.weigh(gateway, open),
             () = tokio::time::sleep_until(due) => if let Some((reason, text)) = watch.look(gateway, open) {
                 break end(open, reason, text);
             },
@@ -128,8 +136,8 @@ async fn connection<P: Protocol>(protocol: Arc<P>, client: P::Client, live: Live
 fn outcome(done: Result<Outcome, JoinError>) -> Ended {
     match done {
         Ok((reason, note)) => Ended { reason, note },
-        Err(error) if error.is_panic() => Ended { reason: EndReason::Panic, note: "a task panicked".into() },
-        Err(_) => Ended { reason: EndReason::Shutdown, note: "a task was cancelled".into() },
+        Err(error) if error.is_panic() => Ended::new(EndReason::Panic, "a task panicked"),
+        Err(_) => Ended::new(EndReason::Shutdown, "a task was cancelled"),
     }
 }
 
@@ -137,7 +145,7 @@ fn outcome(done: Result<Outcome, JoinError>) -> Ended {
 fn end(open: &Open, reason: EndReason, text: &str) -> Ended {
     open.stopped.send_replace(true);
     open.ending.send_replace(Some(Ending { reason, text: text.to_owned() }));
-    Ended { reason, note: text.to_owned() }
+    Ended::new(reason, text)
 }
 
 async fn stop(mut tasks: JoinSet<Outcome>) {
@@ -159,8 +167,7 @@ struct Watch {
     deadline: Instant,
     idle: Duration,
     grace: Duration,
-    frozen: tokio::sync::watch::Receiver<bool>,
-    frozen_since: Option<Instant>,
+    freezer: Freezer,
     next_anchor: Instant,
     /// Segments that the ledger knows of.
     anchored: Arc<AtomicU32>,
@@ -171,14 +178,11 @@ struct Watch {
 impl Watch {
     fn new(gateway: &Gateway, open: &Open) -> Self {
         let terms = open.clearance.permit().terms();
-        let frozen = gateway.parts.recorder.frozen();
-        let frozen_since = (*frozen.borrow()).then(Instant::now);
         Self {
             deadline: open.began + terms.limits.duration(),
             idle: terms.limits.idle_time(),
             grace: Duration::from_secs(terms.place.grace.into()),
-            frozen,
-            frozen_since,
+            freezer: Freezer::new(&gateway.parts, terms.place.freezes, open.frozen.clone()),
             next_anchor: open.began + Duration::from_secs(terms.place.anchor.into()),
             anchored: Arc::new(AtomicU32::new(0)),
             warned_deadline: terms.limits.duration() < WARNING * 2,
@@ -186,8 +190,20 @@ impl Watch {
         }
     }
 
-    fn thaw_or_freeze(&mut self) {
-        self.frozen_since = (*self.frozen.borrow_and_update()).then(Instant::now);
+    /// Freezes or thaws the session, as evidence can be written.
+    fn weigh(&mut self, gateway: &Gateway, open: &Open) {
+        let told = self.freezer.told();
+        let Some(debt) = self.freezer.weigh() else { return };
+        if told && debt.frozen.is_some() {
+            let _ = open.notices.send("it goes on".to_owned());
+        }
+        tokio::spawn(pay(
+            gateway.parts.authority.clone(),
+            open.tap.clone(),
+            open.session,
+            self.anchor(gateway, open),
+            debt,
+        ));
     }
 
     /// When to look again.
@@ -196,9 +212,10 @@ impl Watch {
         let active = open.tap.active();
         let silent = now + self.grace.saturating_sub(gateway.parts.authority.silence());
         let warn_idle = if self.warns_idle(active) { self.idle.saturating_sub(WARNING) } else { self.idle };
-        let stalled = self.frozen_since.map_or(self.deadline, |since| since + self.grace);
+        let stalled = self.freezer.unrecorded().map_or(self.deadline, |since| since + self.grace);
+        let telling = self.freezer.telling().unwrap_or(self.deadline);
         let warn = if self.warned_deadline { self.deadline } else { self.deadline - WARNING };
-        [self.deadline, warn, active + warn_idle, silent, stalled, self.next_anchor]
+        [self.deadline, warn, active + warn_idle, silent, stalled, telling, self.next_anchor]
             .into_iter()
             .min()
             .unwrap_or(self.deadline)
@@ -219,9 +236,17 @@ impl Watch {
             return Some((EndReason::Idle, "the session was idle for too long"));
         }
         if gateway.parts.authority.silence() >= self.grace {
-            return Some((EndReason::Partition, "the authority is not reached, so the session cannot go on"));
+            return Some(match self.freezer.cause() {
+                Some(Freeze::Ledger) => {
+                    (EndReason::Partition, "the ledger takes no entries, so the session cannot go on")
+                }
+                _ => (EndReason::Partition, "the authority is not reached, so the session cannot go on"),
+            });
         }
-        if self.frozen_since.is_some_and(|since| now >= since + self.grace) {
+        if let Some(line) = self.freezer.tell() {
+            let _ = open.notices.send(line);
+        }
+        if self.freezer.unrecorded().is_some_and(|since| now >= since + self.grace) {
             return Some((EndReason::RecorderStall, "the session cannot be recorded, so it cannot go on"));
         }
         if !self.warned_deadline && now >= self.deadline - WARNING {
@@ -237,33 +262,55 @@ impl Watch {
         if now >= self.next_anchor {
             let every = Duration::from_secs(open.clearance.place().anchor.max(1).into());
             self.next_anchor = now + every;
-            self.anchor(gateway, open);
+            tokio::spawn(self.anchor(gateway, open));
         }
         None
     }
 
     /// Tells the ledger how far the recording has come, beside the session and at its own pace.
-    fn anchor(&self, gateway: &Gateway, open: &Open) {
+    fn anchor(&self, gateway: &Gateway, open: &Open) -> impl Future<Output = ()> + Send + use<> {
         let (segments, _) = open.recording.reached();
-        if segments == self.anchored.load(Ordering::Relaxed) {
-            return;
-        }
         let anchored = self.anchored.clone();
         let (authority, recording, session) = (gateway.parts.authority.clone(), open.recording.clone(), open.session);
-        tokio::spawn(async move {
+        async move {
+            if segments == anchored.load(Ordering::Relaxed) {
+                return;
+            }
             if let Ok((segments, chain)) = recording.anchor().await {
                 let anchor = Anchor { session, segments, chain: chain.to_vec() };
                 if let Ok(Reply::Done(_)) = authority.call(Call::Anchor(anchor), PATIENCE).await {
                     anchored.fetch_max(segments, Ordering::Relaxed);
                 }
             }
-        });
+        }
     }
 }
 
+/// Brings to recording and ledger what a session owes them that goes on again.
+async fn pay(
+    authority: Arc<dyn Authority>,
+    tap: Arc<Tap>,
+    session: SessionId,
+    anchor: impl Future<Output = ()>,
+    debt: Debt,
+) {
+    anchor.await;
+    let Debt { frozen: Some((without, lasted)), owing } = debt else { return };
+    let text = format!("{:.3} s without the {}", lasted.as_secs_f64(), without.word());
+    let _ = tap.note(0, WhatRef::Mark { kind: "frozen", text: &text }).await;
+    let thawed = Thawed { session, without, millis: millis(lasted) };
+    tell(&*authority, session, &|| Call::Thawed(thawed)).await;
+    drop(owing);
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
 /// Seals the recording, returns the lease, and writes the last entry.
-async fn close(gateway: &Gateway, open: Open, ended: Ended) {
+async fn close(gateway: &Gateway, open: Open, ended: Ended, freezer: Freezer) {
     let authority = &*gateway.parts.authority;
+    let (frozen, owing) = freezer.end();
     let Open { session, clearance, recording, tap, .. } = open;
     let text = ended.reason.word();
     if let Err(error) = recording.push(authority, 0, WhatRef::Mark { kind: "end", text }).await {
@@ -287,25 +334,25 @@ async fn close(gateway: &Gateway, open: Open, ended: Ended) {
     let ended =
         if sabotaged("credential") { Ended { note: crate::conformance::LEAKED.into(), ..ended } } else { ended };
     let Ended { reason, note } = ended;
-    let close = Close { session, reason, anchor, complete, bytes: tap.bytes(), note };
+    let close = Close { session, reason, anchor, complete, bytes: tap.bytes(), note, frozen: millis(frozen) };
     let forgets = matches!(reason, EndReason::Panic | EndReason::DialFail);
     if !(forgets && sabotaged("lease")) {
-        tell(authority, close).await;
+        tell(authority, session, &|| Call::Close(close.clone())).await;
     }
+    drop(owing);
     authority.delist(session);
     gateway.sessions.remove(session);
 }
 
-/// Brings a session's last entry to control, however long that takes: while the ledger is down, again.
-pub(super) async fn tell(authority: &dyn Authority, close: Close) {
-    let session = close.session;
+/// Brings an entry of a session to control, however long that takes: while the ledger is down, again.
+pub(super) async fn tell(authority: &dyn Authority, session: SessionId, entry: &(dyn Fn() -> Call + Sync)) {
     let give_up = Instant::now() + TELL;
     let mut wait = Duration::from_millis(500);
     while Instant::now() < give_up {
-        match authority.call(Call::Close(close.clone()), TELL).await {
+        match authority.call(entry(), TELL).await {
             Ok(Reply::Done(_)) => return,
             Ok(Reply::Denied(denial)) if matches!(denial.kind, Kind::Unavailable | Kind::Sealed) => {
-                tracing::warn!(%denial, %session, "a session's end is not taken yet");
+                tracing::warn!(%denial, %session, "an entry of a session is not taken yet");
                 tokio::time::sleep(wait).await;
                 wait = wait.saturating_mul(2).min(Duration::from_secs(30));
             }
@@ -313,5 +360,5 @@ pub(super) async fn tell(authority: &dyn Authority, close: Close) {
             Ok(_) | Err(_) => break,
         }
     }
-    tracing::error!(%session, "a session's end was not taken; the next gateway repeats it");
+    tracing::error!(%session, "an entry of a session was not taken; its end is repeated by the next gateway");
 }

@@ -1,6 +1,7 @@
 //! The gateway's parts, and what its sessions share.
 
 use super::door::Sessions;
+use super::freeze::Arrears;
 use super::recover;
 use crate::authority::{Authority, Client};
 use crate::dial::Dialer;
@@ -78,6 +79,8 @@ pub(super) struct Parts {
     pub(super) dialer: Arc<Dialer>,
     /// The observers of each session.
     pub(super) observers: ObserversFor,
+    /// What the ledger has yet to hear of running sessions.
+    pub(super) arrears: Arc<Arrears>,
 }
 
 /// A gateway: what its sessions share.
@@ -104,7 +107,7 @@ impl Gateway {
         let (stop, running) = (CancellationToken::new(), TaskTracker::new());
         let until = stop.clone();
         tokio::spawn(async move { until.run_until_cancelled(closing).await });
-        let parts = Parts { env, authority, recorder, dialer, observers };
+        let parts = Parts { env, authority, recorder, dialer, observers, arrears: Arc::default() };
         Ok(Arc::new(Self { parts, sessions: Sessions::default(), stop, running }))
     }
 

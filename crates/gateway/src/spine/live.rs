@@ -3,6 +3,7 @@
 use super::proof::Clearance;
 use crate::authority::{self, Authority, PATIENCE};
 use crate::observe::Tap;
+use crate::observe::tap::Stop;
 use sallyport_model::access::{Channel, Denial, EndReason};
 use sallyport_model::authority::{Call, OpenChannel, Reply};
 use sallyport_model::{ChannelId, Env};
@@ -69,10 +70,11 @@ impl Live {
     /// # Errors
     /// When control refuses, is not reached, or the recorder failed.
     pub async fn channel(&self, kind: Channel, detail: &str) -> Result<u32, Denial> {
+        let stopped = |stop: Stop| Denial::new(stop.kind(), stop.to_string());
+        self.tap.thaw().await.map_err(stopped)?;
         let number = self.channels.fetch_add(1, Ordering::Relaxed);
         let detail = crate::observe::tap::cut(detail);
-        let recorded = self.tap.note(number, WhatRef::Open { kind, detail }).await;
-        recorded.map_err(|stop| Denial::new(stop.kind(), stop.to_string()))?;
+        self.tap.note(number, WhatRef::Open { kind, detail }).await.map_err(stopped)?;
         match self.ask(kind, detail, None).await? {
             Reply::Done(_) => Ok(number),
             Reply::Denied(denial) => {

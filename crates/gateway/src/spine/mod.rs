@@ -3,6 +3,7 @@
 mod door;
 mod drive;
 mod driver;
+mod freeze;
 mod gateway;
 mod live;
 mod open;

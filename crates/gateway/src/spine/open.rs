@@ -6,7 +6,7 @@ use super::proof::{Authenticated, Clearance, EntryDurable, HeaderDurable, Lease,
 use crate::authority::{self, Order, PATIENCE};
 use crate::observe::{Recording, Tap};
 use crate::sabotage::sabotaged;
-use sallyport_model::access::{Ask, Channel, Denial, EndReason};
+use sallyport_model::access::{Ask, Channel, Denial, EndReason, Freeze};
 use sallyport_model::authority::{Anchor, Call, Close, Open as OpenCall, Opened, Reply, Welcome};
 use sallyport_model::limits::Record;
 use sallyport_model::sealed::PrivateKey;
@@ -28,6 +28,7 @@ pub(super) struct Open {
     pub(super) orders: mpsc::UnboundedReceiver<Order>,
     pub(super) began: Instant,
     pub(super) stopped: watch::Sender<bool>,
+    pub(super) frozen: watch::Sender<Option<Freeze>>,
     pub(super) ending: watch::Sender<Option<Ending>>,
     pub(super) notices: broadcast::Sender<String>,
     channels: Arc<AtomicU32>,
@@ -56,6 +57,9 @@ pub(super) async fn open(gateway: &Gateway, who: &Authenticated, ask: &Ask) -> R
     let parts = &gateway.parts;
     if gateway.stop.is_cancelled() {
         return Err(Denial::unavailable("this gateway"));
+    }
+    if !parts.arrears.paid(PATIENCE).await {
+        return Err(Denial::unavailable("the ledger"));
     }
     let welcome = parts.authority.welcome().borrow().clone().ok_or_else(|| Denial::unavailable("the authority"))?;
     let session = SessionId::new(&parts.env);
@@ -152,13 +156,13 @@ fn equip(
     let identity = terms.identity;
     let lease = Lease::new(session, lease, key, parts.authority.clone());
     let clearance = Clearance::new(Permit::new(session, terms), lease, parts.dialer.clone(), proofs);
-    let stopped = watch::Sender::new(false);
+    let (stopped, frozen) = (watch::Sender::new(false), watch::Sender::new(None));
     let began = Instant::now();
     let tap = Tap {
         recording: recording.clone(),
         authority: parts.authority.clone(),
         observers,
-        frozen: parts.recorder.frozen(),
+        frozen: frozen.subscribe(),
         ended: stopped.subscribe(),
         strict,
         began,
@@ -174,6 +178,7 @@ fn equip(
         orders,
         began,
         stopped,
+        frozen,
         ending: watch::Sender::new(None),
         notices: broadcast::Sender::new(8),
         channels: Arc::new(AtomicU32::new(0)),
@@ -196,8 +201,9 @@ fn abort(gateway: &Gateway, session: SessionId, recording: &Arc<Recording>, refu
             Err(_) => (recording.reached(), false),
         };
         let anchor = Anchor { session, segments: at.0, chain: at.1.to_vec() };
-        let close = Close { session, reason: EndReason::RecorderStall, anchor, complete, bytes: (0, 0), note };
-        super::drive::tell(&*authority, close).await;
+        let close =
+            Close { session, reason: EndReason::RecorderStall, anchor, complete, bytes: (0, 0), note, frozen: 0 };
+        super::drive::tell(&*authority, session, &|| Call::Close(close.clone())).await;
         authority.delist(session);
     });
     refusal.denial
@@ -223,6 +229,7 @@ fn sabotage(reply: Result<Reply, authority::Error>, who: &Authenticated, ask: &A
         host_keys: Vec::new(),
         grace: 60,
         anchor: 10,
+        freezes: false,
     };
     let terms = Terms {
         identity: who.identity(),

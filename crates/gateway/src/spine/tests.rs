@@ -241,6 +241,7 @@ async fn command_rules_that_nobody_keeps_refuse_the_session() {
             host_keys: vec![],
             grace: 60,
             anchor: 10,
+            freezes: false,
         },
         limits: sallyport_model::Limits::house(),
         policy: String::new(),

@@ -10,6 +10,11 @@ pub(super) fn of(entry: &Entry) -> String {
         "session.denied" => format!("{actor} was denied a session on {object}{}", by(entry, "why", ": ")),
         "session.killed" => format!("{actor} ended the session {object}{}", by(entry, "reason", ": ")),
         "session.revoked" => format!("the right to the session {object} was taken back{}", by(entry, "why", ": ")),
+        "session.frozen" => format!(
+            "a session on {object} was held back for {} ms without the {}",
+            or(entry, "millis", "some"),
+            or(entry, "without", "evidence")
+        ),
         "session.watched" => format!("{actor} watched the session {object}"),
         "channel.opened" => {
             format!("{actor} opened {} on {object}{}", or(entry, "channel", "a channel"), by(entry, "detail", ": "))

@@ -5,6 +5,7 @@ mod anchors;
 mod bad_input;
 mod crash;
 mod evidence;
+mod freeze;
 mod hostile;
 mod parsers;
 mod postgres;

@@ -30,6 +30,14 @@ impl Sshd {
     /// # Errors
     /// When `openssh-server` is not installed, or this is not root. Tests fail then, and loudly.
     pub fn start(password: &str) -> Result<Self> {
+        Self::with(password, "")
+    }
+
+    /// Starts one whose configuration has these lines too.
+    ///
+    /// # Errors
+    /// As [`Sshd::start`].
+    pub fn with(password: &str, lines: &str) -> Result<Self> {
         ensure!(Path::new(SSHD).exists(), "sshd is missing: apt-get install openssh-server");
         ensure!(nix::unistd::geteuid().is_root(), "sshd needs root to switch to its account");
         fs::create_dir_all("/run/sshd")?;
@@ -41,7 +49,7 @@ impl Sshd {
         fs::copy(directory.path().join("user.pub"), directory.path().join("authorized"))?;
         for _ in 0..5 {
             let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
-            let mut process = spawn(directory.path(), port)?;
+            let mut process = spawn(directory.path(), port, lines)?;
             if ready(&mut process, port)? {
                 return Ok(Self { directory, process, port });
             }
@@ -160,13 +168,13 @@ fn account(password: &str) -> Result<()> {
     Ok(())
 }
 
-fn spawn(directory: &Path, port: u16) -> Result<Child> {
+fn spawn(directory: &Path, port: u16, lines: &str) -> Result<Child> {
     let at = directory.display();
     let config = format!(
         "Port {port}\nListenAddress 127.0.0.1\nHostKey {at}/host\nPidFile none\nUsePAM yes\n\
          PasswordAuthentication yes\nKbdInteractiveAuthentication yes\nPermitRootLogin no\nStrictModes no\n\
          AuthorizedKeysFile {at}/authorized\nMaxStartups 200:30:400\nMaxSessions 100\nUseDNS no\n\
-         AcceptEnv LANG LC_* COLORTERM TZ\nLogLevel VERBOSE\nSubsystem sftp internal-sftp\n"
+         AcceptEnv LANG LC_* COLORTERM TZ\nLogLevel VERBOSE\nSubsystem sftp internal-sftp\n{lines}"
     );
     let file = directory.join("sshd.conf");
     fs::write(&file, config)?;

@@ -3,7 +3,7 @@ use super::super::tail::Tail;
 use super::{Recorder, Recording};
 use crate::authority::{Authority, Error, Order};
 use crate::conformance::bench::until;
-use sallyport_model::authority::{Boxed, Call, RecordingKey, Reply, View, Welcome};
+use sallyport_model::authority::{Boxed, Call, Pulse, RecordingKey, Reply, View, Welcome};
 use sallyport_model::sealed::PrivateKey;
 use sallyport_model::{ClusterId, Env, RecordingId, SessionId};
 use sallyport_recording::{Event, Facts, What, WhatRef, container, replay};
@@ -37,6 +37,10 @@ impl Authority for Nobody {
     }
 
     fn delist(&self, _: SessionId) {}
+
+    fn hearing(&self) -> watch::Receiver<Pulse> {
+        watch::Sender::new(Pulse::Well).subscribe()
+    }
 
     fn silence(&self) -> Duration {
         Duration::ZERO

@@ -5,7 +5,7 @@ use crate::observe::journal::{Entry, EntryKind, Error as JournalError, Found, Jo
 use crate::observe::ship;
 use crate::observe::tail::{self, Left, Tail};
 use sallyport_model::access::EndReason;
-use sallyport_model::authority::{Anchor, Close, Orphan};
+use sallyport_model::authority::{Anchor, Call, Close, Orphan};
 use sallyport_model::{Env, Kind, RecordingId, SessionId};
 use sallyport_recording::container::Ending;
 use sallyport_recording::{DataKey, Sealer, Truncated, container, key, segment};
@@ -125,7 +125,8 @@ pub async fn close(env: Env, authority: Arc<dyn Authority>, journal: Journal, di
             match end(&env, &journal, &directory, recording, &entries).await {
                 Some(end) => {
                     if let Some(session) = session {
-                        crate::spine::drive::tell(&*authority, end.close(session, "")).await;
+                        let close = end.close(session, "");
+                        crate::spine::drive::tell(&*authority, session, &|| Call::Close(close.clone())).await;
                     }
                 }
                 None => drop(found.insert(recording, entries)),
@@ -139,7 +140,7 @@ pub async fn close(env: Env, authority: Arc<dyn Authority>, journal: Journal, di
                     None => End { segments: 0, chain: vec![0; 32], complete: false }
                         .close(session, "nothing of its recording was found on this node"),
                 };
-                crate::spine::drive::tell(&*authority, close).await;
+                crate::spine::drive::tell(&*authority, close.session, &|| Call::Close(close.clone())).await;
             }
         }
         if welcome.changed().await.is_err() {
@@ -158,7 +159,7 @@ impl End {
     fn close(self, session: SessionId, note: &str) -> Close {
         let anchor = Anchor { session, segments: self.segments, chain: self.chain };
         let complete = self.complete;
-        Close { session, reason: EndReason::Orphan, anchor, complete, bytes: (0, 0), note: note.to_owned() }
+        Close { session, reason: EndReason::Orphan, anchor, complete, bytes: (0, 0), note: note.to_owned(), frozen: 0 }
     }
 }
 

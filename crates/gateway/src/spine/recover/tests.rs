@@ -3,7 +3,7 @@ use crate::authority::{Authority, Error, Order};
 use crate::observe::journal::{Entry, EntryKind, Found, Journal, Sizes};
 use crate::observe::tail::Tail;
 use crate::observe::{Recorder, WhatRef};
-use sallyport_model::authority::{Boxed, Call, RecordingKey, Reply, View, Welcome};
+use sallyport_model::authority::{Boxed, Call, Pulse, RecordingKey, Reply, View, Welcome};
 use sallyport_model::sealed::PrivateKey;
 use sallyport_model::{ClusterId, Env, RecordingId, SessionId};
 use sallyport_recording::{Facts, Opener, container};
@@ -31,6 +31,10 @@ impl Authority for Nobody {
     }
 
     fn delist(&self, _: SessionId) {}
+
+    fn hearing(&self) -> watch::Receiver<Pulse> {
+        watch::Sender::new(Pulse::Well).subscribe()
+    }
 
     fn silence(&self) -> Duration {
         Duration::ZERO

@@ -164,7 +164,10 @@ async fn up(
                 Ok(()) => to.data_bytes(data).await,
                 Err(stop) => return Outcome::Stopped(stop.reason(), stop.to_string()),
             },
-            ChannelMsg::Eof => to.eof().await,
+            ChannelMsg::Eof => match live.tap().thaw().await {
+                Ok(()) => to.eof().await,
+                Err(stop) => return Outcome::Stopped(stop.reason(), stop.to_string()),
+            },
             ChannelMsg::WindowChange { col_width, row_height, pix_width, pix_height } => {
                 live.tap().touch();
                 let _ = live.tap().note(number, resize(col_width, row_height)).await;
@@ -172,6 +175,9 @@ async fn up(
             }
             ChannelMsg::Signal { signal } => {
                 live.tap().touch();
+                if let Err(stop) = live.tap().thaw().await {
+                    return Outcome::Stopped(stop.reason(), stop.to_string());
+                }
                 let _ = live.tap().note(number, WhatRef::Signal(&name(&signal))).await;
                 to.signal(signal).await
             }

@@ -7,6 +7,8 @@ mod crash;
 #[cfg(test)]
 mod demo_target;
 #[cfg(test)]
+mod freeze;
+#[cfg(test)]
 mod hostile;
 #[cfg(test)]
 mod rig;

@@ -56,6 +56,7 @@ pub(crate) fn target(sshd: &Sshd) -> Target {
         limits: Limits::house(),
         grace: 60,
         anchor: 10,
+        freezes: false,
     }
 }
 
