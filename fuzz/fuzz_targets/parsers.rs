@@ -1,4 +1,4 @@
-//! One parser, chosen by the environment: `SALLYPORT_FUZZ=entry cargo +nightly fuzz run parsers fuzz/corpus/entry`.
+//! One parser, chosen by the environment: `cargo xtask fuzz entry`.
 #![no_main]
 
 use sallyport_fuzz::targets::TARGETS;

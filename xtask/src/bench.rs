@@ -8,7 +8,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 /// Package, example.
-const EXAMPLES: [(&str, &str); 5] = [
+const EXAMPLES: [(&str, &str); 6] = [
+    ("sallyport-control", "serving"),
     ("sallyport-ledger", "verify_speed"),
     ("sallyport-policy", "speed"),
     ("sallyport-recording", "seal_speed"),

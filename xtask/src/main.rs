@@ -1,4 +1,4 @@
-//! Developer commands: demo, test, tidy, deny, bench, dev.
+//! Developer commands: demo, test, tidy, deny, bench, dev, fuzz.
 
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a developer's tool speaks on the terminal")]
 #![expect(clippy::disallowed_methods, reason = "a developer's tool reads clock and environment of the machine")]
@@ -8,6 +8,7 @@ mod components;
 mod demo;
 mod deny;
 mod dev;
+mod fuzz;
 mod run;
 mod suite;
 mod tidy;
@@ -37,6 +38,8 @@ enum Command {
     Dev(dev::Args),
     /// Measure, and write the figures under docs/measures
     Bench(bench::Args),
+    /// Fuzz the parsers of the trusted core, guided by coverage
+    Fuzz(fuzz::Args),
 }
 
 fn main() -> ExitCode {
@@ -47,6 +50,7 @@ fn main() -> ExitCode {
         Command::Demo(args) => demo::demo(&args),
         Command::Dev(args) => dev::dev(&args),
         Command::Bench(args) => bench::bench(&args),
+        Command::Fuzz(args) => fuzz::fuzz(&args),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

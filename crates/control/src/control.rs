@@ -10,7 +10,7 @@ use crate::token::{Token, TokenConfig};
 use crate::{Actor, Error, Op};
 use sallyport_ledger::Signer;
 use sallyport_model::access::Denial;
-use sallyport_model::authority::{Desk as _, Pulse};
+use sallyport_model::authority::{Desk as _, Down, Pulse};
 use sallyport_model::inventory::{Account, Identity, Target};
 use sallyport_model::{ClusterId, EntryId, Env, Handle, IdentityId, Kind, Secret, SessionId, TargetId};
 use sallyport_policy::{Act, Facts, Inventory, PolicySet, Right};
@@ -310,7 +310,7 @@ impl Control {
         self.require(op, Right::VaultSeal)?;
         self.note(op.actor.clone(), "vault.sealed", "vault", &[]).await?;
         self.gathering.clear();
-        self.live.broadcast_seal();
+        self.live.broadcast(|| Down::Seal);
         self.close().await;
         Ok(())
     }

@@ -3,6 +3,7 @@
 use crate::control::PolicyBody;
 use crate::directory::{Directory, kinds, parse};
 use crate::sessions::Live;
+use sallyport_model::authority::Down;
 use sallyport_policy::PolicySet;
 use sallyport_store::{DocId, Document};
 use sallyport_vault::{KeyringBody, Vault};
@@ -37,9 +38,15 @@ impl Follow {
     /// A keyring that was committed here or on another node.
     fn keyring(&self, document: &Document) {
         let Some(body) = parse::<KeyringBody>(document) else { return };
-        if let Err(error) = self.vault.write().unwrap_or_else(PoisonError::into_inner).adopt(&body) {
+        let mut vault = self.vault.write().unwrap_or_else(PoisonError::into_inner);
+        let before = vault.recording_key().ok();
+        if let Err(error) = vault.adopt(&body) {
             tracing::error!(%error, "The keyring that was written cannot be used: a new process opens the vault anew");
             self.outdated.send_replace(true);
+        }
+        match vault.recording_key() {
+            Ok(key) if before != Some(key) => self.live.broadcast(|| Down::RecordingKey(key)),
+            _ => {}
         }
     }
 

@@ -186,10 +186,11 @@ impl Live {
         }
     }
 
-    pub(crate) fn broadcast_seal(&self) {
+    /// Tells every gateway.
+    pub(crate) fn broadcast(&self, message: impl Fn() -> Down) {
         let sinks: Vec<DownSink> = self.lock().gateways.values().cloned().collect();
         for sink in sinks {
-            sink(Down::Seal);
+            sink(message());
         }
     }
 

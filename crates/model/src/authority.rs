@@ -79,6 +79,9 @@ pub enum Down {
     /// evidence, so sessions freeze; for their grace it counts as silence.
     #[n(9)]
     Mute,
+    /// Recordings that begin from now on are sealed to this key: it was rotated.
+    #[n(10)]
+    RecordingKey(#[n(0)] RecordingKey),
 }
 
 /// What control is able to, as its beats tell.

@@ -202,6 +202,7 @@ impl Gateway {
                     Down::Kill(session, why) => format!("kill {session} {why}"),
                     Down::Revoke(session, why) => format!("revoke {session} {why}"),
                     Down::Seal => "seal".into(),
+                    Down::RecordingKey(key) => format!("recording key {}", key.epoch),
                     Down::Watch(..) => "watch".into(),
                     Down::Unwatch(..) => "unwatch".into(),
                     _ => "other".into(),

@@ -93,6 +93,7 @@ async fn new_epochs_carry_everything_over_and_the_old_ones_go_when_nothing_is_un
     house.advance().await;
     assert!(matches!(gateway.call(Call::Password(session)).await, Reply::Password(_)));
     let keys = house.keys().await;
+    assert_eq!(*gateway.orders.lock().unwrap(), ["recording key 2"], "its gateways seal to the new key at once");
     assert_eq!(states(&keys, "secrets/demo"), [EpochState::Destroyed, EpochState::Active]);
     // The session's document keeps the old epoch of documents, tokens keep theirs until they expire.
     assert_eq!(states(&keys, "documents"), [EpochState::DecryptOnly, EpochState::Active]);

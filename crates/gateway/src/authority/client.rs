@@ -4,7 +4,9 @@ use super::{Authority, Error, Order};
 use crate::transport::frame::{self, Frame};
 use crate::transport::{Connect, Wire};
 use sallyport_model::access::EndReason;
-use sallyport_model::authority::{BEAT, Boxed, Call, Down, Hello, Pulse, Reply, Up, VERSION, View, Welcome};
+use sallyport_model::authority::{
+    BEAT, Boxed, Call, Down, Hello, Pulse, RecordingKey, Reply, Up, VERSION, View, Welcome,
+};
 use sallyport_model::name::Label;
 use sallyport_model::{CallId, Env, GatewayId, SessionId, WatchId};
 use std::collections::HashMap;
@@ -188,14 +190,23 @@ impl Shared {
             }
             Down::Seal => {
                 drop(state);
-                self.welcome.send_modify(|welcome| {
-                    if let Some(old) = welcome {
-                        *old = Arc::new(Welcome { recording_key: None, orphans: Vec::new(), ..Welcome::clone(old) });
-                    }
-                });
+                self.seals_to(None);
+            }
+            Down::RecordingKey(key) => {
+                drop(state);
+                self.seals_to(Some(key));
             }
         }
         Ok(())
+    }
+
+    /// Notes to which key new recordings are sealed. Orphans were named once and are not named again.
+    fn seals_to(&self, recording_key: Option<RecordingKey>) {
+        self.welcome.send_modify(|welcome| {
+            if let Some(old) = welcome {
+                *old = Arc::new(Welcome { recording_key, orphans: Vec::new(), ..Welcome::clone(old) });
+            }
+        });
     }
 }
 

@@ -2,7 +2,7 @@ use super::{Authority, Client, Order};
 use crate::conformance::bench::until;
 use crate::transport::{Accept, Wire, frame, unix};
 use sallyport_model::access::EndReason;
-use sallyport_model::authority::{Anchor, Call, Down, Hello, Reply, Up, VERSION, Welcome};
+use sallyport_model::authority::{Anchor, Call, Down, Hello, RecordingKey, Reply, Up, VERSION, Welcome};
 use sallyport_model::{ClusterId, Env, GatewayId, SessionId};
 use std::sync::Arc;
 use std::time::Duration;
@@ -72,6 +72,19 @@ async fn open_sessions_are_named_again_and_orders_find_theirs() {
     drop(wire);
     let (_, hello) = greet(&control).await;
     assert!(hello.open.is_empty());
+}
+
+#[tokio::test]
+async fn a_rotated_recording_key_serves_from_then_on_and_a_seal_takes_it_away() {
+    let control = start();
+    let (mut wire, _) = greet(&control).await;
+    let (_, key) = sallyport_model::sealed::PrivateKey::generate(&Env::system()).unwrap();
+    let key = RecordingKey { epoch: 2, key };
+    let known = || control.client.welcome().borrow().as_ref().and_then(|welcome| welcome.recording_key);
+    frame::write(&mut wire, &Down::RecordingKey(key)).await.unwrap();
+    until(SOON, || known() == Some(key)).await.unwrap();
+    frame::write(&mut wire, &Down::Seal).await.unwrap();
+    until(SOON, || known().is_none()).await.unwrap();
 }
 
 #[tokio::test]
