@@ -236,6 +236,12 @@ impl Product {
         json(&self.ok(&["status", "--output", "json"])?)?.get_mut(0).map(Value::take).context("no status")
     }
 
+    /// Whether its store is on a server and not in a file.
+    #[must_use]
+    pub const fn on_server(&self) -> bool {
+        self.store.is_some()
+    }
+
     /// A path in the product's directory.
     #[must_use]
     pub fn at(&self, name: &str) -> PathBuf {

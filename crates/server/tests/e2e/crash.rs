@@ -1,13 +1,28 @@
 //! kill -9 of control and of the gateway: what must go on, and what must be attested.
 
-use crate::product;
-use sallyport_testkit::product::{json, wait_for};
+use sallyport_testkit::product::{Product, json, wait_for};
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::process::Stdio;
 
-#[test]
-fn control_is_killed_under_20_sessions_and_none_drops() {
-    let product = product();
+on_both!(
+    control_is_killed_under_20_sessions_and_none_drops,
+    what_was_acknowledged_survives_every_kill_of_control,
+    a_killed_gateway_leaves_orphans_that_are_closed_and_attested_as_truncated,
+    a_restart_in_good_order_closes_sessions_and_keeps_everything,
+);
+
+/// What is stored holds together: offline where it is a file, by the next start where it is on a server.
+fn proven(product: &mut Product) {
+    product.stop().unwrap();
+    if product.on_server() {
+        product.serve().unwrap();
+    } else {
+        let trust = product.data().join("ledger.pub").display().to_string();
+        product.ok(&["verify", &product.data().display().to_string(), "--trust", &trust]).unwrap();
+    }
+}
+
+fn control_is_killed_under_20_sessions_and_none_drops(product: &mut Product) {
     let mut sessions = Vec::new();
     for n in 0..20 {
         let mut child = product.ssh("ada").arg("cat").stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
@@ -43,9 +58,7 @@ fn control_is_killed_under_20_sessions_and_none_drops() {
     assert!(page["items"].as_array().unwrap().iter().all(|s| s["complete"] == true), "{page}");
 }
 
-#[test]
-fn what_was_acknowledged_survives_every_kill_of_control() {
-    let mut product = product();
+fn what_was_acknowledged_survives_every_kill_of_control(product: &mut Product) {
     let mut acknowledged = Vec::new();
     for round in 0..6_u64 {
         let pid = product.pid("control").unwrap();
@@ -77,14 +90,10 @@ fn what_was_acknowledged_survives_every_kill_of_control() {
         let said = json(&String::from_utf8(out.stdout).unwrap()).unwrap();
         assert_eq!(said[1]["handle"], "admin", "an acknowledged token is gone");
     }
-    product.stop().unwrap();
-    let trust = product.data().join("ledger.pub").display().to_string();
-    product.ok(&["verify", &product.data().display().to_string(), "--trust", &trust]).unwrap();
+    proven(product);
 }
 
-#[test]
-fn a_killed_gateway_leaves_orphans_that_are_closed_and_attested_as_truncated() {
-    let mut product = product();
+fn a_killed_gateway_leaves_orphans_that_are_closed_and_attested_as_truncated(product: &mut Product) {
     let mut child =
         product.ssh("ada").arg("echo seen-before-the-end; sleep 60").stdout(Stdio::piped()).spawn().unwrap();
     let mut line = String::new();
@@ -104,13 +113,10 @@ fn a_killed_gateway_leaves_orphans_that_are_closed_and_attested_as_truncated() {
     let trust = product.data().join("ledger.pub").display().to_string();
     let said = product.ok(&["verify", &bundle, "--trust", &trust]).unwrap();
     assert!(said.contains("truncat") || said.contains("cut"), "{said}");
-    product.stop().unwrap();
-    product.ok(&["verify", &product.data().display().to_string(), "--trust", &trust]).unwrap();
+    proven(product);
 }
 
-#[test]
-fn a_restart_in_good_order_closes_sessions_and_keeps_everything() {
-    let mut product = product();
+fn a_restart_in_good_order_closes_sessions_and_keeps_everything(product: &mut Product) {
     let mut child = product.ssh("ada").arg("sleep 60").spawn().unwrap();
     wait_for("a live session", 10, || product.status().ok().filter(|s| s["sessions"] == 1)).unwrap();
     product.stop().unwrap();

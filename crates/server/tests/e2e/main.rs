@@ -1,6 +1,23 @@
 //! The whole product, real target, stock clients: one module per promise.
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests say what they expect by failing")]
 
+/// Runs each of these tests with the store in a file and on a server.
+macro_rules! on_both {
+    ($($name:ident),* $(,)?) => {
+        mod sqlite {
+            $(#[test]
+            fn $name() {
+                super::$name(&mut $crate::product());
+            })*
+        }
+        mod postgresql {
+            $(#[test]
+            fn $name() {
+                super::$name(&mut $crate::product_on_server());
+            })*
+        }
+    };
+}
 mod anchors;
 mod bad_input;
 mod crash;
@@ -13,8 +30,10 @@ mod seals;
 mod story;
 mod witness;
 
+use sallyport_testkit::postgres::Postgres;
 use sallyport_testkit::product::Product;
 use std::path::Path;
+use std::sync::OnceLock;
 
 fn binary() -> &'static Path {
     Path::new(env!("CARGO_BIN_EXE_sallyport"))
@@ -22,4 +41,10 @@ fn binary() -> &'static Path {
 
 fn product() -> Product {
     Product::start(binary()).unwrap()
+}
+
+/// The product on a server of all tests that do not crash it; each has a database of its own.
+fn product_on_server() -> Product {
+    static SERVER: OnceLock<Postgres> = OnceLock::new();
+    Product::start_on(binary(), SERVER.get_or_init(|| Postgres::start().unwrap())).unwrap()
 }

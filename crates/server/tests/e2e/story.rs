@@ -1,14 +1,21 @@
 //! Inventory, policy, broker, record, review: the main job, through the stock client.
 
-use crate::product;
 use sallyport_testkit::product::{Product, json, outcome, wait_for};
 use sallyport_testkit::sshd::ACCOUNT;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::process::Stdio;
 
-#[test]
-fn an_allowed_session_runs_is_recorded_replayed_and_verified() {
-    let product = product();
+on_both!(
+    an_allowed_session_runs_is_recorded_replayed_and_verified,
+    a_shell_has_a_terminal_and_its_size,
+    somebody_without_a_right_learns_nothing_and_reaches_nothing,
+    what_is_to_come_is_refused_with_a_line,
+    a_live_session_is_watched_and_killed,
+    an_apply_that_takes_the_right_away_ends_the_session,
+    both_directions_busy_never_stall,
+);
+
+fn an_allowed_session_runs_is_recorded_replayed_and_verified(product: &mut Product) {
     let (code, out, err) = outcome(product.ssh("ada").arg("echo to-out; echo to-err >&2; exit 7").output().unwrap());
     assert_eq!((code, out.as_str()), (7, "to-out\n"), "{err}");
     assert_eq!(err, "to-err\n");
@@ -28,9 +35,7 @@ fn an_allowed_session_runs_is_recorded_replayed_and_verified() {
     assert!(err.contains("--trust"), "{err}");
 }
 
-#[test]
-fn a_shell_has_a_terminal_and_its_size() {
-    let product = product();
+fn a_shell_has_a_terminal_and_its_size(product: &mut Product) {
     let mut child = product.ssh("ada").arg("-tt").stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
     child.stdin.take().unwrap().write_all(b"test -t 0 && echo is-$((40+2))-tty\nexit 5\n").unwrap();
     let mut out = String::new();
@@ -39,9 +44,7 @@ fn a_shell_has_a_terminal_and_its_size() {
     assert!(out.contains("is-42-tty"), "{out}");
 }
 
-#[test]
-fn somebody_without_a_right_learns_nothing_and_reaches_nothing() {
-    let product = product();
+fn somebody_without_a_right_learns_nothing_and_reaches_nothing(product: &mut Product) {
     let before = product.target.log().lines().count();
     let (hidden, _, told) = outcome(product.ssh("bob").arg("id").output().unwrap());
     let (unknown, _, told_unknown) = outcome(product.ssh_at("bob", "bob+root@web-9").arg("id").output().unwrap());
@@ -54,9 +57,7 @@ fn somebody_without_a_right_learns_nothing_and_reaches_nothing() {
     assert_eq!(outcome(product.ssh_at("bob", &format!("ada+{ACCOUNT}@web-1")).arg("id").output().unwrap()).0, 255);
 }
 
-#[test]
-fn what_is_to_come_is_refused_with_a_line() {
-    let product = product();
+fn what_is_to_come_is_refused_with_a_line(product: &mut Product) {
     let mut sftp = std::process::Command::new("sftp");
     let port = product.status().unwrap()["ssh"].as_str().unwrap().rsplit_once(':').unwrap().1.to_owned();
     sftp.args([
@@ -90,9 +91,7 @@ fn a_session_over_its_time_ends_and_says_so() {
     assert_eq!(product.newest_session().unwrap()["reason"], "deadline");
 }
 
-#[test]
-fn a_live_session_is_watched_and_killed() {
-    let product = product();
+fn a_live_session_is_watched_and_killed(product: &mut Product) {
     let mut child = product
         .ssh("ada")
         .arg("echo watch-me; sleep 60")
@@ -123,9 +122,7 @@ fn a_live_session_is_watched_and_killed() {
     assert_eq!(product.newest_session().unwrap()["reason"], "kill");
 }
 
-#[test]
-fn an_apply_that_takes_the_right_away_ends_the_session() {
-    let product = product();
+fn an_apply_that_takes_the_right_away_ends_the_session(product: &mut Product) {
     let mut child = product.ssh("ada").arg("sleep 60").spawn().unwrap();
     wait_for("a live session", 10, || product.status().ok().filter(|s| s["sessions"] == 1)).unwrap();
     std::fs::write(product.at("checkout/ops.cedar"), "// nothing is permitted any more\n").unwrap();
@@ -135,9 +132,7 @@ fn an_apply_that_takes_the_right_away_ends_the_session() {
     assert_eq!(product.newest_session().unwrap()["reason"], "revoke");
 }
 
-#[test]
-fn both_directions_busy_never_stall() {
-    let product = product();
+fn both_directions_busy_never_stall(product: &mut Product) {
     let size = 20_000_000;
     let mut child = product.ssh("ada").arg("cat").stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
     let mut input = child.stdin.take().unwrap();
