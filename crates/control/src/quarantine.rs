@@ -5,18 +5,17 @@ use crate::{Actor, Control, Error};
 use sallyport_model::ClusterId;
 use sallyport_store::{Connected, Examined, Finding, Healing, Place};
 use sallyport_vault::DocumentKey;
-use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError};
 
 /// What opening the vault does about a database that was altered.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone)]
 pub enum Heal {
     /// Only says what is wrong, also where nothing would be decided wrongly.
     Show,
     /// Takes out what is not proven.
     Accept,
     /// Puts back what this other database holds and the ledger proves, and takes out the rest.
-    Restore(PathBuf),
+    Restore(Place),
 }
 
 impl Control {
@@ -40,21 +39,18 @@ impl Control {
         key: &DocumentKey,
         cluster: ClusterId,
     ) -> Error {
-        use sallyport_store::Error as Store;
         let Ok(mut connected) = self.connect().await else { return error.into() };
-        if !connected.is_examinable() {
-            // On a server the first finding is what there is to tell.
-            return match error {
-                Store::Forged(_) | Store::Head(_) | Store::State { .. } => {
-                    let (kind, id) = ("database".to_owned(), "server".to_owned());
-                    self.isolate(vec![Finding { kind, id, what: error.to_string() }])
-                }
-                other => other.into(),
-            };
-        }
         match self.examine(&mut connected, key, cluster).await {
             Ok(examined) if !examined.findings().is_empty() => self.isolate(examined.findings().to_vec()),
             _ => error.into(),
+        }
+    }
+
+    /// What opens the vault could not be read: the quarantine where the tables are to blame, else the failure as it is.
+    pub(crate) async fn unreadable(&self, connected: &mut Connected, error: Error) -> Error {
+        match connected.structure().await {
+            Ok(found) if !found.is_empty() => self.isolate(found),
+            _ => error,
         }
     }
 
@@ -90,7 +86,7 @@ impl Control {
         let from = match heal {
             Heal::Show => return Err(self.isolate(examined.findings().to_vec())),
             Heal::Accept => None,
-            Heal::Restore(path) => Some(backup(path).await?),
+            Heal::Restore(place) => Some(backup(place).await?),
         };
         let actor = Actor::Host.to_string();
         let healing = Healing { env: &self.env, key, actor: &actor, needed: &[KEYRING, CLUSTER], from };
@@ -102,12 +98,13 @@ impl Control {
     }
 }
 
-async fn backup(path: &Path) -> Result<Connected, Error> {
-    if !path.is_file() {
-        return Err(Error::usage(format!(
-            "`{}` is no database file: name the `sallyport.db` of a backup",
-            path.display()
-        )));
+/// Opens the database that is restored from.
+async fn backup(place: &Place) -> Result<Connected, Error> {
+    if let Place::File(path) = place
+        && !path.is_file()
+    {
+        let path = path.display();
+        return Err(Error::usage(format!("`{path}` is no database file: name the `sallyport.db` of a backup")));
     }
-    Ok(Connected::open(&Place::file(path), false).await?)
+    Ok(Connected::to_read(place).await?)
 }

@@ -202,7 +202,10 @@ impl Control {
     ) -> Result<(), Error> {
         self.must_be_sealed()?;
         let mut connected = self.connect().await?;
-        let stored = Stored::read(&mut connected).await?;
+        let stored = match Stored::read(&mut connected).await {
+            Ok(stored) => stored,
+            Err(error) => return Err(self.unreadable(&mut connected, error).await),
+        };
         let cluster = stored.cluster;
         let vault = stored.unlocked(unlock).await?;
         let open = self.prepare(connected, vault, cluster, false).await?;

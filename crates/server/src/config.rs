@@ -295,7 +295,18 @@ impl Config {
 
     /// Where the store is: a file in the data directory, or a server.
     pub(crate) fn place(&self) -> Result<Place, Fail> {
-        let Some(url) = &self.store.url else { return Ok(Place::file(&self.data.join("sallyport.db"))) };
+        match &self.store.url {
+            Some(url) => self.server(url),
+            None => Ok(Place::file(&self.data.join("sallyport.db"))),
+        }
+    }
+
+    /// Another database than this node's own: a file, or a URL where the configured password opens.
+    pub(crate) fn place_of(&self, text: &str) -> Result<Place, Fail> {
+        if text.contains("://") { self.server(text) } else { Ok(Place::file(Path::new(text))) }
+    }
+
+    fn server(&self, url: &str) -> Result<Place, Fail> {
         let password = match (&self.store.password, &self.store.password_file) {
             (Some(password), _) => Some(Secret::new(password.clone())),
             (None, Some(path)) => Some(password(path)?),

@@ -56,7 +56,7 @@ pub(crate) fn doctor(path: Option<&Path>, format: Format) -> Result<(), Fail> {
         let objects = crate::quarantine::kept(&config).into_iter().map(|line| {
             wrong(
                 format!("in quarantine: {line}"),
-                "`sallyport quarantine restore --from FILE`, or `accept`, with the server stopped",
+                "`sallyport quarantine restore --from BACKUP`, or `accept`, with the server stopped",
             )
         });
         findings.extend(objects);

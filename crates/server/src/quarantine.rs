@@ -28,9 +28,9 @@ pub(crate) enum Quarantine {
 /// `quarantine restore`
 #[derive(Args, Debug)]
 pub(crate) struct Restore {
-    /// The `sallyport.db` of a backup, of any age
-    #[arg(long, value_name = "FILE")]
-    from: PathBuf,
+    /// The `sallyport.db` of a backup, of any age; or the URL of a database that a dump was restored into
+    #[arg(long, value_name = "FILE|URL")]
+    from: String,
     #[command(flatten)]
     slot: Slot,
 }
@@ -93,7 +93,7 @@ pub(crate) fn run(command: &Quarantine, path: Option<&Path>, format: Format) -> 
     let (slot, heal) = match command {
         Quarantine::Show(slot) => (slot, Heal::Show),
         Quarantine::Accept(slot) => (slot, Heal::Accept),
-        Quarantine::Restore(args) => (&args.slot, Heal::Restore(args.from.clone())),
+        Quarantine::Restore(args) => (&args.slot, Heal::Restore(config.place_of(&args.from)?)),
     };
     let control = control::host(&config)?.healing(heal);
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
@@ -128,7 +128,7 @@ fn told(lines: &[Line], format: Format) -> Result<(), Fail> {
     Err(Fail::new(
         Kind::Failed,
         format!(
-            "{} objects are not what this installation wrote. `sallyport quarantine restore --from FILE` puts back what a \
+            "{} objects are not what this installation wrote. `sallyport quarantine restore --from BACKUP` puts back what a \
              backup holds and the ledger proves; `sallyport quarantine accept` takes out what is not proven",
             lines.len()
         ),

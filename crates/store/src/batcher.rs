@@ -265,7 +265,7 @@ impl Batcher {
         let mut appender = self.mirror.log.appender.clone();
         let growth = appender.append(&leaves);
         let note = self.mirror.log.note(&growth).map_err(Failure::Refused)?;
-        within(write(conn, accepted, &growth, &note)).await.map_err(before_commit)?;
+        within(write(conn, accepted, &growth, (&note, &self.mirror.note))).await.map_err(before_commit)?;
         within(sql::commit(conn, growth.size)).await.map_err(Failure::Doubtful)?;
         let changed = accepted.iter().map(|a| a.puts.len() + a.deletes.len()).sum::<usize>();
         self.mirror.take_own(accepted, appender, note).map_err(Failure::Refused)?;
@@ -402,7 +402,12 @@ async fn within<T>(step: impl Future<Output = Result<T, Error>>) -> Result<T, Er
 type Fate<'a> = (u64, Option<&'a Document>);
 
 /// Writes a batch: each table at once, each document once, however often the batch changes it.
-async fn write(conn: &mut Conn<'_>, accepted: &[Accepted], growth: &Growth, note: &str) -> Result<(), Error> {
+async fn write(
+    conn: &mut Conn<'_>,
+    accepted: &[Accepted],
+    growth: &Growth,
+    (note, was): (&str, &str),
+) -> Result<(), Error> {
     let entries: Vec<&NewEntry> = accepted.iter().map(|a| &a.entry).collect();
     let mut fates: HashMap<&DocId, Fate<'_>> = HashMap::new();
     for change in accepted {
@@ -420,5 +425,5 @@ async fn write(conn: &mut Conn<'_>, accepted: &[Accepted], growth: &Growth, note
     sql::put_documents(conn, &puts).await?;
     sql::delete_documents(conn, &deletes).await?;
     sql::set_tiles(conn, &growth.tiles).await?;
-    sql::set_head(conn, growth.size, note).await
+    sql::set_head(conn, growth.size, note, was).await
 }

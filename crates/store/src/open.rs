@@ -3,7 +3,7 @@
 use crate::batcher::{Batcher, Job, RootDue};
 use crate::change::{Change, Committed, DocId, Error};
 use crate::effects::effects;
-use crate::examine;
+use crate::examine::Finding;
 use crate::mirror::{Log, Mirror, open_head};
 use crate::news;
 use crate::nodes::Nodes;
@@ -64,6 +64,19 @@ impl Connected {
         Ok(Self { place: place.clone(), session })
     }
 
+    /// Connects to another database than the node's own, such as a backup, to read from it.
+    ///
+    /// # Errors
+    /// When it cannot be reached, or holds no store.
+    pub async fn to_read(place: &Place) -> Result<Self, Error> {
+        let mut session = place.connect_to_read().await?;
+        match sql::known(&mut session.conn()).await {
+            Ok(1..) => Ok(Self { place: place.clone(), session }),
+            Ok(_) | Err(Error::Sql(_)) => Err(Error::Place(format!("`{place}` holds no store of Sallyport"))),
+            Err(other) => Err(other),
+        }
+    }
+
     /// Whether a ledger was begun here.
     ///
     /// # Errors
@@ -93,8 +106,9 @@ impl Connected {
         keys: NodeKeys,
         follower: Follower,
     ) -> Result<(Store, HeadReport), Error> {
-        if let Some((kind, name)) = examine::foreign(&mut self.session).await?.pop() {
-            return Err(Error::Head(format!("its database has a {kind} `{name}`, which Sallyport never makes")));
+        // Its catalog first: what hides or rewrites rows would make everything behind it worthless.
+        if let Some(Finding { kind, id, what }) = self.structure().await?.into_iter().next() {
+            return Err(Error::Head(format!("its database was altered: {kind} `{id}`: {what}")));
         }
         let (log, note, working) = load(&mut self.session.conn(), &key, keys).await?;
         for kind in working.kinds() {

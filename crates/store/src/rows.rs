@@ -60,9 +60,10 @@ impl<'a> Rows<'a> {
 
     /// The whole table as arrays.
     fn arrays(&self, text: &str) -> String {
-        let arrays = (1..).zip(&self.0).map(|(n, (_, column))| format!("${n}::{}", column.array()));
+        // By its full name: a function of the same name in our schema may fit the type better.
+        let arrays = (1..).zip(&self.0).map(|(n, (_, column))| format!("pg_catalog.unnest(${n}::{})", column.array()));
         let arrays = arrays.collect::<Vec<_>>().join(", ");
-        format!("WITH r ({}) AS (SELECT * FROM unnest({arrays})) {text}", self.named())
+        format!("WITH r ({}) AS (SELECT * FROM ROWS FROM ({arrays}) AS a) {text}", self.named())
     }
 
     /// `count` rows of the table as values.

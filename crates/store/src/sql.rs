@@ -24,6 +24,10 @@ macro_rules! on {
     };
 }
 
+pub(crate) use on;
+
+/// Our tables.
+pub(crate) const TABLES: [&str; 5] = ["documents", "entries", "tiles", "head", "meta"];
 /// Schema that this program writes.
 pub(crate) const SCHEMA: i64 = 1;
 /// Nodes tell each other here that the ledger has grown.
@@ -138,6 +142,8 @@ pub(crate) fn unsigned(value: i64) -> Result<u64, Error> {
 
 /// Makes a new session on PostgreSQL what it must be, and looks whether it is.
 pub(crate) async fn set_up(conn: &mut PgConnection) -> Result<(), Error> {
+    // A role may come with a path on which other functions stand before the server's own; a command cannot be replaced.
+    sqlx::raw_sql("SET search_path = public, pg_temp").execute(&mut *conn).await?;
     let (names, values): (Vec<&str>, Vec<&str>) = SETTINGS.into_iter().unzip();
     sqlx::query("SELECT set_config(s.name, s.value, false) FROM unnest($1::TEXT[], $2::TEXT[]) AS s (name, value)")
         .bind(&names)
@@ -222,7 +228,8 @@ pub(crate) async fn migrate(conn: &mut Conn<'_>) -> Result<(), Error> {
     Ok(())
 }
 
-async fn migrate_inside(conn: &mut Conn<'_>) -> Result<(), Error> {
+/// What [`migrate`] does, inside a transaction of the caller's.
+pub(crate) async fn migrate_inside(conn: &mut Conn<'_>) -> Result<(), Error> {
     let meta = "CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value BIGINT NOT NULL)";
     on!(conn, c => sqlx::query(meta).execute(c).await.map(drop)?);
     let found = known(conn).await?;
@@ -256,11 +263,13 @@ pub(crate) async fn head(conn: &mut Conn<'_>) -> Result<Option<(u64, String)>, E
     row.map(|(size, note)| Ok((unsigned(size)?, note))).transpose()
 }
 
-pub(crate) async fn set_head(conn: &mut Conn<'_>, size: u64, note: &str) -> Result<(), Error> {
+/// Replaces the head that was found after the lock was had, and no other: one that somebody else has put there meanwhile
+/// is not written over unseen.
+pub(crate) async fn set_head(conn: &mut Conn<'_>, size: u64, note: &str, was: &str) -> Result<(), Error> {
     let text = "INSERT INTO head (one, size, note) VALUES (1, $1, $2)
-        ON CONFLICT (one) DO UPDATE SET size = excluded.size, note = excluded.note";
+        ON CONFLICT (one) DO UPDATE SET size = excluded.size, note = excluded.note WHERE head.note = $3";
     let size = signed(size)?;
-    let rows = on!(conn, c => sqlx::query(text).bind(size).bind(note).execute(c).await?.rows_affected());
+    let rows = on!(conn, c => sqlx::query(text).bind(size).bind(note).bind(was).execute(c).await?.rows_affected());
     affected(rows, 1, "head")
 }
 
@@ -277,7 +286,13 @@ pub(crate) async fn insert_entries(conn: &mut Conn<'_>, entries: &[&NewEntry]) -
         .with("body", Column::Bytes(entries.iter().map(|e| e.body.as_slice()).collect()));
     let text = "INSERT INTO entries (idx, id, at, actor, action, object, session, body)
         SELECT idx, id, at, actor, action, object, session, body FROM r";
-    affected(rows.execute(conn, text).await?, entries.len(), "entries")
+    let written = rows.execute(conn, text).await;
+    if let (Err(Error::Sql(said)), Some(first)) = (&written, entries.first())
+        && (said.contains("entries_pkey") || said.contains("entries.idx"))
+    {
+        return Err(Error::Head(format!("an entry that nobody signed is in the way at {} or behind", first.index)));
+    }
+    affected(written?, entries.len(), "entries")
 }
 
 fn affected(rows: u64, wanted: usize, what: &str) -> Result<(), Error> {

@@ -242,6 +242,12 @@ impl Product {
         self.store.is_some()
     }
 
+    /// Name of its database, where the store is on a server.
+    #[must_use]
+    pub fn database(&self) -> Option<&str> {
+        self.store.as_deref().and_then(|url| url.rsplit('/').next())
+    }
+
     /// A path in the product's directory.
     #[must_use]
     pub fn at(&self, name: &str) -> PathBuf {

@@ -1,14 +1,15 @@
 //! Taking out what is not proven, and putting back what is: one transaction, with the entries that say so.
 
-use super::{Examined, Finding};
+use super::{Examined, Finding, anew, rows};
 use crate::change::{DocId, Error};
 use crate::effects::{Effect, FACT};
+use crate::mirror::Log;
 use crate::open::Connected;
 use crate::place::Conn;
 use crate::sql::{self, NewEntry};
 use crate::state::leaf;
 use crate::working::Document;
-use sallyport_ledger::{Entry, Tile, leaf_hash};
+use sallyport_ledger::{Entry, leaf_hash};
 use sallyport_model::{EntryId, Env};
 use sallyport_vault::DocumentKey;
 use std::collections::BTreeMap;
@@ -39,9 +40,15 @@ impl Connected {
     /// # Errors
     /// When the ledger itself is damaged, or a needed document cannot be put back.
     pub async fn heal(&mut self, examined: Examined, healing: Healing<'_>) -> Result<Vec<Finding>, Error> {
-        let Examined { findings, damaged, rows, mut missing, surplus, columns, tiles, foreign, log } = examined;
-        let Some(log) = log.filter(|_| damaged.is_none()) else {
-            let why = damaged.unwrap_or_default();
+        if let Some(by_hand) = examined.by_hand.first() {
+            return Err(Error::Place(format!(
+                "the role of this server may not put this right: an administrator of the database runs `{by_hand}`, then repeat this"
+            )));
+        }
+        let mut examined = examined;
+        let (log, mut missing) = (examined.log.take(), std::mem::take(&mut examined.missing));
+        let Some(log) = log.filter(|_| examined.damaged.is_none()) else {
+            let why = examined.damaged.unwrap_or_default();
             return Err(Error::Head(format!(
                 "{why}. Nothing can be proven by it: put a backup of the database in its place"
             )));
@@ -51,7 +58,7 @@ impl Connected {
             return Err(Error::State {
                 index: log.size(),
                 what: format!(
-                    "`{id}` was altered and nothing runs without it: `sallyport quarantine restore --from FILE` takes it from a backup"
+                    "`{id}` was altered and nothing runs without it: `sallyport quarantine restore --from BACKUP` takes it from a backup"
                 ),
             });
         }
@@ -62,7 +69,7 @@ impl Connected {
         let chunks: Vec<&[Effect]> = if gone.is_empty() { vec![&[]] } else { gone.chunks(EFFECTS).collect() };
         for effects in chunks {
             let index = log.size().saturating_add(u64::try_from(new.len()).unwrap_or(u64::MAX));
-            let mut facts = told(&findings, back.len(), missing.len());
+            let mut facts = told(&examined.findings, back.len(), missing.len());
             if !effects.is_empty() {
                 facts.insert(FACT.into(), effects.iter().map(Effect::text).collect::<Vec<_>>().join(" "));
             }
@@ -82,28 +89,45 @@ impl Connected {
         let growth = appender.append(&new.iter().map(|entry| leaf_hash(&entry.body)).collect::<Vec<_>>());
         let note = log.note(&growth)?;
         let new: Vec<&NewEntry> = new.iter().collect();
-        let mut conn = Conn::Sqlite(super::file(&mut self.session)?);
-        let found = sql::begin_write(&mut conn).await?;
+        let mut conn = self.session.conn();
         let written = async {
-            if found.map(|(size, _)| size) != Some(log.size()) {
+            let found = sql::begin_write(&mut conn).await?;
+            let Some((_, was)) = found.filter(|(size, _)| *size == log.size()) else {
                 return Err(Error::Head("somebody else has written to it meanwhile: is a server running?".into()));
-            }
-            take_out(&mut conn, &foreign, &surplus, &rows).await?;
-            set_right(&mut conn, &columns, &tiles).await?;
+            };
+            examined.write(&mut conn, &log).await?;
             let back: Vec<_> = back.iter().map(|(id, document)| (id, 0, document)).collect();
             if !back.is_empty() {
                 sql::put_documents(&mut conn, &back).await?;
             }
             sql::insert_entries(&mut conn, &new).await?;
             sql::set_tiles(&mut conn, &growth.tiles).await?;
-            sql::set_head(&mut conn, growth.size, &note).await?;
+            sql::set_head(&mut conn, growth.size, &note, &was).await?;
             sql::commit(&mut conn, growth.size).await
         };
         if let Err(error) = written.await {
-            let _ = sql::rollback(&mut Conn::Sqlite(super::file(&mut self.session)?)).await;
+            let _ = sql::rollback(&mut self.session.conn()).await;
             return Err(error);
         }
-        Ok(findings)
+        Ok(examined.findings)
+    }
+}
+
+impl Examined {
+    /// Takes out what nobody signed, and writes anew what follows from the signed entries.
+    async fn write(&self, conn: &mut Conn<'_>, log: &Log) -> Result<(), Error> {
+        for statement in &self.cures {
+            anew::run(conn, statement).await?;
+        }
+        if self.anew {
+            return anew::make(conn, log, &self.proven).await;
+        }
+        rows::remove_entries(conn, &self.surplus).await?;
+        rows::remove(conn, &self.rows).await?;
+        let wrong = self.columns.iter().map(|entry| sql::signed(entry.index)).collect::<Result<Vec<_>, _>>()?;
+        rows::remove_entries(conn, &wrong).await?;
+        sql::insert_entries(conn, &self.columns.iter().collect::<Vec<_>>()).await?;
+        sql::set_tiles(conn, &self.tiles).await
     }
 }
 
@@ -115,7 +139,7 @@ async fn put_back(
 ) -> Result<Vec<(DocId, Document)>, Error> {
     let Some(mut from) = from else { return Ok(Vec::new()) };
     let mut back = Vec::new();
-    for row in super::rows::documents(super::file(&mut from.session)?).await? {
+    for row in rows::documents(&mut from.session.conn(), false).await? {
         let Ok(document) = row.document else { continue };
         let proven = missing.get(&row.id) == Some(&leaf(&row.id, document.version, &document.mac));
         let sealed = key.check(
@@ -150,48 +174,4 @@ fn told(findings: &[Finding], back: usize, out: usize) -> BTreeMap<String, Strin
         ("taken_out".to_owned(), out.to_string()),
         ("what".to_owned(), named.join("; ")),
     ])
-}
-
-/// Removes what nobody signed.
-async fn take_out(
-    conn: &mut Conn<'_>,
-    foreign: &[(String, String)],
-    surplus: &[i64],
-    rows: &[i64],
-) -> Result<(), Error> {
-    for (kind, name) in foreign {
-        // Names cannot be bound; quoted, with quotes doubled, one cannot end early.
-        let word = if kind == "trigger" { "TRIGGER" } else { "VIEW" };
-        execute(conn, &format!("DROP {word} \"{}\"", name.replace('"', "\"\"")), None).await?;
-    }
-    for index in surplus {
-        execute(conn, "DELETE FROM entries WHERE idx = $1", Some(*index)).await?;
-    }
-    for rowid in rows {
-        execute(conn, "DELETE FROM documents WHERE rowid = $1", Some(*rowid)).await?;
-    }
-    Ok(())
-}
-
-/// Writes anew what follows from the signed entries: their index columns, and the tiles.
-async fn set_right(conn: &mut Conn<'_>, columns: &[NewEntry], tiles: &[Tile]) -> Result<(), Error> {
-    for entry in columns {
-        execute(conn, "DELETE FROM entries WHERE idx = $1", Some(sql::signed(entry.index)?)).await?;
-    }
-    if !columns.is_empty() {
-        sql::insert_entries(conn, &columns.iter().collect::<Vec<_>>()).await?;
-    }
-    if !tiles.is_empty() {
-        sql::set_tiles(conn, tiles).await?;
-    }
-    Ok(())
-}
-
-/// One statement on a database file.
-async fn execute(conn: &mut Conn<'_>, statement: &str, value: Option<i64>) -> Result<(), Error> {
-    let Conn::Sqlite(conn) = conn else { return Ok(()) };
-    let query = sqlx::query(sqlx::AssertSqlSafe(statement.to_owned()));
-    let query = if let Some(value) = value { query.bind(value) } else { query };
-    query.execute(&mut **conn).await?;
-    Ok(())
 }

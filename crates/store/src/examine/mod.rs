@@ -1,7 +1,9 @@
 //! What in a database is not what this installation wrote, object by object, by what the ledger proves of each.
 
+mod anew;
 mod heal;
 mod rows;
+mod structure;
 
 pub use heal::Healing;
 
@@ -10,16 +12,16 @@ use crate::effects::effects;
 use crate::mirror::{Log, open_head};
 use crate::nodes::Nodes;
 use crate::open::{Connected, NodeKeys, check_leaf, load_log};
-use crate::place::{Conn, Session};
+use crate::place::Conn;
 use crate::read::TileSet;
 use crate::sql::{self, NewEntry};
 use crate::state::{Hash, leaf};
 use crate::working::{Document, WorkingSet};
 use sallyport_ledger::{Appender, Checkpoint, Entry, Tile, leaf_hash};
 use sallyport_vault::DocumentKey;
-use sqlx::SqliteConnection;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use structure::Cure;
 
 /// Entries read at once.
 const PAGE: u32 = 1024;
@@ -29,7 +31,8 @@ const MOST: usize = 1000;
 /// Something that is not as this installation wrote it.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Finding {
-    /// Kind of document, or `entry`, `ledger`, `tile`, `trigger`, `view`.
+    /// Kind of document, or `entry`, `ledger`, `tile`, `table`, or what stands on or beside the tables: `trigger`, `view`,
+    /// and on PostgreSQL `rule`, `row policy`, `child table`, `function` and the like.
     pub kind: String,
     /// Which.
     pub id: String,
@@ -49,8 +52,8 @@ pub struct Examined {
     findings: Vec<Finding>,
     /// Why nothing in here can be healed: the ledger itself is damaged, and proves nothing.
     damaged: Option<String>,
-    /// Rows of documents that are not proven.
-    rows: Vec<i64>,
+    /// Where the rows of documents are that are not proven.
+    rows: Vec<String>,
     /// Documents that the ledger proves and the database does not hold: the leaf that each had.
     missing: BTreeMap<DocId, Hash>,
     /// Rows of `entries` that are behind the signed head, or of no index at all.
@@ -59,8 +62,13 @@ pub struct Examined {
     columns: Vec<NewEntry>,
     /// Tiles as the entries make them, where others are stored.
     tiles: Vec<Tile>,
-    /// Triggers and views.
-    foreign: Vec<(String, String)>,
+    /// Statements that take away what stands on or beside the tables.
+    cures: Vec<String>,
+    /// Statements that our role may not run.
+    by_hand: Vec<String>,
+    /// Whether the tables themselves are not ours: then they are made anew, and `proven` is written into them.
+    anew: bool,
+    proven: Vec<(DocId, Document)>,
     log: Option<Log>,
 }
 
@@ -79,64 +87,72 @@ impl Examined {
 }
 
 impl Connected {
-    /// Whether [`Connected::examine`] can name objects here: it knows database files alone.
-    #[must_use]
-    pub const fn is_examinable(&self) -> bool {
-        matches!(self.session, Session::Sqlite(_))
+    /// What about the tables themselves is not as we make it. Needs no key: it reads the database's catalog alone.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn structure(&mut self) -> Result<Vec<Finding>, Error> {
+        let odd = structure::odd(&mut self.session.conn()).await?;
+        Ok(odd.into_iter().map(|odd| Finding { kind: odd.kind, id: odd.name, what: odd.what }).collect())
     }
 
     /// Reads everything, believes nothing, and says of each object that is not proven what is wrong with it.
     ///
     /// # Errors
-    /// When the database cannot be read at all, or is no file.
+    /// When the database cannot be read at all.
     pub async fn examine(&mut self, key: &DocumentKey, keys: NodeKeys) -> Result<Examined, Error> {
-        let conn = file(&mut self.session)?;
         let mut examined = Examined::default();
-        for (kind, name) in rows::foreign(conn).await? {
-            examined.find(&kind, &name, "Sallyport makes none: somebody else put it here");
-            examined.foreign.push((kind, name));
+        let mut conn = self.session.conn();
+        for odd in structure::odd(&mut conn).await? {
+            examined.find(odd.kind, odd.name, odd.what);
+            match odd.cure {
+                Cure::Run(statement) => examined.cures.push(statement),
+                Cure::ByHand(statement) => examined.by_hand.push(statement),
+                Cure::Anew => examined.anew = true,
+            }
         }
+        // One state of everything, also where other nodes write.
+        sql::begin_read(&mut conn).await?;
+        let read = examined.contents(&mut conn, key, keys).await;
+        let _ = sql::rollback(&mut conn).await;
+        match read {
+            // That tables which are not ours cannot be read is part of what is wrong with them.
+            Err(error) if !examined.findings.is_empty() && !matches!(error, Error::Lost(_)) => {
+                examined.damaged.get_or_insert(format!("its tables cannot be read as they are: {error}"));
+                Ok(examined)
+            }
+            other => other.map(|()| examined),
+        }
+    }
+}
+
+impl Examined {
+    async fn contents(&mut self, conn: &mut Conn<'_>, key: &DocumentKey, keys: NodeKeys) -> Result<(), Error> {
+        let rows = rows::documents(conn, !self.anew).await?;
         // Who may sign is in a sealed document; where it was altered, this node's own key is what is left.
-        let listed = rows::documents(conn).await?.into_iter().find(|row| row.id == Nodes::id());
+        let listed = rows.iter().find(|row| row.id == Nodes::id());
         let nodes = listed
-            .and_then(|row| row.document.ok().map(|document| (row.id, document)))
+            .and_then(|row| row.document.as_ref().ok().map(|document| (row.id.clone(), document.clone())))
             .filter(|(id, document)| judge(id, document, key, None).is_none())
             .and_then(|row| Nodes::of(&WorkingSet::build(vec![row], 0)).ok())
             .map_or_else(Nodes::default, |(nodes, _)| nodes);
         let expected = match signed(conn, &keys, &nodes).await {
-            Ok(head) => examined.ledger(conn, &head, keys, nodes).await?,
+            Ok(head) => self.ledger(conn, &head, keys, nodes).await?,
+            Err(error @ (Error::Sql(_) | Error::Lost(_) | Error::Place(_))) => return Err(error),
             Err(error) => {
-                examined.find("ledger", "head", error.to_string());
-                examined.damaged = Some("the signed head does not hold".into());
+                self.find("ledger", "head", error.to_string());
+                self.damaged = Some("the signed head does not hold".into());
                 None
             }
         };
-        examined.documents(conn, key, expected.as_ref()).await?;
-        Ok(examined)
-    }
-}
-
-/// The connection of a database file.
-fn file(session: &mut Session) -> Result<&mut SqliteConnection, Error> {
-    match session {
-        Session::Sqlite(conn) => Ok(conn),
-        Session::Postgres(_) => Err(Error::Place(
-            "objects are examined and healed in a database file only: on PostgreSQL put a backup in its place".into(),
-        )),
-    }
-}
-
-/// Triggers and views of a database file.
-pub(crate) async fn foreign(session: &mut Session) -> Result<Vec<(String, String)>, Error> {
-    match session {
-        Session::Sqlite(conn) => rows::foreign(conn).await,
-        Session::Postgres(_) => Ok(Vec::new()),
+        self.documents(rows, key, expected.as_ref());
+        Ok(())
     }
 }
 
 /// The head as a node of this ledger signed it.
-async fn signed(conn: &mut SqliteConnection, keys: &NodeKeys, nodes: &Nodes) -> Result<Checkpoint, Error> {
-    let head = sql::head(&mut Conn::Sqlite(conn)).await?;
+async fn signed(conn: &mut Conn<'_>, keys: &NodeKeys, nodes: &Nodes) -> Result<Checkpoint, Error> {
+    let head = sql::head(conn).await?;
     let (size, note) = head.ok_or_else(|| Error::Head("there is no signed head".into()))?;
     open_head(keys, nodes, size, &note)
 }
@@ -154,15 +170,15 @@ impl Examined {
     /// Replays the ledger up to its signed head: the leaf of every document. None where the entries are not the signed ones.
     async fn ledger(
         &mut self,
-        conn: &mut SqliteConnection,
+        conn: &mut Conn<'_>,
         head: &Checkpoint,
         keys: NodeKeys,
         nodes: Nodes,
     ) -> Result<Option<BTreeMap<DocId, Hash>>, Error> {
         let mut replay = Replay::default();
-        let (mut next, mut from) = (0_u64, i64::MIN);
+        let (mut next, mut from, mut newest) = (0_u64, i64::MIN, None);
         loop {
-            let page = rows::entries(conn, from, PAGE).await?;
+            let page = rows::entries(conn, "entries", from, PAGE).await?;
             let Some(last) = page.last() else { break };
             from = last.index.saturating_add(1);
             let mut leaves = Vec::with_capacity(page.len());
@@ -172,9 +188,15 @@ impl Examined {
                     self.surplus.push(row.index);
                     continue;
                 };
+                let hash = leaf_hash(&row.body);
+                if index < next {
+                    self.twice(index, newest == Some(hash));
+                    continue;
+                }
                 self.gone(next, index);
                 next = index.saturating_add(1);
-                leaves.push(leaf_hash(&row.body));
+                newest = Some(hash);
+                leaves.push(hash);
                 self.entry(row, index, &mut replay.expected)?;
             }
             let tiles = replay.appender.append(&leaves).tiles;
@@ -188,8 +210,9 @@ impl Examined {
         if self.damaged.is_some() {
             return Ok(None);
         }
-        for tile in replay.tiles.into_values() {
-            if sql::tile(&mut Conn::Sqlite(conn), tile.id).await.ok().as_deref() != Some(tile.bytes.as_slice()) {
+        let tiles = if self.anew { BTreeMap::new() } else { replay.tiles };
+        for tile in tiles.into_values() {
+            if sql::tile(conn, tile.id).await.ok().as_deref() != Some(tile.bytes.as_slice()) {
                 self.find("tile", tile.id, "it is not what the entries make");
                 self.tiles.push(tile);
             }
@@ -205,23 +228,32 @@ impl Examined {
         }
     }
 
+    /// An index that two rows have. Where they are one entry it is enough that the tables are made anew.
+    fn twice(&mut self, index: u64, same: bool) {
+        if same {
+            self.find("entry", index, "it is there twice");
+        } else {
+            self.damage(index, "there are two of it, and they are not the same");
+        }
+    }
+
     /// Names the entries that are not the signed ones, where the tiles still tell.
-    async fn altered(&mut self, conn: &mut SqliteConnection, keys: NodeKeys, nodes: Nodes) -> Result<(), Error> {
+    async fn altered(&mut self, conn: &mut Conn<'_>, keys: NodeKeys, nodes: Nodes) -> Result<(), Error> {
         self.damaged = Some("the entries are not the signed ones".into());
-        let head = sql::head(&mut Conn::Sqlite(conn)).await?;
-        let Ok((log, _)) = load_log(&mut Conn::Sqlite(conn), keys, nodes, head).await else {
+        let head = sql::head(conn).await?;
+        let Ok((log, _)) = load_log(conn, keys, nodes, head).await else {
             self.find("ledger", "entries", "they do not hash to the signed root, and the tiles do not tell which");
             return Ok(());
         };
         let (mut tiles, mut from) = (TileSet::default(), 0);
         loop {
-            let page = rows::entries(conn, from, PAGE).await?;
+            let page = rows::entries(conn, "entries", from, PAGE).await?;
             let Some(last) = page.last() else { return Ok(()) };
             from = last.index.saturating_add(1);
             for row in page {
                 let index = sql::unsigned(row.index)?;
                 if index < log.size()
-                    && let Err(error) = check_leaf(&mut Conn::Sqlite(conn), &mut tiles, &log, index, &row.body).await
+                    && let Err(error) = check_leaf(conn, &mut tiles, &log, index, &row.body).await
                 {
                     self.damage(index, &error.to_string());
                 }
@@ -255,24 +287,25 @@ impl Examined {
     }
 
     /// Compares every document with the leaf that the ledger proves of it.
-    async fn documents(
-        &mut self,
-        conn: &mut SqliteConnection,
-        key: &DocumentKey,
-        expected: Option<&BTreeMap<DocId, Hash>>,
-    ) -> Result<(), Error> {
+    fn documents(&mut self, rows: Vec<rows::DocumentRow>, key: &DocumentKey, expected: Option<&BTreeMap<DocId, Hash>>) {
         let mut missing = expected.cloned().unwrap_or_default();
-        for row in rows::documents(conn).await? {
+        let mut seen = BTreeSet::new();
+        for row in rows {
             let wanted = expected.map(|expected| expected.get(&row.id).copied());
             let what = match &row.document {
                 Err(what) => Some(*what),
                 Ok(document) => judge(&row.id, document, key, wanted),
             };
-            match what {
-                None => drop(missing.remove(&row.id)),
-                Some(what) => {
-                    self.find(&*row.kind, &row.id, what);
-                    self.rows.push(row.rowid);
+            match (what, row.document) {
+                (None, Ok(document)) if seen.insert(row.id.clone()) => {
+                    missing.remove(&row.id);
+                    if self.anew {
+                        self.proven.push((row.id, document));
+                    }
+                }
+                (what, _) => {
+                    self.find(&*row.kind, &row.id, what.unwrap_or("it is there twice"));
+                    self.rows.push(row.address);
                 }
             }
         }
@@ -284,7 +317,6 @@ impl Examined {
             }
         }
         self.missing = missing;
-        Ok(())
     }
 }
 

@@ -194,6 +194,39 @@ impl Postgres {
         Ok(self.url(name))
     }
 
+    /// Puts a copy of one database in the place of another, which nobody may be using.
+    ///
+    /// # Errors
+    /// With what the server says.
+    pub fn copy_database(&self, from: &str, to: &str) -> Result<()> {
+        let mut psql = self.client("psql");
+        psql.args(["-X", "-q", "-v", "ON_ERROR_STOP=1", "-d", "postgres", "-c", "SET client_min_messages = error"]);
+        psql.args(["-c", &format!("DROP DATABASE IF EXISTS {to} WITH (FORCE)")]);
+        psql.args(["-c", &format!("CREATE DATABASE {to} TEMPLATE {from} OWNER {ROLE}")]);
+        success("psql", psql.output()?).map(drop)
+    }
+
+    /// Dumps a database as text, with `pg_dump`.
+    ///
+    /// # Errors
+    /// With what the program says.
+    pub fn dump(&self, database: &str) -> Result<String> {
+        success("pg_dump", self.client("pg_dump").arg(database).output()?)
+    }
+
+    /// Makes a database of a dump, as [`ROLE`], in the place of one of this name, which nobody may be using.
+    ///
+    /// # Errors
+    /// With what the programs say.
+    pub fn restore(&self, dump: &str, database: &str) -> Result<()> {
+        self.copy_database("template0", database)?;
+        let file = self.directory.join("dump.sql");
+        fs::write(&file, dump)?;
+        let mut psql = self.client("psql");
+        psql.env("PGUSER", ROLE).args(["-X", "-q", "-d", database, "-f"]).arg(file);
+        success("psql", psql.output()?).map(drop)
+    }
+
     /// Where a database is.
     #[must_use]
     pub fn url(&self, database: &str) -> String {
@@ -211,7 +244,16 @@ impl Postgres {
     /// # Errors
     /// With what the server says.
     pub fn sql(&self, database: &str, statements: &str) -> Result<String> {
+        self.sql_as(SUPERUSER, database, statements)
+    }
+
+    /// The same as this role, which has the password of all here.
+    ///
+    /// # Errors
+    /// With what the server says.
+    pub fn sql_as(&self, role: &str, database: &str, statements: &str) -> Result<String> {
         let mut psql = self.client("psql");
+        psql.env("PGUSER", role);
         psql.args(["-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-d", database, "-c", statements]);
         success("psql", psql.output()?)
     }
