@@ -210,14 +210,22 @@ impl Control {
         self.place.shared()
     }
 
-    /// Starts the store under an open vault. Nobody is served yet: that is what `publish` is for.
+    /// How a vault was opened by a quorum of shares.
+    pub(crate) const BY_SHARES: &'static str = "shares";
+    /// How the vault is opened that a node has just founded.
+    pub(crate) const FOUNDING: &'static str = "founding";
+    /// How the vault is opened by a node that is about to join.
+    pub(crate) const JOINING: &'static str = "joining";
+
+    /// Starts the store under a vault that was opened this way. Nobody is served yet: that is what `publish` is for.
     pub(crate) async fn prepare(
         &self,
         mut connected: Connected,
         vault: Vault,
         cluster: ClusterId,
-        joining: bool,
+        opened: &'static str,
     ) -> Result<Open, Error> {
+        let joining = opened == Self::JOINING;
         let keys = NodeKeys { joining, ..self.node_keys(cluster)? };
         let key = keys.signer.verifier().clone();
         let documents = vault.document_key();
@@ -234,7 +242,7 @@ impl Control {
             let follow = follow.clone();
             Arc::new(move |id: &DocId, document: Option<&Document>| follow.hear(id, document))
         };
-        self.heal_first(&mut connected, &documents, cluster).await?;
+        self.heal_first(&mut connected, &documents, cluster, opened).await?;
         let started = connected.start(self.env.clone(), documents.clone(), keys, follower).await;
         let (store, report) = match started {
             Ok(started) => started,
@@ -244,7 +252,7 @@ impl Control {
         let broken = follow.broken.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let keeping = match broken {
             Some(error) => Err(Error::failed(format!("the stored policies do not load: {error}"))),
-            None => self.anchored(&store, &key).await,
+            None => self.anchored(&store, &key, opened).await,
         };
         let keeping = match keeping {
             Ok(keeping) => keeping,

@@ -74,7 +74,7 @@ pub async fn found(env: &Env, data: &Path, node: &str, founding: &Founding) -> R
     let (vault, slots, keyring) = Vault::create(env, cluster, &slots, false)?;
 
     let control = Control::new(env.clone(), data, node).at(place);
-    control.publish(control.prepare(connected, vault, cluster, false).await?);
+    control.publish(control.prepare(connected, vault, cluster, Control::FOUNDING).await?);
     let open = control.opened()?;
     let nodes = Nodes::default().with(node, &Verifier::parse(&open.key).map_err(Error::failed)?)?;
     let draft = control.draft(&Actor::Host, "system.founded", cluster, &[("ledger_key", &open.key), ("node", node)]);
@@ -159,7 +159,7 @@ async fn list(
     (connected, vault, cluster): (Connected, Vault, ClusterId),
 ) -> Result<Joined, Error> {
     let control = Control::new(env.clone(), data, node).at(place.clone());
-    control.publish(control.prepare(connected, vault, cluster, true).await?);
+    control.publish(control.prepare(connected, vault, cluster, Control::JOINING).await?);
     let open = control.opened()?;
     let (nodes, was) = open.store.working(Nodes::of)?;
     let nodes = nodes.with(node, &Verifier::parse(&open.key).map_err(Error::failed)?)?;

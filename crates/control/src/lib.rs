@@ -20,6 +20,7 @@ mod lease;
 mod nodes;
 mod op;
 mod quarantine;
+mod quorum;
 mod rollback;
 mod rotation;
 mod sessions;

@@ -1,6 +1,7 @@
 //! Quarantine: a database that is not what this installation wrote decides nothing, until somebody on the host heals it.
 
 use crate::control::{CLUSTER, KEYRING};
+use crate::quorum::{SAID_OF_SLOTS, Shared};
 use crate::{Actor, Control, Error};
 use sallyport_model::ClusterId;
 use sallyport_store::{Connected, Examined, Finding, Healing, Place};
@@ -66,7 +67,7 @@ impl Control {
         key: &DocumentKey,
         cluster: ClusterId,
     ) -> Result<Examined, Error> {
-        Ok(connected.examine(key, self.node_keys(cluster)?).await?)
+        Ok(connected.examine(key, self.node_keys(cluster)?, SAID_OF_SLOTS).await?)
     }
 
     /// Does what this control plane was made for, where it was made to heal.
@@ -75,6 +76,7 @@ impl Control {
         connected: &mut Connected,
         key: &DocumentKey,
         cluster: ClusterId,
+        opened: &str,
     ) -> Result<(), Error> {
         let Some(heal) = &self.heal else { return Ok(()) };
         let examined = self.examine(connected, key, cluster).await?;
@@ -88,8 +90,10 @@ impl Control {
             Heal::Accept => None,
             Heal::Restore(place) => Some(backup(place).await?),
         };
+        let quorum = Shared::said(examined.kept()).behind(opened)?;
         let actor = Actor::Host.to_string();
-        let healing = Healing { env: &self.env, key, actor: &actor, needed: &[KEYRING, CLUSTER], from };
+        let healing =
+            Healing { env: &self.env, key, actor: &actor, quorum: &quorum, needed: &[KEYRING, CLUSTER], from };
         let findings = connected.heal(examined, healing).await?;
         for finding in findings {
             tracing::warn!(%finding, "Healed");

@@ -3,6 +3,7 @@
 use crate::anchors::{Checked, Head, Keeping, Seen, contradiction};
 use crate::control::put;
 use crate::directory::{kinds, load};
+use crate::quorum::Shared;
 use crate::{Actor, Control, Error};
 use sallyport_ledger::Verifier;
 use sallyport_ledger::tree::hash_text;
@@ -63,7 +64,7 @@ impl Control {
     }
 
     /// Compares the head with every anchor that can be reached, and begins to keep them.
-    pub(crate) async fn anchored(&self, store: &Store, key: &Verifier) -> Result<Keeping, Error> {
+    pub(crate) async fn anchored(&self, store: &Store, key: &Verifier, opened: &str) -> Result<Keeping, Error> {
         let directory = self.data.join("anchors");
         let made = DirBuilder::new().recursive(true).mode(0o700).create(&directory);
         made.map_err(|e| Error::failed(format!("cannot write `{}`: {e}", directory.display())))?;
@@ -91,9 +92,10 @@ impl Control {
                 ));
             }
             (Some(rollback), Some((size, root))) if rollback.size == *size && rollback.root == *root => {
+                let quorum = Shared::stored(store).behind(opened)?;
                 seen.retain(|old| !rollback.against.iter().any(|new| new.anchor == old.anchor));
                 seen.extend(rollback.against.clone());
-                self.write_accepted(store, &rollback, seen.clone()).await?;
+                self.write_accepted(store, &rollback, seen.clone(), &quorum).await?;
                 checked = self.compare(store, key, &seen).await;
             }
             (Some(rollback), _) => return Err(Error::Rollback(Box::new(rollback))),
@@ -116,10 +118,20 @@ impl Control {
         }
     }
 
-    async fn write_accepted(&self, store: &Store, rollback: &Rollback, seen: Vec<Seen>) -> Result<(), Error> {
+    async fn write_accepted(
+        &self,
+        store: &Store,
+        rollback: &Rollback,
+        seen: Vec<Seen>,
+        quorum: &str,
+    ) -> Result<(), Error> {
         let against: Vec<_> = rollback.against.iter().map(|s| format!("{} {} {}", s.anchor, s.size, s.root)).collect();
-        let facts =
-            [("size", rollback.size.to_string()), ("root", rollback.root.clone()), ("against", against.join("; "))];
+        let facts = [
+            ("size", rollback.size.to_string()),
+            ("root", rollback.root.clone()),
+            ("against", against.join("; ")),
+            ("quorum", quorum.to_owned()),
+        ];
         let facts = facts.each_ref().map(|(k, v)| (*k, v.as_str()));
         let draft = self.draft(&Actor::Host, "ledger.rollback_accepted", "ledger", &facts);
         let was = store.working(|set| set.version(&DocId::new(ROLLBACK)));

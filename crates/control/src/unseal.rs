@@ -36,7 +36,7 @@ impl Opening {
         match self {
             Self::KeyFile(_) => "key file",
             Self::Passphrase(_) => "passphrase",
-            Self::Share(_) => "shares",
+            Self::Share(_) => Control::BY_SHARES,
             Self::Token(_) => "token",
         }
     }
@@ -163,7 +163,7 @@ impl Control {
             return Ok(Some(progress));
         }
         let quorum = self.gathering.quorum(self.env.now(), slot.id).ok_or(VaultError::NoQuorum)?;
-        self.open_with("shares", move |stored| stored.open(&Unlock::Shares(&quorum))).await?;
+        self.open_with(Self::BY_SHARES, move |stored| stored.open(&Unlock::Shares(&quorum))).await?;
         Ok(None)
     }
 
@@ -208,7 +208,7 @@ impl Control {
         };
         let cluster = stored.cluster;
         let vault = stored.unlocked(unlock).await?;
-        let open = self.prepare(connected, vault, cluster, false).await?;
+        let open = self.prepare(connected, vault, cluster, how).await?;
         if let Err(error) = self.first_entries(&open, how).await {
             open.store.close().await;
             return Err(error);

@@ -11,13 +11,13 @@ use std::time::Duration;
 
 const SOON: AnchorPolicy = AnchorPolicy { max_age: Duration::from_millis(1), freeze: false };
 const FREEZE: AnchorPolicy = AnchorPolicy { max_age: Duration::from_millis(1), freeze: true };
-const LATER: AnchorPolicy = AnchorPolicy { max_age: Duration::from_secs(3600), freeze: true };
+pub(super) const LATER: AnchorPolicy = AnchorPolicy { max_age: Duration::from_secs(3600), freeze: true };
 
-fn file(path: &Path, policy: AnchorPolicy) -> Vec<Arc<dyn Anchor>> {
+pub(super) fn file(path: &Path, policy: AnchorPolicy) -> Vec<Arc<dyn Anchor>> {
     vec![Arc::new(FileAnchor::new("offsite", path, policy))]
 }
 
-fn with(house: &House, anchors: Vec<Arc<dyn Anchor>>) -> Control {
+pub(super) fn with(house: &House, anchors: Vec<Arc<dyn Anchor>>) -> Control {
     Control::new(house.env.clone(), house.dir.path(), "node-1").with_anchors(anchors)
 }
 
@@ -26,7 +26,7 @@ async fn unseal(house: &House, control: &Control) -> Result<(), Error> {
 }
 
 /// A house that keeps one anchor outside its data directory.
-async fn anchored(policy: AnchorPolicy) -> (House, tempfile::TempDir, PathBuf) {
+pub(super) async fn anchored(policy: AnchorPolicy) -> (House, tempfile::TempDir, PathBuf) {
     let mut house = House::applied().await;
     let outside = tempfile::tempdir().unwrap();
     let path = outside.path().join("checkpoint");
@@ -37,7 +37,7 @@ async fn anchored(policy: AnchorPolicy) -> (House, tempfile::TempDir, PathBuf) {
 }
 
 /// The database file, once the house is closed.
-fn database(house: &House) -> Vec<(PathBuf, Vec<u8>)> {
+pub(super) fn database(house: &House) -> Vec<(PathBuf, Vec<u8>)> {
     ["sallyport.db", "sallyport.db-wal", "sallyport.db-shm"]
         .iter()
         .map(|name| house.dir.path().join(name))
@@ -45,7 +45,7 @@ fn database(house: &House) -> Vec<(PathBuf, Vec<u8>)> {
         .collect()
 }
 
-fn put_back(house: &House, files: &[(PathBuf, Vec<u8>)]) {
+pub(super) fn put_back(house: &House, files: &[(PathBuf, Vec<u8>)]) {
     for name in ["sallyport.db-wal", "sallyport.db-shm"] {
         let _ = fs::remove_file(house.dir.path().join(name));
     }

@@ -3,6 +3,7 @@
 mod anchors;
 mod house;
 mod nodes;
+mod quorum;
 mod rotation;
 mod sessions;
 mod slots;

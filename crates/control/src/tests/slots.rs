@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 impl House {
     /// A set of shares that counts.
-    async fn shared(&self, k: u8, n: u8) -> AddedSlot {
+    pub(super) async fn shared(&self, k: u8, n: u8) -> AddedSlot {
         let op = self.admin();
         let added = self.control.add_slot(&op, "board", true, AddSlot::Shamir { k, n }).await.unwrap();
         for share in added.shares.iter().take(k.into()) {
@@ -25,7 +25,7 @@ impl House {
         self.control.unseal(HERE, Opening::Share(secret(share.expose()))).await
     }
 
-    async fn sql(&self, statement: &str, bind: &[&str]) {
+    pub(super) async fn sql(&self, statement: &str, bind: &[&str]) {
         let path = format!("sqlite:{}", self.dir.path().join("sallyport.db").display());
         let mut conn = sqlx::SqliteConnection::connect(&path).await.unwrap();
         let query = sqlx::query(sqlx::AssertSqlSafe(statement.to_owned()));

@@ -39,16 +39,18 @@ pub(super) fn of(entry: &Entry) -> String {
         "anchor.caught_up" => format!("the anchor {object} has caught up{}", by(entry, "what", ": ")),
         "anchor.forged" => format!("the anchor {object} was written by somebody else{}", by(entry, "what", ": ")),
         "quarantine.accepted" | "quarantine.restored" => format!(
-            "{actor} healed the {object}: {} findings, {} documents put back, {} taken out{}",
+            "{actor} healed the {object}: {} findings, {} documents put back, {} taken out{}{}",
             or(entry, "found", "some"),
             or(entry, "put_back", "no"),
             or(entry, "taken_out", "no"),
+            behind(entry),
             by(entry, "what", ": ")
         ),
         "ledger.rollback_accepted" => {
             let size = or(entry, "size", "some");
             format!(
-                "{actor} accepted an older ledger of {size} entries{}",
+                "{actor} accepted an older ledger of {size} entries{}{}",
+                behind(entry),
                 by(entry, "against", ", against the anchors ")
             )
         }
@@ -98,6 +100,15 @@ fn vault(entry: &Entry, actor: &str, object: &str) -> String {
 fn plain(action: &str, actor: &str, object: &str) -> String {
     let words = action.replace(['.', '_'], " ");
     if object.is_empty() { format!("{actor}: {words}") } else { format!("{actor}: {words} ({object})") }
+}
+
+/// Whether custodians stood behind an act.
+fn behind(entry: &Entry) -> String {
+    match entry.fact("quorum") {
+        "" => String::new(),
+        "none" => ", with no quorum behind it".to_owned(),
+        rule => format!(", with a quorum of {rule} behind it"),
+    }
 }
 
 /// A fact behind its introduction, where it is there.

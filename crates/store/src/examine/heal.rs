@@ -27,6 +27,8 @@ pub struct Healing<'a> {
     pub key: &'a DocumentKey,
     /// Who does it.
     pub actor: &'a str,
+    /// What stands behind it: the rule of a quorum, or `none`.
+    pub quorum: &'a str,
     /// Documents without which nothing runs: they are put back or nothing is done.
     pub needed: &'a [&'a str],
     /// Another database, such as a backup: what it holds is taken where the ledger proves it, and nowhere else.
@@ -70,6 +72,7 @@ impl Connected {
         for effects in chunks {
             let index = log.size().saturating_add(u64::try_from(new.len()).unwrap_or(u64::MAX));
             let mut facts = told(&examined.findings, back.len(), missing.len());
+            facts.insert("quorum".into(), healing.quorum.to_owned());
             if !effects.is_empty() {
                 facts.insert(FACT.into(), effects.iter().map(Effect::text).collect::<Vec<_>>().join(" "));
             }

@@ -70,9 +70,17 @@ pub struct Examined {
     anew: bool,
     proven: Vec<(DocId, Document)>,
     log: Option<Log>,
+    keep: &'static [&'static str],
+    kept: Vec<Entry>,
 }
 
 impl Examined {
+    /// The entries of the actions that were asked for. Where the ledger is not damaged, they are the signed ones.
+    #[must_use]
+    pub fn kept(&self) -> &[Entry] {
+        &self.kept
+    }
+
     /// What is wrong; empty where nothing is.
     #[must_use]
     pub fn findings(&self) -> &[Finding] {
@@ -96,12 +104,18 @@ impl Connected {
         Ok(odd.into_iter().map(|odd| Finding { kind: odd.kind, id: odd.name, what: odd.what }).collect())
     }
 
-    /// Reads everything, believes nothing, and says of each object that is not proven what is wrong with it.
+    /// Reads everything, believes nothing, and says of each object that is not proven what is wrong with it. Keeps the
+    /// entries of some actions for the caller.
     ///
     /// # Errors
     /// When the database cannot be read at all.
-    pub async fn examine(&mut self, key: &DocumentKey, keys: NodeKeys) -> Result<Examined, Error> {
-        let mut examined = Examined::default();
+    pub async fn examine(
+        &mut self,
+        key: &DocumentKey,
+        keys: NodeKeys,
+        keep: &'static [&'static str],
+    ) -> Result<Examined, Error> {
+        let mut examined = Examined { keep, ..Examined::default() };
         let mut conn = self.session.conn();
         for odd in structure::odd(&mut conn).await? {
             examined.find(odd.kind, odd.name, odd.what);
@@ -277,6 +291,9 @@ impl Examined {
                 Some(leaf) => expected.insert(effect.id, leaf),
                 None => expected.remove(&effect.id),
             };
+        }
+        if self.keep.contains(&entry.action.as_str()) {
+            self.kept.push(entry.clone());
         }
         let right = NewEntry::of(entry, index)?;
         if let Some(column) = row.differs(&right) {
