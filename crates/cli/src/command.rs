@@ -356,7 +356,7 @@ pub struct LedgerList {
 /// `verify`
 #[derive(Args, Debug)]
 pub struct Verify {
-    /// An evidence bundle, or a data directory of a stopped node
+    /// An evidence bundle, a data directory of a stopped node, or a ledger that `export-ledger` wrote
     pub path: PathBuf,
     /// The ledger's public key: its text, or a file that holds it. Without it only consistency is checked
     #[arg(long, value_name = "KEY|FILE")]

@@ -17,7 +17,7 @@ use sallyport_policy::{Act, Facts, Inventory, PolicySet, Right};
 use sallyport_store::{Change, Committed, Connected, DocId, Document, Draft, Finding, NodeKeys, Place, Put, Store};
 use sallyport_vault::Vault;
 use serde::{Deserialize, Serialize};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard};
@@ -88,6 +88,8 @@ pub(crate) struct Open {
     pub(crate) key: String,
     keeping: Keeping,
     inventory: Mutex<Option<(u64, Arc<Inventory>)>>,
+    /// Ledger keys of other nodes that this one has vouched for.
+    pub(crate) vouched: tokio::sync::Mutex<BTreeSet<String>>,
 }
 
 impl Open {
@@ -146,7 +148,7 @@ pub struct Control {
     /// Shares that were presented so far.
     pub(crate) gathering: Gathering,
     /// Told when keys may have to be looked after.
-    pub(crate) keys_due: Notify,
+    pub(crate) keys_due: Arc<Notify>,
     token: Option<Arc<TokenConfig>>,
 }
 
@@ -167,7 +169,7 @@ impl Control {
             open: RwLock::new(None),
             unsealing: tokio::sync::Mutex::default(),
             gathering: Gathering::default(),
-            keys_due: Notify::new(),
+            keys_due: Arc::default(),
             token: None,
         }
     }
@@ -234,6 +236,7 @@ impl Control {
             vault: Arc::new(RwLock::new(vault)),
             policy: Arc::new(RwLock::new(Arc::new(PolicySet::load(&[]).map_err(Error::failed)?))),
             live: self.live.clone(),
+            keys_due: self.keys_due.clone(),
             broken: Mutex::default(),
             outdated: watch::Sender::new(false),
         });
@@ -278,6 +281,7 @@ impl Control {
             key: key.to_string(),
             keeping,
             inventory: Mutex::default(),
+            vouched: tokio::sync::Mutex::default(),
         })
     }
 

@@ -9,7 +9,7 @@ use sallyport_model::{RecordingId, SessionId};
 use sallyport_policy::Right;
 use sallyport_recording::container;
 use sallyport_recording::{DataKey, Header};
-use sallyport_store::{Change, EntryRow, Filter, NodeKeys, Store};
+use sallyport_store::{Change, EntryRow, Filter, Nodes, Store};
 use std::time::Duration;
 
 /// A recording, opened for somebody who may see it.
@@ -120,8 +120,12 @@ impl Control {
         let open = self.opened()?;
         let note = open.store.head().to_string();
         let keys = self.node_keys(open.cluster)?;
-        let note = self.cosigned(note, &keys).await?;
-        let checkpoint = Checkpoint::open(&note, &keys.origin, &[keys.signer.verifier()]).map_err(Error::failed)?;
+        // Another node may have signed it.
+        let (nodes, _) = open.store.working(Nodes::of)?;
+        let signers: Vec<_> = nodes.iter().map(|(_, key)| key).collect();
+        let checkpoint = Checkpoint::open(&note, &keys.origin, &signers).map_err(Error::failed)?;
+        let note = self.anchors.cosigned(checkpoint.size, COSIGNED).await.map_or(note, |cosigned| cosigned.to_string());
+        let checkpoint = Checkpoint::open(&note, &keys.origin, &signers).map_err(Error::failed)?;
         let mut rows = open
             .store
             .entries(&Filter { actions: vec!["system.founded".into()], limit: 1, ..Filter::default() })
@@ -141,7 +145,7 @@ impl Control {
                 origin: keys.origin.clone(),
             },
             checkpoint: note,
-            keys: Vec::new(),
+            keys: self.vouchers(&open).await?,
             entries: items,
             attachments: vec![
                 Attachment { name: KEY.into(), bytes: key.bytes().expose().clone() },
@@ -149,12 +153,6 @@ impl Control {
             ],
         };
         bundle::write(bundle, &keys.signer).map_err(Error::failed)
-    }
-
-    /// The head as a note with the cosignatures of witnesses, where they come in time.
-    async fn cosigned(&self, note: String, keys: &NodeKeys) -> Result<String, Error> {
-        let head = Checkpoint::open(&note, &keys.origin, &[keys.signer.verifier()]).map_err(Error::failed)?;
-        Ok(self.anchors.cosigned(head.size, COSIGNED).await.map_or(note, |cosigned| cosigned.to_string()))
     }
 
     async fn release(&self, op: &Op, session: SessionId, action: &'static str) -> Result<(), Error> {

@@ -5,10 +5,10 @@ use crate::directory::{Directory, kinds, parse};
 use crate::sessions::Live;
 use sallyport_model::authority::Down;
 use sallyport_policy::PolicySet;
-use sallyport_store::{DocId, Document};
+use sallyport_store::{DocId, Document, Nodes};
 use sallyport_vault::{KeyringBody, Vault};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 
 /// What follows the store.
 pub(crate) struct Follow {
@@ -16,6 +16,8 @@ pub(crate) struct Follow {
     pub(crate) vault: Arc<RwLock<Vault>>,
     pub(crate) policy: Arc<RwLock<Arc<PolicySet>>>,
     pub(crate) live: Live,
+    /// Told when keys may have to be looked after: here, those of nodes.
+    pub(crate) keys_due: Arc<Notify>,
     /// Why the stored policies do not load, where they do not. Then nothing is permitted.
     pub(crate) broken: Mutex<Option<String>>,
     /// Set when the keys in memory are not the stored ones and cannot become them: another node has replaced the
@@ -31,6 +33,7 @@ impl Follow {
             kinds::KEYRING => self.keyring(document),
             kinds::POLICY => self.policies(document),
             kinds::SESSION => self.live.follow(document),
+            Nodes::KIND => self.keys_due.notify_one(),
             _ => {}
         }
     }

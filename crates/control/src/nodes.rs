@@ -1,14 +1,17 @@
 //! The nodes of an installation: whose keys sign its ledger, and letting go of one that is gone.
 
 use crate::access::closed;
+use crate::control::Open;
 use crate::directory::{Versioned, all, kinds};
 use crate::sessions::SessionBody;
-use crate::{Control, Error, Op};
+use crate::{Actor, Control, Error, Op};
+use sallyport_ledger::{KeySet, VOUCHED};
 use sallyport_model::access::EndReason;
 use sallyport_model::authority::{Anchor, Close};
 use sallyport_model::{EntryId, SessionId};
 use sallyport_policy::Right;
 use sallyport_store::{Change, Filter, Nodes};
+use std::collections::BTreeSet;
 
 /// A node of the installation.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -83,6 +86,46 @@ impl Control {
         let close =
             Close { session: id, reason: EndReason::Orphan, anchor, complete: false, bytes: (0, 0), note, frozen: 0 };
         Ok(closed(self, EntryId::new(&self.env), &session, &close))
+    }
+
+    /// Vouches, with this node's ledger key, for the keys of nodes that it has not vouched for yet. Whoever trusts one
+    /// key of the ledger reaches the others by these notes, without the database.
+    ///
+    /// # Errors
+    /// When the ledger cannot be read or written.
+    pub(crate) async fn vouch(&self, open: &Open) -> Result<(), Error> {
+        let (nodes, _) = open.store.working(Nodes::of)?;
+        let strange = |known: &BTreeSet<String>| {
+            let others = nodes.iter().filter(|(name, key)| *name != self.node() && !known.contains(&key.to_string()));
+            others.map(|(name, _)| name).collect::<Vec<_>>().join(" ")
+        };
+        let mut known = open.vouched.lock().await;
+        if strange(&known).is_empty() || nodes.key(self.node()).is_none() {
+            return Ok(());
+        }
+        let keys = self.node_keys(open.cluster)?;
+        let own = [keys.signer.verifier()];
+        for note in self.vouchers(open).await? {
+            let set = KeySet::open(&note, &keys.origin, &own);
+            known.extend(set.into_iter().flat_map(|set| set.keys).map(|key| key.to_string()));
+        }
+        let names = strange(&known);
+        if names.is_empty() {
+            return Ok(());
+        }
+        let set = KeySet { origin: keys.origin, keys: nodes.iter().map(|(_, key)| key.clone()).collect() };
+        let note = set.sign(&keys.signer).map_err(Error::failed)?;
+        let draft = self.draft(&Actor::System("nodes"), VOUCHED, names, &[("note", &note)]);
+        open.store.commit(Change::entry(draft)).await?;
+        known.extend(set.keys.iter().map(ToString::to_string));
+        Ok(())
+    }
+
+    /// The notes by which nodes vouch for each other's keys, oldest first.
+    pub(crate) async fn vouchers(&self, open: &Open) -> Result<Vec<String>, Error> {
+        let filter = Filter { actions: vec![VOUCHED.into()], limit: 1000, ..Filter::default() };
+        let rows = open.store.entries(&filter).await?;
+        Ok(rows.into_iter().map(|row| row.entry.fact("note").to_owned()).collect())
     }
 
     async fn last_anchor(&self, session: SessionId) -> Result<Anchor, Error> {

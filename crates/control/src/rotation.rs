@@ -154,7 +154,8 @@ impl Control {
         self.key_lines(open).await
     }
 
-    /// Goes on with whatever rotation is due, as long as the vault is open. Never returns.
+    /// Goes on with whatever rotation is due, and vouches for the ledger keys of nodes that join, as long as the vault is
+    /// open. Never returns.
     pub async fn tend_keys(&self) {
         loop {
             let pending = self.opened().is_ok_and(|open| open.vault().keyring().pending_since().is_some());
@@ -162,10 +163,12 @@ impl Control {
                 () = self.keys_due.notified() => {}
                 () = tokio::time::sleep(if pending { SETTLE } else { LOOK }) => {}
             }
-            if let Ok(open) = self.opened()
-                && let Err(error) = self.advance_keys(&open).await
-            {
+            let Ok(open) = self.opened() else { continue };
+            if let Err(error) = self.advance_keys(&open).await {
                 tracing::warn!(%error, "The rotation of keys does not go on; it is tried again");
+            }
+            if let Err(error) = self.vouch(&open).await {
+                tracing::warn!(%error, "The ledger keys of other nodes are not vouched for; it is tried again");
             }
         }
     }

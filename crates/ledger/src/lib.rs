@@ -23,7 +23,7 @@ pub use bundle::Bundle;
 pub use checkpoint::Checkpoint;
 pub use cosign::{Cosigner, WitnessKey};
 pub use entry::Entry;
-pub use keys::{Signer, Verifier};
+pub use keys::{KeySet, Signer, VOUCHED, Verifier};
 pub use note::Note;
 pub use proof::Hashes;
 pub use replay::Replayer;

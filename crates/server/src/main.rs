@@ -52,6 +52,8 @@ enum Command {
     /// A database that somebody else has altered: show, accept, restore
     #[command(subcommand)]
     Quarantine(quarantine::Quarantine),
+    /// Write the ledger of this node's store into a file that `verify` reads
+    ExportLedger(archive::Export),
     /// A witness for ledgers: make its key, serve
     #[command(subcommand)]
     Witness(witness::Command),
@@ -73,6 +75,7 @@ fn main() -> ExitCode {
         Some(Command::Doctor) => doctor::doctor(cli.config.as_deref(), cli.common.output),
         Some(Command::Rollback(command)) => rollback::run(&command, cli.config.as_deref()),
         Some(Command::Quarantine(command)) => quarantine::run(&command, cli.config.as_deref(), cli.common.output),
+        Some(Command::ExportLedger(args)) => archive::export(&args, cli.config.as_deref()),
         Some(Command::Witness(command)) => witness::run(&command, cli.config.as_deref()),
         Some(Command::Completion { shell }) => {
             clap_complete::generate(shell, &mut Cli::command(), "sallyport", &mut std::io::stdout());

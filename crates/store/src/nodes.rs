@@ -8,14 +8,15 @@ use std::collections::BTreeMap;
 
 /// Identity of the document.
 const ID: &str = "nodes";
-/// Its kind.
-const KIND: &str = "nodes";
 
 /// The keys of a ledger's nodes, by the names that nodes have in entries.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Nodes(BTreeMap<String, Verifier>);
 
 impl Nodes {
+    /// Kind of the document that lists them.
+    pub const KIND: &str = "nodes";
+
     /// The document that lists them.
     #[must_use]
     pub fn id() -> DocId {
@@ -76,7 +77,7 @@ impl Nodes {
     pub fn put(&self, was: u64) -> Put {
         let listed: Map<String, Value> = self.iter().map(|(name, key)| (name.into(), key.to_string().into())).collect();
         let body = Value::Object(Map::from_iter([("nodes".to_owned(), Value::Object(listed))]));
-        Put { id: Self::id(), was, kind: KIND, schema: 1, body: body.to_string().into_bytes() }
+        Put { id: Self::id(), was, kind: Self::KIND, schema: 1, body: body.to_string().into_bytes() }
     }
 
     pub(crate) fn verifiers(&self) -> Vec<&Verifier> {

@@ -1,9 +1,14 @@
 //! The ledger of a stopped node, read for an auditor: nothing is verified here, and nothing is written.
 
 use crate::change::Error;
+use crate::open::Connected;
 use crate::place::{Place, Session};
-use crate::sql;
-use sallyport_ledger::TileId;
+use crate::sql::{self, NewEntry};
+use sallyport_ledger::{Appender, Entry, TileId, leaf_hash};
+use std::path::Path;
+
+/// Entries that are copied at once.
+const PAGE: u32 = 512;
 
 /// An open database that nobody writes.
 pub struct Offline(Session);
@@ -43,5 +48,49 @@ impl Offline {
     pub async fn head(&mut self) -> Result<String, Error> {
         let head = sql::head(&mut self.0.conn()).await?;
         head.map(|(_, note)| note).ok_or_else(|| Error::Head("there is no signed head".into()))
+    }
+
+    /// Writes the ledger, and nothing else of the store, into a new database file, whichever database it is read from.
+    /// Answers how many entries it has.
+    ///
+    /// # Errors
+    /// When the file exists or cannot be written, or when an entry is missing or is none.
+    pub async fn copy_to(&mut self, path: &Path) -> Result<u64, Error> {
+        if path.exists() {
+            return Err(Error::Place(format!("`{}` exists: name a new file", path.display())));
+        }
+        let head = sql::head(&mut self.0.conn()).await?;
+        let (size, note) = head.ok_or_else(|| Error::Head("there is no signed head".into()))?;
+        let mut target = Connected::open(&Place::file(path), true).await?.session;
+        let mut appender = Appender::new();
+        while appender.size() < size {
+            let limit = u32::try_from(size - appender.size()).unwrap_or(u32::MAX).min(PAGE);
+            let (mut new, mut leaves, mut next) = (Vec::new(), Vec::new(), appender.size());
+            for (index, body) in self.bodies(next, limit).await? {
+                if index != next {
+                    break;
+                }
+                leaves.push(leaf_hash(&body));
+                let entry = Entry::decode(&body).map_err(|e| Error::Head(format!("entry {index}: {e}")))?;
+                new.push(NewEntry::of(entry, index)?);
+                next += 1;
+            }
+            if new.is_empty() {
+                return Err(Error::Head(format!("entry {next} is missing")));
+            }
+            let mut conn = target.conn();
+            sql::begin_write(&mut conn).await?;
+            sql::insert_entries(&mut conn, &new.iter().collect::<Vec<_>>()).await?;
+            sql::set_tiles(&mut conn, &appender.append(&leaves).tiles).await?;
+            sql::commit(&mut conn, next).await?;
+        }
+        let mut conn = target.conn();
+        sql::begin_write(&mut conn).await?;
+        sql::set_head(&mut conn, size, &note, "").await?;
+        sql::commit(&mut conn, size).await?;
+        // One file, without a log beside it.
+        sql::settle(&mut conn).await?;
+        target.close().await;
+        Ok(size)
     }
 }

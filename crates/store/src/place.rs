@@ -98,7 +98,10 @@ impl Place {
     /// Opens a file that nobody writes, or connects to a server to read.
     pub(crate) async fn connect_to_read(&self) -> Result<Session, Error> {
         match self {
-            Self::File(path) => Ok(Session::Sqlite(file_options(path, false).read_only(true).connect().await?)),
+            // In whatever journal mode it is: that of an exported ledger is another one.
+            Self::File(path) => {
+                Ok(Session::Sqlite(SqliteConnectOptions::new().filename(path).read_only(true).connect().await?))
+            }
             Self::Server(_) => self.connect(false).await,
         }
     }

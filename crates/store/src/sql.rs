@@ -205,6 +205,14 @@ pub(crate) async fn commit(conn: &mut Conn<'_>, size: u64) -> Result<(), Error> 
     Ok(())
 }
 
+/// Ends the journal mode that keeps a log beside a database file, so that the file can be handed on alone.
+pub(crate) async fn settle(conn: &mut Conn<'_>) -> Result<(), Error> {
+    if let Conn::Sqlite(conn) = conn {
+        sqlx::query("PRAGMA journal_mode = DELETE").execute(&mut **conn).await?;
+    }
+    Ok(())
+}
+
 pub(crate) async fn rollback(conn: &mut Conn<'_>) -> Result<(), Error> {
     on!(conn, c => sqlx::query("ROLLBACK").execute(c).await.map(drop)?);
     Ok(())

@@ -1,15 +1,17 @@
-//! The data directory of a stopped node: every entry, every tile, and the outside of every recording.
+//! The data directory of a stopped node, or an exported ledger: every entry, every tile, and the outside of every recording.
 
 use super::said::{Said, Sayings};
 use super::{LedgerSource, Report};
 use crate::{Fail, output};
 use aws_lc_rs::digest;
 use sallyport_ledger::replay::Summary;
-use sallyport_ledger::{Appender, Checkpoint, Entry, Hash, Replayer, Tile, TileId, Verifier, leaf_hash};
+use sallyport_ledger::{
+    Appender, Checkpoint, Entry, Hash, KeySet, Replayer, Tile, TileId, VOUCHED, Verifier, leaf_hash,
+};
 use sallyport_model::SessionId;
 use sallyport_recording::container::{self, Ending};
 use sallyport_recording::verify::End;
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::path::Path;
 
 /// Entries read at once: those of one tile.
@@ -20,31 +22,13 @@ const FULL: u16 = 256;
 /// Verifies a data directory. Whatever the database says of itself is not believed, except where no key is trusted:
 /// then the key in the founding entry shows consistency.
 pub(super) fn check(path: &Path, source: &mut dyn LedgerSource, trust: Option<&Verifier>) -> Result<Report, Fail> {
-    let founding = founding(source)?;
-    let key = match trust {
-        Some(key) => key.clone(),
-        None => Verifier::parse(founding.fact("ledger_key")).map_err(|e| Fail::failed(format!("entry 0: {e}")))?,
-    };
-    let note = source.head()?;
-    let checkpoint = Checkpoint::open(&note, key.name(), &[&key]).map_err(Fail::failed)?;
-    let size = checkpoint.size;
-    let (summary, sayings) = Walk::new(source, checkpoint).walk()?;
+    let (mut report, sayings) = ledger(source, trust)?;
     let Recordings { whole, open } = recordings(&path.join("recordings"), &sayings)?;
-
-    let mut report = Report::of(&key, trust.is_some(), size);
     report.what = format!("the data directory {}", path.display());
-    report.entries = summary.size;
     report.recordings = whole;
-    report.checked = vec![
-        format!("all {size} entries and all tiles against the signed checkpoint"),
-        format!("{whole} recordings from outside: header, chain, anchors and end against the ledger"),
-    ];
-    if summary.regressions > 0 {
-        let times = summary.regressions;
-        report
-            .checked
-            .push(format!("the node's clock went back {times} times, at first at entries {:?}", summary.regressed));
-    }
+    report
+        .checked
+        .insert(1, format!("{whole} recordings from outside: header, chain, anchors and end against the ledger"));
     if open > 0 {
         report.unchecked.push(format!(
             "recordings of sessions that the ledger does not close, {open} in number: start the node, it recovers them"
@@ -52,10 +36,86 @@ pub(super) fn check(path: &Path, source: &mut dyn LedgerSource, trust: Option<&V
     }
     report.unchecked.push("what is inside the recordings: export a bundle, it carries the key".to_owned());
     report.unchecked.push("documents and secrets: the node checks them when it starts".to_owned());
+    Ok(set_back(report))
+}
+
+/// Verifies a ledger that was exported: the same without documents and recordings.
+pub(super) fn check_ledger(
+    path: &Path,
+    source: &mut dyn LedgerSource,
+    trust: Option<&Verifier>,
+) -> Result<Report, Fail> {
+    let (mut report, sayings) = ledger(source, trust)?;
+    report.what = format!("the exported ledger {}", path.display());
+    let count = sayings.0.len();
+    report.unchecked.push(format!("the recordings of {count} sessions: the node of each exports its bundle"));
+    Ok(set_back(report))
+}
+
+fn set_back(mut report: Report) -> Report {
     report
         .unchecked
         .push("that the ledger was not set back as a whole: compare its checkpoint with one kept elsewhere".to_owned());
-    Ok(report)
+    report
+}
+
+/// Verifies every entry and tile under one key of the ledger, and those that it leads to.
+fn ledger(source: &mut dyn LedgerSource, trust: Option<&Verifier>) -> Result<(Report, Sayings), Fail> {
+    let founding = founding(source)?;
+    let key = match trust {
+        Some(key) => key.clone(),
+        None => Verifier::parse(founding.fact("ledger_key")).map_err(|e| Fail::failed(format!("entry 0: {e}")))?,
+    };
+    let note = source.head()?;
+    // Its signature comes last: who may sign is in the entries.
+    let claimed = Checkpoint::claimed(&note).map_err(Fail::failed)?;
+    let (summary, sayings, signers) = Walk::new(source, claimed).walk()?;
+    let signers = signers.of(&key);
+    let checkpoint = Checkpoint::open(&note, key.name(), &signers.iter().collect::<Vec<_>>()).map_err(Fail::failed)?;
+    let size = checkpoint.size;
+    let mut report = Report::of(&key, trust.is_some(), size);
+    report.entries = summary.size;
+    report.checked = vec![format!("all {size} entries and all tiles against the signed checkpoint")];
+    if signers.len() > 1 || !signers.contains(&key) {
+        report.checked.push(format!(
+            "who signed it: one of {} nodes whose keys the ledger leads to from the trusted one",
+            signers.len()
+        ));
+    }
+    if summary.regressions > 0 {
+        let times = summary.regressions;
+        report
+            .checked
+            .push(format!("the node's clock went back {times} times, at first at entries {:?}", summary.regressed));
+    }
+    Ok((report, sayings))
+}
+
+/// What entries say of the keys of nodes.
+#[derive(Default)]
+struct Signers {
+    /// Notes by which nodes vouch for each other.
+    notes: Vec<String>,
+    /// Keys of nodes that were removed.
+    gone: BTreeSet<String>,
+}
+
+impl Signers {
+    fn take(&mut self, entry: &Entry) {
+        match entry.action.as_str() {
+            VOUCHED => self.notes.push(entry.fact("note").to_owned()),
+            "node.removed" => drop(self.gone.insert(entry.fact("ledger_key").to_owned())),
+            "node.joined" => drop(self.gone.remove(entry.fact("ledger_key"))),
+            _ => {}
+        }
+    }
+
+    /// The keys that may sign the head: those that the trusted one leads to, without those of nodes that were removed.
+    fn of(&self, trust: &Verifier) -> Vec<Verifier> {
+        let mut keys = KeySet::reach(&self.notes, trust);
+        keys.retain(|key| !self.gone.contains(&key.to_string()));
+        keys
+    }
 }
 
 fn founding(source: &mut dyn LedgerSource) -> Result<Entry, Fail> {
@@ -78,6 +138,7 @@ struct Walk<'a> {
     /// Per level, the tile that is not full yet.
     partial: BTreeMap<u8, Tile>,
     sayings: Sayings,
+    signers: Signers,
 }
 
 impl<'a> Walk<'a> {
@@ -89,10 +150,11 @@ impl<'a> Walk<'a> {
             appender: Appender::new(),
             partial: BTreeMap::new(),
             sayings: Sayings::default(),
+            signers: Signers::default(),
         }
     }
 
-    fn walk(mut self) -> Result<(Summary, Sayings), Fail> {
+    fn walk(mut self) -> Result<(Summary, Sayings, Signers), Fail> {
         let mut at = 0;
         while at < self.size {
             output::progress(&format!("{at} of {} entries", self.size));
@@ -104,7 +166,7 @@ impl<'a> Walk<'a> {
         for tile in std::mem::take(&mut self.partial).into_values() {
             self.compare(&tile)?;
         }
-        Ok((self.replayer.finish().map_err(Fail::failed)?, self.sayings))
+        Ok((self.replayer.finish().map_err(Fail::failed)?, self.sayings, self.signers))
     }
 
     /// Takes the entries of one tile, and gives the index after them.
@@ -120,6 +182,7 @@ impl<'a> Walk<'a> {
                 .ok_or_else(|| Fail::failed(format!("entry {at} is missing")))?;
             let entry = self.replayer.push(bytes, Some(hash)).map_err(Fail::failed)?;
             self.sayings.take(at, &entry)?;
+            self.signers.take(&entry);
             leaves.push(leaf_hash(bytes));
             at += 1;
         }

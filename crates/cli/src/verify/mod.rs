@@ -11,6 +11,7 @@ use crate::command::Verify;
 use crate::output::{self, Output, harmless};
 use sallyport_ledger::{TileId, Verifier, WitnessKey};
 use serde::Serialize;
+use std::io::Read as _;
 use std::path::Path;
 
 /// A stopped node's ledger, as it is stored. Nothing of what it gives is believed.
@@ -34,11 +35,13 @@ pub trait LedgerSource {
     fn head(&mut self) -> Result<String, Fail>;
 }
 
-/// Opens the ledger of a data directory for reading. Called on a thread that may block.
+/// Opens the ledger in a database file for reading. Called on a thread that may block.
 pub type OpenLedger = fn(&Path) -> Result<Box<dyn LedgerSource>, Fail>;
 
 /// File by which a data directory is known.
 const DATABASE: &str = "sallyport.db";
+/// What a database file begins with (<https://www.sqlite.org/fileformat.html>, section 1.3).
+const MAGIC: &[u8] = b"SQLite format 3\0";
 
 /// Verifies a bundle or a data directory and says what was checked, and what was not.
 pub(crate) fn verify(args: &Verify, open: Option<OpenLedger>, out: Output) -> Result<(), Fail> {
@@ -54,15 +57,19 @@ pub(crate) fn verify(args: &Verify, open: Option<OpenLedger>, out: Output) -> Re
 fn judge(args: &Verify, open: Option<OpenLedger>) -> Result<Report, Fail> {
     let trust = args.trust.as_deref().map(trusted).transpose()?;
     let witnesses = args.witness.iter().map(|text| witness(text)).collect::<Result<Vec<_>, _>>()?;
-    if args.path.is_dir() && !witnesses.is_empty() {
-        return Err(Fail::usage("`--witness` is for evidence bundles: a data directory carries no cosignatures"));
+    let exported = !args.path.is_dir() && is_database(&args.path);
+    if (args.path.is_dir() || exported) && !witnesses.is_empty() {
+        return Err(Fail::usage("`--witness` is for evidence bundles: a ledger in a database carries no cosignatures"));
     }
     let found = if args.path.is_dir() {
         let database = args.path.join(DATABASE);
         let Some(open) = open.filter(|_| database.is_file()) else {
             return Err(Fail::usage(no_file(&args.path)));
         };
-        open(&args.path).and_then(|mut source| directory::check(&args.path, source.as_mut(), trust.as_ref()))
+        open(&database).and_then(|mut source| directory::check(&args.path, source.as_mut(), trust.as_ref()))
+    } else if exported {
+        let open = open.ok_or_else(|| Fail::usage("this program reads bundles only"))?;
+        open(&args.path).and_then(|mut source| directory::check_ledger(&args.path, source.as_mut(), trust.as_ref()))
     } else {
         let bytes = std::fs::read(&args.path);
         let bytes = bytes.map_err(|e| Fail::usage(format!("cannot read `{}`: {e}", args.path.display())))?;
@@ -73,12 +80,17 @@ fn judge(args: &Verify, open: Option<OpenLedger>) -> Result<Report, Fail> {
     Ok(found.unwrap_or_else(|fail| Report { wrong: Some(fail.message), pinned, ..Report::default() }))
 }
 
+fn is_database(path: &Path) -> bool {
+    let mut begin = [0; MAGIC.len()];
+    std::fs::File::open(path).and_then(|mut file| file.read_exact(&mut begin)).is_ok_and(|()| begin == *MAGIC)
+}
+
 /// Why a directory cannot be verified.
 fn no_file(path: &Path) -> String {
     let shown = path.display();
     if path.join("keys/ledger.key").exists() {
         return format!(
-            "`{shown}` is of a node whose ledger is on a PostgreSQL server: `sallyport export SESSION FILE` writes evidence that `verify` reads, `sallyport ledger list` the entries"
+            "`{shown}` is of a node whose ledger is on a PostgreSQL server: `sallyport export-ledger FILE` on that node writes the ledger into a file that `verify` reads, `sallyport export SESSION FILE` the evidence of a session"
         );
     }
     format!("`{shown}` is no data directory: it has no {DATABASE}")

@@ -2,7 +2,7 @@ use super::*;
 use crate::testing::{Ledger, Sample, bundle as parts, bundled, key, ledger};
 use proptest::prelude::*;
 use sallyport_ledger::bundle::{Attachment, Bundle, write};
-use sallyport_ledger::{Cosigner, Note, Signer};
+use sallyport_ledger::{Cosigner, Entry, KeySet, Note, Signer, VOUCHED};
 use sallyport_model::{ClusterId, Secret, SessionId};
 use std::cell::RefCell;
 
@@ -353,6 +353,60 @@ fn a_truncated_recording_and_an_open_session_are_no_errors() {
     let mut open = ledger(&sample.entries, &key(1));
     let report = directory::check(dir.path(), &mut open, Some(key(1).verifier())).unwrap();
     assert!(report.unchecked.iter().any(|line| line.contains("does not close, 1 in number")), "{:?}", report.unchecked);
+}
+
+/// A note by which one node's key vouches for others.
+fn vouching(by: u8, keys: &[u8]) -> String {
+    let keys = keys.iter().map(|seed| key(*seed).verifier().clone()).collect();
+    KeySet { origin: key(by).verifier().name().to_owned(), keys }.sign(&key(by)).unwrap()
+}
+
+#[test]
+fn entries_of_several_nodes_verify_under_one_trusted_key() {
+    let (dir, sample, _) = directory(0);
+    let vouched = |by: u8, keys: &[u8]| sample.entry(VOUCHED, "nodes", &[("note", vouching(by, keys))]);
+    let listed =
+        |action: &str, seed: u8| sample.entry(action, "node", &[("ledger_key", key(seed).verifier().to_string())]);
+    let check = |more: &[Entry], head: u8, trust: u8| {
+        let entries = [sample.entries.clone(), more.to_vec()].concat();
+        let report = directory::check(dir.path(), &mut ledger(&entries, &key(head)), Some(key(trust).verifier()));
+        report.map(|report| report.text()).map_err(|fail| fail.message)
+    };
+    let both = [listed("node.joined", 2), vouched(1, &[1, 2])];
+    let text = check(&both, 2, 1).unwrap();
+    assert!(text.starts_with("Verified") && text.contains("one of 2 nodes"), "{text}");
+    assert!(check(&both, 1, 1).is_ok());
+    // The second node's key leads nowhere before that node has vouched for the first one's.
+    assert!(check(&both, 1, 2).is_err());
+    assert!(check(&[both.as_slice(), &[vouched(2, &[1, 2])]].concat(), 1, 2).is_ok());
+    // Over two steps, in whatever order the notes were written.
+    assert!(check(&[vouched(2, &[3]), vouched(1, &[2])], 3, 1).is_ok());
+    // A key that was never listed, or that speaks for itself alone.
+    assert!(check(&both, 3, 1).unwrap_err().contains("no trusted key"), "{}", check(&both, 3, 1).unwrap_err());
+    assert!(check(&[both.as_slice(), &[vouched(3, &[3])]].concat(), 3, 1).is_err());
+    // A removed node signs no head any more, be it the founder's, whose key goes on to lead to the others.
+    let gone = |seed| [both.as_slice(), &[listed("node.removed", seed)]].concat();
+    assert!(check(&gone(2), 2, 1).is_err());
+    assert!(check(&gone(2), 1, 1).is_ok());
+    assert!(check(&gone(1), 2, 1).is_ok());
+    assert!(check(&gone(1), 1, 1).is_err());
+    let again = [gone(2).as_slice(), &[listed("node.joined", 2)]].concat();
+    assert!(check(&again, 2, 1).is_ok());
+}
+
+#[test]
+fn an_exported_ledger_is_verified_without_its_recordings_and_says_so() {
+    let (dir, sample, _) = directory(0);
+    let exported = dir.path().join("exported");
+    std::fs::write(&exported, [MAGIC, b"..."].concat()).unwrap();
+    let args = Verify { path: exported, trust: Some(key(1).verifier().to_string()), witness: Vec::new() };
+    STORED.set(Some(ledger(&sample.entries, &key(1))));
+    let report = judge(&args, Some(stored)).unwrap();
+    assert!(report.verified && report.unchecked.iter().any(|line| line.contains("the recordings of 1 sessions")));
+    STORED.set(Some(ledger(&sample.entries, &key(2))));
+    assert!(judge(&args, Some(stored)).unwrap().outcome().is_err());
+    let witness = vec![Cosigner::new("w", &Secret::new(vec![7; 32])).unwrap().key().to_string()];
+    assert_eq!(judge(&Verify { witness, ..args }, Some(stored)).unwrap_err().code(), 2);
 }
 
 thread_local! {

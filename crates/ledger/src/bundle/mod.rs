@@ -128,7 +128,7 @@ pub struct Bundle {
     /// The checkpoint that the proofs lead to, as a signed note.
     #[n(1)]
     pub checkpoint: String,
-    /// Notes that vouch for further keys of the ledger ([`KeySet`]); each signed by the trusted key or one vouched for before.
+    /// Notes that vouch for further keys of the ledger ([`KeySet`]); one that no reached key has signed vouches for nothing.
     #[n(2)]
     pub keys: Vec<String>,
     /// Entries, by rising index.
@@ -229,11 +229,7 @@ pub fn verify(bytes: &[u8], trust: Option<&Verifier>) -> Result<Verified, Wrong>
 /// Everything but the signature over the file.
 fn check(body: &Body, trust: &Verifier) -> Result<(Checkpoint, Vec<(u64, Entry)>), Wrong> {
     let Bundle { manifest, checkpoint, keys, entries, attachments } = &body.bundle;
-    let mut trusted = vec![trust.clone()];
-    for note in keys {
-        let set = KeySet::open(note, &manifest.origin, &trusted.iter().collect::<Vec<_>>())?;
-        trusted.extend(set.keys);
-    }
+    let mut trusted = KeySet::reach(keys, trust);
     // A key of another ledger vouches for nothing in this one, though it be trusted there.
     trusted.retain(|key| key.name() == manifest.origin);
     if !trusted.iter().any(|key| key.to_string() == body.signer) {

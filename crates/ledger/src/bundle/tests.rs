@@ -107,7 +107,10 @@ fn keys_are_vouched_for_step_by_step() {
     let with = |keys: Vec<String>| forced(Bundle { keys, ..bundle() }, &three);
     let chain = vec![vouch(&one, &two), vouch(&two, &three)];
     assert!(verify(&with(chain.clone()), Some(one.verifier())).unwrap().pinned);
-    assert!(verify(&with(chain.into_iter().rev().collect()), Some(one.verifier())).is_err());
+    assert!(
+        verify(&with(chain.into_iter().rev().collect()), Some(one.verifier())).unwrap().pinned,
+        "order says nothing"
+    );
     assert!(verify(&with(vec![vouch(&three, &three)]), Some(one.verifier())).is_err());
     assert!(verify(&with(vec![vouch(&one, &two)]), Some(one.verifier())).is_err());
 }

@@ -64,6 +64,15 @@ impl Checkpoint {
         Ok(Note::sign(text, signers)?.to_string())
     }
 
+    /// What a note claims, whoever signed it: for those who find the keys in what the checkpoint is of, and then
+    /// [`Checkpoint::open`] it.
+    ///
+    /// # Errors
+    /// When the note or its text is malformed.
+    pub fn claimed(note: &str) -> Result<Self, Error> {
+        Self::parse(Note::parse(note)?.text())
+    }
+
     /// Reads a signed note as the checkpoint of this origin, signed by a trusted key.
     ///
     /// # Errors

@@ -27,6 +27,7 @@ pub(super) fn of(entry: &Entry) -> String {
         "login.failed" => format!("a sign-in as {object} failed{}", by(entry, "from", " from ")),
         "token.created" => format!("{actor} made a token for {object}"),
         "secret.stored" => format!("{actor} stored a new version of the secret of {object}"),
+        "node.vouched" => format!("node {} vouches with its ledger key for that of {object}", entry.node),
         "node.joined" => {
             format!("{actor} made this host the node {object}{}", by(entry, "ledger_key", ", with the ledger key "))
         }

@@ -170,6 +170,9 @@ impl Signer {
     }
 }
 
+/// Action of the entries in which a node vouches for keys of others: a [`KeySet`] as a note is their fact `note`.
+pub const VOUCHED: &str = "node.vouched";
+
 /// The keys that sign one ledger, one per node, vouched for by one of the ledger's keys.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct KeySet {
@@ -212,6 +215,31 @@ impl KeySet {
         let set = Self { origin: origin.to_owned(), keys };
         set.check()?;
         Ok(set)
+    }
+
+    /// Every key of a ledger that one of its keys leads to: itself, those it vouches for, those that they vouch for. The
+    /// order of the notes says nothing; one that no such key has signed vouches for nothing.
+    #[must_use]
+    pub fn reach(notes: &[String], trust: &Verifier) -> Vec<Verifier> {
+        let mut reached = vec![trust.clone()];
+        let mut left: Vec<&String> = notes.iter().collect();
+        loop {
+            let before = left.len();
+            left.retain(|note| match Self::open(note, trust.name(), &reached.iter().collect::<Vec<_>>()) {
+                Ok(set) => {
+                    for key in set.keys {
+                        if !reached.contains(&key) {
+                            reached.push(key);
+                        }
+                    }
+                    false
+                }
+                Err(_) => true,
+            });
+            if left.len() == before {
+                return reached;
+            }
+        }
     }
 
     fn check(&self) -> Result<(), Error> {

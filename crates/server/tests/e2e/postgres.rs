@@ -87,6 +87,59 @@ fn a_kill_and_a_revocation_on_one_node_end_sessions_of_another() {
 }
 
 #[test]
+fn evidence_of_two_nodes_verifies_under_the_key_of_either() {
+    let server = Postgres::start().unwrap();
+    let one = Product::start_on(binary(), &server).unwrap();
+    let two = one.join("node-2").unwrap();
+    let vouched = |by: &str, whom: &str| {
+        let said = one.ok(&["ledger", "list", "--actions", "node.vouched"]).ok()?;
+        said.contains(&format!("node {by} vouches with its ledger key for that of {whom}")).then_some(())
+    };
+    wait_for("both to vouch", 20, || vouched("node-1", "node-2").and(vouched("node-2", "node-1"))).unwrap();
+    // Both write in turns, and each has a session of its own.
+    let trust = |node: &Product| node.data().join("ledger.pub").display().to_string();
+    let mut bundles = Vec::new();
+    for node in [&one, &two] {
+        for writer in [&one, &two, &one, &two] {
+            writer.ok(&["token", "carol"]).unwrap();
+        }
+        assert!(node.ssh("ada").arg("true").status().unwrap().success());
+        node.idle().unwrap();
+        let id = node.newest_session().unwrap()["id"].as_str().unwrap().to_owned();
+        let bundle = node.at("a.spb").display().to_string();
+        node.as_carol(&["export", &id, &bundle]).unwrap();
+        bundles.push(bundle);
+    }
+    let ledger = two.at("ledger.db").display().to_string();
+    two.local(&["export-ledger", &ledger]).unwrap();
+    let (code, _, err) = two.run_local(&["export-ledger", &ledger]).unwrap();
+    assert!(code == 2 && err.contains("name a new file"), "{err}");
+    for evidence in bundles.iter().chain([&ledger]) {
+        for key in [trust(&one), trust(&two)] {
+            assert!(one.ok(&["verify", evidence, "--trust", &key]).unwrap().starts_with("Verified"));
+        }
+    }
+    let (code, _, err) = one.run(&["verify", &one.data().display().to_string(), "--trust", &trust(&one)]).unwrap();
+    assert!(code == 2 && err.contains("sallyport export-ledger FILE"), "{err}");
+
+    // The second node is let go; what it wrote stays proven, and its key signs nothing any more.
+    drop(two);
+    one.ok(&["node", "remove", "node-2"]).unwrap();
+    let after = one.at("after.db").display().to_string();
+    one.local(&["export-ledger", &after]).unwrap();
+    let report = one.ok(&["verify", &after, "--trust", &trust(&one)]).unwrap();
+    assert!(report.contains("one of 1 nodes") || !report.contains("who signed it"), "{report}");
+    for evidence in &bundles[..1] {
+        one.ok(&["verify", evidence, "--trust", &trust(&one)]).unwrap();
+    }
+    let mut bytes = std::fs::read(&after).unwrap();
+    let at = bytes.windows(12).position(|window| window == b"node.removed").unwrap();
+    bytes[at] ^= 1;
+    std::fs::write(&after, bytes).unwrap();
+    assert_eq!(one.run(&["verify", &after, "--trust", &trust(&one)]).unwrap().0, 1);
+}
+
+#[test]
 fn sessions_outlive_a_database_that_dies_and_comes_back() {
     let mut server = Postgres::start().unwrap();
     let product = Product::start_on(binary(), &server).unwrap();
