@@ -133,8 +133,9 @@ fn evidence_of_two_nodes_verifies_under_the_key_of_either() {
         one.ok(&["verify", evidence, "--trust", &trust(&one)]).unwrap();
     }
     let mut bytes = std::fs::read(&after).unwrap();
-    let at = bytes.windows(12).position(|window| window == b"node.removed").unwrap();
-    bytes[at] ^= 1;
+    // Wherever it stands: in the index columns it proves nothing, in the body it is signed.
+    let places: Vec<usize> = (0..bytes.len() - 12).filter(|at| &bytes[*at..at + 12] == b"node.removed").collect();
+    places.iter().for_each(|at| bytes[*at] ^= 1);
     std::fs::write(&after, bytes).unwrap();
     assert_eq!(one.run(&["verify", &after, "--trust", &trust(&one)]).unwrap().0, 1);
 }
