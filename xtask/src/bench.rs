@@ -8,12 +8,14 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 /// Package, example.
-const EXAMPLES: [(&str, &str); 6] = [
+const EXAMPLES: [(&str, &str); 8] = [
     ("sallyport-control", "serving"),
     ("sallyport-ledger", "verify_speed"),
     ("sallyport-policy", "speed"),
     ("sallyport-recording", "seal_speed"),
+    ("sallyport-server", "revocation"),
     ("sallyport-store", "append_speed"),
+    ("sallyport-store", "failover"),
     ("sallyport-vault", "rates"),
 ];
 /// Scripts that measure a gateway, and their arguments besides the end points. Each takes `--ep` for
@@ -38,6 +40,9 @@ pub(crate) struct Args {
 /// Runs the examples, and the scripts where they are given.
 pub(crate) fn bench(args: &Args) -> Result<()> {
     let examples: &[_] = if args.sessions_only { &[] } else { &EXAMPLES };
+    if !examples.is_empty() {
+        build()?;
+    }
     for (package, example) in examples {
         let name = format!("{}-{example}", package.trim_start_matches("sallyport-"));
         eprintln!("Measuring {name}");
@@ -54,14 +59,20 @@ pub(crate) fn bench(args: &Args) -> Result<()> {
     args.scripts.as_deref().map_or(Ok(()), |scripts| against_direct(scripts, args.yes))
 }
 
+/// Builds the program, which some examples run.
+fn build() -> Result<()> {
+    let built = run::attached(run::cargo().args(["build", "--release", "--quiet", "--package", "sallyport-server"]))?;
+    anyhow::ensure!(built.success(), "sallyport does not build");
+    Ok(())
+}
+
 /// Sessions through the gateway, as ratios to the direct connection.
 fn against_direct(scripts: &Path, yes: bool) -> Result<()> {
     let scripts = scripts.canonicalize().with_context(|| format!("cannot find {}", scripts.display()))?;
     components::ensure(yes)?;
     run::catch_signals()?;
     demo::clean()?;
-    let built = run::attached(run::cargo().args(["build", "--release", "--quiet", "--package", "sallyport-server"]))?;
-    anyhow::ensure!(built.success(), "sallyport does not build");
+    build()?;
     let place = Place::make("release")?;
     let mut children = Children::new(demo::record());
     let story = Story::begin(&place, true, &mut children)?;

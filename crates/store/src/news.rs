@@ -28,7 +28,8 @@ async fn hear(place: &Place, told: &watch::Sender<u64>) {
     loop {
         match place.listen().await {
             Ok(Some(mut listener)) => {
-                while let Ok(heard) = listener.recv().await {
+                // A connection that is lost is made anew by us: the primary may be another host by then.
+                while let Ok(Some(heard)) = listener.try_recv().await {
                     let size = heard.payload().parse().unwrap_or(0);
                     told.send_if_modified(|known| {
                         let more = size > *known;

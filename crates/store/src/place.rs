@@ -9,11 +9,15 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePo
 use sqlx::{ConnectOptions as _, Connection as _, PgConnection, Postgres, Sqlite, SqliteConnection};
 use std::fmt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 use tokio::time::timeout;
 
 /// How long a server may take to accept a connection.
 const CONNECT: Duration = Duration::from_secs(10);
+/// The same for each of several hosts.
+const CONNECT_ONE: Duration = Duration::from_secs(3);
 /// Connections of one node that read beside the batcher.
 const READERS: u32 = 4;
 
@@ -26,10 +30,12 @@ pub enum Place {
     Server(Box<Server>),
 }
 
-/// A database on a PostgreSQL server.
+/// A database on a PostgreSQL server: on the primary, or on whichever of several hosts is the primary now.
 #[derive(Clone)]
 pub struct Server {
-    options: PgConnectOptions,
+    hosts: Vec<PgConnectOptions>,
+    /// The host that was the primary when it was last reached; all copies of a place know of it.
+    current: Arc<AtomicUsize>,
     name: String,
 }
 
@@ -40,8 +46,8 @@ impl Place {
         Self::File(path.to_owned())
     }
 
-    /// `postgres://ROLE@HOST[:PORT]/DATABASE[?sslmode=...&sslrootcert=FILE]`. Without `sslmode` the server
-    /// must prove itself (`verify-full`), unless it is on this host.
+    /// `postgres://ROLE@HOST[:PORT][,HOST[:PORT]...]/DATABASE[?sslmode=...&sslrootcert=FILE]`. Without `sslmode` the server
+    /// must prove itself (`verify-full`), unless it is on this host. Of several hosts the one that takes writes is meant.
     ///
     /// # Errors
     /// Says what is wrong with the URL. A password in it is refused: URLs are shown, passwords never.
@@ -59,18 +65,23 @@ impl Place {
         if tail.split('?').next().is_none_or(str::is_empty) {
             return Err(bad_url("it names no database"));
         }
-        let mut options: PgConnectOptions = url.parse().map_err(|e: sqlx::Error| bad_url(&e.to_string()))?;
-        if !tail.contains("sslmode=") {
-            let near = matches!(options.get_host(), "localhost" | "127.0.0.1" | "::1" | "[::1]")
-                || options.get_socket().is_some();
-            options = options.ssl_mode(if near { PgSslMode::Prefer } else { PgSslMode::VerifyFull });
-        }
-        if let Some(password) = password {
-            options = options.password(password.expose());
-        }
+        let (_, listed) = authority.rsplit_once('@').unwrap_or_default();
+        let one = |host: &str| {
+            let url = format!("postgres://{role}@{host}/{tail}");
+            let mut options: PgConnectOptions = url.parse().map_err(|e: sqlx::Error| bad_url(&e.to_string()))?;
+            if !tail.contains("sslmode=") {
+                let near = matches!(options.get_host(), "localhost" | "127.0.0.1" | "::1" | "[::1]")
+                    || options.get_socket().is_some();
+                options = options.ssl_mode(if near { PgSslMode::Prefer } else { PgSslMode::VerifyFull });
+            }
+            if let Some(password) = password {
+                options = options.password(password.expose());
+            }
+            Ok(options.application_name("sallyport").statement_cache_capacity(64).disable_statement_logging())
+        };
+        let hosts = listed.split(',').map(one).collect::<Result<_, _>>()?;
         let name = url.split('?').next().unwrap_or_default().to_owned();
-        let options = options.application_name("sallyport").statement_cache_capacity(64).disable_statement_logging();
-        Ok(Self::Server(Box::new(Server { options, name })))
+        Ok(Self::Server(Box::new(Server { hosts, current: Arc::default(), name })))
     }
 
     /// Whether several nodes may write here.
@@ -83,15 +94,7 @@ impl Place {
     pub(crate) async fn connect(&self, create: bool) -> Result<Session, Error> {
         match self {
             Self::File(path) => Ok(Session::Sqlite(file_options(path, create).connect().await?)),
-            Self::Server(server) => {
-                let connecting = timeout(CONNECT, async {
-                    let mut conn = server.options.connect().await.map_err(|e| server.refused(&e))?;
-                    sql::set_up(&mut conn).await?;
-                    Ok::<_, Error>(conn)
-                });
-                let late = |_| Error::Sql(format!("{} did not answer within {} s", server.name, CONNECT.as_secs()));
-                Ok(Session::Postgres(connecting.await.map_err(late)??))
-            }
+            Self::Server(server) => Ok(Session::Postgres(server.connect().await?)),
         }
     }
 
@@ -115,6 +118,7 @@ impl Place {
                     .await?,
             ),
             Self::Server(server) => Readers::Postgres(
+                server.clone(),
                 PgPoolOptions::new()
                     .max_connections(READERS)
                     .acquire_timeout(CONNECT)
@@ -123,7 +127,7 @@ impl Place {
                             async move { sql::set_up(conn).await.map_err(|e| sqlx::Error::Configuration(e.into())) },
                         )
                     })
-                    .connect_lazy_with(server.options.clone()),
+                    .connect_lazy_with(server.primary()?.1.clone()),
             ),
         })
     }
@@ -136,7 +140,7 @@ impl Place {
             .max_lifetime(None)
             .idle_timeout(None)
             .acquire_timeout(CONNECT)
-            .connect_lazy_with(server.options.clone());
+            .connect_lazy_with(server.primary()?.1.clone());
         let mut listener = PgListener::connect_with(&pool).await?;
         listener.listen(sql::CHANNEL).await?;
         Ok(Some(listener))
@@ -153,7 +157,9 @@ impl fmt::Display for Place {
 }
 
 fn bad_url(why: &str) -> Error {
-    Error::Place(format!("the URL of the database is wrong: {why}; write postgres://ROLE@HOST:PORT/DATABASE"))
+    Error::Place(format!(
+        "the URL of the database is wrong: {why}; write postgres://ROLE@HOST:PORT/DATABASE, with several HOST:PORT behind commas where there are standbys"
+    ))
 }
 
 fn file_options(path: &Path, create: bool) -> SqliteConnectOptions {
@@ -168,10 +174,49 @@ fn file_options(path: &Path, create: bool) -> SqliteConnectOptions {
 }
 
 impl Server {
-    /// Why the server did not let us in, and what to do.
-    fn refused(&self, error: &sqlx::Error) -> Error {
+    /// The host that was the primary when it was last reached, with its place in the list.
+    fn primary(&self) -> Result<(usize, &PgConnectOptions), Error> {
+        let at = self.current.load(Ordering::Relaxed);
+        let options = self.hosts.get(at).ok_or_else(|| bad_url("it names no host"))?;
+        Ok((at, options))
+    }
+
+    /// Connects to the host that takes writes: the last one first, then those behind it in the list.
+    async fn connect(&self) -> Result<PgConnection, Error> {
+        let (from, _) = self.primary()?;
+        let patience = if self.hosts.len() > 1 { CONNECT_ONE } else { CONNECT };
+        let mut failures = Vec::new();
+        for (at, options) in self.hosts.iter().enumerate().cycle().skip(from).take(self.hosts.len()) {
+            let connecting = timeout(patience, async {
+                let mut conn = options.connect().await.map_err(|e| self.refused(options, &e))?;
+                sql::set_up(&mut conn).await?;
+                Ok::<_, Error>(conn)
+            });
+            let late = |_| Error::Sql(format!("{} did not answer within {} s", self.name, patience.as_secs()));
+            match connecting.await.map_err(late).flatten() {
+                Ok(conn) => {
+                    self.current.store(at, Ordering::Relaxed);
+                    return Ok(conn);
+                }
+                Err(error) => failures.push((options, error)),
+            }
+        }
+        if failures.len() > 1 {
+            let said = failures
+                .iter()
+                .map(|(options, error)| format!("{}:{}: {error}", options.get_host(), options.get_port()));
+            let said = said.collect::<Vec<_>>().join("; ");
+            // Where each of them gives a reason to look at the configuration, that is what it is.
+            let all_place = failures.iter().all(|(_, error)| matches!(error, Error::Place(_)));
+            return Err(if all_place { Error::Place(said) } else { Error::Sql(said) });
+        }
+        Err(failures.pop().map_or_else(|| bad_url("it names no host"), |(_, error)| error))
+    }
+
+    /// Why a host did not let us in, and what to do.
+    fn refused(&self, options: &PgConnectOptions, error: &sqlx::Error) -> Error {
         let name = &self.name;
-        let role = self.options.get_username();
+        let role = options.get_username();
         match error {
             sqlx::Error::Database(said) => match said.code().as_deref() {
                 Some("28P01" | "28000") => Error::Place(format!(
@@ -181,7 +226,7 @@ impl Server {
                 Some("3D000") => Error::Place(format!(
                     "{name}: {}; make it with `createdb --owner={role} --encoding=UTF8 {}`",
                     said.message(),
-                    self.options.get_database().unwrap_or("NAME")
+                    options.get_database().unwrap_or("NAME")
                 )),
                 _ => Error::Sql(format!("{name}: {}", said.message())),
             },
@@ -233,21 +278,25 @@ pub(crate) enum Conn<'a> {
 #[derive(Clone)]
 pub(crate) enum Readers {
     Sqlite(SqlitePool),
-    Postgres(PgPool),
+    Postgres(Box<Server>, PgPool),
 }
 
 impl Readers {
     pub(crate) async fn acquire(&self) -> Result<Reader, Error> {
         Ok(match self {
             Self::Sqlite(pool) => Reader::Sqlite(pool.acquire().await?),
-            Self::Postgres(pool) => Reader::Postgres(pool.acquire().await?),
+            Self::Postgres(server, pool) => {
+                // A new connection goes to where the primary is now; an old one is tried before it is lent.
+                pool.set_connect_options(server.primary()?.1.clone());
+                Reader::Postgres(pool.acquire().await?)
+            }
         })
     }
 
     pub(crate) async fn close(&self) {
         match self {
             Self::Sqlite(pool) => pool.close().await,
-            Self::Postgres(pool) => pool.close().await,
+            Self::Postgres(_, pool) => pool.close().await,
         }
     }
 }

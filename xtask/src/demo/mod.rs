@@ -1,6 +1,7 @@
 //! `demo`: the product's story, played with the real program, a real sshd and the stock ssh client.
 
 mod children;
+mod database;
 mod place;
 mod story;
 mod target;
@@ -25,6 +26,9 @@ pub(crate) struct Args {
     /// Use the built-in demo target also where there is an OpenSSH server
     #[arg(long)]
     built_in_target: bool,
+    /// Keep the installation's store on a PostgreSQL server, which the demo runs too
+    #[arg(long)]
+    postgres: bool,
     /// Stop and remove what an earlier demo made
     #[arg(long)]
     clean: bool,
@@ -48,6 +52,9 @@ pub(crate) fn demo(args: &Args) -> Result<()> {
         clean()?;
         return target::remove_account().inspect(|()| eprintln!("The demo is gone."));
     }
+    if args.postgres {
+        components::ensure_for_tests(args.yes)?;
+    }
     let real = !args.built_in_target && components::ensure_for_demo(args.yes)?;
     run::catch_signals()?;
     clean()?;
@@ -63,6 +70,9 @@ pub(crate) fn demo(args: &Args) -> Result<()> {
 }
 
 fn play(args: &Args, place: &Place, real: bool, children: &mut Children) -> Result<()> {
+    if args.postgres {
+        database::start(place, children)?;
+    }
     let mut story = Story::begin(place, real, children)?;
     let shown = story.tell()?;
     if args.output == Form::Json {

@@ -29,6 +29,8 @@ fn a_bad_url_is_refused_and_says_what_to_write() {
         ("postgres://a:geheim@db.example.org/x", "holds a password"),
         ("postgres://a@db.example.org/x?password=geheim", "holds a password"),
         ("postgres://a@db.example.org:port/x", "wrong"),
+        ("postgres://a@one.example.org,,two.example.org/x", "empty host"),
+        ("postgres://a@one.example.org,two.example.org:port/x", "wrong"),
         ("postgres://a@db.example.org/x?sslmode=maybe", "wrong"),
     ] {
         let error = Place::server(url, None).err().unwrap();

@@ -14,18 +14,42 @@ use tokio::net::{TcpListener, TcpStream};
 
 /// What a writer was told of its entries.
 #[derive(Default)]
-struct Told {
-    written: Vec<EntryId>,
-    not_written: Vec<EntryId>,
+pub(super) struct Told {
+    pub(super) written: Vec<EntryId>,
+    pub(super) not_written: Vec<EntryId>,
     unknown: Vec<EntryId>,
 }
 
+impl Told {
+    /// Every acknowledged change is there once, every refused one is not, and nobody was left in doubt.
+    pub(super) fn check(&self, found: &HashMap<EntryId, u32>) {
+        assert!(self.written.iter().all(|id| found.get(id) == Some(&1)), "an acknowledged change is lost or doubled");
+        assert!(self.not_written.iter().all(|id| !found.contains_key(id)), "a change was refused and yet written");
+        assert!(self.unknown.is_empty(), "the server was back in time, and yet an outcome stayed unknown");
+    }
+}
+
+/// How often each entry is in the ledger.
+pub(super) async fn counted(store: &Store) -> HashMap<EntryId, u32> {
+    let mut found: HashMap<EntryId, u32> = HashMap::new();
+    for row in store.entries(&Filter { limit: 1_000_000, ..Filter::default() }).await.unwrap() {
+        *found.entry(row.entry.id).or_default() += 1;
+    }
+    found
+}
+
 /// Runs something that blocks beside the writers.
-async fn beside<T: Send + 'static>(act: impl FnOnce() -> T + Send + 'static) -> T {
+pub(super) async fn beside<T: Send + 'static>(act: impl FnOnce() -> T + Send + 'static) -> T {
     tokio::task::spawn_blocking(act).await.unwrap()
 }
 
-async fn write_on(house: Arc<House>, store: Store, id: String, told: Arc<Mutex<Told>>, stop: Arc<AtomicBool>) {
+pub(super) async fn write_on(
+    house: Arc<House>,
+    store: Store,
+    id: String,
+    told: Arc<Mutex<Told>>,
+    stop: Arc<AtomicBool>,
+) {
     while !stop.load(Ordering::Relaxed) {
         let was = store.working(|set| set.version(&DocId::new(&id)));
         let change = house.put(&id, was, "{}");
@@ -90,15 +114,9 @@ async fn killed_servers_lose_no_acknowledged_change_and_repeat_none() {
     one.close().await;
     two.close().await;
     let (again, _) = house.open().await.unwrap();
-    let mut found: HashMap<EntryId, u32> = HashMap::new();
-    for row in again.entries(&Filter { limit: 1_000_000, ..Filter::default() }).await.unwrap() {
-        *found.entry(row.entry.id).or_default() += 1;
-    }
+    let found = counted(&again).await;
     again.close().await;
-    let told = told.lock().unwrap();
-    assert!(told.written.iter().all(|id| found.get(id) == Some(&1)), "an acknowledged change is lost or doubled");
-    assert!(told.not_written.iter().all(|id| !found.contains_key(id)), "a change was refused and yet written");
-    assert!(told.unknown.is_empty(), "the server was back in time, and yet an outcome stayed unknown");
+    told.lock().unwrap().check(&found);
     drop(server);
 }
 

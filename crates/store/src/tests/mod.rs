@@ -6,6 +6,7 @@ use sallyport_ledger::replay::Replayer;
 use sallyport_ledger::{Checkpoint, proof};
 
 mod connect;
+mod failover;
 mod house;
 mod lost;
 mod nodes;

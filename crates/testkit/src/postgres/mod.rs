@@ -89,6 +89,47 @@ impl Postgres {
         bail!("PostgreSQL does not start: {}", server.log())
     }
 
+    /// A standby of this server, which has all that this one acknowledges from now on: a commit waits for it.
+    ///
+    /// # Errors
+    /// When it cannot be made, or does not catch up within 30 seconds.
+    pub fn standby(&self) -> Result<Self> {
+        let directory = tempfile::Builder::new().prefix("spt-pg-").tempdir()?.keep();
+        fs::set_permissions(&directory, fs::Permissions::from_mode(0o755))?;
+        let home = directory.join("home");
+        fs::create_dir(&home)?;
+        own(&home)?;
+        let mut copied = program("pg_basebackup", &home);
+        copied.env("PGPASSWORD", PASSWORD).args(["-h", "127.0.0.1", "-U", SUPERUSER, "-p", &self.port.to_string()]);
+        copied.args(["-D", "data", "--write-recovery-conf", "--checkpoint=fast", "--no-sync"]);
+        success("pg_basebackup", copied.output()?)?;
+        let mut standby =
+            Self { directory, port: 0, keeper: None, durable: self.durable, databases: AtomicU32::new(1000) };
+        standby.port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
+        standby.run()?;
+        self.sql("postgres", "ALTER SYSTEM SET synchronous_standby_names = '*'")?;
+        self.sql("postgres", "SELECT pg_reload_conf()")?;
+        let state = "SELECT count(*) FROM pg_stat_replication WHERE sync_state = 'sync' AND state = 'streaming'";
+        wait_for("the standby", 30, || self.sql("postgres", state).ok().filter(|count| count == "1"))?;
+        Ok(standby)
+    }
+
+    /// Makes a standby the primary.
+    ///
+    /// # Errors
+    /// When it is none, or does not become one.
+    pub fn promote(&self) -> Result<()> {
+        let promoted = self.sql("postgres", "SELECT pg_promote()")?;
+        ensure!(promoted == "t", "the standby was not promoted: {}", self.log());
+        Ok(())
+    }
+
+    /// Where a database of this server is, or, once that one is gone, of its standby.
+    #[must_use]
+    pub fn url_with(&self, standby: &Self, database: &str) -> String {
+        format!("postgres://{ROLE}@127.0.0.1:{},127.0.0.1:{}/{database}", self.port, standby.port)
+    }
+
     /// Starts the server again, after [`Postgres::crash`] or [`Postgres::stop`].
     ///
     /// # Errors
