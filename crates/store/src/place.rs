@@ -77,7 +77,9 @@ impl Place {
             if let Some(password) = password {
                 options = options.password(password.expose());
             }
-            Ok(options.application_name("sallyport").statement_cache_capacity(64).disable_statement_logging())
+            Ok::<_, Error>(
+                options.application_name("sallyport").statement_cache_capacity(64).disable_statement_logging(),
+            )
         };
         let hosts = listed.split(',').map(one).collect::<Result<_, _>>()?;
         let name = url.split('?').next().unwrap_or_default().to_owned();
