@@ -51,13 +51,13 @@ pub(crate) fn fuzz(args: &Args) -> Result<()> {
     }
     println!("Building with coverage, in target/fuzz");
     build(&package, &work)?;
-    let binary = work.join(TRIPLE).join("release");
+    let parsers = work.join(TRIPLE).join("release/parsers");
     let seeds = work.join("seeds");
-    run::succeed(Command::new(binary.join("seeds")).arg(&seeds), "", Duration::from_secs(60))?;
+    run::succeed(Command::new(&parsers).env("SALLYPORT_SEEDS", &seeds), "", Duration::from_secs(60))?;
     println!("{:<12} {:>14} {:>10} {:>8} {:>8}", "target", "executions", "per s", "edges", "inputs");
     let mut total = 0;
     for name in wanted {
-        let ran = one(&binary.join("parsers"), &work, &package, name, args)?;
+        let ran = one(&parsers, &work, &package, name, args)?;
         println!("{name:<12} {:>14} {:>10} {:>8} {:>8}", ran.executions, ran.rate, ran.edges, ran.inputs);
         total += ran.executions;
     }
