@@ -1,5 +1,7 @@
 //! Real components for tests, scenario verbs.
 
+pub mod faults;
+pub mod history;
 pub mod postgres;
 pub mod product;
 pub mod sshd;

@@ -47,14 +47,22 @@ pub fn wait_for<T>(what: &str, seconds: u64, mut probe: impl FnMut() -> Option<T
     }
 }
 
+/// The real clock, by which real processes are waited for.
+#[must_use]
 #[expect(clippy::disallowed_methods, reason = "tests poll real processes by the real clock")]
-fn now() -> Instant {
+pub fn now() -> Instant {
     Instant::now()
 }
 
-#[expect(clippy::disallowed_methods, reason = "a polling interval between two looks at a process")]
-fn pause() {
-    std::thread::sleep(Duration::from_millis(20));
+/// The pause between two looks at a process.
+pub fn pause() {
+    nap(Duration::from_millis(20));
+}
+
+/// A pause of this length. A test waits with [`wait_for`]; this is for faults and clients, which take their time.
+#[expect(clippy::disallowed_methods, reason = "a pause of a thread of its own, outside any runtime")]
+pub fn nap(length: Duration) {
+    std::thread::sleep(length);
 }
 
 fn free_port() -> Result<u16> {
@@ -87,7 +95,11 @@ impl Product {
         Self::start_at(binary, policy, None)
     }
 
-    fn start_at(binary: &Path, policy: &str, store: Option<&str>) -> Result<Self> {
+    /// As `start_with`, with the store at this URL: in a file where there is none.
+    ///
+    /// # Errors
+    /// As `start`.
+    pub fn start_at(binary: &Path, policy: &str, store: Option<&str>) -> Result<Self> {
         let mut product = Self::configured(binary, "node-1", store, Sshd::start(PASSWORD)?)?;
         for name in ["ada", "bob"] {
             keygen(&product.at(name))?;
@@ -107,6 +119,14 @@ impl Product {
     /// When the store is in a file, or the node does not come up.
     pub fn join(&self, node: &str) -> Result<Self> {
         let store = self.store.as_deref().context("a file holds one node only")?;
+        self.join_at(node, store)
+    }
+
+    /// As `join`, by a way of its own to the same database.
+    ///
+    /// # Errors
+    /// As `join`.
+    pub fn join_at(&self, node: &str, store: &str) -> Result<Self> {
         let mut product = Self::configured(&self.binary, node, Some(store), Sshd::start(PASSWORD)?)?;
         product.token.clone_from(&self.token);
         for name in ["ada", "ada.pub", "bob", "bob.pub"] {
@@ -402,6 +422,50 @@ impl Product {
     /// When there is none.
     pub fn kill(&self, role: &str) -> Result<()> {
         Ok(kill(self.pid(role)?, Signal::SIGKILL)?)
+    }
+
+    /// The parent's process.
+    ///
+    /// # Errors
+    /// When it was not started.
+    pub fn parent(&self) -> Result<Pid> {
+        let parent = self.parent.as_ref().context("the server was not started")?;
+        Ok(Pid::from_raw(i32::try_from(parent.id())?))
+    }
+
+    /// kill -9 of the parent. What it started ends by itself, some time later.
+    ///
+    /// # Errors
+    /// When it was not started.
+    pub fn crash(&mut self) -> Result<()> {
+        let mut parent = self.parent.take().context("the server was not started")?;
+        parent.kill()?;
+        parent.wait()?;
+        Ok(())
+    }
+
+    /// Starts the parent again where it has ended, as a service manager does; whether it had.
+    ///
+    /// # Errors
+    /// When it cannot be started.
+    pub fn supervise(&mut self) -> Result<bool> {
+        let runs = self.parent.as_mut().is_some_and(|parent| matches!(parent.try_wait(), Ok(None)));
+        if !runs {
+            self.launch()?;
+        }
+        Ok(!runs)
+    }
+
+    /// The administrator's token.
+    #[must_use]
+    pub fn token(&self) -> &str {
+        &self.token
+    }
+
+    /// Where SSH clients connect to, on the loopback.
+    #[must_use]
+    pub const fn ssh_port(&self) -> u16 {
+        self.ssh_port
     }
 
     /// Stops the parent in good order.

@@ -173,6 +173,20 @@ impl Postgres {
         Ok(())
     }
 
+    /// Where its data are.
+    #[must_use]
+    pub fn data(&self) -> PathBuf {
+        self.home().join("data")
+    }
+
+    /// Its first process.
+    ///
+    /// # Errors
+    /// When it does not run.
+    pub fn process(&self) -> Result<Pid> {
+        self.pid()
+    }
+
     /// Stops the server in good order.
     ///
     /// # Errors

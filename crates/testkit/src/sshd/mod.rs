@@ -1,6 +1,10 @@
 //! A real OpenSSH server on a temporary directory, with an account of its own.
 
+use crate::faults::process;
+use crate::product::pause;
 use anyhow::{Context, Result, bail, ensure};
+use nix::sys::signal::Signal;
+use nix::unistd::Pid;
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -108,8 +112,8 @@ impl Sshd {
     /// # Errors
     /// When a process cannot be killed.
     pub fn vanish(&mut self) -> Result<()> {
-        for child in children(self.process.id())? {
-            signal(child, nix::sys::signal::Signal::SIGKILL)?;
+        for child in process::below(self.pid()?)? {
+            process::signal(child, Signal::SIGKILL)?;
         }
         self.process.kill()?;
         self.process.wait()?;
@@ -121,10 +125,11 @@ impl Sshd {
     /// # Errors
     /// When a process cannot be stopped.
     pub fn stall(&self) -> Result<()> {
-        for child in children(self.process.id())? {
-            signal(child, nix::sys::signal::Signal::SIGSTOP)?;
-        }
-        Ok(())
+        process::below(self.pid()?)?.into_iter().try_for_each(|child| process::signal(child, Signal::SIGSTOP))
+    }
+
+    fn pid(&self) -> Result<Pid> {
+        Ok(Pid::from_raw(i32::try_from(self.process.id())?))
     }
 }
 
@@ -194,7 +199,7 @@ fn ready(process: &mut Child, port: u16) -> Result<bool> {
         if greets(port) {
             return Ok(true);
         }
-        nap();
+        pause();
     }
     process.kill()?;
     Ok(false)
@@ -206,31 +211,4 @@ fn greets(port: u16) -> bool {
     let _ = stream.set_read_timeout(Some(Duration::from_secs(2)));
     let mut line = String::new();
     BufReader::new(stream).read_line(&mut line).is_ok_and(|_| line.starts_with("SSH-2.0-"))
-}
-
-#[expect(clippy::disallowed_methods, reason = "a blocking probe between two looks, outside any runtime")]
-fn nap() {
-    std::thread::sleep(Duration::from_millis(20));
-}
-
-/// Every process below this one.
-fn children(parent: u32) -> Result<Vec<u32>> {
-    let mut below = Vec::new();
-    for entry in fs::read_dir("/proc")? {
-        let Ok(pid) = entry?.file_name().to_string_lossy().parse::<u32>() else { continue };
-        let Ok(stat) = fs::read_to_string(format!("/proc/{pid}/stat")) else { continue };
-        let above = stat.rsplit_once(')').and_then(|(_, rest)| rest.split_whitespace().nth(1)?.parse().ok());
-        if above == Some(parent) {
-            below.push(pid);
-            below.extend(children(pid)?);
-        }
-    }
-    Ok(below)
-}
-
-fn signal(pid: u32, signal: nix::sys::signal::Signal) -> Result<()> {
-    match nix::sys::signal::kill(nix::unistd::Pid::from_raw(i32::try_from(pid)?), signal) {
-        Ok(()) | Err(nix::errno::Errno::ESRCH) => Ok(()),
-        Err(error) => Err(error.into()),
-    }
 }
