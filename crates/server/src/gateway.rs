@@ -22,6 +22,8 @@ use tokio::net::TcpListener;
 const TAILS: i32 = 0;
 /// How long live sessions may take to close when the gateway stops.
 const CLOSE: Duration = Duration::from_secs(10);
+/// How long sessions may take to say goodbye when nothing can be recorded any more.
+const FAREWELL: Duration = Duration::from_secs(2);
 
 pub(crate) async fn run(config: &Config) -> Result<(), Fail> {
     let env = Env::system();
@@ -55,7 +57,17 @@ pub(crate) async fn run(config: &Config) -> Result<(), Fail> {
             gateway.clone().carry(ssh.clone(), io)
         }))
     };
-    asked_to_stop().await;
+    let asked = tokio::select! {
+        () = asked_to_stop() => true,
+        () = gateway.recorder().failed() => false,
+    };
+    if !asked {
+        // Nothing can be recorded here any more. A new process reads what the disk has, brings the tails there, and says
+        // how each recording ends; the sooner it does, the shorter is evidence in memory alone.
+        tracing::error!(sessions = gateway.sessions(), "The journal has failed: a new gateway takes over");
+        gateway.shutdown(FAREWELL).await;
+        return Err(Fail::failed("the journal cannot be written; see to its disk"));
+    }
     tracing::info!(sessions = gateway.sessions(), "The gateway ends its sessions");
     if !gateway.shutdown(CLOSE).await {
         tracing::warn!("Some sessions were not closed in time; the next gateway closes them");

@@ -23,12 +23,22 @@ const FULL: u16 = 256;
 /// then the key in the founding entry shows consistency.
 pub(super) fn check(path: &Path, source: &mut dyn LedgerSource, trust: Option<&Verifier>) -> Result<Report, Fail> {
     let (mut report, sayings) = ledger(source, trust)?;
-    let Recordings { whole, open } = recordings(&path.join("recordings"), &sayings)?;
+    let Recordings { whole, open, lost, unbegun } = recordings(&path.join("recordings"), &sayings)?;
     report.what = format!("the data directory {}", path.display());
     report.recordings = whole;
     report
         .checked
         .insert(1, format!("{whole} recordings from outside: header, chain, anchors and end against the ledger"));
+    if lost > 0 {
+        report
+            .checked
+            .push(format!("{lost} sessions of which the ledger says that nothing was recorded before a crash"));
+    }
+    if unbegun > 0 {
+        report
+            .checked
+            .push(format!("{unbegun} recordings without content, of sessions that a crash kept from beginning"));
+    }
     if open > 0 {
         report.unchecked.push(format!(
             "recordings of sessions that the ledger does not close, {open} in number: start the node, it recovers them"
@@ -216,11 +226,15 @@ struct Recordings {
     whole: u64,
     /// Of sessions without an end.
     open: u64,
+    /// Not there, and the ledger says so: their sessions were cut before anything of them was durable.
+    lost: u64,
+    /// Headers alone, of sessions that the ledger does not know: a crash came between the two.
+    unbegun: u64,
 }
 
 /// Compares the files with what the ledger says, in both directions.
 fn recordings(directory: &Path, sayings: &Sayings) -> Result<Recordings, Fail> {
-    let mut count = Recordings { whole: 0, open: 0 };
+    let mut count = Recordings { whole: 0, open: 0, lost: 0, unbegun: 0 };
     let mut known = HashSet::new();
     for (session, said) in &sayings.0 {
         let name = format!("{}.sprec", said.recording);
@@ -228,7 +242,12 @@ fn recordings(directory: &Path, sayings: &Sayings) -> Result<Recordings, Fail> {
             count.open += 1;
         } else {
             output::progress(&name);
-            let bytes = std::fs::read(directory.join(&name)).map_err(|e| missing(*session, &name, &e))?;
+            let read = std::fs::read(directory.join(&name));
+            if said.end == Some(NOTHING) && read.as_ref().is_err_and(|e| e.kind() == std::io::ErrorKind::NotFound) {
+                count.lost += 1;
+                continue;
+            }
+            let bytes = read.map_err(|e| missing(*session, &name, &e))?;
             outside(&bytes, said).map_err(|fail| Fail::failed(format!("recordings/{name}: {fail}")))?;
             count.whole += 1;
         }
@@ -238,10 +257,25 @@ fn recordings(directory: &Path, sayings: &Sayings) -> Result<Recordings, Fail> {
     for file in listed {
         let name = file.map_err(Fail::failed)?.file_name().to_string_lossy().into_owned();
         if name.ends_with(".sprec") && !known.contains(&name) {
+            if empty(&directory.join(&name)) {
+                count.unbegun += 1;
+                continue;
+            }
             return Err(Fail::failed(format!("recordings/{name} belongs to no session of the ledger")));
         }
     }
     Ok(count)
+}
+
+/// What the ledger says of a recording of which nothing was ever durable.
+const NOTHING: End = End { segments: 0, chain: [0; 32], complete: false };
+
+/// Whether a recording holds nothing but its header, and says that it was cut.
+fn empty(path: &Path) -> bool {
+    let Ok(bytes) = std::fs::read(path) else { return false };
+    container::parse(&bytes).is_ok_and(|found| {
+        found.segments() == 0 && matches!(&found.ending, Ending::Truncated(record) if record.segments == 0)
+    })
 }
 
 fn missing(session: SessionId, name: &str, error: &std::io::Error) -> Fail {

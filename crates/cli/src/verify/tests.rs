@@ -3,7 +3,8 @@ use crate::testing::{Ledger, Sample, bundle as parts, bundled, key, ledger};
 use proptest::prelude::*;
 use sallyport_ledger::bundle::{Attachment, Bundle, write};
 use sallyport_ledger::{Cosigner, Entry, KeySet, Note, Signer, VOUCHED};
-use sallyport_model::{ClusterId, Secret, SessionId};
+use sallyport_model::{ClusterId, Secret, SessionId, Timestamp};
+use sallyport_recording::Truncated;
 use std::cell::RefCell;
 
 /// Something that is done to evidence.
@@ -407,6 +408,39 @@ fn an_exported_ledger_is_verified_without_its_recordings_and_says_so() {
     assert!(judge(&args, Some(stored)).unwrap().outcome().is_err());
     let witness = vec![Cosigner::new("w", &Secret::new(vec![7; 32])).unwrap().key().to_string()];
     assert_eq!(judge(&Verify { witness, ..args }, Some(stored)).unwrap_err().code(), 2);
+}
+
+#[test]
+fn what_a_crash_left_at_the_begin_of_a_session_is_told_and_no_error() {
+    let (dir, mut sample, _) = directory(0);
+    let path = dir.path().join(format!("recordings/{}.sprec", sample.header.facts.recording));
+    let other = Sample::new();
+    let place = dir.path().join(format!("recordings/{}.sprec", other.header.facts.recording));
+    let record = Truncated { segments: 0, chain: other.header.hash(), by: "node-1".into(), at: Timestamp(9) };
+    let header = [other.container(0), record.frame().unwrap()].concat();
+    let check = |ledger: &mut Ledger| directory::check(dir.path(), ledger, Some(key(1).verifier()));
+    std::fs::write(&place, &header).unwrap();
+    let report = check(&mut ledger(&sample.entries, &key(1))).unwrap();
+    assert!(report.checked.iter().any(|line| line.contains("1 recordings without content")), "{:?}", report.checked);
+    // With content, or without a word on its end, it is no rest of a crash.
+    for bytes in [other.container(0), other.container(1)] {
+        std::fs::write(&place, bytes).unwrap();
+        assert!(told(dir.path(), &mut ledger(&sample.entries, &key(1))).contains("belongs to no session"));
+    }
+    std::fs::remove_file(&place).unwrap();
+
+    // The ledger itself says that nothing was recorded: then no file is missing. Otherwise one is.
+    std::fs::remove_file(&path).unwrap();
+    sample.entries.retain(|entry| entry.action != "recording.anchor");
+    for (segments, chain, good) in [("0", "00", true), ("0", "01", false), ("1", "00", false)] {
+        sample.change("session.closed", &[("segments", segments), ("chain", &chain.repeat(32)), ("complete", "false")]);
+        let outcome = check(&mut ledger(&sample.entries, &key(1)));
+        assert_eq!(
+            outcome.is_ok_and(|r| r.checked.iter().any(|l| l.contains("nothing was recorded"))),
+            good,
+            "{segments} {chain}"
+        );
+    }
 }
 
 thread_local! {

@@ -196,13 +196,11 @@ fn abort(gateway: &Gateway, session: SessionId, recording: &Arc<Recording>, refu
     }
     let note = format!("aborted: {}", refusal.denial.message);
     gateway.running.spawn(async move {
-        let (at, complete) = match recording.finish(&*authority).await {
-            Ok(at) => (at, true),
-            Err(_) => (recording.reached(), false),
-        };
+        // Without an end the next gateway closes it, as in `drive`.
+        let Ok(at) = recording.finish(&*authority).await else { return };
         let anchor = Anchor { session, segments: at.0, chain: at.1.to_vec() };
         let close =
-            Close { session, reason: EndReason::RecorderStall, anchor, complete, bytes: (0, 0), note, frozen: 0 };
+            Close { session, reason: EndReason::RecorderStall, anchor, complete: true, bytes: (0, 0), note, frozen: 0 };
         super::drive::tell(&*authority, session, &|| Call::Close(close.clone())).await;
         authority.delist(session);
     });

@@ -37,6 +37,13 @@ pub struct Progress {
     failed: bool,
 }
 
+impl Progress {
+    /// Whether nothing more will be written.
+    pub(crate) const fn has_failed(self) -> bool {
+        self.failed
+    }
+}
+
 pub(super) struct Shared {
     progress: watch::Sender<Progress>,
     inner: Mutex<Inner>,

@@ -40,9 +40,6 @@ pub enum Error {
     /// A segment could not be sealed.
     #[error(transparent)]
     Segment(#[from] segment::Error),
-    /// The file of a finished recording could not be written.
-    #[error(transparent)]
-    Ship(#[from] ship::Error),
     /// The recording has ended.
     #[error("the recording has ended")]
     Ended,
@@ -71,6 +68,9 @@ pub struct Recorder {
     shipping: Semaphore,
 }
 
+/// How long after a file that could not be written the next attempt comes; each further wait is twice as long.
+const RETRY: Duration = Duration::from_millis(500);
+const LONGEST_RETRY: Duration = Duration::from_secs(30);
 /// Recordings that are put into their files at the same time.
 const SHIPPING: usize = 4;
 
@@ -97,6 +97,12 @@ impl Recorder {
     #[must_use]
     pub fn health(&self) -> Health {
         self.journal.health()
+    }
+
+    /// Resolves once the journal has failed. What it does not have is in the tail, which the next gateway finishes.
+    pub async fn failed(&self) {
+        // Where the journal's own side is gone, nothing is written any more either.
+        let _ = self.journal.progress().wait_for(|progress| progress.has_failed()).await;
     }
 
     /// Makes the journal fail, as a broken disk does.
@@ -140,6 +146,23 @@ impl Recorder {
         let recorder = self.clone();
         let started = Instant::now();
         Ok(Arc::new(Recording { recorder, id, header, key, first, started, inner: Mutex::new(inner) }))
+    }
+}
+
+impl Recorder {
+    /// Brings a finished recording into its file; whether that is done.
+    async fn ship(&self, id: RecordingId) -> bool {
+        let (journal, directory) = (self.journal.clone(), self.directory.clone());
+        let _place = self.shipping.acquire().await;
+        match tokio::task::spawn_blocking(move || ship::ship(&journal, &directory, id)).await {
+            Ok(Ok(())) => true,
+            Ok(Err(error)) => {
+                tracing::warn!(%error, recording = %id, "a recording stays in the journal until its file can be written");
+                false
+            }
+            // The runtime is going away; the next gateway finds it in the journal.
+            Err(_) => true,
+        }
     }
 }
 
@@ -258,10 +281,11 @@ impl Recording {
         self.inner().live.unwatch(watch);
     }
 
-    /// Seals the end, brings the recording into its own file, and gives its memory back.
+    /// Seals the end, brings the recording into its own file, and gives its memory back. A file that cannot be written
+    /// is tried again beside: until then the journal has it all.
     ///
     /// # Errors
-    /// When the journal or the file failed: the recording then stays in tail and journal for recovery.
+    /// When the journal failed: the recording then stays in tail and journal, for the next gateway to finish.
     pub async fn finish(&self, authority: &dyn Authority) -> Result<(u32, Hash), Error> {
         self.inner().live.end(authority);
         let last = loop {
@@ -276,10 +300,17 @@ impl Recording {
         if let Some(slot) = slot {
             slot.release()?;
         }
-        let (journal, directory, id) = (self.recorder.journal.clone(), self.recorder.directory.clone(), self.id);
-        let _place = self.recorder.shipping.acquire().await;
-        let shipped = tokio::task::spawn_blocking(move || ship::ship(&journal, &directory, id)).await;
-        shipped.map_err(|_| Error::Ended)??;
+        if !self.recorder.ship(self.id).await {
+            let (recorder, id) = (self.recorder.clone(), self.id);
+            tokio::spawn(async move {
+                let mut wait = RETRY;
+                tokio::time::sleep(wait).await;
+                while !recorder.ship(id).await {
+                    wait = wait.saturating_mul(2).min(LONGEST_RETRY);
+                    tokio::time::sleep(wait).await;
+                }
+            });
+        }
         Ok(self.inner().at)
     }
 

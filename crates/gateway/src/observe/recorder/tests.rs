@@ -151,6 +151,20 @@ async fn a_broken_journal_freezes_and_takes_nothing_new() {
 }
 
 #[tokio::test]
+async fn a_recording_whose_file_cannot_be_written_is_whole_and_gets_it_later() {
+    let (rig, nobody) = (rig(Sizes::default()), Nobody::default());
+    let place = rig.directory.path().join("recordings");
+    std::fs::write(&place, "in the way").unwrap();
+    let recording = rig.begin();
+    recording.push(&nobody, 1, WhatRef::Output(b"kept")).await.unwrap();
+    assert_eq!(recording.finish(&nobody).await.unwrap(), recording.reached());
+    assert_eq!(rig.journal.read(recording.id()).count(), 2, "the journal has header and end");
+    std::fs::remove_file(&place).unwrap();
+    until(Duration::from_secs(5), || rig.journal.read(recording.id()).count() == 0).await.unwrap();
+    assert_eq!(total(&rig.read(&recording)), 4);
+}
+
+#[tokio::test]
 async fn a_late_watcher_sees_what_was_and_a_slow_one_is_dropped() {
     let (rig, nobody) = (rig(Sizes::default()), Nobody::default());
     let recording = rig.begin();
