@@ -24,6 +24,9 @@ const LONGEST: Duration = Duration::from_secs(10);
 const GOOD: Duration = Duration::from_secs(60);
 /// Sessions that one gateway carries at once; each costs memory only for what it has not sealed.
 const SESSIONS: u32 = 4096;
+/// How often, and in what interval, it is looked whether the processes of an earlier server have ended: for 20 s.
+const LOOKS: u32 = 200;
+const LOOK: Duration = Duration::from_millis(100);
 /// How long a child may take to stop in good order.
 const STOP: Duration = Duration::from_secs(15);
 
@@ -73,8 +76,17 @@ async fn gone(stop: &watch::Sender<Stage>) {
     let _ = stage.wait_for(|stage| *stage == Stage::StopControl).await;
 }
 
-/// One lock per data directory: two servers on one directory would each believe in their own memory.
-pub(crate) fn lock(config: &Config) -> Result<File, Fail> {
+/// The locks of a data directory, held as long as this value.
+pub(crate) struct Lock {
+    _server: File,
+    /// Control and gateway inherit it, so that it is free once the last of them is gone.
+    _family: File,
+}
+
+/// One lock per data directory: two servers on one directory would each believe in their own memory. A second lock is
+/// inherited by control and gateway: a parent that is killed leaves them behind for some seconds, in which they bring
+/// their last entries home, and nobody may begin on the same journal before they are done.
+pub(crate) fn lock(config: &Config) -> Result<Lock, Fail> {
     let data = &config.data;
     let cannot = |what: &Path, e: std::io::Error| {
         Fail::failed(format!("cannot use the data directory: `{}`: {e}", what.display()))
@@ -88,12 +100,30 @@ pub(crate) fn lock(config: &Config) -> Result<File, Fail> {
     }
     let run = data.join("run");
     DirBuilder::new().recursive(true).mode(0o700).create(&run).map_err(|e| cannot(&run, e))?;
-    let path = run.join("lock");
-    let file = OpenOptions::new().create(true).truncate(false).write(true).open(&path).map_err(|e| cannot(&path, e))?;
-    flock(&file, FlockOperation::NonBlockingLockExclusive).map_err(|_| {
+    let open = |name: &str| {
+        let path = run.join(name);
+        OpenOptions::new().create(true).truncate(false).write(true).open(&path).map_err(|e| cannot(&path, e))
+    };
+    let (server, family) = (open("lock")?, open("family")?);
+    flock(&server, FlockOperation::NonBlockingLockExclusive).map_err(|_| {
         Fail::failed(format!("another server runs on `{}`: stop it, or use another directory", data.display()))
     })?;
-    Ok(file)
+    let mut looks = 0;
+    while flock(&family, FlockOperation::NonBlockingLockExclusive).is_err() {
+        if looks == LOOKS {
+            return Err(Fail::failed(format!(
+                "processes of an earlier server still run on `{}`: end its control and its gateway, then start again",
+                data.display()
+            )));
+        }
+        if looks == 0 {
+            tracing::warn!("An earlier server has died: waiting until its control and its gateway have ended");
+        }
+        looks += 1;
+        std::thread::park_timeout(LOOK);
+    }
+    rustix::io::fcntl_setfd(&family, rustix::io::FdFlags::empty()).map_err(|e| cannot(&run, e.into()))?;
+    Ok(Lock { _server: server, _family: family })
 }
 
 fn start(role: Role, path: Option<&Path>, tails: Option<&OwnedFd>) -> Result<Child, std::io::Error> {
@@ -101,7 +131,7 @@ fn start(role: Role, path: Option<&Path>, tails: Option<&OwnedFd>) -> Result<Chi
     if let Some(path) = path {
         command.arg("--config").arg(path);
     }
-    command.args(["serve", "--role", role.name()]);
+    command.args(["serve", "--role", role.name(), "--parent", &std::process::id().to_string()]);
     if role == Role::Gateway {
         command.env_remove(format!("SALLYPORT__{PASSWORD}"));
     }

@@ -12,6 +12,9 @@ pub(crate) struct Serve {
     /// Which process to be; the parent starts the others with it
     #[arg(long, value_enum, hide = true, default_value_t = Role::Parent)]
     role: Role,
+    /// Process id of the parent that starts it
+    #[arg(long, hide = true)]
+    parent: Option<u32>,
 }
 
 /// A process of the server.
@@ -42,6 +45,10 @@ pub(crate) fn serve(args: &Serve, path: Option<&Path>) -> Result<(), Fail> {
     if args.role != Role::Parent {
         // A child never outlives its parent: without it nobody holds the tails.
         rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::TERM)).map_err(Fail::failed)?;
+        // The signal is sent from here on: a parent that had died before leaves its child to somebody else.
+        if args.parent.is_some_and(|parent| parent != std::os::unix::process::parent_id()) {
+            return Err(Fail::failed("the parent has died"));
+        }
     }
     let runtime =
         tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().map_err(Fail::failed)?;

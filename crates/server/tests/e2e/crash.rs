@@ -1,14 +1,17 @@
 //! kill -9 of control and of the gateway: what must go on, and what must be attested.
 
+use sallyport_testkit::faults::{Role, Shim, process};
 use sallyport_testkit::product::{Product, json, wait_for};
 use std::io::{BufRead as _, BufReader, Write as _};
-use std::process::Stdio;
+use std::process::{Child, Stdio};
 
 on_both!(
     control_is_killed_under_20_sessions_and_none_drops,
     what_was_acknowledged_survives_every_kill_of_control,
     a_killed_gateway_leaves_orphans_that_are_closed_and_attested_as_truncated,
     a_restart_in_good_order_closes_sessions_and_keeps_everything,
+    a_journal_that_fails_ends_its_gateway_and_the_next_one_saves_what_clients_saw,
+    the_next_server_waits_for_what_a_killed_one_left_behind,
 );
 
 /// What is stored holds together: offline where it is a file, by the next start where it is on a server.
@@ -124,4 +127,66 @@ fn a_restart_in_good_order_closes_sessions_and_keeps_everything(product: &mut Pr
     product.serve().unwrap();
     let session = product.newest_session().unwrap();
     assert_eq!((session["reason"].as_str(), session["complete"].as_bool()), (Some("shutdown"), Some(true)));
+}
+
+/// A session that has said its first word and goes on for a minute.
+fn speaking(product: &Product, word: &str) -> Child {
+    let mut child = product
+        .ssh("ada")
+        .arg(format!("echo {word}; sleep 60"))
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut line = String::new();
+    BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    assert_eq!(line, format!("{word}\n"), "{}", product.log());
+    child
+}
+
+fn a_journal_that_fails_ends_its_gateway_and_the_next_one_saves_what_clients_saw(product: &mut Product) {
+    product.stop().unwrap();
+    let shim = Shim::build(&product.at("")).unwrap();
+    for (name, path) in shim.environment() {
+        product.surround(name, &path);
+    }
+    product.serve().unwrap();
+    let mut child = speaking(product, "seen-before-the-disk-broke");
+    shim.fail_syncs(Role::Gateway, true).unwrap();
+    // Without an entry to sync nothing fails: another session brings one.
+    let (code, ..) = sallyport_testkit::product::outcome(product.ssh("ada").arg("true").output().unwrap());
+    assert_ne!(code, 0, "a session began without a durable recording");
+    wait_for("the end of the client", 20, || child.try_wait().unwrap()).unwrap();
+    assert!(product.log().contains("The journal has failed: a new gateway takes over"), "{}", product.log());
+    shim.heal().unwrap();
+    product.ready().unwrap();
+    product.idle().unwrap();
+    let page = json(&product.ok(&["sessions", "--output", "json"]).unwrap()).unwrap();
+    let sessions = page["items"].as_array().unwrap();
+    let first = sessions.last().unwrap();
+    assert_eq!((first["reason"].as_str(), first["complete"].as_bool()), (Some("orphan"), Some(false)), "{page}");
+    let id = first["id"].as_str().unwrap();
+    let shown = wait_for("the recording", 10, || product.as_carol(&["play", id]).ok()).unwrap();
+    assert!(shown.contains("seen-before-the-disk-broke"), "{shown}");
+    proven(product);
+}
+
+fn the_next_server_waits_for_what_a_killed_one_left_behind(product: &mut Product) {
+    let mut child = speaking(product, "on-the-old-server");
+    let gateway = product.pid("gateway").unwrap();
+    // Stopped, it is still there when the next server begins, however busy this machine is.
+    process::stop(gateway).unwrap();
+    product.crash().unwrap();
+    product.supervise().unwrap();
+    wait_for("the next server to wait", 20, || product.log().contains("An earlier server has died").then_some(()))
+        .unwrap();
+    assert_eq!(product.pid("gateway").unwrap(), gateway, "a second gateway was started beside the first");
+    process::go_on(gateway).unwrap();
+    product.ready().unwrap();
+    assert!(!process::runs(gateway));
+    wait_for("the end of the client", 20, || child.try_wait().unwrap()).unwrap();
+    product.idle().unwrap();
+    let session = product.newest_session().unwrap();
+    assert_eq!(session["complete"], true, "the old gateway ended it in good order: {session}");
+    proven(product);
 }
