@@ -54,6 +54,7 @@ pub(crate) async fn create_token(
     let life = Duration::from_secs(ask.seconds.into());
     let token = app.control.create_token(&caller.op, handle.as_ref(), life, &ask.label).await?;
     Ok(Json(wire::Token {
+        id: token.id.to_string(),
         token: token.text.expose().clone(),
         handle: token.handle.to_string(),
         expires: token.expires.to_string(),

@@ -21,6 +21,8 @@ const TOKEN_PREFIX: &str = "spt_";
 
 /// A fresh token: its text exists here and at its owner only.
 pub struct NewToken {
+    /// Its id, by which the ledger knows it.
+    pub id: TokenId,
     /// The text.
     pub text: Secret<String>,
     /// Whose.
@@ -60,9 +62,10 @@ impl Control {
         let open = self.opened()?;
         let text = Secret::new(format!("{TOKEN_PREFIX}{}", hex::encode(self.env.random::<32>())));
         let expires = self.env.now().plus(life);
+        let id = TokenId::new(&self.env);
         self.under_keys(&open, |vault| {
             let token = Token {
-                id: TokenId::new(&self.env),
+                id,
                 identity: owner.id,
                 verifier: vault.token_verifier(&text)?,
                 expires,
@@ -78,7 +81,7 @@ impl Control {
             Ok((Change::entry(draft).put(put(token.id, 0, kinds::TOKEN, &token)?), ()))
         })
         .await?;
-        Ok(NewToken { text, handle: owner.handle.clone(), expires })
+        Ok(NewToken { id, text, handle: owner.handle.clone(), expires })
     }
 
     /// Makes a token for the caller, or for somebody else by right.

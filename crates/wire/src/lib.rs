@@ -252,6 +252,8 @@ pub struct NewToken {
 /// A token: shown once.
 #[derive(Clone, Serialize, Deserialize, ToSchema)]
 pub struct Token {
+    /// Its id, by which the ledger knows it.
+    pub id: String,
     /// The text.
     pub token: String,
     /// Whose.
