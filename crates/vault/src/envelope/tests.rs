@@ -57,25 +57,26 @@ fn no_domain_no_seal() {
     assert!(matches!(long, Some(VaultError::Refused(_))));
 }
 
-/// Every envelope is opened in every place of the matrix: only its own opens it. The sealed bytes
-/// are moved as a database writer would, with the open fields rewritten to fit the new place.
-#[test]
-fn envelopes_cannot_move() {
+/// Every envelope is opened in every place of the matrix: only its own opens it. The sealed bytes are moved as a database
+/// writer would, with the open fields rewritten to fit the new place, and left as they were; with the same keys in another
+/// cluster; and as another field. Gives how often something was moved.
+fn move_all(secrets: usize, versions: u64) -> u64 {
     let f = Fixture::new();
     let other_cluster = ClusterId::new(&f.env);
-    let ids = [SecretId::new(&f.env), SecretId::new(&f.env)];
+    let ids: Vec<_> = (0..secrets).map(|_| SecretId::new(&f.env)).collect();
     let mut places = Vec::new();
     for environment in ["prod", "test"] {
-        for secret in ids {
-            for version in [1, 2] {
+        for secret in &ids {
+            for version in 1..=versions {
                 for kind in [SecretKind::Password, SecretKind::SshEd25519] {
-                    places.push(Where { environment: environment.parse().unwrap(), secret, version, kind });
+                    places.push(Where { environment: environment.parse().unwrap(), secret: *secret, version, kind });
                 }
             }
         }
     }
     let ring = f.ring();
     let bodies: Vec<_> = places.iter().map(|p| seal(&f.env, f.cluster, &ring, p, &value()).unwrap()).collect();
+    let mut moved_in_all = 0;
     for (from, body) in bodies.iter().enumerate() {
         for (to, place) in places.iter().enumerate() {
             let moved = VersionBody {
@@ -89,8 +90,28 @@ fn envelopes_cannot_move() {
             assert_eq!(open(f.cluster, &ring, place, body).is_ok(), from == to, "{from} -> {to}, as it was");
             assert!(open(other_cluster, &ring, place, &moved).is_err(), "another cluster with the same keys");
             assert!(open_field(f.cluster, &ring, place, "comment", &body.sealed.0).is_err(), "another field");
+            moved_in_all += if from == to { 2 } else { 4 };
         }
     }
+    moved_in_all
+}
+
+#[test]
+fn envelopes_cannot_move() {
+    assert_eq!(move_all(2, 2), 16 * 15 * 4 + 16 * 2);
+}
+
+/// The same over 100,000 times, and every bit of many envelopes. Its last line is read by `cargo xtask torture`.
+#[test]
+#[ignore = "takes minutes: `cargo xtask torture --only mobility`"]
+fn mobility_at_full_size() {
+    let moved = move_all(14, 3);
+    assert!(moved > 100_000);
+    let mut bits = 0;
+    for _ in 0..100 {
+        bits += flip_all();
+    }
+    println!("mobility {{\"swaps_refused\":{moved},\"altered_bits_refused\":{bits},\"accepted\":0}}");
 }
 
 #[test]
@@ -107,8 +128,8 @@ fn a_renamed_domain_or_epoch_in_the_header_is_refused() {
     assert!(open_field(f.cluster, &ring, &place, FIELD, &bytes).is_err());
 }
 
-#[test]
-fn every_flipped_bit_and_every_cut_is_refused() {
+/// Alters one envelope in every bit and at every length; how many bits there were.
+fn flip_all() -> usize {
     let f = Fixture::new();
     let (ring, place) = (f.ring(), f.place());
     let body = seal(&f.env, f.cluster, &ring, &place, &value()).unwrap();
@@ -132,6 +153,12 @@ fn every_flipped_bit_and_every_cut_is_refused() {
             assert!(open(f.cluster, &ring, &place, &altered).is_err(), "bit {bit} of the document");
         }
     }
+    (body.sealed.0.len() + text.len()) * 8
+}
+
+#[test]
+fn every_flipped_bit_and_every_cut_is_refused() {
+    assert!(flip_all() > 1000);
 }
 
 #[test]
