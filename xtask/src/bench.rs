@@ -103,7 +103,8 @@ fn figures(text: &str) -> Result<Value> {
     Ok(Value::Array(values.context("the measurement printed no JSON")?))
 }
 
-fn write(name: &str, figures: &Value) -> Result<()> {
+/// Writes figures with commit and date under docs/measures.
+pub(crate) fn write(name: &str, figures: &Value) -> Result<()> {
     let said = |program: &str, words: &[&str]| -> Result<String> {
         let output = Command::new(program).args(words).current_dir(run::root()).output()?;
         Ok(String::from_utf8(output.stdout)?.trim().to_owned())

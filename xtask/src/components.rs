@@ -22,7 +22,8 @@ const CLIENTS: [Component; 3] = [
 ];
 
 /// What tests need besides. The server's programs are not on the path.
-const FOR_TESTS: [Component; 2] = [
+const FOR_TESTS: [Component; 3] = [
+    Component { program: "ip", package: "iproute2" },
     Component { program: "softhsm2-util", package: "softhsm2" },
     Component { program: "/usr/lib/postgresql/15/bin/postgres", package: "postgresql-15" },
 ];

@@ -1,4 +1,4 @@
-//! Developer commands: demo, test, tidy, deny, bench, dev, fuzz.
+//! Developer commands: demo, test, torture, tidy, deny, bench, dev, fuzz.
 
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a developer's tool speaks on the terminal")]
 #![expect(clippy::disallowed_methods, reason = "a developer's tool reads clock and environment of the machine")]
@@ -12,6 +12,7 @@ mod fuzz;
 mod run;
 mod suite;
 mod tidy;
+mod torture;
 
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
@@ -28,6 +29,8 @@ struct Cli {
 enum Command {
     /// Run every check and every test, and close with one line of totals
     Test(suite::Args),
+    /// Put the product through its worst day, at length: kills, full disks, partitions, and what must hold all the same
+    Torture(torture::Args),
     /// Check the rules of the house
     Tidy(tidy::Args),
     /// Check bans, licences and sources of dependencies
@@ -45,6 +48,7 @@ enum Command {
 fn main() -> ExitCode {
     let outcome = match Cli::parse().command {
         Command::Test(args) => suite::test(&args),
+        Command::Torture(args) => torture::torture(&args),
         Command::Tidy(args) => tidy::tidy(&args),
         Command::Deny => deny::deny(),
         Command::Demo(args) => demo::demo(&args),

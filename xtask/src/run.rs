@@ -141,6 +141,38 @@ pub(crate) fn succeed(command: &mut Command, input: &str, limit: Duration) -> Re
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
+/// Runs a program in a process group of its own to its end or to `limit`, shows what it says as it says it, and keeps
+/// that in a file. A failure is an error.
+pub(crate) fn shown(command: &mut Command, log: &Path, limit: Duration) -> Result<()> {
+    use std::io::{BufRead as _, BufReader, Write as _};
+    use std::os::unix::process::CommandExt as _;
+    let named = name(command);
+    let mut file = std::fs::File::create(log)?;
+    let (reader, writer) = std::io::pipe()?;
+    command.process_group(0).stdin(Stdio::null()).stdout(writer.try_clone()?).stderr(writer);
+    let mut child = command.spawn().with_context(|| format!("cannot start `{named}`"))?;
+    // The program alone holds the other end, so that its lines end with it.
+    command.stdout(Stdio::null()).stderr(Stdio::null());
+    let pid = pid_of(&child)?;
+    let copied = std::thread::spawn(move || -> std::io::Result<()> {
+        for line in BufReader::new(reader).split(b'\n') {
+            let line = line?;
+            let line = String::from_utf8_lossy(&line);
+            writeln!(file, "{line}")?;
+            println!("{line}");
+        }
+        Ok(())
+    });
+    let status = wait_for(&format!("`{named}`"), limit, || Ok(child.try_wait()?));
+    if status.is_err() {
+        let _ = kill(Pid::from_raw(-pid), Signal::SIGKILL);
+        let _ = child.wait();
+    }
+    let status = status?;
+    copied.join().map_err(|_| anyhow::anyhow!("cannot read what `{named}` says"))??;
+    if status.success() { Ok(()) } else { bail!("`{named}` ended with {status}") }
+}
+
 /// Runs a program that owns the terminal.
 pub(crate) fn attached(command: &mut Command) -> Result<ExitStatus> {
     let named = name(command);

@@ -17,7 +17,7 @@ const LINTS: &str = "-Dwarnings__CLIPPY_HACKERY__";
 const DEPENDENCY: &str = "1";
 
 /// Makes every cargo command of the suite lint what it compiles of the workspace.
-pub(super) fn linting(command: &mut Command) -> Result<&mut Command> {
+pub(crate) fn linting(command: &mut Command) -> Result<&mut Command> {
     let output = Command::new("rustc").args(["--print", "sysroot"]).output().context("cannot run rustc")?;
     let driver = PathBuf::from(String::from_utf8(output.stdout)?.trim()).join("bin/clippy-driver");
     if !driver.is_file() {

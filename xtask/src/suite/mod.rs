@@ -9,7 +9,8 @@ mod totals;
 
 use crate::{components, deny, run};
 use anyhow::{Context as _, Result, bail};
-use build::{Built, linting};
+use build::Built;
+pub(crate) use build::linting;
 use mutants::Mutant;
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::{Path, PathBuf};

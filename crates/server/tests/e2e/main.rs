@@ -28,6 +28,7 @@ mod parsers;
 mod postgres;
 mod seals;
 mod story;
+mod torture;
 mod witness;
 
 use sallyport_testkit::postgres::Postgres;

@@ -1,10 +1,12 @@
 //! Faults: what a bad day does to processes, disks, clocks and networks, turned on and off while the product runs.
 
+pub mod network;
 pub mod process;
 pub mod relay;
 pub mod shim;
 pub mod space;
 
+pub use network::Cable;
 pub use relay::{Direction, Relay, Weather};
 pub use shim::{Role, Shim};
 pub use space::Space;

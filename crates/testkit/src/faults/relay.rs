@@ -101,7 +101,14 @@ impl Relay {
     /// # Errors
     /// When no port can be had.
     pub fn start(to: SocketAddr) -> Result<Self> {
-        let listener = TcpListener::bind("127.0.0.1:0").context("no port for a relay")?;
+        Self::on(TcpListener::bind("127.0.0.1:0").context("no port for a relay")?, to)
+    }
+
+    /// As `start`, where somebody listens already.
+    ///
+    /// # Errors
+    /// When the system refuses it.
+    pub fn on(listener: TcpListener, to: SocketAddr) -> Result<Self> {
         let address = listener.local_addr()?;
         listener.set_nonblocking(true)?;
         let shared = Arc::new(Shared {

@@ -1,14 +1,18 @@
-use super::{Chance, Direction, Relay, Role, Shim, Space, Weather, process, space};
+use super::{Cable, Chance, Direction, Relay, Role, Shim, Space, Weather, process, space};
 use crate::product::wait_for;
 use std::io::{Read as _, Write as _};
-use std::net::{TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
 /// A server that gives back what it gets, and a relay before it.
 fn echo() -> (Relay, std::thread::JoinHandle<()>) {
+    echo_behind(|to| Relay::start(to).unwrap())
+}
+
+fn echo_behind(relay: impl FnOnce(SocketAddr) -> Relay) -> (Relay, std::thread::JoinHandle<()>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let relay = Relay::start(listener.local_addr().unwrap()).unwrap();
+    let relay = relay(listener.local_addr().unwrap());
     let server = std::thread::spawn(move || {
         while let Ok((mut stream, _)) = listener.accept() {
             let mut first = [0];
@@ -82,6 +86,28 @@ fn a_relay_carries_drips_holds_cuts_and_resets() {
     let mut stream = connect(&relay);
     assert!(!stream.read(&mut back).is_ok_and(|n| n > 0));
     relay.set(Weather::default());
+    connect(&relay).write_all(b"q").unwrap();
+    server.join().unwrap();
+}
+
+#[test]
+fn a_pulled_cable_loses_what_is_sent_until_it_is_plugged_in_again() {
+    let cable = Cable::lay().unwrap();
+    let (relay, server) = echo_behind(|to| cable.relay(to).unwrap());
+    assert!(!relay.address().ip().is_loopback());
+    let mut stream = connect(&relay);
+    assert_eq!(exchange(&mut stream, b"over the cable"), b"over the cable");
+    cable.pull().unwrap();
+    stream.write_all(b"lost, and sent again").unwrap();
+    stream.set_read_timeout(Some(Duration::from_millis(300))).unwrap();
+    let mut back = [0; 20];
+    assert!(stream.read(&mut back).is_err(), "nothing comes over a pulled cable");
+    let patience = Duration::from_millis(300);
+    assert!(TcpStream::connect_timeout(&relay.address(), patience).is_err(), "nor anybody new");
+    cable.plug_in().unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    stream.read_exact(&mut back).unwrap();
+    assert_eq!(&back, b"lost, and sent again");
     connect(&relay).write_all(b"q").unwrap();
     server.join().unwrap();
 }
