@@ -3,12 +3,12 @@
 use crate::authority::Authority;
 use crate::observe::journal::{Entry, EntryKind, Error as JournalError, Found, Journal};
 use crate::observe::ship;
-use crate::observe::tail::{self, Left, Tail};
+use crate::observe::tail::{self, Left, LeftHalf, Tail};
 use sallyport_model::access::EndReason;
 use sallyport_model::authority::{Anchor, Call, Close, Orphan};
 use sallyport_model::{Env, Kind, RecordingId, SessionId};
 use sallyport_recording::container::Ending;
-use sallyport_recording::{DataKey, Sealer, Truncated, container, key, segment};
+use sallyport_recording::{DataKey, Opener, Sealer, Truncated, container, key, segment};
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -90,10 +90,13 @@ fn finish_one(env: &Env, left: &Left, entries: &[Entry]) -> Result<Vec<Entry>, E
         return Ok(more);
     }
     let mut sealer = Sealer::resume(&key, &remains.header, remains.segments, remains.chain)?;
+    let last = left.halves.iter().find(|half| half.seq.checked_add(1) == Some(remains.segments));
+    let anew = last.is_some_and(|half| sealed_before(&key, entries, half));
     for half in left.halves.iter().filter(|half| half.seq >= remains.segments) {
         // The tail remembers number and chain: otherwise somebody changed the journal while no gateway
-        // ran, and nothing may be sealed over that. Behind a half that is sealed anew the chain differs.
-        let follows = half.seq == sealer.anchor().0 && (!more.is_empty() || half.chain == remains.chain);
+        // ran, and nothing may be sealed over that. Behind a half that is sealed anew the chain differs, now or in an
+        // earlier recovery that was cut off between the two.
+        let follows = half.seq == sealer.anchor().0 && (!more.is_empty() || half.chain == remains.chain || anew);
         if !follows {
             return Err(Error::Altered(left.recording, container::Error::Record(half.seq)));
         }
@@ -101,6 +104,21 @@ fn finish_one(env: &Env, left: &Left, entries: &[Entry]) -> Result<Vec<Entry>, E
         more.push(Entry { recording: left.recording, kind: EntryKind::Segment, bytes });
     }
     Ok(more)
+}
+
+/// Whether the journal's last segment holds the very bytes of this half, under the recording's own key.
+fn sealed_before(key: &DataKey, entries: &[Entry], half: &LeftHalf) -> bool {
+    let bytes: Vec<u8> = entries.iter().flat_map(|entry| entry.bytes.iter().copied()).collect();
+    let Ok(container) = container::parse(&bytes) else { return false };
+    let Ok(mut opener) = Opener::new(key, &container.header) else { return false };
+    let mut last = None;
+    for frame in container.frames() {
+        match opener.open(frame) {
+            Ok(opened) => last = Some(opened.events),
+            Err(_) => return false,
+        }
+    }
+    last.is_some_and(|events| events == half.bytes)
 }
 
 fn read(recording: RecordingId, entries: &[Entry]) -> Result<container::Remains, Error> {

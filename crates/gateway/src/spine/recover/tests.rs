@@ -6,7 +6,7 @@ use crate::observe::{Recorder, WhatRef};
 use sallyport_model::authority::{Boxed, Call, Pulse, RecordingKey, Reply, View, Welcome};
 use sallyport_model::sealed::PrivateKey;
 use sallyport_model::{ClusterId, Env, RecordingId, SessionId};
-use sallyport_recording::{Facts, Opener, container};
+use sallyport_recording::{DataKey, Facts, Opener, Sealer, container, segment};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{mpsc, watch};
@@ -124,6 +124,33 @@ async fn a_death_between_journal_and_release_doubles_nothing() {
     let (journal, found) = crashed.reopen();
     let remains = finish(&Env::system(), &journal, &crashed.tail, found).await.unwrap();
     assert_eq!(read(crashed.recording, &remains.found[&crashed.recording]).unwrap().segments, 2);
+}
+
+#[tokio::test]
+async fn a_death_between_the_two_halves_of_a_tail_loses_neither() {
+    let crashed = crashed(1).await;
+    let (_, found) = crashed.reopen();
+    let left = &crashed.tail.left().unwrap()[0];
+    let mut entries = found[&crashed.recording].clone();
+    entries.retain(|entry| entry.kind == EntryKind::Header);
+    let env = Env::system();
+    let both = super::finish_one(&env, left, &entries).unwrap();
+    assert_eq!(both.len(), 2, "the tail has both");
+    // Only the first reached the disk before the recovery died too.
+    entries.push(both[0].clone());
+    let rest = super::finish_one(&env, left, &entries).unwrap();
+    assert_eq!(rest.len(), 1);
+    let whole = [entries.clone(), rest].concat();
+    assert_eq!(read(crashed.recording, &whole).unwrap().segments, 2);
+    for text in ["sealed", "in the tail"] {
+        assert_eq!(crashed.plain(&whole).windows(text.len()).filter(|w| *w == text.as_bytes()).count(), 1, "{text}");
+    }
+    // A first segment with other content is somebody else's.
+    let key = DataKey::from_bytes(sallyport_model::Secret::new(left.key.expose().clone())).unwrap();
+    let header = read(crashed.recording, &entries).unwrap().header;
+    let mut sealer = Sealer::resume(&key, &header, 0, header.hash()).unwrap();
+    entries[1].bytes = sealer.seal(&env, b"", segment::Kind::Data).unwrap().bytes;
+    assert!(matches!(super::finish_one(&env, left, &entries), Err(super::Error::Altered(..))));
 }
 
 #[tokio::test]
