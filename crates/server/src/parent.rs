@@ -149,10 +149,24 @@ async fn keep(
     mine: Stage,
 ) -> Result<(), Fail> {
     let mut pause = FIRST;
+    let mut once = false;
     loop {
         let began = Instant::now();
-        let mut child =
-            start(role, path, tails).map_err(|e| Fail::failed(format!("cannot start the {}: {e}", role.name())))?;
+        let mut child = match start(role, path, tails) {
+            Ok(child) => child,
+            // A parent that gave up here would take the unsealed tails with it.
+            Err(error) if once => {
+                tracing::error!(%error, "Cannot start the {}; trying again in {pause:?}", role.name());
+                tokio::select! {
+                    () = sleep(pause) => {}
+                    _ = stage.wait_for(|stage| *stage >= mine) => return Ok(()),
+                }
+                pause = LONGEST.min(pause * 2);
+                continue;
+            }
+            Err(error) => return Err(Fail::failed(format!("cannot start the {}: {error}", role.name()))),
+        };
+        once = true;
         tracing::info!(pid = child.id(), "Started the {}", role.name());
         let ended = tokio::select! {
             status = child.wait() => Some(status),

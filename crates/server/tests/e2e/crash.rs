@@ -3,6 +3,7 @@
 use sallyport_testkit::faults::{Role, Shim, process};
 use sallyport_testkit::product::{Product, json, wait_for};
 use std::io::{BufRead as _, BufReader, Write as _};
+use std::os::unix::fs::PermissionsExt as _;
 use std::process::{Child, Stdio};
 
 on_both!(
@@ -189,4 +190,26 @@ fn the_next_server_waits_for_what_a_killed_one_left_behind(product: &mut Product
     let session = product.newest_session().unwrap();
     assert_eq!(session["complete"], true, "the old gateway ended it in good order: {session}");
     proven(product);
+}
+
+/// As while a package manager replaces it.
+#[test]
+fn a_program_that_cannot_be_started_for_a_while_costs_no_evidence() {
+    let place = tempfile::tempdir().unwrap();
+    let binary = place.path().join("sallyport");
+    std::fs::copy(crate::binary(), &binary).unwrap();
+    let product = Product::start(&binary).unwrap();
+    let mode = |mode| std::fs::set_permissions(&binary, std::fs::Permissions::from_mode(mode)).unwrap();
+    let mut child = speaking(&product, "seen-before-the-upgrade");
+    mode(0o644);
+    product.kill("gateway").unwrap();
+    wait_for("an attempt", 20, || product.log().contains("Cannot start the gateway; trying again").then_some(()))
+        .unwrap();
+    mode(0o755);
+    wait_for("the end of the client", 20, || child.try_wait().unwrap()).unwrap();
+    product.ready().unwrap();
+    product.idle().unwrap();
+    let id = product.newest_session().unwrap()["id"].as_str().unwrap().to_owned();
+    let shown = wait_for("the recording", 10, || product.as_carol(&["play", &id]).ok()).unwrap();
+    assert!(shown.contains("seen-before-the-upgrade"), "the parent had the tail: {shown}");
 }
