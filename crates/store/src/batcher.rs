@@ -234,7 +234,8 @@ impl Batcher {
         within(self.mirror.catch_up(conn, found, &Open::new())).await.map_err(before_commit)?;
         self.seen.send_replace(Some(Instant::now()));
         if round == Round::Probe && self.mirror.log.size() > 0 {
-            within(sql::set_head(conn, self.mirror.log.size(), &self.mirror.note)).await.map_err(before_commit)?;
+            let note = &self.mirror.note;
+            within(sql::set_head(conn, self.mirror.log.size(), note, note)).await.map_err(before_commit)?;
             return within(sql::commit(conn, self.mirror.log.size())).await.map_err(before_commit);
         }
         let root = round == Round::Root;
