@@ -8,7 +8,7 @@ mod server;
 use house::{House, Kind};
 
 /// Runs each test on both databases.
-macro_rules! on_both {
+macro_rules! attack_both {
     ($($test:ident),+ $(,)?) => {
         mod on_sqlite {
             $(#[test]
@@ -24,9 +24,9 @@ macro_rules! on_both {
         }
     };
 }
-use on_both;
+use attack_both;
 
-on_both!(
+attack_both!(
     whatever_is_done_to_documents_is_named_and_taken_out_and_nothing_else,
     a_backup_of_any_age_gives_back_what_the_ledger_proves_and_nothing_else,
     index_columns_decide_nothing_and_are_set_right_from_the_signed_entries,

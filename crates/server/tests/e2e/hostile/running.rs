@@ -1,7 +1,7 @@
 //! While the server runs: decisions read what was verified, and whatever is found in the way of the next commit ends in quarantine.
 
+use super::attack_both;
 use super::house::{House, Kind};
-use super::on_both;
 use crate::binary;
 use sallyport_testkit::product::{Product, json, wait_for};
 use sallyport_testkit::sshd::ACCOUNT;
@@ -10,7 +10,7 @@ use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-on_both!(
+attack_both!(
     a_redirected_target_never_receives_a_credential,
     a_forged_head_or_entry_between_batches_ends_in_quarantine_and_a_revoked_session_stays_so,
 );
