@@ -139,7 +139,14 @@ impl Control {
                 change.expect.push((id.clone(), set.version(&id)));
             }
         });
-        let committed = open.store.commit(change).await?;
+        // The commit goes on whoever waits for it, and until it is known nobody may take the session for one that never was.
+        let (opening, store) = (self.live.opening(body.id, gateway), open.store.clone());
+        let commit = tokio::spawn(async move {
+            let committed = store.commit(change).await;
+            drop(opening);
+            committed
+        });
+        let committed = commit.await.map_err(Error::failed)??;
         self.live.began(body.id, gateway);
         Ok(Reply::Opened(Box::new(Opened { terms: body.terms(permitted.found.dial(), committed.index), lease })))
     }
@@ -325,7 +332,11 @@ impl Control {
     pub(crate) async fn close_session(&self, gateway: GatewayId, call: CallId, close: Close) -> Result<Reply, Error> {
         let open = self.opened()?;
         let committed = loop {
+            let opening = self.live.is_opening(close.session);
             let Some(known) = load::<SessionBody>(&open.store, &DocId::new(close.session), kinds::SESSION) else {
+                if opening {
+                    return Ok(Reply::Denied(Denial::unavailable("what becomes of the session's opening")));
+                }
                 return self.closed_before(&open, close.session).await;
             };
             self.closable(gateway, close.session)?;

@@ -26,6 +26,10 @@ impl Desk for Control {
             if self.opened().is_ok() && self.pulse() == Pulse::Deaf {
                 return Err(Denial::unavailable("the database"));
             }
+            // Such a session would be in no list of orphans, and nobody would ever end it.
+            if self.live.opens_for_nobody() {
+                return Err(Denial::unavailable("what becomes of the sessions that an earlier gateway was opening"));
+            }
             let welcome = self.welcome(&hello)?;
             let owned = self.owned(&hello);
             self.live.join(hello.gateway, &owned, down);

@@ -116,6 +116,8 @@ pub struct Watching {
 struct Inner {
     gateways: HashMap<GatewayId, DownSink>,
     sessions: HashMap<SessionId, GatewayId>,
+    /// Sessions whose first entry is on its way: nobody knows yet whether they begin.
+    opening: HashMap<SessionId, GatewayId>,
     watchers: HashMap<WatchId, (SessionId, mpsc::Sender<View>)>,
     auths: HashMap<AuthId, Spendable>,
     failures: HashMap<IpAddr, (Timestamp, u32)>,
@@ -124,6 +126,18 @@ struct Inner {
 /// The registry of what is live.
 #[derive(Clone, Default)]
 pub(crate) struct Live(Arc<Mutex<Inner>>);
+
+/// A session whose first entry is on its way.
+pub(crate) struct Opening {
+    live: Live,
+    session: SessionId,
+}
+
+impl Drop for Opening {
+    fn drop(&mut self) {
+        self.live.lock().opening.remove(&self.session);
+    }
+}
 
 impl Live {
     fn lock(&self) -> MutexGuard<'_, Inner> {
@@ -153,6 +167,23 @@ impl Live {
 
     pub(crate) fn connected(&self, gateway: GatewayId) -> bool {
         self.lock().gateways.contains_key(&gateway)
+    }
+
+    /// Notes that a session's first entry is on its way, until the guard goes.
+    pub(crate) fn opening(&self, session: SessionId, gateway: GatewayId) -> Opening {
+        self.lock().opening.insert(session, gateway);
+        Opening { live: self.clone(), session }
+    }
+
+    /// Whether nobody knows yet if this session begins. To be asked before its document is looked for.
+    pub(crate) fn is_opening(&self, session: SessionId) -> bool {
+        self.lock().opening.contains_key(&session)
+    }
+
+    /// Whether a session may yet begin of a gateway that has left.
+    pub(crate) fn opens_for_nobody(&self) -> bool {
+        let inner = self.lock();
+        inner.opening.values().any(|gateway| !inner.gateways.contains_key(gateway))
     }
 
     pub(crate) fn began(&self, session: SessionId, gateway: GatewayId) {

@@ -211,6 +211,44 @@ async fn a_session_is_ended_even_if_its_gateway_was_away() {
     assert!(matches!(back.call(back.close(killed)).await, Reply::Done(_)), "but it can be closed");
 }
 
+/// A database that stalls: the gateway no longer waits for its session, or has died, and then it begins all the same.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_session_that_begins_late_is_ended_by_whoever_asked_for_it_or_comes_after() {
+    use sallyport_model::authority::{Desk as _, Hello, VERSION};
+    use sqlx::Connection as _;
+    let house = Arc::new(House::applied().await);
+    let gateway = house.gateway().await;
+    let asks =
+        [gateway.ask(gateway.login("ada").await, "ops@web-1"), gateway.ask(gateway.login("ada").await, "ops@web-1")];
+    let [early, late] = [asks[0].session, asks[1].session];
+    let path = format!("sqlite:{}", house.dir.path().join("sallyport.db").display());
+    let mut lock = sqlx::SqliteConnection::connect(&path).await.unwrap();
+    sqlx::raw_sql("BEGIN IMMEDIATE").execute(&mut lock).await.unwrap();
+    let opens = asks.map(|ask| {
+        let (house, id) = (house.clone(), gateway.id);
+        tokio::spawn(async move { house.control.call(id, CallId::new(&house.env), Call::Open(ask)).await })
+    });
+    while !(house.control.live.is_opening(early) && house.control.live.is_opening(late)) {
+        tokio::task::yield_now().await;
+    }
+    let told = denial(gateway.call(gateway.close(early)).await);
+    assert_eq!(told.kind, Kind::Unavailable, "it is not said to be unknown: {told}");
+    house.control.leave(gateway.id);
+    let hello =
+        Hello { version: VERSION, gateway: GatewayId::new(&house.env), zone: "default".parse().unwrap(), open: vec![] };
+    let refused = house.control.join(hello, Arc::new(|_| true)).await.err().unwrap();
+    assert_eq!(refused.kind, Kind::Unavailable, "the next gateway would not be told of it: {refused}");
+    sqlx::raw_sql("ROLLBACK").execute(&mut lock).await.unwrap();
+    for open in opens {
+        assert!(matches!(open.await.unwrap(), Reply::Opened(_)));
+    }
+    let next = house.gateway().await;
+    assert_eq!(next.welcome.orphans.len(), 2);
+    for session in [early, late] {
+        assert!(matches!(next.call(next.close(session)).await, Reply::Done(_)));
+    }
+}
+
 #[tokio::test]
 async fn orphans_of_a_dead_gateway_are_named_to_the_next_and_can_be_closed_by_it() {
     let house = Arc::new(House::applied().await);
