@@ -13,6 +13,7 @@ use sallyport_model::{Env, GatewayId, Secret};
 use sallyport_ssh::Ssh;
 use std::io::Write as _;
 use std::os::unix::fs::OpenOptionsExt as _;
+use std::os::unix::process::parent_id;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,11 +23,12 @@ use tokio::net::TcpListener;
 const TAILS: i32 = 0;
 /// How long live sessions may take to close when the gateway stops.
 const CLOSE: Duration = Duration::from_secs(10);
-/// How long sessions may take to say goodbye when nothing can be recorded any more.
+/// How long they may take where nobody can take their last entries: the journal has failed, or the parent has died and
+/// control with it.
 const FAREWELL: Duration = Duration::from_secs(2);
 
 pub(crate) async fn run(config: &Config) -> Result<(), Fail> {
-    let env = Env::system();
+    let (env, parent) = (Env::system(), parent_id());
     let listener = TcpListener::bind(config.ssh.listen).await.map_err(|e| {
         Fail::usage(format!("cannot listen on {} for SSH: {e}; choose another `[ssh] listen`", config.ssh.listen))
     })?;
@@ -69,7 +71,8 @@ pub(crate) async fn run(config: &Config) -> Result<(), Fail> {
         return Err(Fail::failed("the journal cannot be written; see to its disk"));
     }
     tracing::info!(sessions = gateway.sessions(), "The gateway ends its sessions");
-    if !gateway.shutdown(CLOSE).await {
+    let patience = if parent_id() == parent { CLOSE } else { FAREWELL };
+    if !gateway.shutdown(patience).await {
         tracing::warn!("Some sessions were not closed in time; the next gateway closes them");
     }
     accepting.abort();
