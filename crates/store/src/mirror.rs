@@ -134,9 +134,12 @@ impl Mirror {
         if checkpoint.root != read.appender.root() {
             return Err(Error::Head("its entries do not hash to the signed root: it does not extend ours".into()));
         }
-        if !nodes.is_empty() && nodes.key(&self.log.keys.node) != Some(self.log.keys.signer.verifier()) {
+        let listed = self.log.keys.are_listed(&nodes);
+        // Whoever joins is not listed yet while others go on writing.
+        if !nodes.is_empty() && !listed && !self.log.keys.joining {
             return Err(Error::Head(format!("this node, `{}`, is no longer listed in it", self.log.keys.node)));
         }
+        self.log.keys.joining &= !listed;
         self.log.nodes = nodes;
         self.take(documents, read.appender, note);
         Ok(landed)
@@ -253,6 +256,7 @@ impl Mirror {
         }
         if let Some((_, Some(document))) = documents.iter().rfind(|(id, _)| *id == Nodes::id()) {
             self.log.nodes = Nodes::read(document)?;
+            self.log.keys.joining &= !self.log.keys.are_listed(&self.log.nodes);
         }
         self.take(documents, appender, note);
         Ok(())

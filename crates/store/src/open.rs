@@ -34,6 +34,13 @@ pub struct NodeKeys {
     pub joining: bool,
 }
 
+impl NodeKeys {
+    /// Whether these nodes are the ones of the ledger and this node, with this key, is one of them.
+    pub(crate) fn are_listed(&self, nodes: &Nodes) -> bool {
+        nodes.key(&self.node) == Some(self.signer.verifier())
+    }
+}
+
 /// What opening found.
 #[derive(Clone, Debug)]
 pub struct HeadReport {
@@ -156,7 +163,7 @@ async fn load(conn: &mut Conn<'_>, key: &DocumentKey, keys: NodeKeys) -> Result<
     let head = sql::head(conn).await?;
     let working = WorkingSet::build(documents, head.as_ref().map_or(0, |(size, _)| *size));
     let (nodes, _) = Nodes::of(&working)?;
-    if !keys.joining && !nodes.is_empty() && nodes.key(&keys.node) != Some(keys.signer.verifier()) {
+    if !keys.joining && !nodes.is_empty() && !keys.are_listed(&nodes) {
         return Err(Error::Place(format!(
             "this ledger has no node `{}` with this host's ledger key: `sallyport init --join` makes this host a node of it",
             keys.node

@@ -133,6 +133,28 @@ async fn a_host_that_is_not_listed_is_no_node_and_a_name_or_key_is_listed_once()
 }
 
 #[tokio::test]
+async fn a_node_joins_while_others_write_and_is_let_go_like_any_other() {
+    let house = House::on_postgres();
+    let (one, _) = house.open().await.unwrap();
+    list_first(&house, &one).await;
+    let joining = NodeKeys { joining: true, ..keys_of(2) };
+    let (two, _) = house.open_as(joining, quiet()).await.unwrap();
+    // Before it is listed, it follows what others write.
+    one.commit(house.put("a", 0, "{}")).await.unwrap();
+    until("what the other wrote", || body(&two, "a").is_some()).await;
+    let (nodes, was) = two.working(Nodes::of).unwrap();
+    let listed = nodes.with("node-2", keys_of(2).signer.verifier()).unwrap();
+    two.commit(Change::entry(house.draft("nodes")).put(listed.put(was))).await.unwrap();
+    two.commit(house.put("b", 0, "{}")).await.unwrap();
+    until("what it wrote", || body(&one, "b").is_some()).await;
+    let (nodes, was) = one.working(Nodes::of).unwrap();
+    let without = nodes.without("node-2").unwrap();
+    one.commit(Change::entry(house.draft("nodes")).put(without.put(was))).await.unwrap();
+    stops(&two, "removed").await;
+    one.close().await;
+}
+
+#[tokio::test]
 async fn a_node_that_is_no_longer_listed_stops() {
     let (house, one, two) = two_nodes().await;
     let (_, was) = one.working(Nodes::of).unwrap();
