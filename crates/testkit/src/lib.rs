@@ -1,5 +1,7 @@
 //! Real components for tests, scenario verbs.
 
+pub mod canary;
+mod command;
 pub mod faults;
 pub mod history;
 pub mod postgres;

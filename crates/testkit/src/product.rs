@@ -1,5 +1,7 @@
 //! The whole product on a temporary directory: parent, control and gateway as they are shipped.
 
+use crate::command::{feed, success, text};
+pub use crate::command::{json, outcome};
 use crate::postgres::{self, Postgres};
 use crate::sshd::{ACCOUNT, Sshd, keygen, public};
 use anyhow::{Context, Result, ensure};
@@ -7,11 +9,11 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::Value;
 use std::fs;
-use std::io::Write as _;
 use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// The password of the account on the target. It must be found nowhere but there.
@@ -26,10 +28,12 @@ pub struct Product {
     ssh_port: u16,
     url: String,
     token: String,
+    /// The recovery passphrase, where this product was founded.
+    recovery: String,
     /// URL of the database, where the store is on a server.
     store: Option<String>,
     /// The target.
-    pub target: Sshd,
+    pub target: Arc<Sshd>,
 }
 
 /// Polls until something is there. Panics with `what` after `seconds`.
@@ -100,12 +104,10 @@ impl Product {
     /// # Errors
     /// As `start`.
     pub fn start_at(binary: &Path, policy: &str, store: Option<&str>) -> Result<Self> {
-        let mut product = Self::configured(binary, "node-1", store, Sshd::start(PASSWORD)?)?;
-        for name in ["ada", "bob"] {
-            keygen(&product.at(name))?;
-        }
+        let mut product = Self::unfounded(binary, store)?;
         let founded = product.local(&["init", "--fast", "--output", "json"])?;
-        product.token = text(&json(&founded)?, "token")?;
+        let founded = json(&founded)?;
+        (product.token, product.recovery) = (text(&founded, "token")?, text(&founded, "recovery")?);
         product.serve()?;
         product.write_checkout(policy)?;
         product.ok(&["apply", &product.at("checkout").display().to_string()])?;
@@ -127,7 +129,7 @@ impl Product {
     /// # Errors
     /// As `join`.
     pub fn join_at(&self, node: &str, store: &str) -> Result<Self> {
-        let mut product = Self::configured(&self.binary, node, Some(store), Sshd::start(PASSWORD)?)?;
+        let mut product = Self::configured(&self.binary, node, Some(store), Arc::new(Sshd::start(PASSWORD)?))?;
         product.token.clone_from(&self.token);
         for name in ["ada", "ada.pub", "bob", "bob.pub"] {
             fs::copy(self.at(name), product.at(name))?;
@@ -137,8 +139,38 @@ impl Product {
         Ok(product)
     }
 
+    /// A host that is configured, with a target and people's keys, and nothing in its data directory.
+    ///
+    /// # Errors
+    /// When a component is missing.
+    pub fn unfounded(binary: &Path, store: Option<&str>) -> Result<Self> {
+        let product = Self::configured(binary, "node-1", store, Arc::new(Sshd::start(PASSWORD)?))?;
+        for name in ["ada", "bob"] {
+            keygen(&product.at(name))?;
+        }
+        Ok(product)
+    }
+
+    /// Acts with this token from here on.
+    pub fn sign_in(&mut self, token: &str) {
+        token.clone_into(&mut self.token);
+    }
+
+    /// A blank host for the same people and the same target: configured, and nothing in its data directory.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn blank(&self, store: Option<&str>) -> Result<Self> {
+        let mut product = Self::configured(&self.binary, "node-1", store, self.target.clone())?;
+        product.token.clone_from(&self.token);
+        for name in ["ada", "ada.pub", "bob", "bob.pub"] {
+            fs::copy(self.at(name), product.at(name))?;
+        }
+        Ok(product)
+    }
+
     /// A product that is configured and not founded yet.
-    fn configured(binary: &Path, node: &str, store: Option<&str>, target: Sshd) -> Result<Self> {
+    fn configured(binary: &Path, node: &str, store: Option<&str>, target: Arc<Sshd>) -> Result<Self> {
         let directory = tempfile::tempdir()?;
         let (api, ssh_port) = (free_port()?, free_port()?);
         let at = |name: &str| directory.path().join(name);
@@ -160,6 +192,7 @@ impl Product {
             ssh_port,
             url: format!("http://127.0.0.1:{api}"),
             token: String::new(),
+            recovery: String::new(),
             store: store.map(str::to_owned),
             target,
             directory,
@@ -292,6 +325,20 @@ impl Product {
         &self.url
     }
 
+    /// The recovery passphrase that the founder was shown.
+    #[must_use]
+    pub fn recovery(&self) -> &str {
+        &self.recovery
+    }
+
+    /// As `run_local`, with these lines of input.
+    ///
+    /// # Errors
+    /// As `run_local`.
+    pub fn local_stdin(&self, args: &[&str], lines: &[&str]) -> Result<(i32, String, String)> {
+        Ok(outcome(feed(self.local_command(args), &lines.join("\n"))?))
+    }
+
     /// A command of the binary with the administrator's token.
     #[must_use]
     pub fn command(&self, args: &[&str]) -> Command {
@@ -321,7 +368,9 @@ impl Product {
         Ok(outcome(self.local_command(args).output()?))
     }
 
-    fn local_command(&self, args: &[&str]) -> Command {
+    /// A command that reads the configuration, to be run in other ways than to its end.
+    #[must_use]
+    pub fn local_command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(&self.binary);
         command.arg("--config").arg(self.at("sallyport.toml")).args(args).stdin(Stdio::null());
         command
@@ -348,10 +397,7 @@ impl Product {
     /// # Errors
     /// With its standard error, when it fails.
     pub fn stdin(&self, args: &[&str], line: &str) -> Result<String> {
-        let mut child =
-            self.command(args).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
-        writeln!(child.stdin.take().context("no stdin")?, "{line}")?;
-        success(args, child.wait_with_output()?)
+        success(args, feed(self.command(args), line)?)
     }
 
     /// Runs a command as the auditor.
@@ -490,29 +536,4 @@ impl Drop for Product {
             let _ = parent.wait();
         }
     }
-}
-
-fn success(args: &[&str], output: Output) -> Result<String> {
-    let (code, out, err) = outcome(output);
-    ensure!(code == 0, "`{}` ended with {code}: {err}{out}", args.join(" "));
-    Ok(out)
-}
-
-/// Exit code, standard output and standard error of a process.
-#[must_use]
-pub fn outcome(output: Output) -> (i32, String, String) {
-    let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
-    (output.status.code().unwrap_or(-1), text(output.stdout), text(output.stderr))
-}
-
-fn text(value: &Value, name: &str) -> Result<String> {
-    Ok(value.get(name).and_then(Value::as_str).with_context(|| format!("no `{name}` in {value}"))?.to_owned())
-}
-
-/// Parses a command's output.
-///
-/// # Errors
-/// When it is no JSON.
-pub fn json(text: &str) -> Result<Value> {
-    serde_json::from_str(text).with_context(|| text.to_owned())
 }

@@ -118,7 +118,7 @@ fn a_target_that_vanishes_ends_the_session() {
     let mut product = product();
     let mut child = product.ssh("ada").arg("sleep 60").spawn().unwrap();
     wait_for("a live session", 10, || product.status().ok().filter(|s| s["sessions"] == 1)).unwrap();
-    product.target.vanish().unwrap();
+    std::sync::Arc::get_mut(&mut product.target).unwrap().vanish().unwrap();
     wait_for("the end of the client", 10, || child.try_wait().unwrap()).unwrap();
     product.idle().unwrap();
     let (code, _, err) = outcome(product.ssh("ada").arg("id").output().unwrap());

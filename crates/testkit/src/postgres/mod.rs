@@ -319,6 +319,12 @@ impl Postgres {
         fs::read_to_string(self.home().join("log")).unwrap_or_default()
     }
 
+    /// Everything that the server has on disk, its log too.
+    #[must_use]
+    pub fn directory(&self) -> &Path {
+        &self.directory
+    }
+
     fn home(&self) -> PathBuf {
         self.directory.join("home")
     }
