@@ -12,6 +12,7 @@ mod batcher;
 mod change;
 mod effects;
 mod examine;
+mod fill;
 mod mirror;
 mod news;
 mod nodes;
@@ -26,6 +27,7 @@ mod working;
 
 pub use change::{Change, Committed, DocId, Draft, Error, Put};
 pub use examine::{Examined, Finding, Healing};
+pub use fill::{Filled, Filling};
 pub use nodes::Nodes;
 pub use offline::Offline;
 pub use open::{Connected, Follower, HeadReport, NodeKeys, Store};

@@ -1,20 +1,21 @@
-//! The ledger of a stopped node, read for an auditor: nothing is verified here, and nothing is written.
+//! A database as it is at one moment, read beside whoever writes it: nothing is verified here, and nothing is written.
 
-use crate::change::Error;
+use crate::change::{DocId, Error};
 use crate::open::Connected;
 use crate::place::{Place, Session};
 use crate::sql::{self, NewEntry};
+use crate::working::Document;
 use sallyport_ledger::{Appender, Entry, TileId, leaf_hash};
 use std::path::Path;
 
 /// Entries that are copied at once.
 const PAGE: u32 = 512;
 
-/// An open database that nobody writes.
+/// An open database that is only read.
 pub struct Offline(Session);
 
 impl Offline {
-    /// Opens the database for reading. On a server all reads see the state of this moment.
+    /// Opens the database for reading. All reads see the state of one moment, whoever writes meanwhile.
     ///
     /// # Errors
     /// When it cannot be read or was written by a newer version.
@@ -23,6 +24,19 @@ impl Offline {
         sql::begin_read(&mut session.conn()).await?;
         sql::known(&mut session.conn()).await?;
         Ok(Self(session))
+    }
+
+    /// At most `limit` documents, in order of their ids from the one behind `after` on; all are behind the empty text.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn documents(&mut self, after: &str, limit: u32) -> Result<Vec<(DocId, Document)>, Error> {
+        sql::documents_behind(&mut self.0.conn(), after, limit).await
+    }
+
+    /// Ends the reading, so that what it held in view can be tidied.
+    pub async fn close(self) {
+        self.0.close().await;
     }
 
     /// Bodies of the entries from `from` on, with their index.

@@ -154,6 +154,17 @@ impl Connected {
 /// Reads and verifies everything, as it was at one moment.
 async fn load(conn: &mut Conn<'_>, key: &DocumentKey, keys: NodeKeys) -> Result<(Log, String, WorkingSet), Error> {
     sql::begin_read(conn).await?;
+    let loaded = verified(conn, key, keys).await?;
+    sql::rollback(conn).await?;
+    Ok(loaded)
+}
+
+/// Reads and verifies everything, within a transaction of the caller.
+pub(crate) async fn verified(
+    conn: &mut Conn<'_>,
+    key: &DocumentKey,
+    keys: NodeKeys,
+) -> Result<(Log, String, WorkingSet), Error> {
     let documents = sql::documents(conn, None).await?;
     for (id, document) in &documents {
         if !key.check(&document.kind, document.schema, id.as_str(), document.version, &document.body, &document.mac) {
@@ -171,7 +182,6 @@ async fn load(conn: &mut Conn<'_>, key: &DocumentKey, keys: NodeKeys) -> Result<
     }
     let (log, note) = load_log(conn, keys, nodes, head).await?;
     check_state(conn, &working, &log).await?;
-    sql::rollback(conn).await?;
     Ok((log, note, working))
 }
 

@@ -193,6 +193,15 @@ pub(crate) async fn begin_read(conn: &mut Conn<'_>) -> Result<(), Error> {
     Ok(())
 }
 
+/// Lets the transaction that has begun wait for files between its statements, on a server that would end it.
+pub(crate) async fn wait_for_files(conn: &mut Conn<'_>) -> Result<(), Error> {
+    if let Conn::Postgres(conn) = conn {
+        let text = "SET LOCAL idle_in_transaction_session_timeout = 0";
+        sqlx::query(text).execute(&mut **conn).await.map(drop)?;
+    }
+    Ok(())
+}
+
 /// Makes what was written durable, and tells other nodes how far the ledger goes now.
 pub(crate) async fn commit(conn: &mut Conn<'_>, size: u64) -> Result<(), Error> {
     match conn {
@@ -387,6 +396,18 @@ fn document((id, kind, schema, version, body, mac): DocumentRow) -> Result<(DocI
 pub(crate) async fn documents(conn: &mut Conn<'_>, kind: Option<&str>) -> Result<Vec<(DocId, Document)>, Error> {
     let text = "SELECT id, kind, schema, version, body, mac FROM documents WHERE $1 IS NULL OR kind = $1";
     let rows: Vec<DocumentRow> = on!(conn, c => sqlx::query_as(text).bind(kind).fetch_all(c).await?);
+    rows.into_iter().map(document).collect()
+}
+
+/// At most `limit` documents, unverified, in order of their ids from the one behind `after` on.
+pub(crate) async fn documents_behind(
+    conn: &mut Conn<'_>,
+    after: &str,
+    limit: u32,
+) -> Result<Vec<(DocId, Document)>, Error> {
+    let text = "SELECT id, kind, schema, version, body, mac FROM documents WHERE id > $1 ORDER BY id LIMIT $2";
+    let rows: Vec<DocumentRow> =
+        on!(conn, c => sqlx::query_as(text).bind(after).bind(i64::from(limit)).fetch_all(c).await?);
     rows.into_iter().map(document).collect()
 }
 
