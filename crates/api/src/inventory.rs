@@ -3,7 +3,7 @@
 use crate::App;
 use crate::auth::Caller;
 use crate::convert;
-use crate::problem::Problem;
+use crate::problem::{Problem, Sent};
 use axum::Json;
 use axum::extract::{Query, State};
 use sallyport_control::ApplyFile;
@@ -31,7 +31,7 @@ fn files(desired: wire::Desired) -> Vec<ApplyFile> {
 pub(crate) async fn plan(
     State(app): State<App>,
     caller: Caller,
-    Json(desired): Json<wire::Desired>,
+    Sent(desired): Sent<wire::Desired>,
 ) -> Result<Json<wire::Plan>, Problem> {
     let prune = desired.prune;
     Ok(Json(convert::plan(app.control.plan(&caller.op, &files(desired), prune)?, false)))
@@ -42,7 +42,7 @@ pub(crate) async fn plan(
 pub(crate) async fn apply(
     State(app): State<App>,
     caller: Caller,
-    Json(desired): Json<wire::Desired>,
+    Sent(desired): Sent<wire::Desired>,
 ) -> Result<Json<wire::Plan>, Problem> {
     let prune = desired.prune;
     Ok(Json(convert::plan(app.control.apply(&caller.op, &files(desired), prune).await?, true)))

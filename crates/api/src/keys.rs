@@ -3,7 +3,7 @@
 use crate::App;
 use crate::auth::Caller;
 use crate::convert;
-use crate::problem::Problem;
+use crate::problem::{Problem, Sent};
 use axum::Json;
 use axum::extract::{Path, State};
 use sallyport_control::AddSlot;
@@ -15,7 +15,7 @@ use sallyport_wire as wire;
 pub(crate) async fn add_slot(
     State(app): State<App>,
     caller: Caller,
-    Json(ask): Json<wire::NewSlot>,
+    Sent(ask): Sent<wire::NewSlot>,
 ) -> Result<Json<wire::AddedSlot>, Problem> {
     let add = match (ask.key_file, ask.passphrase, ask.shamir, ask.pkcs11) {
         (true, None, None, false) => AddSlot::KeyFile,
@@ -37,7 +37,7 @@ pub(crate) async fn add_slot(
 pub(crate) async fn confirm_slot(
     State(app): State<App>,
     caller: Caller,
-    Json(ask): Json<wire::Share>,
+    Sent(ask): Sent<wire::Share>,
 ) -> Result<Json<wire::Quorum>, Problem> {
     let progress = app.control.confirm_slot(&caller.op, &Secret::new(ask.share)).await?;
     Ok(Json(convert::quorum(progress)))
@@ -71,7 +71,7 @@ pub(crate) async fn keys(State(app): State<App>, caller: Caller) -> Result<Json<
 pub(crate) async fn rotate_epoch(
     State(app): State<App>,
     caller: Caller,
-    Json(ask): Json<wire::RotateEpoch>,
+    Sent(ask): Sent<wire::RotateEpoch>,
 ) -> Result<Json<wire::Keys>, Problem> {
     Ok(Json(convert::keys(app.control.rotate_epoch(&caller.op, ask.domain.as_deref()).await?)))
 }
@@ -81,7 +81,7 @@ pub(crate) async fn rotate_epoch(
 pub(crate) async fn pause_rotation(
     State(app): State<App>,
     caller: Caller,
-    Json(ask): Json<wire::PauseRotation>,
+    Sent(ask): Sent<wire::PauseRotation>,
 ) -> Result<Json<wire::Keys>, Problem> {
     Ok(Json(convert::keys(app.control.pause_rotation(&caller.op, ask.paused).await?)))
 }

@@ -1,10 +1,13 @@
 //! The one error shape: problem details (RFC 9457).
 
 use axum::Json;
+use axum::extract::rejection::JsonRejection;
+use axum::extract::{FromRequest, Request};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use sallyport_model::Kind;
 use sallyport_wire as wire;
+use serde::de::DeserializeOwned;
 
 /// An answer that is no success.
 pub(crate) struct Problem {
@@ -56,6 +59,35 @@ impl IntoResponse for Problem {
         };
         (status, [(header::CONTENT_TYPE, "application/problem+json")], Json(body)).into_response()
     }
+}
+
+/// The JSON body of a request. What does not fit is told by its place and by what was expected, never by what it is: a
+/// secret in the wrong field must not come back in an answer, nor from there into somebody's log.
+pub(crate) struct Sent<T>(pub(crate) T);
+
+impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Sent<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
+        match Json::<T>::from_request(request, state).await {
+            Ok(Json(body)) => Ok(Self(body)),
+            Err(JsonRejection::JsonDataError(error)) => {
+                Err(Problem::usage(format!("the body is not what this path takes: {}", unquoted(&error.body_text()))))
+            }
+            Err(JsonRejection::JsonSyntaxError(_)) => Err(Problem::usage("the body is no JSON, or is cut off")),
+            Err(JsonRejection::MissingJsonContentType(_)) => {
+                Err(Problem::usage("send the body as `Content-Type: application/json`"))
+            }
+            Err(_) => Err(Problem::usage("the body cannot be read: it is too long, or it was cut off")),
+        }
+    }
+}
+
+/// The part of serde's words that quotes nothing of the body.
+pub(crate) fn unquoted(text: &str) -> String {
+    let expected = text.rsplit_once(", expected ").map(|(_, rest)| format!("expected {rest}"));
+    let missing = text.rsplit_once("missing field ").map(|(_, rest)| format!("missing field {rest}"));
+    expected.or(missing).unwrap_or_else(|| "see /api/v1/openapi.json".into())
 }
 
 /// What stands behind no route.

@@ -3,7 +3,7 @@
 use crate::App;
 use crate::auth::Caller;
 use crate::convert;
-use crate::problem::Problem;
+use crate::problem::{Problem, Sent};
 use axum::Json;
 use axum::body::{Body, Bytes};
 use axum::extract::{Path, Query, State};
@@ -53,7 +53,7 @@ pub(crate) async fn kill(
     State(app): State<App>,
     caller: Caller,
     Path(id): Path<String>,
-    Json(kill): Json<wire::Kill>,
+    Sent(kill): Sent<wire::Kill>,
 ) -> Result<StatusCode, Problem> {
     app.control.kill(&caller.op, session_id(&id)?, &kill.reason).await?;
     Ok(StatusCode::NO_CONTENT)

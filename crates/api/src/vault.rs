@@ -3,7 +3,7 @@
 use crate::App;
 use crate::auth::{Caller, From};
 use crate::convert;
-use crate::problem::Problem;
+use crate::problem::{Problem, Sent};
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -24,7 +24,7 @@ pub(crate) async fn show(State(app): State<App>, caller: Caller) -> Result<Json<
 pub(crate) async fn put(
     State(app): State<App>,
     caller: Caller,
-    Json(ask): Json<wire::PutSecret>,
+    Sent(ask): Sent<wire::PutSecret>,
 ) -> Result<Json<wire::SecretLine>, Problem> {
     let address = ask.account.parse().map_err(Problem::usage)?;
     let new = match (ask.password, ask.ssh_key, ask.generate.as_deref()) {
@@ -53,7 +53,7 @@ pub(crate) async fn seal(State(app): State<App>, caller: Caller) -> Result<Statu
 pub(crate) async fn unseal(
     State(app): State<App>,
     From(from): From,
-    Json(ask): Json<wire::Unseal>,
+    Sent(ask): Sent<wire::Unseal>,
 ) -> Result<Json<wire::Unsealed>, Problem> {
     let with = match (ask.passphrase, ask.key_file, ask.share, ask.pkcs11) {
         (Some(passphrase), None, None, false) => Opening::Passphrase(Secret::new(passphrase)),
@@ -74,7 +74,7 @@ pub(crate) async fn unseal(
 pub(crate) async fn cancel_unseal(
     State(app): State<App>,
     From(from): From,
-    Json(ask): Json<wire::Share>,
+    Sent(ask): Sent<wire::Share>,
 ) -> Result<StatusCode, Problem> {
     app.control.cancel_unseal(from, Secret::new(ask.share)).await?;
     Ok(StatusCode::NO_CONTENT)

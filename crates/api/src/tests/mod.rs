@@ -1,6 +1,27 @@
-//! The API's description is a golden: a change is a reviewed diff.
+//! The API's description is a golden: a change is a reviewed diff. What it refuses is not quoted.
+
+use crate::problem::unquoted;
+use sallyport_wire as wire;
 
 #[test]
 fn openapi_is_the_reviewed_one() {
     expect_test::expect_file!["openapi.json"].assert_eq(&crate::openapi());
+}
+
+#[test]
+fn what_does_not_fit_is_never_quoted() {
+    for body in [
+        r#"{"pkcs11": "hunter2 , expected hunter2"}"#,
+        r#"{"hunter2": 1}"#,
+        r#"{"passphrase": ["hunter2"]}"#,
+        r#""hunter2""#,
+        r#"{"pkcs11": {"hunter2": 1}}"#,
+    ] {
+        let error = serde_json::from_str::<wire::Unseal>(body).err().unwrap().to_string();
+        let told = unquoted(&format!("Failed to deserialize the JSON body into the target type: {error}"));
+        assert!(!told.contains("hunter2") && told.starts_with("expected "), "{error}: {told}");
+    }
+    let error = serde_json::from_str::<wire::Share>("{}").err().unwrap().to_string();
+    assert_eq!(unquoted(&error), "missing field `share` at line 1 column 2");
+    assert_eq!(unquoted("hunter2"), "see /api/v1/openapi.json");
 }
