@@ -45,6 +45,7 @@ fn open_router() -> OpenApiRouter<App> {
     OpenApiRouter::with_openapi(Document::openapi())
         .routes(routes!(status::status))
         .routes(routes!(status::me))
+        .routes(routes!(status::space))
         .routes(routes!(status::metrics))
         .routes(routes!(status::create_token))
         .routes(routes!(inventory::reach))

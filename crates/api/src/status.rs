@@ -2,11 +2,12 @@
 
 use crate::App;
 use crate::auth::Caller;
-use crate::problem::Problem;
+use crate::problem::{Problem, Sent};
 use axum::Json;
 use axum::extract::State;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::IntoResponse;
+use sallyport_control::Level;
 use sallyport_model::authority::Pulse;
 use sallyport_wire as wire;
 use std::time::Duration;
@@ -28,7 +29,33 @@ pub(crate) async fn status(State(app): State<App>) -> Json<wire::Status> {
         frozen: status.frozen,
         quarantined: u32::try_from(status.quarantined).unwrap_or(u32::MAX),
         pulse: status.pulse.word().into(),
+        backup: status.backup.map(|at| at.to_string()),
+        backup_age_hours: status.backup_age.map(|age| age.as_secs() / 3600),
+        recovery: status.recovery.map(|until| until.to_string()),
+        space: status.space.level.word().into(),
     })
+}
+
+/// The space for recordings on this node, and what goes next.
+#[utoipa::path(get, path = "/api/v1/space", responses((status = 200, body = wire::Space)), tag = "status")]
+pub(crate) async fn space(State(app): State<App>, caller: Caller) -> Result<Json<wire::Space>, Problem> {
+    let (space, leaving) = app.control.space(&caller.op)?;
+    let next = leaving.into_iter().map(|leaving| wire::Leaving {
+        recording: leaving.recording.to_string(),
+        session: leaving.session.to_string(),
+        bytes: leaving.bytes,
+        due: leaving.due.to_string(),
+    });
+    Ok(Json(wire::Space {
+        used: space.used,
+        room: space.room,
+        recordings: space.recordings,
+        per_day: space.per_day,
+        days_to_refuse: space.days_to_refuse,
+        days_to_freeze: space.days_to_freeze,
+        level: space.level.word().into(),
+        next: next.collect(),
+    }))
 }
 
 /// Who the caller is.
@@ -48,7 +75,7 @@ pub(crate) async fn me(State(app): State<App>, caller: Caller) -> Result<Json<wi
 pub(crate) async fn create_token(
     State(app): State<App>,
     caller: Caller,
-    Json(ask): Json<wire::NewToken>,
+    Sent(ask): Sent<wire::NewToken>,
 ) -> Result<Json<wire::Token>, Problem> {
     let handle = ask.handle.map(|h| h.parse()).transpose().map_err(Problem::usage)?;
     let life = Duration::from_secs(ask.seconds.into());
@@ -75,7 +102,12 @@ pub(crate) async fn metrics(State(app): State<App>) -> impl IntoResponse {
          # TYPE sallyport_frozen gauge\nsallyport_frozen {}\n\
          # TYPE sallyport_quarantined gauge\nsallyport_quarantined {}\n\
          # TYPE sallyport_deaf gauge\nsallyport_deaf {}\n\
-         # TYPE sallyport_mute gauge\nsallyport_mute {}\n",
+         # TYPE sallyport_mute gauge\nsallyport_mute {}\n\
+         # TYPE sallyport_last_backup_timestamp_seconds gauge\nsallyport_last_backup_timestamp_seconds {}\n\
+         # TYPE sallyport_recovery gauge\nsallyport_recovery {}\n\
+         # TYPE sallyport_recordings_bytes gauge\nsallyport_recordings_bytes {}\n\
+         # TYPE sallyport_recordings_room_bytes gauge\nsallyport_recordings_room_bytes {}\n\
+         # TYPE sallyport_space_level gauge\nsallyport_space_level {}\n",
         u8::from(status.sealed),
         status.entries,
         status.gateways,
@@ -85,7 +117,16 @@ pub(crate) async fn metrics(State(app): State<App>) -> impl IntoResponse {
         u8::from(status.frozen),
         status.quarantined,
         u8::from(status.pulse == Pulse::Deaf),
-        u8::from(status.pulse == Pulse::Mute)
+        u8::from(status.pulse == Pulse::Mute),
+        status.backup.map_or(0, |at| at.0.div_euclid(1_000_000)),
+        u8::from(status.recovery.is_some()),
+        status.space.used,
+        status.space.room,
+        match status.space.level {
+            Level::Fine => 0,
+            Level::Refuse => 1,
+            Level::Freeze => 2,
+        }
     );
     ([(CONTENT_TYPE, "text/plain; version=0.0.4")], text)
 }

@@ -49,15 +49,25 @@ pub(crate) async fn status(client: &Client, out: Output) -> Result<(), Fail> {
             (late, true) => format!("{}, {late} LATE, new sessions are refused: see `sallyport ledger anchors`", status.anchors),
         };
         let ledger = match status.pulse.as_str() {
+            "mute" if status.space == "freeze" => "",
             "mute" => ", TAKES NO MORE: sessions are frozen; run `sallyport doctor` on the host",
             "deaf" if !status.sealed => ", but its DATABASE IS AWAY: sessions end at their grace",
             _ => "",
         };
+        let banner = status.recovery.as_ref().map_or_else(String::new, |until| {
+            format!("RECOVERY: on the host, somebody was made an administrator until {until}. `sallyport ledger list --actions admin.recovered` says who.\n\n")
+        });
+        let space = match status.space.as_str() {
+            "fine" => "",
+            "refuse" => "\nSpace     new sessions are REFUSED: see `sallyport space`",
+            _ => "\nSpace     sessions are FROZEN: see `sallyport space`",
+        };
         format!(
-            "{who}\n\nServer    {} (version {})\nVault     {vault}\nLedger    {} entries{ledger}\nAnchors   {anchors}\nSessions  {} live on {} gateways\nSSH       {}",
+            "{banner}{who}\n\nServer    {} (version {})\nVault     {vault}\nLedger    {} entries{ledger}\nAnchors   {anchors}\nBackup    {}{space}\nSessions  {} live on {} gateways\nSSH       {}",
             client.url(),
             status.version,
             status.entries,
+            status.backup.as_deref().unwrap_or("none known"),
             status.sessions,
             status.gateways,
             status.ssh.as_deref().unwrap_or("not served"),
@@ -89,7 +99,10 @@ pub(crate) fn read_line(what: &str) -> Result<String, Fail> {
 }
 
 /// `90s`, `15m`, `8h`, `30d` in seconds.
-pub(crate) fn seconds(text: &str) -> Result<u32, Fail> {
+///
+/// # Errors
+/// When it is none of these.
+pub fn seconds(text: &str) -> Result<u32, Fail> {
     let wrong = || Fail::usage(format!("`{text}` is no duration: write 90s, 15m, 8h or 30d"));
     let unit = text.chars().last().ok_or_else(wrong)?;
     let factor: u32 = match unit {

@@ -60,6 +60,8 @@ pub enum Command {
     /// The ledger: entries, the checkpoint, and where it is anchored
     #[command(subcommand)]
     Ledger(Ledger),
+    /// The space for recordings: used, room, forecast, and what goes next
+    Space,
     /// Verify an evidence bundle or a data directory, offline
     Verify(Verify),
 }

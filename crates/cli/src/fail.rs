@@ -41,7 +41,8 @@ impl std::fmt::Display for Fail {
 }
 
 /// The sort of failure that a problem document names.
-pub(crate) fn kind_of(word: &str) -> Kind {
+#[must_use]
+pub fn kind_of(word: &str) -> Kind {
     [Kind::Conflict, Kind::Denied, Kind::NeedsApproval, Kind::NotFound, Kind::Sealed, Kind::Unavailable, Kind::Usage]
         .into_iter()
         .find(|kind| kind.word() == word)

@@ -14,14 +14,16 @@ mod node;
 mod output;
 mod play;
 mod sessions;
+mod space;
 mod ssh;
 mod vault;
 mod verify;
 
+pub use account::seconds;
 pub use command::{Command, Common, EVERYWHERE};
-pub use fail::Fail;
-pub use output::Format;
-pub use verify::{LedgerSource, OpenLedger};
+pub use fail::{Fail, kind_of};
+pub use output::{Format, progress};
+pub use verify::{LedgerSource, OpenLedger, Sayings};
 
 use client::Client;
 use output::Output;
@@ -60,6 +62,7 @@ pub async fn run(command: Command, common: &Common, surroundings: &Surroundings)
         Command::Vault(command) => vault::run(command, &client()?, out).await,
         Command::Node(command) => node::run(command, &client()?, out).await,
         Command::Ledger(command) => ledger::run(command, &client()?, out).await,
+        Command::Space => space::space(&client()?, out).await,
         Command::Verify(args) => {
             let ledger = surroundings.ledger;
             // Long and blocking; and a source may wait for its database on this runtime.

@@ -58,7 +58,7 @@ pub(crate) fn remark(text: &str) {
 }
 
 /// Replaces the line that tells how far long work has come; an empty text takes it away. For terminals only.
-pub(crate) fn progress(text: &str) {
+pub fn progress(text: &str) {
     let mut err = std::io::stderr().lock();
     if err.is_terminal() {
         let _ = write!(err, "\r\x1b[K{text}");

@@ -97,7 +97,7 @@ impl Control {
                 "this identity may do nothing: it is disabled or gone",
             )));
         };
-        let permitted = match self.thaw().and_then(|()| self.judge(&open, &who, &ask.ask)) {
+        let permitted = match self.thaw().and_then(|()| self.room()).and_then(|()| self.judge(&open, &who, &ask.ask)) {
             Ok(permitted) => permitted,
             Err((denial, why)) => {
                 self.write_denied(&open, call, &who, &ask, (&denial, &why)).await?;

@@ -5,14 +5,16 @@ use crate::directory::{Directory, all, kinds, load};
 use crate::follow::Follow;
 use crate::gathering::Gathering;
 use crate::quarantine::Heal;
+use crate::recovery::lent;
 use crate::sessions::{Live, SessionBody};
+use crate::space::{Space, SpaceState};
 use crate::token::{Token, TokenConfig};
 use crate::{Actor, Error, Op};
 use sallyport_ledger::Signer;
 use sallyport_model::access::Denial;
 use sallyport_model::authority::{Desk as _, Down, Pulse};
 use sallyport_model::inventory::{Account, Identity, Target};
-use sallyport_model::{ClusterId, EntryId, Env, Handle, IdentityId, Kind, Secret, SessionId, TargetId};
+use sallyport_model::{ClusterId, EntryId, Env, Handle, IdentityId, Kind, Secret, SessionId, TargetId, Timestamp};
 use sallyport_policy::{Act, Facts, Inventory, PolicySet, Right};
 use sallyport_store::{Change, Committed, Connected, DocId, Document, Draft, Finding, NodeKeys, Place, Put, Store};
 use sallyport_vault::Vault;
@@ -74,6 +76,14 @@ pub struct Status {
     pub quarantined: usize,
     /// What is possible here: what gateways are told.
     pub pulse: Pulse,
+    /// When the last backup was made; absent while sealed, and where there is none.
+    pub backup: Option<Timestamp>,
+    /// How long ago that was.
+    pub backup_age: Option<Duration>,
+    /// Until when the rights of an administrator are lent by a recovery on the host.
+    pub recovery: Option<Timestamp>,
+    /// How the space for recordings is.
+    pub space: Space,
 }
 
 /// Everything that exists only while the vault is open.
@@ -86,6 +96,10 @@ pub(crate) struct Open {
     pub(crate) policy: Arc<RwLock<Arc<PolicySet>>>,
     pub(crate) directory: Arc<Directory>,
     pub(crate) key: String,
+    /// How the vault was opened.
+    pub(crate) opened: &'static str,
+    /// The clock by which rights end.
+    pub(crate) env: Env,
     keeping: Keeping,
     inventory: Mutex<Option<(u64, Arc<Inventory>)>>,
     /// Ledger keys of other nodes that this one has vouched for.
@@ -139,6 +153,7 @@ pub struct Control {
     /// Size and root of the head that is to be accepted against its anchors.
     pub(crate) accepting: Option<(u64, String)>,
     pub(crate) heal: Option<Heal>,
+    pub(crate) space: SpaceState,
     pub(crate) quarantined: RwLock<Option<Arc<Vec<Finding>>>>,
     place: Place,
     node: String,
@@ -163,6 +178,7 @@ impl Control {
             anchors: Arc::default(),
             accepting: None,
             heal: None,
+            space: SpaceState::default(),
             quarantined: RwLock::default(),
             place: Place::file(&data.join(DATABASE)),
             node: node.to_owned(),
@@ -279,6 +295,8 @@ impl Control {
             policy,
             directory,
             key: key.to_string(),
+            opened,
+            env: self.env.clone(),
             keeping,
             inventory: Mutex::default(),
             vouched: tokio::sync::Mutex::default(),
@@ -360,6 +378,7 @@ impl Control {
     pub fn status(&self) -> Status {
         let open = self.opened().ok();
         let anchors = self.anchors.lines();
+        let backup = self.last_backup();
         Status {
             cluster: open.as_ref().map(|o| o.cluster),
             sealed: open.is_none(),
@@ -371,6 +390,10 @@ impl Control {
             frozen: self.anchors.frozen(),
             quarantined: self.quarantine().map_or(0, |found| found.len()),
             pulse: self.pulse(),
+            backup,
+            backup_age: backup.map(|at| self.env.now().since(at)),
+            recovery: self.recovery(),
+            space: self.space_now(),
         }
     }
 
@@ -431,10 +454,10 @@ impl Control {
     }
 }
 
-/// An identity that may act, by id.
+/// An identity that may act, by id, with the rights that are lent to it in this moment.
 pub(crate) fn identity(open: &Open, id: IdentityId) -> Option<Identity> {
     let found = load::<Identity>(&open.store, &DocId::new(id), kinds::IDENTITY)?.value;
-    (!found.disabled).then_some(found)
+    (!found.disabled).then(|| lent(open, found))
 }
 
 /// An identity by handle, enabled or not.

@@ -91,7 +91,7 @@ impl Control {
         self.require(op, Right::RecordingPlay)?;
         let recording = self.recording_of(session).await?;
         self.release(op, session, "recording.played").await?;
-        let (bytes, key) = self.open_recording(recording).await?;
+        let (bytes, key) = self.open_recording(session, recording).await?;
         let container = container::parse(&bytes).map_err(Error::failed)?;
         let replay = sallyport_recording::replay(&bytes, &key).map_err(Error::failed)?;
         let mut events = Vec::new();
@@ -136,7 +136,7 @@ impl Control {
             let proof = inclusion(&open.store, row.index, checkpoint.size).await?;
             items.push(Proven::new(row.index, row.body, &proof));
         }
-        let (bytes, key) = self.open_recording(recording).await?;
+        let (bytes, key) = self.open_recording(session, recording).await?;
         let bundle = Bundle {
             manifest: Manifest {
                 cluster: open.cluster,
@@ -171,11 +171,13 @@ impl Control {
             .ok_or_else(|| Error::NotFound(format!("there is no session {session} with a recording")))
     }
 
-    async fn open_recording(&self, recording: RecordingId) -> Result<(Vec<u8>, DataKey), Error> {
+    async fn open_recording(&self, session: SessionId, recording: RecordingId) -> Result<(Vec<u8>, DataKey), Error> {
         let path = self.data.join("recordings").join(format!("{recording}.sprec"));
-        let bytes = tokio::fs::read(&path).await.map_err(|_| {
-            Error::NotFound(format!("recording {recording} is not stored here yet: its session must end first"))
-        })?;
+        let Ok(bytes) = tokio::fs::read(&path).await else {
+            let why = self.expired(session).await?;
+            let why = why.unwrap_or_else(|| "is not stored here yet: its session must end first".into());
+            return Err(Error::NotFound(format!("recording {recording} {why}")));
+        };
         let container = container::parse(&bytes).map_err(Error::failed)?;
         let open = self.opened()?;
         let vault = open.vault();

@@ -186,7 +186,7 @@ fn cannot(what: &Path, error: &std::io::Error) -> Error {
     Error::failed(format!("cannot write `{}`: {error}", what.display()))
 }
 
-fn directories(data: &Path) -> Result<(), Error> {
+pub(crate) fn directories(data: &Path) -> Result<(), Error> {
     for dir in [data.to_owned(), data.join("keys"), data.join("recordings"), data.join("journal")] {
         std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&dir).map_err(|e| cannot(&dir, &e))?;
     }

@@ -2,14 +2,14 @@
 
 use sallyport_model::{GatewayId, Handle, IdentityId};
 use std::fmt;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 
 /// Who acts.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Actor {
     /// A gateway, for its own sessions.
     Gateway(GatewayId),
-    /// Whoever has a shell on the host, at the founding only.
+    /// Whoever has a shell on the host, and so the data directory.
     Host,
     /// A user or workload.
     Identity(IdentityId, Handle),
@@ -40,6 +40,12 @@ pub struct Op {
 }
 
 impl Op {
+    /// An act of whoever has a shell on the host.
+    #[must_use]
+    pub const fn host() -> Self {
+        Self { actor: Actor::Host, from: IpAddr::V4(Ipv4Addr::LOCALHOST), correlation: String::new() }
+    }
+
     /// The identity behind the act, where there is one.
     #[must_use]
     pub const fn identity(&self) -> Option<IdentityId> {

@@ -1,4 +1,4 @@
-//! Acts that give up what was written: where custodians hold shares, a quorum of them stands behind it.
+//! Acts of weight on the host: where custodians hold shares, a quorum of them stands behind each.
 
 use crate::directory::{all, kinds};
 use crate::{Control, Error};
@@ -49,8 +49,8 @@ impl Shared {
             (None, _) => Ok("none".into()),
             (Some(_), Control::BY_SHARES) => Ok(rules),
             (Some((id, rule)), other) => Err(Error::usage(format!(
-                "this gives up what was written, and custodians hold shares of this vault ({rule}, slot `{id}`): a quorum of \
-                 them has to stand behind it. The vault was opened with another slot ({other}): repeat it with `--shares-stdin`"
+                "custodians hold shares of this vault ({rule}, slot `{id}`): a quorum of them has to stand behind an act that \
+                 gives up what was written, or lends the rights of an administrator. The vault was opened with another slot ({other}): repeat it with `--shares-stdin`"
             ))),
         }
     }

@@ -37,11 +37,27 @@ pub struct Rollback {
     pub root: String,
     /// What the anchors hold instead.
     pub against: Vec<Seen>,
+    /// When the backup was made that this data was just restored from, where it was.
+    pub restored: Option<String>,
 }
 
 impl fmt::Display for Rollback {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "the ledger in the data directory was set back or replaced: it has {} entries, but", self.size)?;
+        match &self.restored {
+            None => {
+                write!(
+                    f,
+                    "the ledger in the data directory was set back or replaced: it has {} entries, but",
+                    self.size
+                )?;
+            }
+            Some(made) => write!(
+                f,
+                "this data was restored from the backup of {made}, whose ledger has {} entries: what came after it is not \
+                 in it, and",
+                self.size
+            )?,
+        }
         for (at, seen) in self.against.iter().enumerate() {
             let and = if at == 0 { "" } else { "; and" };
             write!(f, "{and} for the anchor `{}` {}", seen.anchor, contradiction(seen))?;
@@ -79,10 +95,13 @@ impl Control {
             checked = self.compare(store, key, &seen).await;
         }
         checked.contradictions.retain(|found| !known(&seen, found));
+        let restored = self.restored()?;
         let rollback =
             Head::of(store, key, &seen.clone().into()).filter(|_| !checked.contradictions.is_empty()).map(|head| {
                 let checkpoint = head.checkpoint();
-                Rollback { size: checkpoint.size, root: hash_text(&checkpoint.root), against: checked.contradictions }
+                let (size, root) = (checkpoint.size, hash_text(&checkpoint.root));
+                let restored = restored.map(|restored| restored.made);
+                Rollback { size, root, against: checked.contradictions, restored }
             });
         match (rollback, &self.accepting) {
             (None, None) => {}

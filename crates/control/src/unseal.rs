@@ -234,6 +234,7 @@ impl Control {
 
     /// The first act after unsealing, before anybody is served: what failed while the vault was sealed, then this.
     async fn first_entries(&self, open: &Open, how: &'static str) -> Result<(), Error> {
+        self.tell_restored(open).await?;
         let spool = self.spool(open.cluster)?;
         for change in spool.changes(|draft| Change::entry(draft).repeatable())? {
             open.store.commit(change).await?;
@@ -291,7 +292,7 @@ impl Stored {
     }
 
     /// The slot that a share says it is of.
-    fn slot_of(&self, share: &Share) -> Result<&SlotBody, VaultError> {
+    pub(crate) fn slot_of(&self, share: &Share) -> Result<&SlotBody, VaultError> {
         if !share.is_of_cluster(self.cluster) {
             return Err(VaultError::ForeignCluster { what: "share" });
         }

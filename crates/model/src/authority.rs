@@ -91,7 +91,7 @@ pub enum Pulse {
     Well,
     /// It does not hear what is decided: sealed, without its database, or not reached at all.
     Deaf,
-    /// Its ledger takes no entry.
+    /// It takes no evidence: its ledger no entry, or its disk no recording.
     Mute,
 }
 

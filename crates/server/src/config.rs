@@ -5,12 +5,14 @@
 
 use crate::private::Private;
 use sallyport_cli::Fail;
+use sallyport_control::SpaceRules;
 use sallyport_model::Secret;
 use sallyport_store::Place;
 use serde::Deserialize;
 use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// The setting that the environment alone may hold, and that no process but control is given.
 pub(crate) const PASSWORD: &str = "STORE__PASSWORD";
@@ -37,6 +39,73 @@ pub(crate) struct Config {
     pub(crate) anchors: Vec<Anchor>,
     /// A witness for the ledgers of others, run by `sallyport witness`.
     pub(crate) witness: Option<Witness>,
+    /// Backups.
+    pub(crate) backup: Backup,
+    /// What recordings may take, and for how long.
+    pub(crate) space: Space,
+}
+
+/// `[space]`
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Space {
+    /// Bytes that recordings may take, such as `500MiB` or `2TiB`; what the disk has where absent.
+    pub(crate) quota: Option<String>,
+    /// How long recordings are kept after their session, by the tier of their target.
+    pub(crate) keep: Keep,
+}
+
+/// `[space.keep]`: durations such as `90d`; for ever where absent.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Keep {
+    /// Of targets of tier 0.
+    pub(crate) tier0: Option<String>,
+    /// Of targets of tier 1.
+    pub(crate) tier1: Option<String>,
+    /// Of targets of tier 2.
+    pub(crate) tier2: Option<String>,
+}
+
+impl Space {
+    /// The rules that these are.
+    pub(crate) fn rules(&self) -> Result<SpaceRules, String> {
+        let quota = self.quota.as_deref().map(|text| {
+            bytes(text).ok_or_else(|| format!("[space] quota = {text:?} is no size: write 500MiB, 20GiB or 2TiB"))
+        });
+        let keep = |text: &Option<String>| {
+            let read = |text: &String| {
+                let seconds = sallyport_cli::seconds(text).map_err(|e| format!("[space.keep] {e}"))?;
+                Ok::<_, String>(Duration::from_secs(seconds.into()))
+            };
+            text.as_ref().map(read).transpose()
+        };
+        let Keep { tier0, tier1, tier2 } = &self.keep;
+        Ok(SpaceRules { quota: quota.transpose()?, keep: [keep(tier0)?, keep(tier1)?, keep(tier2)?] })
+    }
+}
+
+/// `500MiB` in bytes.
+fn bytes(text: &str) -> Option<u64> {
+    let units = [("KiB", 10), ("MiB", 20), ("GiB", 30), ("TiB", 40)];
+    let (number, shift) = units.iter().find_map(|(unit, shift)| Some((text.strip_suffix(unit)?, *shift)))?;
+    number.trim_end().parse::<u64>().ok()?.checked_mul(1 << shift).filter(|bytes| *bytes > 0)
+}
+
+/// `[backup]`
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Backup {
+    /// Who can open a backup: age recipients, `age1...`.
+    pub(crate) recipients: Vec<String>,
+    /// How old the last one may be before `doctor` says so, in hours.
+    pub(crate) max_age_hours: u32,
+}
+
+impl Default for Backup {
+    fn default() -> Self {
+        Self { recipients: Vec::new(), max_age_hours: 25 }
+    }
 }
 
 /// `[[anchors]]`: one of `file`, `syslog` and `witness`.
@@ -190,6 +259,8 @@ impl Default for Config {
             log: Log::default(),
             anchors: Vec::new(),
             witness: None,
+            backup: Backup::default(),
+            space: Space::default(),
         }
     }
 }
@@ -262,6 +333,8 @@ impl Config {
                 witness.listen
             ));
         }
+        crate::backup::recipients(&self.backup.recipients).map_err(|e| format!("[backup] {e}"))?;
+        self.space.rules().map(drop)?;
         // Wrong anchors are named when the configuration is read, not when a checkpoint is due.
         crate::anchors::all(self).map(drop)?;
         if let Some(name) = &self.seal.credential {

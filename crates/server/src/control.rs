@@ -3,7 +3,7 @@
 use crate::config::{Config, Pkcs11};
 use crate::private::Private;
 use crate::role::asked_to_stop;
-use crate::{anchors, quarantine};
+use crate::{anchors, host, quarantine};
 use sallyport_cli::Fail;
 use sallyport_control::{Control, Error, TokenConfig};
 use sallyport_gateway::transport::{serve, unix};
@@ -35,8 +35,10 @@ pub(crate) async fn run(config: &Config) -> Result<(), Fail> {
     let outcome = tokio::select! {
         served = axum::serve(listener, router).into_future() => served.map_err(Fail::failed),
         served = serve::serve(&socket, control.clone()) => served.map_err(Fail::failed),
+        served = host::serve(config, control.clone()) => served,
         () = control.failed() => Err(Fail::failed("the ledger cannot be written; a new process verifies everything and goes on")),
         () = control.tend_keys() => Ok(()),
+        () = control.tend_space() => Ok(()),
         () = asked_to_stop() => Ok(()),
     };
     control.close().await;
@@ -46,7 +48,10 @@ pub(crate) async fn run(config: &Config) -> Result<(), Fail> {
 /// The control plane of this host, still sealed: store, token and anchors as they are configured.
 pub(crate) fn host(config: &Config) -> Result<Control, Fail> {
     let anchors = anchors::all(config).map_err(Fail::usage)?;
-    let control = Control::new(Env::system(), &config.data, &config.node).at(config.place()?).with_anchors(anchors);
+    let control = Control::new(Env::system(), &config.data, &config.node)
+        .at(config.place()?)
+        .with_anchors(anchors)
+        .with_space(config.space.rules().map_err(Fail::usage)?);
     Ok(match &config.seal.pkcs11 {
         Some(found) => control.with_token(token(found)?),
         None => control,

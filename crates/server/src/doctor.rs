@@ -115,25 +115,20 @@ fn private(file: &Private, what: &str) -> Finding {
     }
 }
 
-/// What the running server says of its ledger and its anchors.
+/// What the running server says of itself: ledger, anchors, backups, recoveries, space.
 fn told(config: &Config) -> Vec<Finding> {
     match status(config) {
         Err(why) => vec![wrong(format!("the server's API does not answer: {why}"), "look into its log")],
-        Ok(status) => vec![ledger(&status), anchors(&status)],
-    }
-}
-
-fn ledger(status: &sallyport_wire::Status) -> Finding {
-    match status.pulse.as_str() {
-        "mute" => wrong(
-            "the ledger takes no entries, so every session is frozen",
-            "make room on the database's disk, or end who holds its lock; the server's log says more",
-        ),
-        "deaf" => wrong(
-            "the server decides nothing: its vault is sealed or its database away",
-            "`sallyport vault unseal`, or bring the database back; the server's log says which",
-        ),
-        _ => fine("the ledger takes entries"),
+        Ok(status) => {
+            let mut findings = vec![ledger(&status), anchors(&status), backup(config, &status), space(&status)];
+            findings.extend(status.recovery.map(|until| {
+                wrong(
+                    format!("the rights of an administrator are lent by a recovery on this host until {until}"),
+                    "`sallyport ledger list --actions admin.recovered` says to whom; apply who is to be an administrator",
+                )
+            }));
+            findings
+        }
     }
 }
 
@@ -146,6 +141,44 @@ fn anchors(status: &sallyport_wire::Status) -> Finding {
         format!("{} of {} anchors are late{refused}", status.anchors_late, status.anchors),
         "`sallyport ledger anchors` says which and why",
     )
+}
+
+/// Whether the last backup is as young as it must be, where backups are asked for.
+fn backup(config: &Config, status: &sallyport_wire::Status) -> Finding {
+    let hours = config.backup.max_age_hours;
+    let advice = "run `sallyport backup FILE`, and look why it was not run";
+    match (&status.backup, config.backup.recipients.is_empty()) {
+        (None, true) => fine("no backup was made, and `[backup] recipients` asks for none"),
+        (None, false) => wrong("no backup was made", advice),
+        (Some(at), _) if status.backup_age_hours.is_some_and(|age| age > hours.into()) => {
+            wrong(format!("the last backup is of {at}, more than {hours} hours ago"), advice)
+        }
+        (Some(at), _) => fine(format!("the last backup is of {at}")),
+    }
+}
+
+fn space(status: &sallyport_wire::Status) -> Finding {
+    let advice = "`sallyport space` says what takes it and what goes next";
+    match status.space.as_str() {
+        "fine" => fine("recordings have room"),
+        "refuse" => wrong("recordings take over 80 % of their room, and new sessions are refused", advice),
+        _ => wrong("recordings take over 95 % of their room, and running sessions freeze", advice),
+    }
+}
+
+fn ledger(status: &sallyport_wire::Status) -> Finding {
+    match status.pulse.as_str() {
+        "mute" if status.space == "freeze" => fine("the ledger takes entries"),
+        "mute" => wrong(
+            "the ledger takes no entries, so every session is frozen",
+            "make room on the database's disk, or end who holds its lock; the server's log says more",
+        ),
+        "deaf" => wrong(
+            "the server decides nothing: its vault is sealed or its database away",
+            "`sallyport vault unseal`, or bring the database back; the server's log says which",
+        ),
+        _ => fine("the ledger takes entries"),
+    }
 }
 
 fn status(config: &Config) -> Result<sallyport_wire::Status, Fail> {

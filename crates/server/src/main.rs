@@ -2,12 +2,15 @@
 //!
 //! One binary is everything: the parent that `serve` starts, its two children, and every command.
 
+mod admin;
 mod anchors;
 mod archive;
+mod backup;
 mod config;
 mod control;
 mod doctor;
 mod gateway;
+mod host;
 mod init;
 mod logs;
 mod parent;
@@ -46,6 +49,13 @@ enum Command {
     Init(init::Init),
     /// Check this deployment and say what to do
     Doctor,
+    /// Write a backup that only its recipients can open, also while the server runs
+    Backup(backup::Backup),
+    /// Make this blank host the installation of a backup, after all of it was verified
+    Restore(backup::Restore),
+    /// The last administrator is lost: recover
+    #[command(subcommand)]
+    Admin(admin::Admin),
     /// A ledger that is older than its anchors: show, accept
     #[command(subcommand)]
     Rollback(rollback::Rollback),
@@ -73,6 +83,9 @@ fn main() -> ExitCode {
         Some(Command::Serve(args)) => role::serve(&args, cli.config.as_deref()),
         Some(Command::Init(args)) => init::init(&args, cli.config.as_deref(), cli.common.output),
         Some(Command::Doctor) => doctor::doctor(cli.config.as_deref(), cli.common.output),
+        Some(Command::Backup(args)) => backup::backup(&args, cli.config.as_deref(), cli.common.output),
+        Some(Command::Restore(args)) => backup::restore(&args, cli.config.as_deref(), cli.common.output),
+        Some(Command::Admin(command)) => admin::run(&command, cli.config.as_deref(), cli.common.output),
         Some(Command::Rollback(command)) => rollback::run(&command, cli.config.as_deref()),
         Some(Command::Quarantine(command)) => quarantine::run(&command, cli.config.as_deref(), cli.common.output),
         Some(Command::ExportLedger(args)) => archive::export(&args, cli.config.as_deref()),

@@ -29,11 +29,30 @@ impl Slot {
         if !self.passphrase_stdin {
             return control::open(config, control).await;
         }
-        let mut line = String::new();
-        std::io::stdin().read_line(&mut line).map_err(Fail::failed)?;
-        let passphrase = Secret::new(line.trim_end_matches(['\r', '\n']).to_owned());
-        let opened = control.unseal(IpAddr::V4(Ipv4Addr::LOCALHOST), Opening::Passphrase(passphrase)).await;
-        opened.map(drop).map_err(|e| Fail::new(e.kind(), e.to_string()))
+        for opening in self.typed()? {
+            let opened = control.unseal(IpAddr::V4(Ipv4Addr::LOCALHOST), opening).await;
+            opened.map_err(|e| Fail::new(e.kind(), e.to_string()))?;
+        }
+        Ok(())
+    }
+
+    /// What is typed on standard input to open the vault; nothing where the configuration says what opens it.
+    pub(crate) fn typed(&self) -> Result<Vec<Opening>, Fail> {
+        if !self.passphrase_stdin && !self.shares_stdin {
+            return Ok(Vec::new());
+        }
+        let mut typed = Vec::new();
+        for line in std::io::stdin().lines() {
+            let line = Secret::new(line.map_err(Fail::failed)?.trim_end_matches('\r').to_owned());
+            if self.passphrase_stdin {
+                return Ok(vec![Opening::Passphrase(line)]);
+            }
+            typed.push(Opening::Share(line));
+        }
+        if typed.is_empty() {
+            return Err(Fail::usage("standard input holds no line that could open the vault"));
+        }
+        Ok(typed)
     }
 }
 

@@ -56,6 +56,48 @@ pub struct Status {
     /// What is possible: `well`; `deaf` where the vault is sealed or the database away; `mute` where the ledger
     /// takes no entry, so that sessions are frozen.
     pub pulse: String,
+    /// When the last backup was made, RFC 3339; absent while sealed, and where there is none.
+    pub backup: Option<String>,
+    /// How many hours ago that was.
+    pub backup_age_hours: Option<u64>,
+    /// Until when the rights of an administrator are lent by a recovery on the host, RFC 3339.
+    pub recovery: Option<String>,
+    /// How near recordings are to the end of their room: `fine`, `refuse` (no session begins), `freeze`.
+    pub space: String,
+}
+
+/// The space for recordings on this node.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct Space {
+    /// Bytes of recordings.
+    pub used: u64,
+    /// Bytes that they may take: the quota, or what they have and the disk is free of, whichever is less.
+    pub room: u64,
+    /// Recordings in files of their own.
+    pub recordings: u64,
+    /// Bytes that come in a day, by the last seven.
+    pub per_day: u64,
+    /// Days until new sessions are refused, at that growth; absent where nothing grows.
+    pub days_to_refuse: Option<u64>,
+    /// Days until running sessions freeze.
+    pub days_to_freeze: Option<u64>,
+    /// `fine`, `refuse`, `freeze`.
+    pub level: String,
+    /// What goes next by the rules of retention, at most ten.
+    pub next: Vec<Leaving>,
+}
+
+/// A recording that goes by the rule.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct Leaving {
+    /// Which.
+    pub recording: String,
+    /// Of which session.
+    pub session: String,
+    /// Its bytes.
+    pub bytes: u64,
+    /// When it is over its time, RFC 3339.
+    pub due: String,
 }
 
 /// A place outside the database that holds the newest checkpoint of the ledger.

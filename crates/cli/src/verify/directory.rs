@@ -23,12 +23,15 @@ const FULL: u16 = 256;
 /// then the key in the founding entry shows consistency.
 pub(super) fn check(path: &Path, source: &mut dyn LedgerSource, trust: Option<&Verifier>) -> Result<Report, Fail> {
     let (mut report, sayings) = ledger(source, trust)?;
-    let Recordings { whole, open, lost, unbegun } = recordings(&path.join("recordings"), &sayings)?;
+    let Recordings { whole, open, expired, lost, unbegun } = recordings(&path.join("recordings"), &sayings)?;
     report.what = format!("the data directory {}", path.display());
     report.recordings = whole;
     report
         .checked
         .insert(1, format!("{whole} recordings from outside: header, chain, anchors and end against the ledger"));
+    if expired > 0 {
+        report.checked.push(format!("{expired} recordings went by the rule of retention, each by an entry"));
+    }
     if lost > 0 {
         report
             .checked
@@ -226,6 +229,8 @@ struct Recordings {
     whole: u64,
     /// Of sessions without an end.
     open: u64,
+    /// Went by the rule.
+    expired: u64,
     /// Not there, and the ledger says so: their sessions were cut before anything of them was durable.
     lost: u64,
     /// Headers alone, of sessions that the ledger does not know: a crash came between the two.
@@ -234,12 +239,15 @@ struct Recordings {
 
 /// Compares the files with what the ledger says, in both directions.
 fn recordings(directory: &Path, sayings: &Sayings) -> Result<Recordings, Fail> {
-    let mut count = Recordings { whole: 0, open: 0, lost: 0, unbegun: 0 };
+    let mut count = Recordings { whole: 0, open: 0, expired: 0, lost: 0, unbegun: 0 };
     let mut known = HashSet::new();
     for (session, said) in &sayings.0 {
         let name = format!("{}.sprec", said.recording);
+        let here = directory.join(&name).exists();
         if said.end.is_none() {
             count.open += 1;
+        } else if said.expired && !here {
+            count.expired += 1;
         } else {
             output::progress(&name);
             let read = std::fs::read(directory.join(&name));
@@ -268,7 +276,7 @@ fn recordings(directory: &Path, sayings: &Sayings) -> Result<Recordings, Fail> {
 }
 
 /// What the ledger says of a recording of which nothing was ever durable.
-const NOTHING: End = End { segments: 0, chain: [0; 32], complete: false };
+pub(super) const NOTHING: End = End { segments: 0, chain: [0; 32], complete: false };
 
 /// Whether a recording holds nothing but its header, and says that it was cut.
 fn empty(path: &Path) -> bool {
@@ -285,7 +293,7 @@ fn missing(session: SessionId, name: &str, error: &std::io::Error) -> Fail {
 }
 
 /// Follows the chain of a container without its key.
-fn outside(bytes: &[u8], said: &Said) -> Result<(), Fail> {
+pub(super) fn outside(bytes: &[u8], said: &Said) -> Result<(), Fail> {
     let container = container::parse(bytes).map_err(Fail::failed)?;
     if container.header.hash() != said.header || container.header.facts.recording != said.recording {
         return Err(Fail::failed("the header is not the one in the ledger"));
@@ -309,6 +317,9 @@ fn outside(bytes: &[u8], said: &Said) -> Result<(), Fail> {
                 )));
             }
         }
+    }
+    if said.end.is_none() {
+        return Ok(());
     }
     let end = match &container.ending {
         Ending::Final => End { segments, chain, complete: true },

@@ -5,6 +5,7 @@ mod evidence;
 mod said;
 
 pub(crate) use evidence::Evidence;
+pub use said::Sayings;
 
 use crate::Fail;
 use crate::command::Verify;

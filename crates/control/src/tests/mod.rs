@@ -4,6 +4,7 @@ mod anchors;
 mod house;
 mod nodes;
 mod quorum;
+mod recovery;
 mod rotation;
 mod sessions;
 mod slots;

@@ -35,7 +35,32 @@ pub(super) fn of(entry: &Entry) -> String {
         "inventory.applied" => format!("{actor} applied {} objects of the inventory", or(entry, "objects", "some")),
         "node.removed" => format!("{actor} removed the node {object}"),
         "policy.applied" => format!("{actor} applied the policy set {}", or(entry, "policy", object)),
+        "recording.expired" => format!("the recording {object} expired by rule{}", by(entry, "rule", ", ")),
+        "space.level" => format!(
+            "recordings take {} % of their room on {object}: {}",
+            or(entry, "share", "some"),
+            match entry.fact("level") {
+                "fine" => "sessions begin again",
+                "refuse" => "new sessions are refused",
+                _ => "running sessions freeze",
+            }
+        ),
         "recording.anchor" => format!("the recording {object} reached {} segments", or(entry, "segments", "some")),
+        "admin.recovered" => format!(
+            "{actor} LENT {object} THE RIGHTS OF AN ADMINISTRATOR{}, with a seal slot{}",
+            by(entry, "until", " until "),
+            by(entry, "able", ", though these could have been asked: ")
+        ),
+        "backup.made" => format!(
+            "{actor} made the backup {object} of the ledger up to {} entries, for {}",
+            or(entry, "size", "some"),
+            or(entry, "recipients", "nobody named")
+        ),
+        "backup.restored" => format!(
+            "{actor} restored the {object} from the backup{}: the ledger goes on from {} entries",
+            by(entry, "made", " of "),
+            or(entry, "size", "some")
+        ),
         "anchor.late" => format!("the anchor {object} is late{}", by(entry, "what", ": ")),
         "anchor.caught_up" => format!("the anchor {object} has caught up{}", by(entry, "what", ": ")),
         "anchor.forged" => format!("the anchor {object} was written by somebody else{}", by(entry, "what", ": ")),

@@ -19,16 +19,21 @@ macro_rules! on_both {
     };
 }
 mod anchors;
+mod backup;
 mod bad_input;
+mod canary;
 mod crash;
 mod evidence;
 mod freeze;
 mod hostile;
 mod parsers;
 mod postgres;
+mod recover;
 mod seals;
+mod space;
 mod story;
 mod torture;
+mod upgrade;
 mod witness;
 
 use sallyport_testkit::postgres::Postgres;
