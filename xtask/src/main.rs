@@ -8,6 +8,7 @@ mod components;
 mod demo;
 mod deny;
 mod dev;
+mod fixture;
 mod fuzz;
 mod run;
 mod suite;
@@ -39,6 +40,8 @@ enum Command {
     Demo(demo::Args),
     /// Run the product on the demo's sample data, for work on it
     Dev(dev::Args),
+    /// Make the data directories of this release under testdata, for later ones to open
+    Fixture(fixture::Args),
     /// Measure, and write the figures under docs/measures
     Bench(bench::Args),
     /// Fuzz the parsers of the trusted core, guided by coverage
@@ -53,6 +56,7 @@ fn main() -> ExitCode {
         Command::Deny => deny::deny(),
         Command::Demo(args) => demo::demo(&args),
         Command::Dev(args) => dev::dev(&args),
+        Command::Fixture(args) => fixture::fixture(&args),
         Command::Bench(args) => bench::bench(&args),
         Command::Fuzz(args) => fuzz::fuzz(&args),
     };
