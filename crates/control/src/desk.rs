@@ -52,8 +52,7 @@ impl Desk for Control {
         match self.opened() {
             Ok(open) if open.store.silence() > DEAF => Pulse::Deaf,
             Ok(open) if open.store.stuck() > MUTE => Pulse::Mute,
-            // No evidence can be stored there either.
-            Ok(_) if self.space_must_freeze() => Pulse::Mute,
+            Ok(_) if self.space_must_freeze() => Pulse::Full,
             Ok(_) => Pulse::Well,
             Err(_) => Pulse::Deaf,
         }

@@ -206,6 +206,9 @@ pub enum Freeze {
     /// Control, without which a target of the highest tier may not be touched.
     #[n(2)]
     Control,
+    /// Room for recordings.
+    #[n(3)]
+    Space,
 }
 
 impl Freeze {
@@ -216,6 +219,7 @@ impl Freeze {
             Self::Recorder => "recorder",
             Self::Ledger => "ledger",
             Self::Control => "control",
+            Self::Space => "space",
         }
     }
 
@@ -226,6 +230,7 @@ impl Freeze {
             Self::Recorder => "the session cannot be recorded",
             Self::Ledger => "the ledger takes no entries",
             Self::Control => "the authority is not reached",
+            Self::Space => "recordings have no room left",
         }
     }
 }

@@ -79,6 +79,9 @@ pub enum Down {
     /// evidence, so sessions freeze; for their grace it counts as silence.
     #[n(9)]
     Mute,
+    /// In place of a beat: recordings have no room left. Sessions freeze as for [`Down::Mute`].
+    #[n(11)]
+    Full,
     /// Recordings that begin from now on are sealed to this key: it was rotated.
     #[n(10)]
     RecordingKey(#[n(0)] RecordingKey),
@@ -91,8 +94,10 @@ pub enum Pulse {
     Well,
     /// It does not hear what is decided: sealed, without its database, or not reached at all.
     Deaf,
-    /// It takes no evidence: its ledger no entry, or its disk no recording.
+    /// Its ledger takes no entry.
     Mute,
+    /// Recordings have no room left.
+    Full,
 }
 
 impl Pulse {
@@ -103,6 +108,7 @@ impl Pulse {
             Self::Well => "well",
             Self::Deaf => "deaf",
             Self::Mute => "mute",
+            Self::Full => "full",
         }
     }
 
@@ -113,6 +119,7 @@ impl Pulse {
             Self::Well => Down::Beat,
             Self::Deaf => Down::Deaf,
             Self::Mute => Down::Mute,
+            Self::Full => Down::Full,
         }
     }
 }

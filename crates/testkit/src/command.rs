@@ -3,6 +3,7 @@
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 use std::io::Write as _;
+use std::net::TcpListener;
 use std::process::{Command, Output, Stdio};
 
 /// Runs a command with these lines of input. One that fails before it reads has closed its end.
@@ -35,4 +36,9 @@ pub(crate) fn text(value: &Value, name: &str) -> Result<String> {
 /// When it is no JSON.
 pub fn json(text: &str) -> Result<Value> {
     serde_json::from_str(text).with_context(|| text.to_owned())
+}
+
+/// A port of the loopback that nobody listens on.
+pub(crate) fn free_port() -> Result<u16> {
+    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
 }

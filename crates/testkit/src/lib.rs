@@ -7,3 +7,4 @@ pub mod history;
 pub mod postgres;
 pub mod product;
 pub mod sshd;
+pub mod waiting;

@@ -1,20 +1,19 @@
 //! The whole product on a temporary directory: parent, control and gateway as they are shipped.
 
-use crate::command::{feed, success, text};
+use crate::command::{feed, free_port, success, text};
 pub use crate::command::{json, outcome};
 use crate::postgres::{self, Postgres};
 use crate::sshd::{ACCOUNT, Sshd, keygen, public};
-use anyhow::{Context, Result, ensure};
+pub use crate::waiting::wait_for;
+use anyhow::{Context, Result};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::Value;
 use std::fs;
-use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
 /// The password of the account on the target. It must be found nowhere but there.
 pub const PASSWORD: &str = "Canary-7f31c0de-b4d9!";
@@ -34,43 +33,6 @@ pub struct Product {
     store: Option<String>,
     /// The target.
     pub target: Arc<Sshd>,
-}
-
-/// Polls until something is there. Panics with `what` after `seconds`.
-///
-/// # Errors
-/// When it does not come in time.
-pub fn wait_for<T>(what: &str, seconds: u64, mut probe: impl FnMut() -> Option<T>) -> Result<T> {
-    let until = now() + Duration::from_secs(seconds);
-    loop {
-        if let Some(found) = probe() {
-            return Ok(found);
-        }
-        ensure!(now() < until, "{what} did not come within {seconds} s");
-        pause();
-    }
-}
-
-/// The real clock, by which real processes are waited for.
-#[must_use]
-#[expect(clippy::disallowed_methods, reason = "tests poll real processes by the real clock")]
-pub fn now() -> Instant {
-    Instant::now()
-}
-
-/// The pause between two looks at a process.
-pub fn pause() {
-    nap(Duration::from_millis(20));
-}
-
-/// A pause of this length. A test waits with [`wait_for`]; this is for faults and clients, which take their time.
-#[expect(clippy::disallowed_methods, reason = "a pause of a thread of its own, outside any runtime")]
-pub fn nap(length: Duration) {
-    std::thread::sleep(length);
-}
-
-fn free_port() -> Result<u16> {
-    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
 }
 
 impl Product {

@@ -54,7 +54,7 @@ pub struct Status {
     /// Objects of the database that are not what this installation wrote; nothing is decided while there is one.
     pub quarantined: u32,
     /// What is possible: `well`; `deaf` where the vault is sealed or the database away; `mute` where the ledger
-    /// takes no entry, so that sessions are frozen.
+    /// takes no entry, `full` where recordings have no room, so that sessions are frozen.
     pub pulse: String,
     /// When the last backup was made, RFC 3339; absent while sealed, and where there is none.
     pub backup: Option<String>,

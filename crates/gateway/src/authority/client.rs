@@ -172,6 +172,7 @@ impl Shared {
             }
             Down::Deaf => self.hears(Pulse::Deaf),
             Down::Mute => self.hears(Pulse::Mute),
+            Down::Full => self.hears(Pulse::Full),
             Down::Reply(id, reply) => {
                 if let Some(pending) = state.pending.remove(&id) {
                     let _ = pending.reply.send(reply);

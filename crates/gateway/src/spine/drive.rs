@@ -238,6 +238,9 @@ impl Watch {
                 Some(Freeze::Ledger) => {
                     (EndReason::Partition, "the ledger takes no entries, so the session cannot go on")
                 }
+                Some(Freeze::Space) => {
+                    (EndReason::RecorderStall, "recordings have no room left, so the session cannot go on")
+                }
                 _ => (EndReason::Partition, "the authority is not reached, so the session cannot go on"),
             });
         }

@@ -3,7 +3,7 @@
 use super::frame::{self, Frame};
 use super::{Accept, Wire};
 use sallyport_model::GatewayId;
-use sallyport_model::authority::{BEAT, Desk, Down, DownSink, Hello, Pulse, Reply, Up, VERSION, Welcome};
+use sallyport_model::authority::{BEAT, Desk, Down, DownSink, Hello, Reply, Up, VERSION, Welcome};
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -155,8 +155,6 @@ async fn send(
     mut frames: mpsc::Receiver<Frame>,
 ) -> Result<(), frame::Error> {
     let mut beat = tokio::time::interval(BEAT);
-    let [well, deaf, mute] = [Pulse::Well, Pulse::Deaf, Pulse::Mute].map(|pulse| frame::seal(&pulse.message()));
-    let (well, deaf, mute) = (well?, deaf?, mute?);
     loop {
         tokio::select! {
             next = frames.recv() => match next {
@@ -164,12 +162,7 @@ async fn send(
                 None => return Ok(()),
             },
             _ = beat.tick() => {
-                let frame = match desk.pulse() {
-                    Pulse::Well => &well,
-                    Pulse::Deaf => &deaf,
-                    Pulse::Mute => &mute,
-                };
-                to.write_all(frame).await?;
+                to.write_all(&frame::seal(&desk.pulse().message())?).await?;
             }
         }
         to.flush().await?;

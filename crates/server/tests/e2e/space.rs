@@ -67,7 +67,7 @@ fn a_disk_that_fills_is_noticed_before_it_is_full() {
     assert_ne!(outcome(product.ssh("ada").arg("true").output().unwrap()).0, 0);
     fs::write(product.data().join("recordings/else"), vec![0; 310_000]).unwrap();
     level(&product, "freeze");
-    wait_for("the freeze", 10, || product.status().ok().filter(|status| status["pulse"] == "mute")).unwrap();
+    wait_for("the freeze", 10, || product.status().ok().filter(|status| status["pulse"] == "full")).unwrap();
     writeln!(input, "frozen").unwrap();
     assert!(product.ok(&["status"]).unwrap().contains("sessions are FROZEN"), "people are told");
     fs::remove_file(product.data().join("recordings/else")).unwrap();

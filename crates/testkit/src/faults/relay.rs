@@ -2,7 +2,7 @@
 //!
 //! A direction that is held is what a partition looks like to a peer: its bytes leave, and nothing ever comes back.
 
-use crate::product::{now, pause};
+use crate::waiting::{nap, now, pause};
 use anyhow::{Context, Result};
 use nix::sys::socket::{setsockopt, sockopt};
 use std::collections::HashMap;
@@ -274,7 +274,7 @@ fn wait(weather: Weather, chance: &mut Chance, shared: &Shared) {
         if until.saturating_duration_since(now()) < Duration::from_millis(1) {
             std::thread::yield_now();
         } else {
-            crate::product::nap(Duration::from_millis(1));
+            nap(Duration::from_millis(1));
         }
     }
 }

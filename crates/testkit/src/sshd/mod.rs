@@ -1,7 +1,7 @@
 //! A real OpenSSH server on a temporary directory, with an account of its own.
 
 use crate::faults::process;
-use crate::product::pause;
+use crate::waiting::pause;
 use anyhow::{Context, Result, bail, ensure};
 use nix::sys::signal::Signal;
 use nix::unistd::Pid;

@@ -92,6 +92,7 @@ impl Freezer {
         let cause = match pulse {
             _ if stalled => Some(Freeze::Recorder),
             Pulse::Mute => Some(Freeze::Ledger),
+            Pulse::Full => Some(Freeze::Space),
             Pulse::Deaf if self.strict => Some(Freeze::Control),
             Pulse::Deaf | Pulse::Well => None,
         };

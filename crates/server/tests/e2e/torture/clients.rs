@@ -2,8 +2,8 @@
 
 use sallyport_testkit::faults::Chance;
 use sallyport_testkit::history::{Asked, Seen, Told};
-use sallyport_testkit::product::{nap, now};
 use sallyport_testkit::sshd::ACCOUNT;
+use sallyport_testkit::waiting::{nap, now};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{BufRead, BufReader};

@@ -8,7 +8,7 @@ use anyhow::Context as _;
 use sallyport_model::Env;
 use sallyport_testkit::faults::Chance;
 use sallyport_testkit::history::{Fact, Kind, Tally, Violation, judge};
-use sallyport_testkit::product::{nap, now};
+use sallyport_testkit::waiting::{nap, now};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
