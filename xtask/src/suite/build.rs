@@ -38,7 +38,7 @@ pub(super) struct Built(HashMap<String, Library>);
 impl Built {
     /// Reads what cargo said with `--message-format=json`.
     pub(super) fn read(said: &str) -> Result<Self> {
-        let mut libraries = HashMap::new();
+        let mut libraries: HashMap<String, Library> = HashMap::new();
         for line in said.lines().filter(|line| line.starts_with('{')) {
             let message: Value = serde_json::from_str(line)?;
             let text = |pointer: &str| message.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
@@ -54,7 +54,11 @@ impl Built {
             let file = files.into_iter().find(|file| file.ends_with(".rlib") || file.ends_with(".so"));
             if let Some(file) = file {
                 let features = words(message.get("features"));
-                libraries.insert(text("/package_id").to_owned(), Library { file, features });
+                // Built a second time for macros and build scripts, a crate has what those need of it, which is less.
+                let known = libraries.get(text("/package_id")).is_some_and(|l| l.features.len() >= features.len());
+                if !known {
+                    libraries.insert(text("/package_id").to_owned(), Library { file, features });
+                }
             }
         }
         Ok(Self(libraries))
