@@ -211,16 +211,10 @@ impl Product {
 
     fn launch(&mut self) -> Result<()> {
         let log = fs::OpenOptions::new().create(true).append(true).open(self.at("log"))?;
-        let child = Command::new(&self.binary)
-            .arg("--config")
-            .arg(self.at("sallyport.toml"))
-            .arg("serve")
-            .envs(self.surroundings.iter().map(|(name, path)| (name, path)))
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(log)
-            .spawn()?;
-        self.parent = Some(child);
+        let mut command = Command::new(&self.binary);
+        command.arg("--config").arg(self.at("sallyport.toml")).arg("serve");
+        command.envs(self.surroundings.iter().map(|(name, path)| (name, path)));
+        self.parent = Some(command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).spawn()?);
         Ok(())
     }
 
