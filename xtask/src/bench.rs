@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 /// Package, example.
-const EXAMPLES: [(&str, &str); 8] = [
+const EXAMPLES: [(&str, &str); 9] = [
     ("sallyport-control", "serving"),
     ("sallyport-ledger", "verify_speed"),
     ("sallyport-policy", "speed"),
@@ -16,6 +16,7 @@ const EXAMPLES: [(&str, &str); 8] = [
     ("sallyport-server", "revocation"),
     ("sallyport-store", "append_speed"),
     ("sallyport-store", "failover"),
+    ("sallyport-vault", "constant_time"),
     ("sallyport-vault", "rates"),
 ];
 /// Scripts that measure a gateway, and their arguments besides the end points. Each takes `--ep` for

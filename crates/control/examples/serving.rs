@@ -26,6 +26,8 @@ const EACH: u32 = 100;
 const STARTS: usize = 5;
 const HERE: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
+const HOST_KEY: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
+
 type Failure = Box<dyn std::error::Error + Send + Sync>;
 
 const POLICY: &str = r#"
@@ -40,7 +42,7 @@ fn targets(range: std::ops::Range<u32>) -> String {
     for target in range {
         let _ = writeln!(
             text,
-            "[[target]]\nname = \"host-{target}\"\nhost = \"192.0.2.1\"\nport = 22\ntier = 1\ntags = [\"linux\"]"
+            "[[target]]\nname = \"host-{target}\"\nhost = \"192.0.2.1\"\nport = 22\ntier = 1\nhost_keys = [\"{HOST_KEY}\"]"
         );
         for account in 0..ACCOUNTS {
             let _ = writeln!(text, "[[target.account]]\nname = \"user{account}\"\nclass = \"standard\"");

@@ -46,16 +46,18 @@ impl Sums {
 }
 
 fn t(env: &Env, fixed: u8, operation: impl Fn(&[u8; KEY]) -> u8) -> f64 {
-    let mut samples = Vec::with_capacity(SAMPLES);
-    let mut noise = [0; KEY + 1];
+    // All inputs are made first, so that both kinds lie in memory alike and nothing before the clock depends on the kind.
+    let mut inputs = Vec::with_capacity(SAMPLES);
     for _ in 0..SAMPLES {
-        env.fill(&mut noise);
-        let (random, coin) = noise.split_at(KEY);
-        let is_fixed = coin.first().is_some_and(|coin| coin & 1 == 0);
-        let mut input = [fixed; KEY];
-        if !is_fixed {
-            input.copy_from_slice(random);
-        }
+        let mut input = [0; KEY];
+        let mut coin = [0];
+        env.fill(&mut input);
+        env.fill(&mut coin);
+        let is_fixed = coin[0] & 1 == 0;
+        inputs.push((if is_fixed { [fixed; KEY] } else { input }, is_fixed));
+    }
+    let mut samples = Vec::with_capacity(SAMPLES);
+    for (input, is_fixed) in inputs {
         let start = Instant::now();
         black_box(operation(black_box(&input)));
         samples.push((start.elapsed().as_secs_f64(), is_fixed));
