@@ -1,10 +1,11 @@
 //! Commands that tests run: fed, ended, and read.
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
 use std::io::Write as _;
 use std::net::TcpListener;
 use std::process::{Command, Output, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 
 /// Runs a command with these lines of input. One that fails before it reads has closed its end.
 pub(crate) fn feed(mut command: Command, lines: &str) -> Result<Output> {
@@ -38,7 +39,19 @@ pub fn json(text: &str) -> Result<Value> {
     serde_json::from_str(text).with_context(|| text.to_owned())
 }
 
-/// A port of the loopback that nobody listens on.
-pub(crate) fn free_port() -> Result<u16> {
-    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
+/// A port of the loopback that nobody listens on, and that no client is given: below those that the system hands out, so
+/// that a server which is stopped finds it free when it comes back.
+///
+/// # Errors
+/// When none of a hundred is free.
+pub fn free_port() -> Result<u16> {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    for _ in 0..100 {
+        let next = std::process::id().wrapping_mul(97).wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed));
+        let port = u16::try_from(20_000 + next % 12_000)?;
+        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            return Ok(port);
+        }
+    }
+    bail!("no port is free")
 }

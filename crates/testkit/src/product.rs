@@ -1,7 +1,7 @@
 //! The whole product on a temporary directory: parent, control and gateway as they are shipped.
 
-use crate::command::{feed, free_port, success, text};
-pub use crate::command::{json, outcome};
+use crate::command::{feed, success, text};
+pub use crate::command::{free_port, json, outcome};
 use crate::postgres::{self, Postgres};
 use crate::sshd::{ACCOUNT, Sshd, keygen, public};
 pub use crate::waiting::wait_for;

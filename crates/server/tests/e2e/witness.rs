@@ -9,7 +9,6 @@ use sallyport_model::Secret;
 use sallyport_testkit::product::{json, outcome, wait_for};
 use std::collections::BTreeMap;
 use std::fs;
-use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use tokio::runtime::Runtime;
@@ -29,7 +28,7 @@ impl Witness {
     /// Makes a witness that serves these logs, and starts it.
     fn start(directory: &Path, logs: &[String]) -> Self {
         fs::create_dir_all(directory).unwrap();
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let port = sallyport_testkit::product::free_port().unwrap();
         let config = format!(
             "[witness]\nname = \"witness.example/w1\"\nlisten = \"127.0.0.1:{port}\"\nstate = \"{}\"\nlogs = {logs:?}\n",
             directory.join("state").display()

@@ -7,7 +7,6 @@ use nix::unistd::Pid;
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use std::fs;
 use std::io::Write as _;
-use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
@@ -80,7 +79,7 @@ impl Postgres {
         success("initdb", init.args(["-D", "data"]).output()?)?;
         let mut server = Self { directory, port: 0, keeper: None, durable, databases: AtomicU32::new(0) };
         for _ in 0..5 {
-            server.port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
+            server.port = crate::command::free_port()?;
             if server.run().is_ok() {
                 server.sql("postgres", &format!("CREATE ROLE {ROLE} LOGIN PASSWORD '{PASSWORD}'"))?;
                 return Ok(server);
@@ -105,7 +104,7 @@ impl Postgres {
         success("pg_basebackup", copied.output()?)?;
         let mut standby =
             Self { directory, port: 0, keeper: None, durable: self.durable, databases: AtomicU32::new(1000) };
-        standby.port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
+        standby.port = crate::command::free_port()?;
         standby.run()?;
         self.sql("postgres", "ALTER SYSTEM SET synchronous_standby_names = '*'")?;
         self.sql("postgres", "SELECT pg_reload_conf()")?;

@@ -7,7 +7,7 @@ use nix::sys::signal::Signal;
 use nix::unistd::Pid;
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpStream};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -52,7 +52,7 @@ impl Sshd {
         keygen(&directory.path().join("user"))?;
         fs::copy(directory.path().join("user.pub"), directory.path().join("authorized"))?;
         for _ in 0..5 {
-            let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
+            let port = crate::command::free_port()?;
             let mut process = spawn(directory.path(), port, lines)?;
             if ready(&mut process, port)? {
                 return Ok(Self { directory, process, port });
