@@ -170,6 +170,9 @@ async fn up(
             },
             ChannelMsg::WindowChange { col_width, row_height, pix_width, pix_height } => {
                 live.tap().touch();
+                if let Err(stop) = live.tap().thaw().await {
+                    return Outcome::Stopped(stop.reason(), stop.to_string());
+                }
                 let _ = live.tap().note(number, resize(col_width, row_height)).await;
                 to.window_change(col_width, row_height, pix_width, pix_height).await
             }
