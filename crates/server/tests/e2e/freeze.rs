@@ -1,23 +1,25 @@
 //! Freezing: what cannot be evidenced waits, in the whole product.
 
+use crate::backup::Small;
 use crate::{binary, product};
 use sallyport_testkit::postgres::Postgres;
-use sallyport_testkit::product::{Product, json, wait_for};
+use sallyport_testkit::product::{Product, json, outcome, wait_for};
 use sqlx::{ConnectOptions as _, Connection as _};
+use std::fs;
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::process::{Child, ChildStdin, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
 /// A session that gives back each line, and what it gave.
-struct Echo {
+pub(crate) struct Echo {
     child: Child,
     input: ChildStdin,
     lines: Receiver<String>,
 }
 
 impl Echo {
-    fn begin(product: &Product) -> Self {
+    pub(crate) fn begin(product: &Product) -> Self {
         let mut child = product.ssh("ada").arg("cat").stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
         let (input, output) = (child.stdin.take().unwrap(), child.stdout.take().unwrap());
         let (to, lines) = channel();
@@ -25,12 +27,18 @@ impl Echo {
         Self { child, input, lines }
     }
 
-    fn say(&mut self, line: &str) -> Option<String> {
+    /// Says a line; what came back within two seconds.
+    pub(crate) fn say(&mut self, line: &str) -> Option<String> {
         writeln!(self.input, "{line}").unwrap();
         self.lines.recv_timeout(Duration::from_secs(2)).ok()
     }
 
-    fn end(self) {
+    /// The next line, which was held.
+    pub(crate) fn late(&self) -> String {
+        wait_for("what was held", 10, || self.lines.try_recv().ok()).unwrap()
+    }
+
+    pub(crate) fn end(self) {
         let Self { mut child, input, .. } = self;
         drop(input);
         assert!(child.wait().unwrap().success());
@@ -38,7 +46,7 @@ impl Echo {
 }
 
 /// Waits until control says so, and its gateway has heard it.
-fn pulse(product: &Product, wanted: &str) {
+pub(crate) fn pulse(product: &Product, wanted: &str) {
     wait_for(wanted, 10, || product.status().ok().filter(|status| status["pulse"] == wanted)).unwrap();
     let heard = format!("control=\"{wanted}\"");
     wait_for("the gateway", 10, || product.log().contains(&heard).then_some(())).unwrap();
@@ -66,8 +74,7 @@ fn a_ledger_whose_lock_somebody_holds_freezes_sessions_until_it_takes_entries_ag
         sqlx::query("ROLLBACK").execute(&mut thief).await.unwrap();
         thief.close().await.unwrap();
     });
-    let late = wait_for("what was held", 10, || echo.lines.try_recv().ok()).unwrap();
-    assert_eq!(late, "held");
+    assert_eq!(echo.late(), "held");
     assert_eq!(echo.say("after").as_deref(), Some("after"));
     writer.wait().unwrap();
     echo.end();
@@ -76,6 +83,45 @@ fn a_ledger_whose_lock_somebody_holds_freezes_sessions_until_it_takes_entries_ag
     assert!(shown.contains("held back") && shown.contains("ledger"), "{shown}");
     let id = product.newest_session().unwrap()["id"].as_str().unwrap().to_owned();
     assert!(product.as_carol(&["play", &id]).unwrap().contains("held"));
+    product.stop().unwrap();
+    let trust = product.data().join("ledger.pub").display().to_string();
+    product.ok(&["verify", &product.data().display().to_string(), "--trust", &trust]).unwrap();
+}
+
+#[test]
+fn a_journal_whose_disk_is_full_freezes_sessions_until_there_is_room() {
+    let mut product = product();
+    product.stop().unwrap();
+    let journal = product.data().join("journal");
+    let _small = Small::mount(&journal, "2m");
+    product.serve().unwrap();
+    let gateway = product.pid("gateway").unwrap();
+    let mut echo = Echo::begin(&product);
+    assert_eq!(echo.say("before").as_deref(), Some("before"));
+    let live = json(&product.ok(&["sessions", "--live", "--output", "json"]).unwrap()).unwrap();
+    let id = live["items"][0]["id"].as_str().unwrap().to_owned();
+    let mut filler = fs::File::create(journal.join("filler")).unwrap();
+    while filler.write_all(&[0; 4096]).is_ok() {}
+    // What is said until it shows goes through: it is in memory that the parent holds too.
+    let mut lines = (0..).map(|n| n.to_string());
+    let held = wait_for("a freeze", 20, || lines.next().filter(|line| echo.say(line).is_none())).unwrap();
+    assert!(product.log().contains("the journal's disk is full"), "{}", product.log());
+    let (code, _, err) = outcome(product.ssh("ada").arg("true").output().unwrap());
+    assert!(code != 0 && err.contains("the recorder is not available"), "{code} {err}");
+    assert!(echo.child.try_wait().unwrap().is_none(), "the session was ended");
+
+    drop(filler);
+    fs::remove_file(journal.join("filler")).unwrap();
+    assert_eq!(echo.late(), held);
+    assert_eq!(echo.say("after").as_deref(), Some("after"));
+    assert_eq!(outcome(product.ssh("ada").arg("echo new").output().unwrap()).1, "new\n");
+    assert_eq!(product.pid("gateway").unwrap(), gateway, "the gateway was replaced");
+    echo.end();
+    product.idle().unwrap();
+    let shown = product.as_carol(&["ledger", "list", "--actions", "session.frozen"]).unwrap();
+    assert!(shown.contains("held back") && shown.contains("recorder"), "{shown}");
+    let played = product.as_carol(&["play", &id]).unwrap();
+    assert!(played.contains("before") && played.contains(&held) && played.contains("after"), "{played}");
     product.stop().unwrap();
     let trust = product.data().join("ledger.pub").display().to_string();
     product.ok(&["verify", &product.data().display().to_string(), "--trust", &trust]).unwrap();

@@ -1,11 +1,10 @@
 //! Space for recordings: a quota, a full disk, and what goes by the rule of retention.
 
 use crate::backup::Small;
+use crate::freeze::{Echo, pulse};
 use crate::product;
 use sallyport_testkit::product::{Product, json, outcome, wait_for};
 use std::fs;
-use std::io::{BufRead as _, BufReader, Write as _};
-use std::process::Stdio;
 
 fn level(product: &Product, wanted: &str) {
     wait_for(&format!("the level `{wanted}`"), 20, || product.status().ok().filter(|s| s["space"] == wanted)).unwrap();
@@ -55,10 +54,8 @@ fn a_disk_that_fills_is_noticed_before_it_is_full() {
     product.serve().unwrap();
     level(&product, "fine");
     noisy(&product, 700_000);
-    let mut live = product.ssh("ada").arg("cat").stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
-    let (mut input, mut output) = (live.stdin.take().unwrap(), BufReader::new(live.stdout.take().unwrap()));
-    writeln!(input, "before").unwrap();
-    output.read_line(&mut String::new()).unwrap();
+    let mut echo = Echo::begin(&product);
+    assert_eq!(echo.say("before").as_deref(), Some("before"));
     // Something else takes the rest but a little: the room is what recordings have and could still get.
     let room = json(&product.ok(&["space", "--output", "json"]).unwrap()).unwrap()["room"].as_u64().unwrap();
     fs::write(product.data().join("recordings/else"), vec![0; 250_000]).unwrap();
@@ -67,17 +64,14 @@ fn a_disk_that_fills_is_noticed_before_it_is_full() {
     assert_ne!(outcome(product.ssh("ada").arg("true").output().unwrap()).0, 0);
     fs::write(product.data().join("recordings/else"), vec![0; 310_000]).unwrap();
     level(&product, "freeze");
-    wait_for("the freeze", 10, || product.status().ok().filter(|status| status["pulse"] == "full")).unwrap();
-    writeln!(input, "frozen").unwrap();
+    pulse(&product, "full");
+    assert_eq!(echo.say("frozen"), None, "a session goes on without room for its recording");
     assert!(product.ok(&["status"]).unwrap().contains("sessions are FROZEN"), "people are told");
     fs::remove_file(product.data().join("recordings/else")).unwrap();
     level(&product, "fine");
     // The session that ran meanwhile stood still, and goes on where it was.
-    let mut line = String::new();
-    output.read_line(&mut line).unwrap();
-    assert_eq!(line, "frozen\n");
-    drop(input);
-    assert!(live.wait().unwrap().success());
+    assert_eq!(echo.late(), "frozen");
+    echo.end();
     product.idle().unwrap();
     product.stop().unwrap();
     drop(small);

@@ -18,6 +18,8 @@ use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 const MAGIC: &[u8; 4] = b"SPJ1";
+/// Length of a file that holds nothing yet.
+const BEGUN: u64 = 4;
 const HEAD: usize = 21;
 const CHECK: usize = 8;
 const LARGEST: usize = 4 << 20;
@@ -157,8 +159,8 @@ impl Roll {
         let number = numbers.last().map_or(1, |last| last.saturating_add(1));
         let file = begin(directory, number)?;
         let directory = directory.to_owned();
-        let length = 4;
-        let roll = Self { directory, limit, number, file, length, pending: vec![], placed: vec![], needed, left };
+        let roll =
+            Self { directory, limit, number, file, length: BEGUN, pending: vec![], placed: vec![], needed, left };
         Ok((roll, found))
     }
 
@@ -178,12 +180,17 @@ impl Roll {
         Ok(())
     }
 
-    /// Writes what was appended, and rolls over to the next file where this one is full.
+    /// Writes what was appended, and rolls over to the next file where this one is long enough. Where the disk is full
+    /// ([`is_full`]) it may be called again: nothing of what was appended is lost, and the file ends where it ended.
     pub(super) fn flush(&mut self, shared: &Shared) -> io::Result<()> {
         if self.pending.is_empty() {
             return Ok(());
         }
-        self.file.write_all(&self.pending)?;
+        if let Err(error) = self.file.write_all(&self.pending) {
+            // A write may have taken a part. Where that cannot be cut off again, the error is another one.
+            self.file.set_len(self.length).map_err(io::Error::other)?;
+            return Err(error);
+        }
         self.length = self.length.saturating_add(u64::try_from(self.pending.len()).unwrap_or(u64::MAX));
         self.pending.clear();
         self.pending.shrink_to(1 << 20);
@@ -193,24 +200,24 @@ impl Roll {
             shared.placed(recording, place);
         }
         if self.length > self.limit {
-            self.file.sync_data()?;
-            self.number = self.number.saturating_add(1);
-            self.file = begin(&self.directory, self.number)?;
-            self.length = 4;
+            self.sync()?;
+            let next = self.number.saturating_add(1);
+            match begin(&self.directory, next) {
+                Ok(file) => (self.number, self.file, self.length) = (next, file, BEGUN),
+                // This file serves a little longer.
+                Err(error) if is_full(&error) => {}
+                Err(error) => return Err(error),
+            }
         }
         Ok(())
     }
 
     pub(super) fn sync(&mut self) -> io::Result<()> {
-        self.file.sync_data()
+        synced(self.file.sync_data())
     }
 
-    /// Notes that a recording is needed no more and removes files that nobody needs.
-    pub(super) fn forget(&mut self, recording: RecordingId, places: &[Place]) -> io::Result<()> {
-        let mut note = Vec::new();
-        Entry { recording, kind: EntryKind::Forgotten, bytes: vec![] }.encode(&mut note)?;
-        self.file.write_all(&note)?;
-        self.length = self.length.saturating_add(u64::try_from(note.len()).unwrap_or(u64::MAX));
+    /// Removes the files that nobody needs, now that the recording that lay at these places is forgotten.
+    pub(super) fn forget(&mut self, places: &[Place]) -> io::Result<()> {
         for place in places {
             if let Some(count) = self.needed.get_mut(&place.file) {
                 *count = count.saturating_sub(1);
@@ -248,12 +255,25 @@ fn name(directory: &Path, number: u64) -> PathBuf {
 }
 
 fn begin(directory: &Path, number: u64) -> io::Result<File> {
-    let mut file =
-        OpenOptions::new().append(true).create_new(true).read(true).mode(0o600).open(name(directory, number))?;
-    file.write_all(MAGIC)?;
-    file.sync_data()?;
-    File::open(directory)?.sync_all()?;
+    let path = name(directory, number);
+    let mut file = OpenOptions::new().append(true).create_new(true).read(true).mode(0o600).open(&path)?;
+    if let Err(error) = file.write_all(MAGIC) {
+        std::fs::remove_file(&path).map_err(io::Error::other)?;
+        return Err(error);
+    }
+    synced(file.sync_data())?;
+    synced(File::open(directory)?.sync_all())?;
     Ok(file)
+}
+
+/// Whether a write found no room, and took nothing: it may be tried again.
+pub(super) fn is_full(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+}
+
+/// A sync that failed, for want of room or otherwise, may have lost what was written before: never one to try again.
+fn synced(result: io::Result<()>) -> io::Result<()> {
+    result.map_err(io::Error::other)
 }
 
 #[cfg(test)]

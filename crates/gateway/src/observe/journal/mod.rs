@@ -21,6 +21,8 @@ use tokio::time::Instant;
 
 /// Longest time between a segment's arrival and the sync that makes it durable.
 pub const GROUP: Duration = Duration::from_millis(250);
+/// Time between two attempts to write to a full disk.
+const ROOM: Duration = Duration::from_millis(200);
 
 /// The journal cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -33,6 +35,9 @@ pub enum Error {
         /// What the system said.
         error: io::Error,
     },
+    /// Its disk is full or too slow.
+    #[error("the journal is behind, because its disk is full or slow: make room there; it goes on by itself")]
+    Behind,
     /// A write or a sync failed. The page cache may have lost it, so nothing is tried again.
     #[error("the journal failed and holds no more; repair its disk and restart the gateway")]
     Failed,
@@ -212,8 +217,8 @@ impl Writer {
                 Ok(())
             });
             if let Err(error) = result {
-                // INVARIANT: after a failed write or sync nothing is tried again: a page may be
-                // marked clean without being on the disk.
+                // INVARIANT: after a failed write or sync nothing is tried again: a page may be marked clean without
+                // being on the disk. A write that found no room is none of these: nothing was taken.
                 tracing::error!(%error, path = %self.directory.display(), "the journal failed");
                 self.shared.fail();
                 while orders.recv().is_ok() {}
@@ -234,19 +239,46 @@ impl Writer {
                     held.push(room);
                 }
                 Order::Forget(recording) => {
-                    // What waits for the file is placed first, so that it is forgotten too.
-                    self.roll.flush(&self.shared)?;
-                    let places = self.shared.forget(recording);
-                    self.roll.forget(recording, &places)?;
+                    self.roll.append(&Entry { recording, kind: EntryKind::Forgotten, bytes: vec![] })?;
+                    // What waits for the file is placed with it, so that it is forgotten too.
+                    self.flush()?;
+                    self.roll.forget(&self.shared.forget(recording))?;
                 }
             }
         }
-        self.roll.flush(&self.shared)?;
+        self.flush()?;
         drop(held);
         if let Some(last) = last {
             self.shared.written(last);
         }
         Ok((last, hurry))
+    }
+
+    /// Writes what was appended. A full disk is waited for: what is in the file already is made durable first.
+    fn flush(&mut self) -> io::Result<()> {
+        let mut waited = false;
+        loop {
+            match self.roll.flush(&self.shared) {
+                Err(error) if file::is_full(&error) && Arc::strong_count(&self.shared) > 1 => {
+                    if !waited {
+                        tracing::error!(path = %self.directory.display(), "the journal's disk is full: sessions freeze until there is room");
+                        self.shared.full(true);
+                        self.roll.sync()?;
+                        self.shared.synced(self.shared.progress().written);
+                    }
+                    waited = true;
+                    #[expect(clippy::disallowed_methods, reason = "the journal's thread is its own")]
+                    std::thread::sleep(ROOM);
+                }
+                result => {
+                    if waited && result.is_ok() {
+                        tracing::info!(path = %self.directory.display(), "the journal's disk has room again");
+                        self.shared.full(false);
+                    }
+                    return result;
+                }
+            }
+        }
     }
 }
 

@@ -14,6 +14,8 @@ use tokio::time::Instant;
 pub enum Health {
     /// The oldest entry that is not durable has waited this long.
     Lag(Duration),
+    /// Its disk is full: what it holds waits for room.
+    Full,
     /// It failed for good.
     Failed,
 }
@@ -34,6 +36,7 @@ impl Health {
 pub struct Progress {
     pub(super) written: u64,
     pub(super) synced: u64,
+    full: bool,
     failed: bool,
 }
 
@@ -100,6 +103,10 @@ impl Shared {
         self.progress.send_modify(|at| at.synced = ticket);
     }
 
+    pub(super) fn full(&self, full: bool) {
+        self.progress.send_modify(|at| at.full = full);
+    }
+
     pub(super) fn fail(&self) {
         self.progress.send_modify(|at| at.failed = true);
     }
@@ -122,8 +129,12 @@ impl Shared {
     }
 
     pub(super) fn health(&self) -> Health {
-        if self.progress().failed {
+        let Progress { full, failed, .. } = self.progress();
+        if failed {
             return Health::Failed;
+        }
+        if full {
+            return Health::Full;
         }
         Health::Lag(self.inner().waiting.front().map_or(Duration::ZERO, |(_, at)| at.elapsed()))
     }

@@ -2,7 +2,8 @@ use super::file::{bytes_of, read_bytes};
 use super::{Entry, EntryKind, Error, Health, Journal, Sizes};
 use proptest::prelude::*;
 use sallyport_model::{Env, RecordingId};
-use std::path::Path;
+use sallyport_testkit::faults::{Space, space};
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 fn entry(recording: RecordingId, kind: EntryKind, bytes: &[u8]) -> Entry {
@@ -91,14 +92,74 @@ async fn a_failure_is_final_and_known_to_all_who_wait() {
 }
 
 #[tokio::test]
-async fn a_full_disk_fails_it() {
+async fn an_entry_that_cannot_be_written_fails_it() {
     let directory = tempfile::tempdir().unwrap();
     let (journal, _) = Journal::open(directory.path(), Sizes::default()).unwrap();
     let recording = RecordingId::new(&Env::system());
-    // Larger than any entry may be: the writer refuses as it refuses when the disk is full.
+    // Larger than any entry may be.
     let ticket = journal.append(entry(recording, EntryKind::Segment, &vec![0; 5 << 20]), true, None);
     assert!(matches!(journal.durable(ticket).await, Err(Error::Failed)));
     assert_eq!(journal.health(), Health::Failed);
+}
+
+/// A test in a thread of its own, with a full disk of so many MiB at a path that nobody else sees.
+fn on_a_small_disk(mib: u32, test: impl AsyncFnOnce(PathBuf, &Space) + Send + 'static) {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("journal");
+    std::fs::create_dir(&path).unwrap();
+    let alone = std::thread::spawn(move || {
+        space::own_mounts().unwrap();
+        let space = Space::under(&path, mib).unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(test(path, &space));
+    });
+    alone.join().unwrap();
+}
+
+#[test]
+fn a_full_disk_is_waited_for_and_nothing_is_lost() {
+    on_a_small_disk(4, async |path, space| {
+        let recording = RecordingId::new(&Env::system());
+        // Files so short that there is no room for a next one either.
+        let (journal, _) = Journal::open(&path, Sizes { file: 100 << 10, queue: 64 << 20 }).unwrap();
+        let segment = |n: u8| entry(recording, EntryKind::Segment, &vec![n; 50 << 10]);
+        let before = journal.append(segment(0), false, None);
+        journal.written(before).await.unwrap();
+        for round in 0..3 {
+            space.fill().unwrap();
+            let held: Vec<_> = (1..9_u8).map(|n| journal.append(segment(round * 8 + n), n == 8, None)).collect();
+            while journal.health() != Health::Full {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+            assert!(!journal.health().good(), "sessions are not frozen");
+            journal.durable(before).await.unwrap();
+            assert!(!journal.is_written(held[7]));
+            space.free().unwrap();
+            journal.durable(held[7]).await.unwrap();
+            assert!(journal.health().good(), "sessions stay frozen");
+        }
+        let read: Vec<_> = journal.read(recording).map(|entry| entry.unwrap().bytes[0]).collect();
+        assert_eq!(read, (0..25).collect::<Vec<_>>());
+        assert!(files(&path) > 3, "no file was begun after the room came back");
+        drop(journal);
+        let (_, found) = Journal::open(&path, Sizes::default()).unwrap();
+        assert_eq!(found[&recording].iter().map(|entry| entry.bytes[0]).collect::<Vec<_>>(), read);
+    });
+}
+
+#[test]
+fn a_journal_that_nobody_holds_does_not_wait_for_room() {
+    on_a_small_disk(2, async |path, space| {
+        let (journal, _) = Journal::open(&path, Sizes::default()).unwrap();
+        space.fill().unwrap();
+        journal.append(entry(RecordingId::new(&Env::system()), EntryKind::Segment, &[0; 9000]), true, None);
+        let mut progress = journal.progress();
+        while journal.health() != Health::Full {
+            progress.changed().await.unwrap();
+        }
+        drop(journal);
+        while progress.changed().await.is_ok() {}
+    });
 }
 
 #[tokio::test]

@@ -122,8 +122,9 @@ impl Recorder {
     /// # Errors
     /// When the header cannot be sealed, every slot is taken, or evidence does not keep up.
     pub fn begin(self: &Arc<Self>, facts: Facts, key: &RecordingKey) -> Result<Arc<Recording>, Error> {
-        if !self.journal.health().good() && !sabotaged("recorder") {
-            return Err(journal::Error::Failed.into());
+        let health = self.journal.health();
+        if !health.good() && !sabotaged("recorder") {
+            return Err(if health == Health::Failed { journal::Error::Failed } else { journal::Error::Behind }.into());
         }
         let (id, session) = (facts.recording, facts.session);
         let (header, key) = Header::seal(&self.env, facts, key)?;
