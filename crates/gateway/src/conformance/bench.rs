@@ -1,7 +1,8 @@
 //! A whole gateway on a temporary directory, with the reference desk behind a real transport.
 
 use super::desk::{Reference, Target};
-use super::{Failure, Fixture};
+use super::house::House;
+use super::{Entrance, Failure, Fixture};
 use crate::dial::Dialer;
 use crate::listen::{Bounds, listen};
 use crate::observe::journal::Sizes;
@@ -12,7 +13,7 @@ use crate::transport::{Connect, tls, unix};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use sallyport_model::authority::Desk;
 use sallyport_model::{Env, GatewayId, TargetName};
-use sallyport_recording::{Event as Recorded, Header, container, replay};
+use sallyport_recording::Event as Recorded;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
@@ -36,11 +37,11 @@ pub const PANIC: &str = "panic-now";
 pub const TOKEN: &str = "suite-token";
 
 /// The gateway under test and all it needs.
-pub struct Bench {
+pub struct Bench<H = Reference> {
     /// Its directory.
     pub directory: tempfile::TempDir,
     /// Control.
-    pub desk: Arc<Reference>,
+    pub desk: Arc<H>,
     /// The gateway.
     pub gateway: Arc<Gateway>,
     /// Its unsealed memory.
@@ -66,57 +67,6 @@ impl Bench {
         Self::over(protocol, transport, directory, desk, tail).await
     }
 
-    /// Starts one over what an earlier one left, as after a crash.
-    ///
-    /// # Errors
-    /// When any part does not start.
-    pub async fn over<P: Protocol>(
-        protocol: Arc<P>,
-        transport: Transport,
-        directory: tempfile::TempDir,
-        desk: Arc<Reference>,
-        tail: Tail,
-    ) -> Result<Self, Failure> {
-        let (connect, control) = wire(transport, directory.path(), desk.clone()).await?;
-        let node = Node::start(protocol, directory.path(), connect, tail.clone()).await?;
-        let Node { gateway, address, id, listening } = node;
-        Ok(Self { directory, desk, gateway, tail, address, id, tasks: vec![control, listening] })
-    }
-
-    /// Makes a fixture's target known under a name, and gives the name: `host-port`.
-    ///
-    /// # Errors
-    /// When the address is no target's name.
-    pub fn know(&self, target: Target) -> Result<TargetName, Failure> {
-        let name: TargetName = format!("{}-{}", target.host, target.port).parse()?;
-        self.desk.target(&name, target);
-        Ok(name)
-    }
-
-    /// Waits until no lease is out.
-    ///
-    /// # Errors
-    /// When one is still out after `patience`.
-    pub async fn returned(&self, patience: Duration) -> Result<(), Failure> {
-        let desk = self.desk.clone();
-        until(patience, move || desk.leased().is_empty()).await.map_err(|_| "a lease was not returned".into())
-    }
-
-    /// Every event of every finished recording.
-    ///
-    /// # Errors
-    /// When one does not read.
-    pub fn events(&self) -> Result<Vec<Recorded>, Failure> {
-        let mut events = Vec::new();
-        let directory = self.directory.path().join("recordings");
-        let Ok(files) = std::fs::read_dir(directory) else { return Ok(events) };
-        for file in files {
-            let bytes = std::fs::read(file?.path())?;
-            events.extend(open(&bytes, &self.desk)?);
-        }
-        Ok(events)
-    }
-
     /// Makes control fall silent, for the gateway.
     pub fn partition(&self) {
         if let Some(control) = self.tasks.first() {
@@ -136,10 +86,67 @@ impl Bench {
         let desk = self.desk.clone();
         until(Duration::from_secs(10), move || desk.gateways() > 0).await
     }
+}
+
+impl<H: House> Bench<H> {
+    /// Starts one over what an earlier one left, as after a crash.
+    ///
+    /// # Errors
+    /// When any part does not start.
+    pub async fn over<P: Protocol>(
+        protocol: Arc<P>,
+        transport: Transport,
+        directory: tempfile::TempDir,
+        desk: Arc<H>,
+        tail: Tail,
+    ) -> Result<Self, Failure> {
+        let (connect, control) = wire(transport, directory.path(), desk.clone().desk()).await?;
+        let node = Node::start(protocol, directory.path(), connect, tail.clone()).await?;
+        let Node { gateway, address, id, listening } = node;
+        Ok(Self { directory, desk, gateway, tail, address, id, tasks: vec![control, listening] })
+    }
+
+    /// Makes a fixture's target known under a name, and gives the name: `host-port`.
+    ///
+    /// # Errors
+    /// When the address is no target's name.
+    pub async fn know(&self, target: Target) -> Result<TargetName, Failure> {
+        let name: TargetName = format!("{}-{}", target.host, target.port).parse()?;
+        self.desk.know(&name, target).await?;
+        Ok(name)
+    }
+
+    /// Where the suite's person comes in.
+    #[must_use]
+    pub fn entrance(&self) -> Entrance {
+        Entrance { gateway: self.address, token: self.desk.token() }
+    }
+
+    /// Waits until no lease is out.
+    ///
+    /// # Errors
+    /// When one is still out after `patience`.
+    pub async fn returned(&self, patience: Duration) -> Result<(), Failure> {
+        let desk = self.desk.clone();
+        until(patience, move || House::leased(&*desk) == 0).await.map_err(|_| "a lease was not returned".into())
+    }
+
+    /// Every event of every finished recording.
+    ///
+    /// # Errors
+    /// When one does not read.
+    pub async fn events(&self) -> Result<Vec<Recorded>, Failure> {
+        let mut events = Vec::new();
+        let Ok(files) = std::fs::read_dir(self.directory.path().join("recordings")) else { return Ok(events) };
+        for file in files {
+            events.extend(self.desk.play(&file?.path()).await?);
+        }
+        Ok(events)
+    }
 
     /// Ends the gateway as `kill -9` does: nothing is finished, nothing is said.
     #[must_use]
-    pub fn crash(self) -> (tempfile::TempDir, Arc<Reference>, Tail) {
+    pub fn crash(self) -> (tempfile::TempDir, Arc<H>, Tail) {
         for task in &self.tasks {
             task.abort();
         }
@@ -157,16 +164,6 @@ impl Bench {
         }
         if closed { Ok(()) } else { Err("the gateway did not close its sessions".into()) }
     }
-}
-
-/// The events of one recording's file.
-///
-/// # Errors
-/// When it does not read. One without an end gives the events before the cut.
-pub fn open(bytes: &[u8], desk: &Reference) -> Result<Vec<Recorded>, Failure> {
-    let header: Header = container::parse(bytes)?.header;
-    let key = header.open(desk.recording_key())?;
-    Ok(replay(bytes, &key)?.map_while(Result::ok).collect())
 }
 
 /// A gateway alone, with a listener of its own.
@@ -255,9 +252,8 @@ type Control = tokio::task::JoinHandle<()>;
 async fn wire(
     transport: Transport,
     directory: &Path,
-    desk: Arc<Reference>,
+    desk: Arc<dyn Desk>,
 ) -> Result<(Box<dyn Connect>, Control), Failure> {
-    let desk: Arc<dyn Desk> = desk;
     match transport {
         Transport::Unix => {
             let path = directory.join("authority.sock");
@@ -303,6 +299,6 @@ pub fn identities() -> Result<(tls::Identity, tls::Identity), Failure> {
 pub async fn with<F: Fixture>(fixture: &F, transport: Transport) -> Result<(Bench, F::Target, TargetName), Failure> {
     let bench = Bench::start(fixture.protocol(), transport).await?;
     let (oracle, target) = fixture.target().await?;
-    let name = bench.know(target)?;
+    let name = bench.know(target).await?;
     Ok((bench, oracle, name))
 }

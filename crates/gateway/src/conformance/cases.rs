@@ -1,10 +1,13 @@
 //! The cases. Each starts its own gateway, so that none leans on another.
 
-use super::bench::{Bench, FORBIDDEN, PANIC, Transport, open, until, with};
-use super::desk::DENIED_ACCOUNT;
+use super::bench::{Bench, FORBIDDEN, PANIC, Transport, until, with};
+use super::desk::{DENIED_ACCOUNT, Reference};
+use super::house::House;
 use super::{Failure, Fixture, Oracle, PASSWORD, logs};
+use crate::observe::tail::Tail;
 use sallyport_model::access::EndReason;
 use sallyport_recording::{Event, What};
+use std::sync::Arc;
 use std::time::Duration;
 
 const SOON: Duration = Duration::from_secs(10);
@@ -51,7 +54,10 @@ impl Case {
     /// What went wrong, in words.
     pub async fn run<F: Fixture>(self, fixture: &F, transport: Transport) -> Result<(), Failure> {
         let (bench, oracle, target) = with(fixture, transport).await?;
-        let at = Stage { fixture, bench, oracle, target };
+        self.play(Stage { fixture, bench, oracle, target }).await
+    }
+
+    async fn play<F: Fixture, H: House>(self, at: Stage<'_, F, H>) -> Result<(), Failure> {
         match self {
             Self::Denied => at.denied().await,
             Self::Recorder => at.recorder().await,
@@ -65,16 +71,33 @@ impl Case {
     }
 }
 
-struct Stage<'a, F: Fixture> {
+/// Runs a case over control of another make, in the directory where it is.
+///
+/// # Errors
+/// What went wrong, in words.
+pub async fn check<F: Fixture, H: House>(
+    case: Case,
+    fixture: &F,
+    directory: tempfile::TempDir,
+    house: Arc<H>,
+) -> Result<(), Failure> {
+    let bench = Bench::over(fixture.protocol(), Transport::Unix, directory, house, Tail::create(64)?).await?;
+    let (oracle, target) = fixture.target().await?;
+    let target = bench.know(target).await?;
+    case.play(Stage { fixture, bench, oracle, target }).await
+}
+
+struct Stage<'a, F: Fixture, H = Reference> {
     fixture: &'a F,
-    bench: Bench,
+    bench: Bench<H>,
     oracle: F::Target,
     target: sallyport_model::TargetName,
 }
 
-impl<F: Fixture> Stage<'_, F> {
+impl<F: Fixture, H: House> Stage<'_, F, H> {
     async fn talk(&self, account: &str, command: &str) -> Result<String, Failure> {
-        let talk = self.fixture.talk(self.bench.address, account, &self.target, command);
+        let entrance = self.bench.entrance();
+        let talk = self.fixture.talk(&entrance, account, &self.target, command);
         tokio::time::timeout(SOON, talk).await.map_err(|_| "the client hangs")?
     }
 
@@ -86,7 +109,8 @@ impl<F: Fixture> Stage<'_, F> {
     async fn denied(self) -> Result<(), Failure> {
         let shown = self.talk(DENIED_ACCOUNT, "hello-1").await?;
         self.nothing_reached(&shown)?;
-        ensure(self.bench.desk.entries_of("session.opened").is_empty(), || "a session was opened".into())?;
+        let opened = self.bench.desk.entries().await?.iter().any(|entry| entry.action == "session.opened");
+        ensure(!opened, || "a session was opened".into())?;
         self.bench.stop().await
     }
 
@@ -97,23 +121,22 @@ impl<F: Fixture> Stage<'_, F> {
     }
 
     async fn ledger(self) -> Result<(), Failure> {
-        self.bench.desk.ledger_down(true);
+        self.bench.desk.fail_ledger().await?;
         let shown = self.talk(ACCOUNT, "hello-3").await?;
         self.nothing_reached(&shown)
     }
 
     async fn kill(self) -> Result<(), Failure> {
-        let flood = self.fixture.flood(self.bench.address, &self.target).await?;
+        let flood = self.fixture.flood(&self.bench.entrance(), &self.target).await?;
         until(SOON, || flood.bytes() > 100_000).await?;
-        self.bench.desk.kill_all();
+        self.bench.desk.kill().await?;
         tokio::time::sleep(Duration::from_secs(1)).await;
         let then = flood.bytes();
         tokio::time::sleep(Duration::from_millis(300)).await;
         ensure(flood.bytes() == then, || "bytes flow a second after the kill".into())?;
         self.bench.returned(SOON).await?;
-        let closes = self.bench.desk.closes();
-        let killed = closes.iter().all(|close| close.reason == EndReason::Kill && close.complete);
-        ensure(killed && closes.len() == 1, || format!("closed otherwise: {closes:?}"))?;
+        let closed = self.bench.desk.closed().await?;
+        ensure(closed == [(EndReason::Kill, true)], || format!("closed otherwise: {closed:?}"))?;
         flood.vanish();
         self.bench.stop().await
     }
@@ -121,25 +144,32 @@ impl<F: Fixture> Stage<'_, F> {
     async fn lease(self) -> Result<(), Failure> {
         drop(self.talk(ACCOUNT, PANIC).await?);
         self.closed(EndReason::Panic).await?;
-        let flood = self.fixture.flood(self.bench.address, &self.target).await?;
+        let flood = self.fixture.flood(&self.bench.entrance(), &self.target).await?;
         until(SOON, || flood.bytes() > 1000).await?;
         flood.vanish();
         self.closed(EndReason::ClientClose).await?;
         let closed_port = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
         let (_, mut elsewhere) = self.fixture.target().await?;
         elsewhere.port = closed_port;
-        let gone = self.bench.know(elsewhere)?;
-        let shown = self.fixture.talk(self.bench.address, ACCOUNT, &gone, "hello-4").await?;
+        let gone = self.bench.know(elsewhere).await?;
+        let shown = self.fixture.talk(&self.bench.entrance(), ACCOUNT, &gone, "hello-4").await?;
         ensure(!shown.is_empty(), || "the client was not told that the target is gone".into())?;
         self.closed(EndReason::DialFail).await?;
         self.bench.stop().await
     }
 
     async fn closed(&self, reason: EndReason) -> Result<(), Failure> {
-        let desk = self.bench.desk.clone();
-        let closed = until(SOON, move || desk.closes().iter().any(|close| close.reason == reason)).await;
-        closed.map_err(|_| format!("no session was closed by {reason}: {:?}", self.bench.desk.entries()))?;
-        self.bench.returned(SOON).await
+        let seen = async {
+            while !self.bench.desk.closed().await?.iter().any(|(by, _)| *by == reason) {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+            Ok::<_, Failure>(())
+        };
+        if let Ok(seen) = tokio::time::timeout(SOON, seen).await {
+            seen?;
+            return self.bench.returned(SOON).await;
+        }
+        Err(Failure(format!("no session was closed by {reason}: {:?}", self.bench.desk.entries().await?)))
     }
 
     async fn block(self) -> Result<(), Failure> {
@@ -160,10 +190,10 @@ impl<F: Fixture> Stage<'_, F> {
         shown.push_str(&self.talk(DENIED_ACCOUNT, "hello-7").await?);
         self.bench.returned(SOON).await?;
         ensure(!shown.contains(PASSWORD), || "the client was shown the credential".into())?;
-        for entry in self.bench.desk.entries() {
+        for entry in self.bench.desk.entries().await? {
             ensure(!entry.text.contains(PASSWORD), || format!("the credential is in {}", entry.action))?;
         }
-        let events = self.bench.events()?;
+        let events = self.bench.events().await?;
         ensure(!events.is_empty(), || "nothing was recorded".into())?;
         let text = recorded(&events);
         ensure(text.contains("hello-6"), || "the session was not recorded".into())?;
@@ -177,11 +207,12 @@ impl<F: Fixture> Stage<'_, F> {
     }
 
     async fn busy(self) -> Result<(), Failure> {
-        let busy = self.fixture.busy(self.bench.address, &self.target, 4 << 20);
+        let entrance = self.bench.entrance();
+        let busy = self.fixture.busy(&entrance, &self.target, 4 << 20);
         tokio::time::timeout(Duration::from_secs(30), busy).await.map_err(|_| "both directions stall")??;
         self.bench.returned(SOON).await?;
         for file in walk(&self.bench.directory.path().join("recordings"))? {
-            open(&std::fs::read(file)?, &self.bench.desk)?;
+            self.bench.desk.play(&file).await?;
         }
         self.bench.stop().await
     }

@@ -7,12 +7,14 @@
 pub mod bench;
 mod cases;
 pub mod desk;
+pub mod house;
 mod logs;
 pub mod suite;
 pub mod toy;
 
 pub use bench::{Bench, Transport, with};
-pub use cases::Case;
+pub use cases::{Case, check};
+pub use house::House;
 
 use crate::spine::Protocol;
 use sallyport_model::TargetName;
@@ -54,6 +56,15 @@ pub trait Flood: Send {
     fn vanish(self: Box<Self>);
 }
 
+/// Where the suite's person comes in, and with what.
+#[derive(Clone, Debug)]
+pub struct Entrance {
+    /// The gateway's listener.
+    pub gateway: SocketAddr,
+    /// The person's token.
+    pub token: String,
+}
+
 /// A protocol under test: its targets and its clients.
 pub trait Fixture: Send + Sync {
     /// The protocol.
@@ -71,23 +82,20 @@ pub trait Fixture: Send + Sync {
     /// everything that the client was shown until it was disconnected or the answer was there.
     fn talk(
         &self,
-        gateway: SocketAddr,
+        at: &Entrance,
         account: &str,
         target: &TargetName,
         command: &str,
     ) -> impl Future<Output = Result<String, Failure>> + Send;
 
     /// Opens a session in which the target never stops sending.
-    fn flood(
-        &self,
-        gateway: SocketAddr,
-        target: &TargetName,
-    ) -> impl Future<Output = Result<Box<dyn Flood>, Failure>> + Send;
+    fn flood(&self, at: &Entrance, target: &TargetName)
+    -> impl Future<Output = Result<Box<dyn Flood>, Failure>> + Send;
 
     /// Sends and receives at once, so many bytes each way, while the client's reader sleeps at first.
     fn busy(
         &self,
-        gateway: SocketAddr,
+        at: &Entrance,
         target: &TargetName,
         bytes: usize,
     ) -> impl Future<Output = Result<(), Failure>> + Send;

@@ -8,7 +8,7 @@
 //! ```
 
 use super::desk::{Credential, Target};
-use super::{Failure, Fixture, Flood, Oracle, PASSWORD, bench::TOKEN};
+use super::{Entrance, Failure, Fixture, Flood, Oracle, PASSWORD};
 use crate::listen::Downstream;
 use crate::observe::tap::Stop;
 use crate::spine::{Arrival, Clearance, DialError, Hold, Live, Login, Protocol, Step, Wish};
@@ -326,22 +326,16 @@ impl Fixture for Toys {
         ))
     }
 
-    async fn talk(
-        &self,
-        gateway: SocketAddr,
-        account: &str,
-        target: &TargetName,
-        command: &str,
-    ) -> Result<String, Failure> {
-        let (mut side, mut shown) = enter(gateway, &format!("LOGIN {TOKEN} {account} {target}")).await?;
+    async fn talk(&self, at: &Entrance, account: &str, target: &TargetName, command: &str) -> Result<String, Failure> {
+        let (mut side, mut shown) = enter(at.gateway, &format!("LOGIN {} {account} {target}", at.token)).await?;
         if shown.starts_with("OK") {
             shown.push_str(&say(&mut side, command).await?);
         }
         Ok(shown)
     }
 
-    async fn flood(&self, gateway: SocketAddr, target: &TargetName) -> Result<Box<dyn Flood>, Failure> {
-        let (mut side, _) = enter(gateway, &format!("LOGIN {TOKEN} ops {target}")).await?;
+    async fn flood(&self, at: &Entrance, target: &TargetName) -> Result<Box<dyn Flood>, Failure> {
+        let (mut side, _) = enter(at.gateway, &format!("LOGIN {} ops {target}", at.token)).await?;
         side.say("flood").await?;
         let bytes = Arc::new(AtomicU64::new(0));
         let counted = bytes.clone();
@@ -355,8 +349,8 @@ impl Fixture for Toys {
         Ok(Box::new(ToyFlood { bytes, task }))
     }
 
-    async fn busy(&self, gateway: SocketAddr, target: &TargetName, bytes: usize) -> Result<(), Failure> {
-        let (mut side, _) = enter(gateway, &format!("LOGIN {TOKEN} ops {target}")).await?;
+    async fn busy(&self, at: &Entrance, target: &TargetName, bytes: usize) -> Result<(), Failure> {
+        let (mut side, _) = enter(at.gateway, &format!("LOGIN {} ops {target}", at.token)).await?;
         side.say(&format!("busy {bytes}")).await?;
         let (mut read, mut write) = (side.read, side.write);
         let sending = tokio::spawn(async move {

@@ -17,7 +17,7 @@ async fn bench(change: impl FnOnce(&mut Target)) -> (Bench, TargetName) {
     let bench = Bench::start(Arc::new(Toy), Transport::Unix).await.unwrap();
     let (_, mut target) = Toys.target().await.unwrap();
     change(&mut target);
-    let name = bench.know(target).unwrap();
+    let name = bench.know(target).await.unwrap();
     (bench, name)
 }
 
@@ -42,7 +42,7 @@ async fn a_session_of_two_connections_ends_with_the_last_of_them() {
     drop(second);
     assert_eq!(ended(&bench).await, EndReason::ClientClose);
     assert_eq!(bench.desk.entries_of("session.opened").len(), 1);
-    let channels: std::collections::BTreeSet<u32> = bench.events().unwrap().iter().map(|e| e.channel).collect();
+    let channels: std::collections::BTreeSet<u32> = bench.events().await.unwrap().iter().map(|e| e.channel).collect();
     assert!(channels.is_superset(&[0, 1].into()), "{channels:?}");
 }
 
@@ -141,7 +141,7 @@ async fn strict_recording_is_durable_before_it_goes_on() {
     assert_eq!((recordings, say(&mut side, "strict").await.unwrap()), (1, "said: strict".into()), "{answer}");
     drop(side);
     ended(&bench).await;
-    let inputs = bench.events().unwrap().into_iter().filter(|e| matches!(e.what, What::Input(_))).count();
+    let inputs = bench.events().await.unwrap().into_iter().filter(|e| matches!(e.what, What::Input(_))).count();
     assert_eq!(inputs, 1);
 }
 

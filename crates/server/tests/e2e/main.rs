@@ -22,6 +22,7 @@ mod anchors;
 mod backup;
 mod bad_input;
 mod canary;
+mod conformance;
 mod crash;
 mod evidence;
 mod freeze;
@@ -49,8 +50,13 @@ fn product() -> Product {
     Product::start(binary()).unwrap()
 }
 
-/// The product on a server of all tests that do not crash it; each has a database of its own.
-fn product_on_server() -> Product {
+/// The server of all tests that do not crash it.
+fn on_server() -> &'static Postgres {
     static SERVER: OnceLock<Postgres> = OnceLock::new();
-    Product::start_on(binary(), SERVER.get_or_init(|| Postgres::start().unwrap())).unwrap()
+    SERVER.get_or_init(|| Postgres::start().unwrap())
+}
+
+/// The product on that server, with a database of its own.
+fn product_on_server() -> Product {
+    Product::start_on(binary(), on_server()).unwrap()
 }

@@ -23,7 +23,7 @@ async fn stage(change: impl FnOnce(&mut Target)) -> Stage {
     let bench = Bench::start(Arc::new(Toy), Transport::Unix).await.unwrap();
     let (oracle, mut target) = Toys.target().await.unwrap();
     change(&mut target);
-    let login = format!("LOGIN {TOKEN} ops {}", bench.know(target).unwrap());
+    let login = format!("LOGIN {TOKEN} ops {}", bench.know(target).await.unwrap());
     let (mut side, _) = enter(bench.address, &login).await.unwrap();
     assert_eq!(say(&mut side, "before").await.unwrap(), "said: before");
     Stage { bench, oracle, side, login }
@@ -59,7 +59,7 @@ async fn a_ledger_that_takes_nothing_freezes_sessions_and_they_go_on_with_nothin
     drop(side);
     bench.returned(SOON).await.unwrap();
     assert!(bench.desk.closes()[0].frozen > 500, "{:?}", bench.desk.closes());
-    let events = bench.events().unwrap();
+    let events = bench.events().await.unwrap();
     assert!(events.iter().any(|e| matches!(&e.what, What::Mark { kind, .. } if kind == "frozen")), "{events:?}");
     let inputs: Vec<_> = events.iter().filter(|e| matches!(e.what, What::Input(_))).collect();
     assert_eq!(inputs.len(), 2, "what was held is recorded once");

@@ -2,8 +2,9 @@
 
 use crate::rig::{Fixed, Server, finish, text};
 use sallyport_gateway::conformance::Fixture;
-use sallyport_gateway::conformance::bench::{Node, TOKEN, open, until};
+use sallyport_gateway::conformance::bench::{Node, TOKEN, until};
 use sallyport_gateway::conformance::desk::Reference;
+use sallyport_gateway::conformance::house::open;
 use sallyport_gateway::listen::{Bounds, listen};
 use sallyport_gateway::observe::journal::Sizes;
 use sallyport_gateway::observe::tail::Tail;

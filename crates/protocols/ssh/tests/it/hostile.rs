@@ -137,7 +137,7 @@ async fn kill_9_of_the_gateway_loses_nothing_of_the_tail() {
     assert_eq!((close.reason, close.complete), (EndReason::Orphan, false));
     let shipped = again.directory.path().join("recordings");
     until(SOON, || std::fs::read_dir(&shipped).is_ok_and(|mut files| files.next().is_some())).await.unwrap();
-    let events = again.events().unwrap();
+    let events = again.events().await.unwrap();
     let seen = events.iter().any(|e| matches!(&e.what, What::Output(b) if text(b).contains("before the crash")));
     assert!(seen, "{events:?}");
     assert!(server.connections() > 0);
@@ -149,7 +149,7 @@ async fn a_fixture_without_a_pinned_key_is_not_dialled() {
     let bench = Bench::start(fixed.protocol(), Transport::Unix).await.unwrap();
     let (server, mut target) = fixed.target().await.unwrap();
     target.host_keys.clear();
-    let name = bench.know(target).unwrap();
+    let name = bench.know(target).await.unwrap();
     let output = finish(fixed.ssh(bench.address, "ops", name.as_str(), &[]).arg("true").spawn().unwrap()).await;
     assert!(text(&output.stderr).contains("no host key of the target is pinned"), "{}", text(&output.stderr));
     assert_eq!(server.connections(), 0);

@@ -3,7 +3,7 @@
 use aws_lc_rs::signature::Ed25519KeyPair;
 use sallyport_gateway::conformance::bench::TOKEN;
 use sallyport_gateway::conformance::desk::{Credential, Sign, Target};
-use sallyport_gateway::conformance::{Bench, Failure, Fixture, Flood, Oracle, PASSWORD, Transport};
+use sallyport_gateway::conformance::{Bench, Entrance, Failure, Fixture, Flood, Oracle, PASSWORD, Transport};
 use sallyport_model::{Limits, Secret, TargetName};
 use sallyport_ssh::Ssh;
 use sallyport_testkit::sshd::{ACCOUNT, Sshd};
@@ -133,7 +133,7 @@ impl Rig {
         let bench = Bench::start(fixed.protocol(), Transport::Unix).await.unwrap();
         let (server, mut known) = fixed.target().await.unwrap();
         change(&mut known, &server.sshd);
-        let name = bench.know(known).unwrap();
+        let name = bench.know(known).await.unwrap();
         Self { fixed, bench, server, name }
     }
 
@@ -191,23 +191,17 @@ impl Fixture for Fixed {
         Ok((Server { sshd, scratch, before }, known))
     }
 
-    async fn talk(
-        &self,
-        gateway: SocketAddr,
-        account: &str,
-        target: &TargetName,
-        command: &str,
-    ) -> Result<String, Failure> {
+    async fn talk(&self, at: &Entrance, account: &str, target: &TargetName, command: &str) -> Result<String, Failure> {
         let port: u16 = target.as_str().rsplit_once('-').ok_or("no port")?.1.parse()?;
         let scratch = self.scratches.lock().unwrap().get(&port).cloned().unwrap_or_default();
         let run = format!("echo {command} >>{}/heard; echo {command}", scratch.display());
-        let child = self.ssh(gateway, account, target.as_str(), &[]).arg(run).spawn()?;
+        let child = self.ssh(at.gateway, account, target.as_str(), &[]).arg(run).spawn()?;
         let output = finish(child).await;
         Ok(text(&output.stdout) + &text(&output.stderr))
     }
 
-    async fn flood(&self, gateway: SocketAddr, target: &TargetName) -> Result<Box<dyn Flood>, Failure> {
-        let mut child = self.ssh(gateway, "ops", target.as_str(), &[]).arg("cat /dev/zero").spawn()?;
+    async fn flood(&self, at: &Entrance, target: &TargetName) -> Result<Box<dyn Flood>, Failure> {
+        let mut child = self.ssh(at.gateway, "ops", target.as_str(), &[]).arg("cat /dev/zero").spawn()?;
         let mut output = child.stdout.take().ok_or("no output")?;
         let bytes = Arc::new(AtomicU64::new(0));
         let counted = bytes.clone();
@@ -220,9 +214,9 @@ impl Fixture for Fixed {
         Ok(Box::new(Reading { child, bytes }))
     }
 
-    async fn busy(&self, gateway: SocketAddr, target: &TargetName, bytes: usize) -> Result<(), Failure> {
+    async fn busy(&self, at: &Entrance, target: &TargetName, bytes: usize) -> Result<(), Failure> {
         let run = format!("exec 3<&0; cat <&3 | wc -c >&2 & head -c {bytes} /dev/zero; wait");
-        let mut ssh = self.ssh(gateway, "ops", target.as_str(), &[]);
+        let mut ssh = self.ssh(at.gateway, "ops", target.as_str(), &[]);
         let mut child = ssh.arg(run).stdin(Stdio::piped()).spawn()?;
         let (mut input, mut output) = (child.stdin.take().ok_or("no input")?, child.stdout.take().ok_or("no output")?);
         let sending = tokio::spawn(async move { input.write_all(&vec![b'y'; bytes]).await });

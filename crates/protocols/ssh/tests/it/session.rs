@@ -27,7 +27,7 @@ async fn a_command_keeps_its_streams_and_its_exit_code() {
     assert_eq!(output.status.code(), Some(42));
     let close = closed(&rig).await;
     assert_eq!((close.reason, close.complete), (EndReason::TargetClose, true));
-    let events = rig.bench.events().unwrap();
+    let events = rig.bench.events().await.unwrap();
     assert_eq!(bytes(&events, |what| if let What::Output(b) = what { Some(b) } else { None }), "out\n");
     assert_eq!(bytes(&events, |what| if let What::Stderr(b) = what { Some(b) } else { None }), "err\n");
     assert!(events.iter().any(|e| matches!(&e.what, What::Close { exit: Some(42), .. })), "{events:?}");
@@ -94,7 +94,7 @@ async fn a_long_command_is_recorded_to_its_end() {
     let output = rig.run(&[], &format!("{}echo the end", " ".repeat(40_000))).await;
     assert_eq!(text(&output.stdout), "the end\n");
     closed(&rig).await;
-    let marks: String = rig.bench.events().unwrap().into_iter().filter_map(command).collect();
+    let marks: String = rig.bench.events().await.unwrap().into_iter().filter_map(command).collect();
     assert!(marks.ends_with("echo the end") && marks.len() > 40_000, "{}", marks.len());
 }
 
@@ -118,7 +118,7 @@ async fn a_shell_has_its_terminal_and_its_environment_and_is_recorded() {
     assert!(shown.contains("[vt220] [kept] []"), "{shown}");
     assert_eq!(output.status.code(), Some(3));
     closed(&rig).await;
-    let events = rig.bench.events().unwrap();
+    let events = rig.bench.events().await.unwrap();
     assert!(bytes(&events, |w| if let What::Output(b) = w { Some(b) } else { None }).contains("[vt220] [kept] []"));
     assert!(bytes(&events, |w| if let What::Input(b) = w { Some(b) } else { None }).contains("stty size"));
     assert!(rig.bench.desk.entries_of("channel.opened")[0].text.contains("channel:shell"));
@@ -142,7 +142,7 @@ async fn a_window_change_reaches_the_target_and_the_recording() {
     let output = finish(outer.spawn().unwrap()).await;
     assert!(text(&output.stdout).contains("44 99"), "{}", text(&output.stdout));
     closed(&rig).await;
-    let events = rig.bench.events().unwrap();
+    let events = rig.bench.events().await.unwrap();
     let sizes: Vec<_> = events.iter().filter(|e| matches!(e.what, What::Resize { .. })).map(|e| &e.what).collect();
     assert_eq!(sizes.first(), Some(&&What::Resize { cols: 80, rows: 24 }));
     assert_eq!(sizes.last(), Some(&&What::Resize { cols: 99, rows: 44 }));
@@ -154,7 +154,7 @@ async fn a_signal_that_ends_the_program_is_told() {
     let output = rig.run(&[], "kill -TERM $$").await;
     assert_eq!(output.status.code(), Some(255));
     closed(&rig).await;
-    let events = rig.bench.events().unwrap();
+    let events = rig.bench.events().await.unwrap();
     let told = |e: &Event| matches!(&e.what, What::Close { signal: Some(signal), .. } if signal == "TERM");
     assert!(events.iter().any(told), "{events:?}");
 }
@@ -171,7 +171,7 @@ async fn what_is_not_carried_is_refused_with_a_line_and_recorded() {
     let output = rig.run(&["-R", "0:127.0.0.1:22", "-o", "ExitOnForwardFailure=yes"], "echo no").await;
     assert_eq!(text(&output.stdout), "");
     rig.bench.returned(SOON).await.unwrap();
-    let marks: Vec<String> = rig.bench.events().unwrap().into_iter().filter_map(refused).collect();
+    let marks: Vec<String> = rig.bench.events().await.unwrap().into_iter().filter_map(refused).collect();
     for action in ["channel:sftp", "channel:forward_local 127.0.0.1:22", "channel:forward_remote"] {
         assert!(marks.iter().any(|mark| mark.contains(action)), "{action}: {marks:?}");
         let entries = rig.bench.desk.entries_of("channel.denied");
@@ -188,7 +188,7 @@ async fn many_refusals_of_one_kind_are_one_entry_and_all_of_them_marks() {
     assert_eq!(text(&output.stdout), "still here\n");
     rig.bench.returned(SOON).await.unwrap();
     assert_eq!(rig.bench.desk.entries_of("channel.denied").len(), 1);
-    assert_eq!(rig.bench.events().unwrap().into_iter().filter_map(refused).count(), 20);
+    assert_eq!(rig.bench.events().await.unwrap().into_iter().filter_map(refused).count(), 20);
 }
 
 fn refused(event: Event) -> Option<String> {
