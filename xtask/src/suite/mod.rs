@@ -26,6 +26,9 @@ pub(crate) struct Args {
     yes: bool,
 }
 
+/// Tests that run at once: on two cores they wait for servers and clients more than they compute.
+const AT_ONCE: &str = "4";
+
 /// Runs everything; a failing step does not keep the next from running.
 pub(crate) fn test(args: &Args) -> Result<()> {
     components::ensure_for_tests(args.yes)?;
@@ -46,7 +49,8 @@ pub(crate) fn test(args: &Args) -> Result<()> {
     let build = ["test", "--workspace", "--no-run", "--message-format=json-render-diagnostics"];
     if let Some(said) = bench.check("lint", linting(&mut cargo(&build))?) {
         bench.documentation(&Built::read(&said)?)?;
-        bench.tests("test", linting(&mut cargo(&["test", "--workspace", "--no-fail-fast"]))?);
+        let mut tests = cargo(&["test", "--workspace", "--no-fail-fast"]);
+        bench.tests("test", linting(tests.env("RUST_TEST_THREADS", AT_ONCE))?);
         bench.mutants(mutants::all()?);
     }
     for wrong in &bench.wrong {

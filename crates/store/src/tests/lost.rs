@@ -2,74 +2,14 @@
 
 use super::body;
 use super::house::{House, join, list_first, place, until};
+use super::load::{Load, beside};
 use crate::*;
-use sallyport_model::EntryId;
 use sallyport_testkit::postgres::Postgres;
-use std::collections::HashMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
-
-/// What a writer was told of its entries.
-#[derive(Default)]
-pub(super) struct Told {
-    pub(super) written: Vec<EntryId>,
-    pub(super) not_written: Vec<EntryId>,
-    unknown: Vec<EntryId>,
-}
-
-impl Told {
-    /// Every acknowledged change is there once, every refused one is not, and nobody was left in doubt.
-    pub(super) fn check(&self, found: &HashMap<EntryId, u32>) {
-        assert!(self.written.iter().all(|id| found.get(id) == Some(&1)), "an acknowledged change is lost or doubled");
-        assert!(self.not_written.iter().all(|id| !found.contains_key(id)), "a change was refused and yet written");
-        assert!(self.unknown.is_empty(), "the server was back in time, and yet an outcome stayed unknown");
-    }
-}
-
-/// How often each entry is in the ledger.
-pub(super) async fn counted(store: &Store) -> HashMap<EntryId, u32> {
-    let mut found: HashMap<EntryId, u32> = HashMap::new();
-    for row in store.entries(&Filter { limit: 1_000_000, ..Filter::default() }).await.unwrap() {
-        *found.entry(row.entry.id).or_default() += 1;
-    }
-    found
-}
-
-/// Runs something that blocks beside the writers.
-pub(super) async fn beside<T: Send + 'static>(act: impl FnOnce() -> T + Send + 'static) -> T {
-    tokio::task::spawn_blocking(act).await.unwrap()
-}
-
-pub(super) async fn write_on(
-    house: Arc<House>,
-    store: Store,
-    id: String,
-    told: Arc<Mutex<Told>>,
-    stop: Arc<AtomicBool>,
-) {
-    while !stop.load(Ordering::Relaxed) {
-        let was = store.working(|set| set.version(&DocId::new(&id)));
-        let change = house.put(&id, was, "{}");
-        let entry = change.entry.id;
-        let outcome = store.commit(change).await;
-        let pause = outcome.is_err();
-        {
-            let mut told = told.lock().unwrap();
-            match outcome {
-                Ok(_) => told.written.push(entry),
-                Err(Error::Unknown(_)) => told.unknown.push(entry),
-                Err(Error::Lost(_) | Error::Sql(_) | Error::Conflict(_)) => told.not_written.push(entry),
-                Err(other) => panic!("{other}"),
-            }
-        }
-        if pause {
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
-    }
-}
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn killed_servers_lose_no_acknowledged_change_and_repeat_none() {
@@ -78,26 +18,17 @@ async fn killed_servers_lose_no_acknowledged_change_and_repeat_none() {
     let (one, _) = house.open().await.unwrap();
     list_first(&house, &one).await;
     let two = join(&house, 2, Arc::new(|_, _| {})).await;
-    let told = Arc::new(Mutex::new(Told::default()));
-    let stop = Arc::new(AtomicBool::new(false));
-    let mut writers = Vec::new();
-    for (node, store) in [&one, &two].into_iter().enumerate() {
-        for writer in 0..4 {
-            let id = format!("doc-{node}-{writer}");
-            writers.push(tokio::spawn(write_on(house.clone(), store.clone(), id, told.clone(), stop.clone())));
-        }
-    }
-    let written = |told: &Mutex<Told>| told.lock().unwrap().written.len();
+    let load = Load::begin(&house, [&one, &two]);
     for _ in 0..3 {
-        let before = written(&told);
-        until("changes", || written(&told) > before + 100).await;
-        let refused = told.lock().unwrap().not_written.len();
+        let before = load.written();
+        until("changes", || load.written() > before + 100).await;
+        let refused = load.refused();
         server = beside(move || {
             server.crash().unwrap();
             server
         })
         .await;
-        until("a refusal", || told.lock().unwrap().not_written.len() > refused).await;
+        until("a refusal", || load.refused() > refused).await;
         assert!(body(&one, "doc-0-0").is_some(), "reads do not go on");
         server = beside(move || {
             server.run().unwrap();
@@ -105,18 +36,9 @@ async fn killed_servers_lose_no_acknowledged_change_and_repeat_none() {
         })
         .await;
     }
-    let before = written(&told);
-    until("changes after the last crash", || written(&told) > before + 100).await;
-    stop.store(true, Ordering::Relaxed);
-    for writer in writers {
-        writer.await.unwrap();
-    }
-    one.close().await;
-    two.close().await;
-    let (again, _) = house.open().await.unwrap();
-    let found = counted(&again).await;
-    again.close().await;
-    told.lock().unwrap().check(&found);
+    let before = load.written();
+    until("changes after the last crash", || load.written() > before + 100).await;
+    load.end([one, two]).await;
     drop(server);
 }
 

@@ -8,6 +8,7 @@ use sallyport_ledger::{Checkpoint, proof};
 mod connect;
 mod failover;
 mod house;
+mod load;
 mod lost;
 mod nodes;
 
