@@ -233,6 +233,10 @@ impl Control {
     }
 
     /// The first act after unsealing, before anybody is served: what failed while the vault was sealed, then this.
+    ///
+    /// INVARIANT: what a process that was killed has left pending at a server is in the ledger or never will be, once this
+    /// entry is: that transaction holds the lock that this one waits for, and without its client none begins anew. So
+    /// the orphans that a gateway is told of are all there are.
     async fn first_entries(&self, open: &Open, how: &'static str) -> Result<(), Error> {
         self.tell_restored(open).await?;
         let spool = self.spool(open.cluster)?;
