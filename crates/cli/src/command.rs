@@ -2,6 +2,9 @@
 
 use crate::output::Format;
 use clap::{Args, Subcommand};
+use sallyport_model::AccountName;
+use sallyport_model::inventory::Tier;
+use sallyport_model::name::Label;
 use std::path::PathBuf;
 
 /// Heading of the options that every command has, in its help.
@@ -39,6 +42,8 @@ pub enum Command {
     Plan(Files),
     /// Make it so
     Apply(Files),
+    /// Make an inventory file of what ssh_config, known_hosts and CSV files know; nothing is sent anywhere
+    Import(Import),
     /// Explain why somebody may or may not connect
     Why(Why),
     /// List sessions, newest first
@@ -116,6 +121,42 @@ pub struct Files {
     /// Exit with 1 when something would change (plan)
     #[arg(long)]
     pub check: bool,
+}
+
+/// `import`
+#[derive(Args, Debug)]
+pub struct Import {
+    /// A configuration of OpenSSH's client; `ssh -G` says what it means for each name
+    #[arg(long, value_name = "FILE")]
+    pub ssh_config: Option<PathBuf>,
+    /// Where host keys are known that you have verified; may be given several times
+    #[arg(long, value_name = "FILE")]
+    pub known_hosts: Vec<PathBuf>,
+    /// A table with the columns name, host, and port, account, class, owner, tier, environment, zone, tags where it has them
+    #[arg(long, value_name = "FILE")]
+    pub csv: Vec<PathBuf>,
+    /// Tier where the source says none
+    #[arg(long, default_value = "1", value_parser = tier)]
+    pub tier: Tier,
+    /// Environment where the source says none
+    #[arg(long, default_value = "default")]
+    pub environment: Label,
+    /// Zone where the source says none
+    #[arg(long, default_value = "default")]
+    pub zone: Label,
+    /// A tag for all of them; may be given several times
+    #[arg(long)]
+    pub tag: Vec<Label>,
+    /// Account where a table says none, and in place of the users of an ssh_config
+    #[arg(long)]
+    pub account: Option<AccountName>,
+    /// Write the inventory file; without it, it is only shown what would be in it
+    #[arg(long, value_name = "FILE")]
+    pub into: Option<PathBuf>,
+}
+
+fn tier(text: &str) -> Result<Tier, String> {
+    text.parse::<u8>().map_err(|_| "write 0, 1 or 2".to_owned()).and_then(Tier::try_from)
 }
 
 /// `why`

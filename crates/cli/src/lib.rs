@@ -8,6 +8,7 @@ mod account;
 mod client;
 mod command;
 mod fail;
+mod import;
 mod inventory;
 mod ledger;
 mod node;
@@ -52,6 +53,7 @@ pub async fn run(command: Command, common: &Common, surroundings: &Surroundings)
         Command::Ls(args) => inventory::ls(args, &client()?, out).await,
         Command::Plan(args) => inventory::plan(args, &client()?, out, false).await,
         Command::Apply(args) => inventory::plan(args, &client()?, out, true).await,
+        Command::Import(args) => import::import(args, out).await,
         Command::Why(args) => inventory::why(args, &client()?, out).await,
         Command::Ssh(args) => ssh::ssh(args, &client()?).await,
         Command::Sessions(args) => sessions::list(args, &client()?, out).await,

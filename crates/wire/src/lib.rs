@@ -3,8 +3,10 @@
 //! Times are RFC 3339 in UTC, durations are whole seconds, sizes are bytes, binary values are
 //! base64. Unknown fields of a request are refused; clients must ignore unknown fields of an answer.
 
+mod import;
 mod vault;
 
+pub use import::{Imported, ImportedTarget, LeftOut};
 pub use vault::*;
 
 use serde::{Deserialize, Serialize};

@@ -27,6 +27,7 @@ mod crash;
 mod evidence;
 mod freeze;
 mod hostile;
+mod import;
 mod parsers;
 mod postgres;
 mod recover;
