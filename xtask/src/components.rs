@@ -22,8 +22,9 @@ const CLIENTS: [Component; 3] = [
 ];
 
 /// What tests need besides. The server's programs are not on the path.
-const FOR_TESTS: [Component; 3] = [
+const FOR_TESTS: [Component; 4] = [
     Component { program: "ip", package: "iproute2" },
+    Component { program: "systemd-analyze", package: "systemd" },
     Component { program: "softhsm2-util", package: "softhsm2" },
     Component { program: "/usr/lib/postgresql/15/bin/postgres", package: "postgresql-15" },
 ];

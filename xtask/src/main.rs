@@ -1,4 +1,4 @@
-//! Developer commands: demo, test, torture, tidy, deny, bench, dev, fuzz.
+//! Developer commands: demo, test, torture, tidy, deny, bench, dev, fuzz, package.
 
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a developer's tool speaks on the terminal")]
 #![expect(clippy::disallowed_methods, reason = "a developer's tool reads clock and environment of the machine")]
@@ -10,6 +10,7 @@ mod deny;
 mod dev;
 mod fixture;
 mod fuzz;
+mod package;
 mod run;
 mod suite;
 mod tidy;
@@ -46,6 +47,8 @@ enum Command {
     Bench(bench::Args),
     /// Fuzz the parsers of the trusted core, guided by coverage
     Fuzz(fuzz::Args),
+    /// Build the program in release and pack it for Debian
+    Package,
 }
 
 fn main() -> ExitCode {
@@ -59,6 +62,7 @@ fn main() -> ExitCode {
         Command::Fixture(args) => fixture::fixture(&args),
         Command::Bench(args) => bench::bench(&args),
         Command::Fuzz(args) => fuzz::fuzz(&args),
+        Command::Package => package::package(),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

@@ -1,7 +1,7 @@
 //! The gateway process: client sockets, decoders, recordings. It holds no key of the vault.
 
 use crate::config::Config;
-use crate::role::asked_to_stop;
+use crate::role::{asked_to_stop, no_dumps};
 use sallyport_cli::Fail;
 use sallyport_gateway::dial::Dialer;
 use sallyport_gateway::listen::{Bounds, listen};
@@ -29,6 +29,8 @@ const FAREWELL: Duration = Duration::from_secs(2);
 
 pub(crate) async fn run(config: &Config) -> Result<(), Fail> {
     let (env, parent) = (Env::system(), parent_id());
+    let tail = Tail::inherit(TAILS).map_err(Fail::failed)?;
+    no_dumps()?;
     let listener = TcpListener::bind(config.ssh.listen).await.map_err(|e| {
         Fail::usage(format!("cannot listen on {} for SSH: {e}; choose another `[ssh] listen`", config.ssh.listen))
     })?;
@@ -45,7 +47,7 @@ pub(crate) async fn run(config: &Config) -> Result<(), Fail> {
         journal: config.data.join("journal"),
         sizes: Sizes::default(),
         recordings: config.data.join("recordings"),
-        tail: Tail::inherit(TAILS).map_err(Fail::failed)?,
+        tail,
         dialer,
         observers: Gateway::no_rules(),
     })

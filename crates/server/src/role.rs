@@ -42,6 +42,9 @@ impl Role {
 pub(crate) fn serve(args: &Serve, path: Option<&Path>) -> Result<(), Fail> {
     let config = Config::load(path)?;
     logs::start(&config.log, args.role.name())?;
+    if args.role != Role::Gateway {
+        no_dumps()?;
+    }
     if args.role != Role::Parent {
         // A child never outlives its parent: without it nobody holds the tails.
         rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::TERM)).map_err(Fail::failed)?;
@@ -59,6 +62,14 @@ pub(crate) fn serve(args: &Serve, path: Option<&Path>) -> Result<(), Fail> {
             Role::Gateway => gateway::run(&config).await,
         }
     })
+}
+
+/// Keeps what is in memory out of core files, and away from debuggers of the same user (prctl(2), `PR_SET_DUMPABLE`). The gateway
+/// does it once it has its tails: afterwards nobody but root opens what is under `/proc/self`.
+pub(crate) fn no_dumps() -> Result<(), Fail> {
+    use rustix::process::{DumpableBehavior, Resource, Rlimit, set_dumpable_behavior, setrlimit};
+    setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) }).map_err(Fail::failed)?;
+    set_dumpable_behavior(DumpableBehavior::NotDumpable).map_err(Fail::failed)
 }
 
 /// Resolves when this process is asked to stop.

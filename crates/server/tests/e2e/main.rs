@@ -28,6 +28,7 @@ mod evidence;
 mod freeze;
 mod hostile;
 mod import;
+mod package;
 mod parsers;
 mod postgres;
 mod recover;
