@@ -12,6 +12,7 @@ mod nodes;
 mod problem;
 mod sessions;
 mod status;
+mod terminal;
 mod vault;
 
 use axum::Router;
@@ -55,6 +56,7 @@ fn open_router() -> OpenApiRouter<App> {
         .routes(routes!(sessions::list))
         .routes(routes!(sessions::kill))
         .routes(routes!(sessions::watch))
+        .routes(routes!(terminal::terminal))
         .routes(routes!(evidence::recording))
         .routes(routes!(evidence::bundle))
         .routes(routes!(evidence::ledger))

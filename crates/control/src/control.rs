@@ -13,6 +13,7 @@ use crate::{Actor, Error, Op};
 use sallyport_ledger::Signer;
 use sallyport_model::access::Denial;
 use sallyport_model::authority::{Desk as _, Down, Pulse};
+use sallyport_model::door::Door;
 use sallyport_model::inventory::{Account, Identity, Target};
 use sallyport_model::{ClusterId, EntryId, Env, Handle, IdentityId, Kind, Secret, SessionId, TargetId, Timestamp};
 use sallyport_policy::{Act, Facts, Inventory, PolicySet, Right};
@@ -165,6 +166,7 @@ pub struct Control {
     /// Told when keys may have to be looked after.
     pub(crate) keys_due: Arc<Notify>,
     token: Option<Arc<TokenConfig>>,
+    pub(crate) door: Option<Arc<dyn Door>>,
 }
 
 impl Control {
@@ -187,6 +189,7 @@ impl Control {
             gathering: Gathering::default(),
             keys_due: Arc::default(),
             token: None,
+            door: None,
         }
     }
 
@@ -208,6 +211,12 @@ impl Control {
     #[must_use]
     pub fn with_token(self, config: TokenConfig) -> Self {
         Self { token: Some(Arc::new(config)), ..self }
+    }
+
+    /// With the way to its gateway's door.
+    #[must_use]
+    pub fn with_door(self, door: Arc<dyn Door>) -> Self {
+        Self { door: Some(door), ..self }
     }
 
     /// The token of this node.

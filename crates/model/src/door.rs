@@ -1,17 +1,164 @@
-//! The gateway, as the API sees it: a door that takes a stream and makes a session of it.
+//! The gateway's door: control knocks there for people who come without a client of their own.
+//!
+//! One connection carries one knock. The gateway greets, control knocks, then messages go both ways until either side
+//! ends it. Frames and encoding are those of the Authority ([`crate::authority`]). The door decides nothing: what is
+//! opened through it is asked of control as for any other client.
 
-use crate::SessionId;
 use crate::access::{Ask, Denial};
 use crate::authority::{Authenticated, Boxed};
+use crate::{GatewayId, Limits, RecordingId, SessionId, Timestamp};
+use minicbor::{Decode, Encode};
 
-/// A stream whose other end is a client of some kind: bytes both ways.
-pub type Stream = Box<dyn std::any::Any + Send>;
+/// Version of the conversation; another one is refused.
+pub const VERSION: u16 = 1;
 
-/// Opens sessions for clients that do not come through a listener of the gateway's own.
+/// Most bytes of a terminal in one message.
+pub const PIECE: usize = 32 << 10;
+
+/// What a terminal that comes through the door is to the target.
+pub const TERM: &str = "xterm-256color";
+
+/// How large a terminal is, in cells.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Encode, Decode)]
+#[cbor(map)]
+pub struct Size {
+    /// Columns.
+    #[n(0)]
+    pub cols: u16,
+    /// Rows.
+    #[n(1)]
+    pub rows: u16,
+}
+
+impl Size {
+    /// Most columns and most rows.
+    pub const MOST: u16 = 1000;
+
+    /// A size that a screen may have: 1 to [`Self::MOST`] each way.
+    #[must_use]
+    pub fn new(cols: u16, rows: u16) -> Option<Self> {
+        let fits = |n| (1..=Self::MOST).contains(&n);
+        (fits(cols) && fits(rows)).then_some(Self { cols, rows })
+    }
+}
+
+/// From control to the gateway.
+#[derive(Encode, Decode)]
+pub enum Inward {
+    /// First: what is wanted.
+    #[n(0)]
+    Knock(#[n(0)] Box<Knock>),
+    /// Somebody typed; at most [`PIECE`] bytes.
+    #[n(1)]
+    Bytes(#[cbor(n(0), with = "minicbor::bytes")] Vec<u8>),
+    /// Their screen has another size.
+    #[n(2)]
+    Resize(#[n(0)] Size),
+    /// They are done: the session ends. A connection that ends without it leaves the session waiting for them.
+    #[n(3)]
+    Leave,
+}
+
+/// What is wanted at the door.
+#[derive(Encode, Decode)]
+pub enum Knock {
+    /// A new session, with a terminal.
+    #[n(0)]
+    Open(#[n(0)] Authenticated, #[n(1)] Ask, #[n(2)] Size),
+    /// One's own session, whose terminal has lost its stream, or is to come here from elsewhere.
+    #[n(1)]
+    Join(#[n(0)] Authenticated, #[n(1)] SessionId, #[n(2)] Size),
+}
+
+/// From the gateway to control.
+#[derive(Clone, Debug, Encode, Decode)]
+pub enum Outward {
+    /// First: who answers.
+    #[n(0)]
+    Greeting(#[n(0)] u16, #[n(1)] GatewayId),
+    /// The session is open.
+    #[n(1)]
+    Opened(#[n(0)] Box<Opened>),
+    /// Bytes for the terminal; at most [`PIECE`] of them.
+    #[n(2)]
+    Bytes(#[cbor(n(0), with = "minicbor::bytes")] Vec<u8>),
+    /// A line for the person, beside the screen.
+    #[n(3)]
+    Notice(#[n(0)] String),
+    /// Whether nothing that is typed goes on at the moment.
+    #[n(4)]
+    Frozen(#[n(0)] bool),
+    /// Last: how it ended.
+    #[n(5)]
+    Closed(#[n(0)] Closed),
+}
+
+/// What a session is that was opened through the door.
+#[derive(Clone, Debug, PartialEq, Encode, Decode)]
+#[cbor(map)]
+pub struct Opened {
+    /// The session.
+    #[n(0)]
+    pub session: SessionId,
+    /// Its recording.
+    #[n(1)]
+    pub recording: RecordingId,
+    /// When it ends at the latest.
+    #[n(2)]
+    pub expires: Timestamp,
+    /// What bounds it.
+    #[n(3)]
+    pub limits: Limits,
+}
+
+/// How a terminal's session ended, or why there is none.
+#[derive(Clone, Debug, Eq, PartialEq, Encode, Decode)]
+#[cbor(map)]
+pub struct Closed {
+    /// The word of an [`crate::access::EndReason`], or of a [`crate::Kind`] where no session came to be.
+    #[n(0)]
+    pub reason: String,
+    /// What to tell; empty where there is nothing to add.
+    #[n(1)]
+    pub text: String,
+    /// The exit code of the program, or of the refusal.
+    #[n(2)]
+    pub code: Option<u32>,
+}
+
+impl Closed {
+    /// Of somebody who is told no.
+    #[must_use]
+    pub fn refused(why: &Denial) -> Self {
+        let code = Some(u32::from(why.kind.exit_code()));
+        Self { reason: why.kind.word().into(), text: why.message.clone(), code }
+    }
+}
+
+/// The way to a gateway's door.
 pub trait Door: Send + Sync {
-    /// Makes a session of an ask by somebody already authenticated.
-    fn open<'a>(&'a self, who: Authenticated, ask: Ask) -> Boxed<'a, Result<SessionId, Denial>>;
+    /// Opens a connection, on which the gateway has greeted.
+    fn reach(&self) -> Boxed<'_, Result<Doorway, Denial>>;
+}
 
-    /// Brings a further connection to an open session.
-    fn attach<'a>(&'a self, session: SessionId, stream: Stream) -> Boxed<'a, Result<(), Denial>>;
+/// One connection at the door. Its halves block while the other side is slow, and end with it.
+pub struct Doorway {
+    /// Who answers.
+    pub gateway: GatewayId,
+    /// Towards the gateway.
+    pub speak: Box<dyn Speak>,
+    /// From the gateway.
+    pub hear: Box<dyn Hear>,
+}
+
+/// Says something at the door.
+pub trait Speak: Send {
+    /// False once nobody listens.
+    fn say(&mut self, message: Inward) -> Boxed<'_, bool>;
+}
+
+/// Hears what is said there.
+pub trait Hear: Send {
+    /// The next message; `None` once the other side has gone. A call that is dropped loses what it has read.
+    fn hear(&mut self) -> Boxed<'_, Option<Outward>>;
 }

@@ -397,6 +397,11 @@ impl Config {
     pub(crate) fn socket(&self) -> PathBuf {
         self.data.join("run/authority.sock")
     }
+
+    /// The gateway's door.
+    pub(crate) fn door(&self) -> PathBuf {
+        self.data.join("run/door.sock")
+    }
 }
 
 /// A password in a file of its own, without the end of its line.

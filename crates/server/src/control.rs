@@ -6,6 +6,7 @@ use crate::role::asked_to_stop;
 use crate::{anchors, host, quarantine};
 use sallyport_cli::Fail;
 use sallyport_control::{Control, Error, TokenConfig};
+use sallyport_gateway::transport::knock::Knocker;
 use sallyport_gateway::transport::{serve, unix};
 use sallyport_model::{Env, Kind, Secret};
 use std::net::SocketAddr;
@@ -51,6 +52,7 @@ pub(crate) fn host(config: &Config) -> Result<Control, Fail> {
     let control = Control::new(Env::system(), &config.data, &config.node)
         .at(config.place()?)
         .with_anchors(anchors)
+        .with_door(Arc::new(Knocker::new(Box::new(unix::Connector::new(config.door())))))
         .with_space(config.space.rules().map_err(Fail::usage)?);
     Ok(match &config.seal.pkcs11 {
         Some(found) => control.with_token(token(found)?),

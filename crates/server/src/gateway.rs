@@ -7,7 +7,7 @@ use sallyport_gateway::dial::Dialer;
 use sallyport_gateway::listen::{Bounds, listen};
 use sallyport_gateway::observe::journal::Sizes;
 use sallyport_gateway::observe::tail::Tail;
-use sallyport_gateway::spine::{Gateway, Setup};
+use sallyport_gateway::spine::{Doors, Gateway, Setup};
 use sallyport_gateway::transport::unix;
 use sallyport_model::{Env, GatewayId, Secret};
 use sallyport_ssh::Ssh;
@@ -53,6 +53,10 @@ pub(crate) async fn run(config: &Config) -> Result<(), Fail> {
     })
     .await
     .map_err(Fail::failed)?;
+    let door = unix::Listener::bind(&config.door())
+        .map_err(|e| Fail::failed(format!("cannot make the socket `{}`: {e}", config.door().display())))?;
+    let doors = Arc::new(Doors::new(gateway.clone(), id).with(ssh.clone()));
+    let mut answering = tokio::spawn(async move { doors.serve(&door).await });
     tracing::info!(gateway = %id, ssh = %config.ssh.listen, host_key = ssh.host_key(), "The gateway is ready");
 
     let accepting = {
@@ -64,6 +68,10 @@ pub(crate) async fn run(config: &Config) -> Result<(), Fail> {
     let asked = tokio::select! {
         () = asked_to_stop() => true,
         () = gateway.recorder().failed() => false,
+        ended = &mut answering => {
+            let why = ended.map_or_else(|e| e.to_string(), |ended| ended.err().map(|e| e.to_string()).unwrap_or_default());
+            return Err(Fail::failed(format!("the door is closed: {why}")));
+        }
     };
     if !asked {
         // Nothing can be recorded here any more. A new process reads what the disk has, brings the tails there, and says
@@ -78,6 +86,7 @@ pub(crate) async fn run(config: &Config) -> Result<(), Fail> {
         tracing::warn!("Some sessions were not closed in time; the next gateway closes them");
     }
     accepting.abort();
+    answering.abort();
     Ok(())
 }
 

@@ -1,5 +1,6 @@
 //! Real components for tests, scenario verbs.
 
+pub mod browser;
 pub mod canary;
 mod command;
 pub mod faults;

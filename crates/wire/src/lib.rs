@@ -4,9 +4,11 @@
 //! base64. Unknown fields of a request are refused; clients must ignore unknown fields of an answer.
 
 mod import;
+mod live;
 mod vault;
 
 pub use import::{Imported, ImportedTarget, LeftOut};
+pub use live::*;
 pub use vault::*;
 
 use serde::{Deserialize, Serialize};

@@ -1,5 +1,6 @@
 //! `drive` and `close`: connections in supervised tasks, raced with everything that may end a session.
 
+use super::door::Seat;
 use super::freeze::{Debt, Freezer};
 use super::gateway::Gateway;
 use super::live::{Ending, Live};
@@ -24,8 +25,6 @@ use tokio::time::Instant;
 const GOODBYE: Duration = Duration::from_millis(600);
 /// A warning comes this long before a deadline; tests do not wait a minute for it.
 const WARNING: Duration = Duration::from_secs(if cfg!(any(test, feature = "conformance")) { 1 } else { 60 });
-/// How long an opened session without any connection waits for its first.
-const FIRST: Duration = Duration::from_secs(30);
 /// How long control is asked to take an entry before its gateway gives up.
 const TELL: Duration = Duration::from_secs(24 * 3600);
 
@@ -51,11 +50,14 @@ pub(super) async fn drive<P: Protocol>(
     gateway: &Gateway,
     protocol: &Arc<P>,
     mut open: Open,
-    first: Option<P::Client>,
+    (first, seat): (P::Client, Option<Arc<Seat>>),
     more: mpsc::Receiver<Boxed>,
 ) {
     let mut watch = Watch::new(gateway, &open);
     let ended = run(gateway, protocol, (&mut open, &mut watch), first, more).await;
+    if let Some(seat) = seat {
+        seat.ended(ended.reason, &ended.note);
+    }
     close(gateway, open, ended, watch.freezer).await;
 }
 
@@ -63,16 +65,13 @@ async fn run<P: Protocol>(
     gateway: &Gateway,
     protocol: &Arc<P>,
     (open, watch): (&mut Open, &mut Watch),
-    first: Option<P::Client>,
+    first: P::Client,
     mut more: mpsc::Receiver<Boxed>,
 ) -> Ended {
     let mut tasks = JoinSet::new();
-    let mut linger = Some(Instant::now() + FIRST);
-    let mut last = Ended::new(EndReason::ClientClose, "no connection came");
-    if let Some(client) = first {
-        tasks.spawn(connection(protocol.clone(), client, open.live(gateway)));
-        linger = None;
-    }
+    tasks.spawn(connection(protocol.clone(), first, open.live(gateway)));
+    let mut linger = None;
+    let mut last = Ended::new(EndReason::ClientClose, "");
     let ended = loop {
         let due = watch.due(gateway, open);
         tokio::select! {

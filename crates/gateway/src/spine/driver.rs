@@ -1,6 +1,6 @@
 //! The driver: login, ask, authorize, open, drive, close, in this order for every protocol.
 
-use super::door::Entry;
+use super::door::{Entry, Seat};
 use super::drive;
 use super::gateway::Gateway;
 use super::open::{self, Open};
@@ -9,7 +9,6 @@ use super::protocol::{Arrival, Hold, Protocol, Wish};
 use crate::listen::Downstream;
 use sallyport_model::access::{Ask, Denial};
 use sallyport_model::{Kind, Limits, SessionId};
-use std::any::TypeId;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc;
@@ -30,6 +29,16 @@ impl Gateway {
             Ok(Err(denial)) => return tracing::info!(%from, protocol = P::NAME, %denial, "a login failed"),
             Err(_) => return tracing::info!(%from, protocol = P::NAME, "a login took too long"),
         };
+        self.admit(protocol, arrival, None).await;
+    }
+
+    /// Gives a client that is known what it wants, or tells it why not.
+    pub(super) async fn admit<P: Protocol>(
+        self: Arc<Self>,
+        protocol: Arc<P>,
+        arrival: Arrival<P::Client>,
+        seat: Option<Arc<Seat>>,
+    ) {
         let Arrival { mut client, who, wish } = arrival;
         match wish {
             Wish::Join(session) => {
@@ -38,7 +47,7 @@ impl Gateway {
                 }
             }
             Wish::Open(ask) => match self.authorize(&*protocol, &mut client, &who, &ask).await {
-                Ok(open) => self.begin(protocol, open, Some(client)),
+                Ok(open) => self.begin(protocol, open, client, seat),
                 Err(denial) => protocol.deny(client, &denial).await,
             },
         }
@@ -66,14 +75,17 @@ impl Gateway {
     }
 
     /// Drives a session in a task that nobody's leaving cancels.
-    pub(super) fn begin<P: Protocol>(self: Arc<Self>, protocol: Arc<P>, open: Open, first: Option<P::Client>) {
+    fn begin<P: Protocol>(self: Arc<Self>, protocol: Arc<P>, open: Open, client: P::Client, seat: Option<Arc<Seat>>) {
         let (attach, more) = mpsc::channel(ATTACHING);
-        self.sessions.insert(
-            open.session,
-            Entry { identity: open.identity, protocol: P::NAME, client: TypeId::of::<P::Client>(), attach },
-        );
+        if let Some(seat) = &seat {
+            seat.opened(open.outline(&self.parts.env));
+            let (seat, frozen) = (seat.clone(), open.frozen.subscribe());
+            tokio::spawn(async move { seat.follow(frozen).await });
+        }
+        let entry = Entry { identity: open.identity, protocol: P::NAME, attach, seat: seat.clone() };
+        self.sessions.insert(open.session, entry);
         let running = self.running.clone();
-        running.spawn(async move { Box::pin(drive::drive(&self, &protocol, open, first, more)).await });
+        running.spawn(async move { Box::pin(drive::drive(&self, &protocol, open, (client, seat), more)).await });
     }
 
     /// Brings a further connection to a session of the same identity.

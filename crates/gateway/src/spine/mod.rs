@@ -11,7 +11,7 @@ pub mod proof;
 pub mod protocol;
 pub mod recover;
 
-pub use door::Doors;
+pub use door::{Doors, Keys, LINGER, Said, Screen, Seated, Terminal};
 pub use gateway::{Error, Gateway, ObserversFor, Setup};
 pub use live::{Ending, Live};
 pub use proof::{Authenticated, Clearance, Lease, Login, Permit, Step};

@@ -8,9 +8,10 @@ use crate::observe::{Recording, Tap};
 use crate::sabotage::sabotaged;
 use sallyport_model::access::{Ask, Channel, Denial, EndReason, Freeze};
 use sallyport_model::authority::{Anchor, Call, Close, Open as OpenCall, Opened, Reply, Welcome};
+use sallyport_model::door::Opened as Outline;
 use sallyport_model::limits::Record;
 use sallyport_model::sealed::PrivateKey;
-use sallyport_model::{IdentityId, Kind, RecordingId, SessionId};
+use sallyport_model::{Env, IdentityId, Kind, RecordingId, SessionId};
 use sallyport_recording::Facts;
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicU32, AtomicU64};
@@ -36,6 +37,13 @@ pub(super) struct Open {
 }
 
 impl Open {
+    /// What whoever holds it through the door is told of it.
+    pub(super) fn outline(&self, env: &Env) -> Outline {
+        let limits = self.clearance.permit().terms().limits.clone();
+        let expires = env.now().plus(limits.duration());
+        Outline { session: self.session, recording: self.recording.id(), expires, limits }
+    }
+
     /// The session, as a relay has it.
     pub(super) fn live(&self, gateway: &Gateway) -> Live {
         Live {

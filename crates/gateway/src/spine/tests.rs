@@ -2,10 +2,8 @@ use crate::conformance::bench::{TOKEN, until};
 use crate::conformance::desk::{HELD_ACCOUNT, Target};
 use crate::conformance::toy::{Toy, Toys, enter, say};
 use crate::conformance::{Bench, Fixture, Transport, with};
-use crate::spine::Doors;
 use sallyport_model::TargetName;
-use sallyport_model::access::{Ask, EndReason, From as Source};
-use sallyport_model::door::Door;
+use sallyport_model::access::EndReason;
 use sallyport_model::limits::Record;
 use sallyport_recording::What;
 use std::sync::Arc;
@@ -181,31 +179,6 @@ async fn a_sealed_vault_opens_nothing_new() {
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
     assert!(opened, "the gateway did not learn of the unsealing");
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_door_opens_a_session_and_takes_its_connections() {
-    let (bench, name) = bench(|_| {}).await;
-    let doors = Doors::new(bench.gateway.clone()).with(Arc::new(Toy));
-    let ada = "ada".parse().unwrap();
-    let who = bench.desk.sign_in(bench.id, &ada).unwrap();
-    let from = Source("127.0.0.1".parse().unwrap());
-    let ask =
-        Ask { account: "ops".parse().unwrap(), target: name, protocol: "toy".into(), from, reason: String::new() };
-    let unknown = doors.open(who.clone(), Ask { protocol: "smoke".into(), ..ask.clone() }).await;
-    assert!(unknown.unwrap_err().message.contains("speaks no `smoke`"));
-    let session = doors.open(who, ask).await.unwrap();
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    #[expect(clippy::disallowed_methods, reason = "a browser, as it were")]
-    let browser = tokio::net::TcpStream::connect(listener.local_addr().unwrap());
-    let (browser, accepted) = tokio::join!(browser, listener.accept());
-    let mut browser = crate::conformance::toy::Side::new(browser.unwrap());
-    assert!(doors.attach(session, Box::new("no client")).await.is_err());
-    doors.attach(session, Box::new(crate::conformance::toy::Side::new(accepted.unwrap().0))).await.unwrap();
-    assert_eq!(say(&mut browser, "hello").await.unwrap(), format!("OK {session}"));
-    drop(browser);
-    ended(&bench).await;
-    assert!(doors.attach(session, Box::new(0)).await.is_err());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -1,6 +1,7 @@
 //! How gateway and control reach each other: frames over a unix socket or over mutual TLS.
 
 pub mod frame;
+pub mod knock;
 pub mod serve;
 pub mod tls;
 pub mod unix;

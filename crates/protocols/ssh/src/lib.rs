@@ -3,6 +3,7 @@
 //! Two legs of russh, metered: see `meter`. Each channel of the client has a connection to the target
 //! of its own, so that one which sleeps stalls no other.
 
+mod client;
 mod config;
 mod dial;
 mod events;
@@ -13,18 +14,17 @@ mod relay;
 mod start;
 
 use events::Arrival as Event;
-use meter::Meter;
 use russh::keys::PrivateKey;
 use russh::keys::ssh_key::private::{Ed25519Keypair, KeypairData};
 use sallyport_gateway::listen::Downstream;
-use sallyport_gateway::spine::{Arrival, Clearance, DialError, Hold, Live, Login, Protocol};
+use sallyport_gateway::spine::{Arrival, Clearance, DialError, Hold, Live, Login, Protocol, Seated, Terminal};
 use sallyport_model::access::{Denial, EndReason};
 use sallyport_model::{Kind, Secret};
 use start::Started;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::mpsc;
 
+pub use client::Client;
 pub use dial::Upstream;
 
 /// A host key that cannot be used.
@@ -66,17 +66,6 @@ impl Ssh {
     }
 }
 
-/// A client that has logged in.
-pub struct Client {
-    handle: russh::server::Handle,
-    arrivals: mpsc::UnboundedReceiver<Event>,
-    meter: Arc<Meter>,
-    /// The first channel, where `hold` had to look at it.
-    started: Option<Started>,
-    /// Closes the socket when nobody holds the client any more.
-    _cut: meter::Cut,
-}
-
 /// How long a refused client may take to open the channel in which it is told.
 const TELL: Duration = Duration::from_secs(10);
 /// How long a refused client may take to leave by itself, which keeps its exit code.
@@ -107,9 +96,10 @@ impl Protocol for Ssh {
     }
 
     async fn hold(&self, client: &mut Client, why: &Denial) -> Hold {
-        let first = client.started.is_none();
-        if first {
-            client.started = tokio::time::timeout(TELL, start::first(&mut client.arrivals)).await.ok().flatten();
+        let first = !client.told;
+        client.told = true;
+        if client.started.is_none() {
+            client.started = first_channel(client).await;
         }
         let Some(started) = client.started.as_ref().filter(|started| started.interactive()) else {
             return Hold::Gone;
@@ -118,7 +108,7 @@ impl Protocol for Ssh {
             started.say(&why.message).await;
         }
         tokio::time::sleep(HOLD).await;
-        if client.arrivals.is_closed() { Hold::Gone } else { Hold::Waiting }
+        if client.gone() { Hold::Gone } else { Hold::Waiting }
     }
 
     async fn dial(&self, go: &Clearance) -> Result<Upstream, DialError> {
@@ -131,11 +121,23 @@ impl Protocol for Ssh {
     }
 }
 
+impl Seated for Ssh {
+    fn seat(&self, terminal: Terminal) -> Client {
+        Client::seated(terminal)
+    }
+}
+
+/// The first channel that a client starts something in, if it does soon.
+async fn first_channel(client: &mut Client) -> Option<Started> {
+    let handle = client.handle.clone()?;
+    tokio::time::timeout(TELL, start::first(&mut client.arrivals, &handle)).await.ok().flatten()
+}
+
 /// Tells a client no in its first channel, with an exit code that says what sort of no it is.
 async fn tell(client: &mut Client, why: &Denial) {
     let started = match client.started.take() {
         Some(started) => Some(started),
-        None => tokio::time::timeout(TELL, start::first(&mut client.arrivals)).await.ok().flatten(),
+        None => first_channel(client).await,
     };
     if let Some(started) = started {
         started.refuse(why).await;

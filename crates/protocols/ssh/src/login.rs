@@ -29,7 +29,7 @@ pub(crate) async fn login(config: Arc<russh::server::Config>, io: Downstream, lo
     let (who, address) =
         done.await.map_err(|_| Denial::new(Kind::Denied, "the client left, or no proof of it was accepted"))?;
     drop(io.half_open);
-    let client = Client { handle, arrivals, meter, started: None, _cut: cut };
+    let client = Client { handle: Some(handle), arrivals, meter, started: None, told: false, _cut: cut };
     Ok((client, who, wish(address, from)))
 }
 

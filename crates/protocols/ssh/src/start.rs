@@ -1,20 +1,18 @@
 //! A channel until its program starts: terminal, environment, shell or command.
 
-use crate::events::{Arrival, env_allowed, line, not_yet, subsystem};
+use crate::client::{Reader, Writer, end, say, size};
+use crate::events::{Arrival, env_allowed, not_yet, subsystem};
 use crate::meter::Share;
-use russh::server::Msg;
-use russh::{ChannelMsg, ChannelReadHalf, ChannelWriteHalf, Pty};
+use russh::server::{Handle, Msg};
+use russh::{ChannelMsg, Pty};
 use sallyport_model::access::{Channel, Denial};
 use std::sync::Arc;
-use std::time::Duration;
 use tokio::sync::mpsc;
 
 /// Variables that are kept of a client's environment.
 const VARIABLES: usize = 32;
 /// Longest value of one.
 const VALUE: usize = 1024;
-/// How long a line for the client may wait for its window.
-const SAY: Duration = Duration::from_millis(200);
 
 /// A terminal, as the client asked for it.
 pub(crate) struct Terminal {
@@ -31,20 +29,19 @@ pub(crate) enum Program {
 
 /// A channel whose program was asked for.
 pub(crate) struct Started {
-    pub(crate) read: ChannelReadHalf,
-    pub(crate) write: ChannelWriteHalf<Msg>,
-    pub(crate) share: Arc<Share>,
+    pub(crate) read: Reader,
+    pub(crate) write: Writer,
     pub(crate) terminal: Option<Terminal>,
     pub(crate) env: Vec<(String, String)>,
     pub(crate) program: Program,
 }
 
 /// Waits for the first channel that starts something.
-pub(crate) async fn first(arrivals: &mut mpsc::UnboundedReceiver<Arrival>) -> Option<Started> {
+pub(crate) async fn first(arrivals: &mut mpsc::UnboundedReceiver<Arrival>, handle: &Handle) -> Option<Started> {
     loop {
         match arrivals.recv().await? {
             Arrival::Channel(channel, share) => {
-                if let Some(started) = start(channel, share).await {
+                if let Some(started) = start(channel, share, handle.clone()).await {
                     return Some(started);
                 }
             }
@@ -54,7 +51,7 @@ pub(crate) async fn first(arrivals: &mut mpsc::UnboundedReceiver<Arrival>) -> Op
 }
 
 /// Reads a channel's requests until one starts a program; `None` where the channel ends before.
-pub(crate) async fn start(channel: russh::Channel<Msg>, share: Arc<Share>) -> Option<Started> {
+pub(crate) async fn start(channel: russh::Channel<Msg>, share: Arc<Share>, handle: Handle) -> Option<Started> {
     let (mut read, write) = channel.split();
     let (mut terminal, mut env) = (None, Vec::new());
     let program = loop {
@@ -90,27 +87,14 @@ pub(crate) async fn start(channel: russh::Channel<Msg>, share: Arc<Share>) -> Op
         }
     };
     match program {
-        Some(program) => Some(Started { read, write, share, terminal, env, program }),
+        Some(program) => {
+            let (read, write) = (Reader::channel(read, share), Writer::Channel(write, handle));
+            Some(Started { read, write, terminal, env, program })
+        }
         None => {
             share.close();
             None
         }
-    }
-}
-
-/// What the client's leg counted for a message, beside its fixed part.
-pub(crate) fn size(message: &ChannelMsg) -> usize {
-    match message {
-        ChannelMsg::Data { data } | ChannelMsg::ExtendedData { data, .. } => data.len(),
-        ChannelMsg::RequestPty { term, terminal_modes, .. } => {
-            term.len().saturating_add(terminal_modes.len().saturating_mul(8))
-        }
-        ChannelMsg::SetEnv { variable_name, variable_value, .. } => {
-            variable_name.len().saturating_add(variable_value.len())
-        }
-        ChannelMsg::Exec { command, .. } => command.len(),
-        ChannelMsg::RequestSubsystem { name, .. } => name.len(),
-        _ => 0,
     }
 }
 
@@ -140,32 +124,13 @@ impl Started {
         }
     }
 
-    /// Shows a line on the client's error stream.
+    /// Shows a line to the client.
     pub(crate) async fn say(&self, text: &str) {
-        say(&self.write, text).await;
+        self.write.say(text).await;
     }
 
     /// Tells the client why not, and ends the channel with an exit code for it.
     pub(crate) async fn refuse(self, why: &Denial) {
-        say(&self.write, &why.message).await;
-        end(&self.write, Some(u32::from(why.kind.exit_code()))).await;
-        self.share.close();
+        self.write.refuse(why).await;
     }
-}
-
-/// Shows a line on a channel's error stream, if the client takes it soon.
-pub(crate) async fn say(write: &ChannelWriteHalf<Msg>, text: &str) {
-    let _ = tokio::time::timeout(SAY, write.extended_data_bytes(1, line(text).into_bytes())).await;
-}
-
-/// Ends a channel.
-pub(crate) async fn end(write: &ChannelWriteHalf<Msg>, exit: Option<u32>) {
-    let ending = async {
-        if let Some(exit) = exit {
-            let _ = write.exit_status(exit).await;
-        }
-        let _ = write.eof().await;
-        let _ = write.close().await;
-    };
-    let _ = tokio::time::timeout(SAY, ending).await;
 }

@@ -1,9 +1,12 @@
 //! Freezing: what cannot be evidenced waits, in the whole product.
 
 use crate::backup::Small;
+use crate::terminal::token;
 use crate::{binary, product};
+use sallyport_testkit::browser::Browser;
 use sallyport_testkit::postgres::Postgres;
 use sallyport_testkit::product::{Product, json, outcome, wait_for};
+use sallyport_testkit::sshd::ACCOUNT;
 use sqlx::{ConnectOptions as _, Connection as _};
 use std::fs;
 use std::io::{BufRead as _, BufReader, Write as _};
@@ -57,6 +60,8 @@ fn a_ledger_whose_lock_somebody_holds_freezes_sessions_until_it_takes_entries_ag
     let mut product = product();
     let mut echo = Echo::begin(&product);
     assert_eq!(echo.say("before").as_deref(), Some("before"));
+    let mut browser = Browser::terminal(&product, &token(&product, "ada"), "web-1", ACCOUNT).unwrap();
+    browser.until_shown("$ ").unwrap();
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let file = sqlx::sqlite::SqliteConnectOptions::new().filename(product.data().join("sallyport.db"));
     let mut thief = runtime.block_on(async {
@@ -70,11 +75,16 @@ fn a_ledger_whose_lock_somebody_holds_freezes_sessions_until_it_takes_entries_ag
     assert!(product.local(&["doctor"]).err().unwrap().to_string().contains("takes no entries"));
     assert_eq!(echo.say("held"), None, "a session went on that the ledger cannot hear of");
     assert!(echo.child.try_wait().unwrap().is_none());
+    assert_eq!(browser.until_told("frozen").unwrap(), true);
+    browser.type_in("echo held-$((40+2))\r").unwrap();
     runtime.block_on(async {
         sqlx::query("ROLLBACK").execute(&mut thief).await.unwrap();
         thief.close().await.unwrap();
     });
     assert_eq!(echo.late(), "held");
+    assert_eq!(browser.until_told("frozen").unwrap(), false);
+    browser.until_shown("held-42").unwrap();
+    browser.leave().unwrap();
     assert_eq!(echo.say("after").as_deref(), Some("after"));
     writer.wait().unwrap();
     echo.end();

@@ -35,6 +35,7 @@ mod recover;
 mod seals;
 mod space;
 mod story;
+mod terminal;
 mod torture;
 mod upgrade;
 mod witness;

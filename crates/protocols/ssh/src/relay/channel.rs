@@ -1,10 +1,10 @@
 //! One channel: a pump each way. A pump waits for its own sink only, never for the other pump.
 
 use super::connect;
+use crate::client::{Reader, Said, Writer, name};
 use crate::dial::Upstream;
-use crate::start::{Program, Started, end, say, size};
-use russh::server::{Handle, Msg};
-use russh::{ChannelMsg, ChannelReadHalf, ChannelWriteHalf, Sig, client};
+use crate::start::{Program, Started};
+use russh::{ChannelMsg, ChannelReadHalf, ChannelWriteHalf, client};
 use sallyport_gateway::observe::WhatRef;
 use sallyport_gateway::observe::tap::Stop;
 use sallyport_gateway::spine::Live;
@@ -39,7 +39,7 @@ struct Exit {
 }
 
 /// Carries one channel from its start to its end.
-pub(crate) async fn carry(started: Started, ready: Option<Upstream>, client: Handle, live: Live) -> Outcome {
+pub(crate) async fn carry(started: Started, ready: Option<Upstream>, live: Live) -> Outcome {
     let command = started.command();
     let number = match live.channel(started.kind(), &command).await {
         Ok(number) => number,
@@ -65,8 +65,7 @@ pub(crate) async fn carry(started: Started, ready: Option<Upstream>, client: Han
             return refused(started, &Denial::new(Kind::Unavailable, text)).await;
         }
     };
-    let client = Client { handle: client, started };
-    pump(client, upstream, (target_read, target_write), live, number).await
+    pump(started, upstream, (target_read, target_write), live, number).await
 }
 
 async fn refused(started: Started, denial: &Denial) -> Outcome {
@@ -106,28 +105,22 @@ fn resize(cols: u32, rows: u32) -> WhatRef<'static> {
     WhatRef::Resize { cols: small(cols), rows: small(rows) }
 }
 
-/// The client's end of a channel.
-struct Client {
-    handle: Handle,
-    started: Started,
-}
-
-async fn pump(client: Client, upstream: Upstream, target: TargetHalves, live: Live, number: u32) -> Outcome {
-    let shows = client.started.interactive();
-    let Client { handle, started: Started { mut read, write, share, .. } } = client;
+async fn pump(started: Started, upstream: Upstream, target: TargetHalves, live: Live, number: u32) -> Outcome {
+    let shows = started.interactive();
+    let Started { mut read, write, .. } = started;
     let (mut target_read, target_write) = target;
     let mut heard = live.clone();
     let mut ended = live.clone();
     let mut exit = Exit::default();
     let outcome = {
-        let up = up(&live, number, &mut read, &target_write, &share);
-        let down = down(&live, number, (&mut target_read, &write, &handle), &upstream, &mut exit);
+        let up = up(&live, number, &mut read, &target_write);
+        let down = down(&live, number, (&mut target_read, &write), &upstream, &mut exit);
         tokio::pin!(up, down);
         loop {
             tokio::select! {
                 outcome = &mut up => break outcome,
                 outcome = &mut down => break outcome,
-                line = heard.notice(), if shows => say(&write, &line).await,
+                line = heard.notice(), if shows => write.say(&line).await,
                 ending = ended.ended() => break Outcome::Stopped(ending.reason, ending.text),
             }
         }
@@ -136,47 +129,37 @@ async fn pump(client: Client, upstream: Upstream, target: TargetHalves, live: Li
     let _ = live.tap().note(number, close).await;
     match &outcome {
         Outcome::Stopped(reason, text) => {
-            say(&write, text).await;
-            let code = if *reason == EndReason::Block { Kind::Denied } else { Kind::Unavailable };
-            end(&write, Some(u32::from(code.exit_code()))).await;
+            let kind = if *reason == EndReason::Block { Kind::Denied } else { Kind::Unavailable };
+            write.refuse(&Denial::new(kind, text.as_str())).await;
         }
-        Outcome::ByTarget | Outcome::ByClient => end(&write, None).await,
+        Outcome::ByTarget | Outcome::ByClient => write.end().await,
     }
-    share.close();
     // The client closes as soon as it has the exit status, often before the target does.
     let exited = exit.status.is_some() || exit.signal.is_some();
     if outcome == Outcome::ByClient && exited { Outcome::ByTarget } else { outcome }
 }
 
 /// Client to target.
-async fn up(
-    live: &Live,
-    number: u32,
-    from: &mut ChannelReadHalf,
-    to: &ChannelWriteHalf<client::Msg>,
-    share: &crate::meter::Share,
-) -> Outcome {
+async fn up(live: &Live, number: u32, from: &mut Reader, to: &ChannelWriteHalf<client::Msg>) -> Outcome {
     loop {
-        let Some(message) = from.wait().await else { return Outcome::ByClient };
-        let counted = size(&message);
-        let sent = match message {
-            ChannelMsg::Data { data } => match live.tap().input(number, &data).await {
+        let sent = match from.next().await {
+            Said::Bytes(data) => match live.tap().input(number, &data).await {
                 Ok(()) => to.data_bytes(data).await,
                 Err(stop) => return Outcome::Stopped(stop.reason(), stop.to_string()),
             },
-            ChannelMsg::Eof => match live.tap().thaw().await {
+            Said::Eof => match live.tap().thaw().await {
                 Ok(()) => to.eof().await,
                 Err(stop) => return Outcome::Stopped(stop.reason(), stop.to_string()),
             },
-            ChannelMsg::WindowChange { col_width, row_height, pix_width, pix_height } => {
+            Said::Resize(cols, rows, width, height) => {
                 live.tap().touch();
                 if let Err(stop) = live.tap().thaw().await {
                     return Outcome::Stopped(stop.reason(), stop.to_string());
                 }
-                let _ = live.tap().note(number, resize(col_width, row_height)).await;
-                to.window_change(col_width, row_height, pix_width, pix_height).await
+                let _ = live.tap().note(number, resize(cols, rows)).await;
+                to.window_change(cols, rows, width, height).await
             }
-            ChannelMsg::Signal { signal } => {
+            Said::Signal(signal) => {
                 live.tap().touch();
                 if let Err(stop) = live.tap().thaw().await {
                     return Outcome::Stopped(stop.reason(), stop.to_string());
@@ -184,10 +167,8 @@ async fn up(
                 let _ = live.tap().note(number, WhatRef::Signal(&name(&signal))).await;
                 to.signal(signal).await
             }
-            ChannelMsg::Close => return Outcome::ByClient,
-            _ => Ok(()),
+            Said::Close => return Outcome::ByClient,
         };
-        share.sub(counted);
         if sent.is_err() {
             // The target's leg is gone; the other pump sees its end and says how.
             std::future::pending::<()>().await;
@@ -199,7 +180,7 @@ async fn up(
 async fn down(
     live: &Live,
     number: u32,
-    (from, to, handle): (&mut ChannelReadHalf, &ChannelWriteHalf<Msg>, &Handle),
+    (from, to): (&mut ChannelReadHalf, &Writer),
     upstream: &Upstream,
     exit: &mut Exit,
 ) -> Outcome {
@@ -210,7 +191,7 @@ async fn down(
             Next::Silent => return Outcome::ByTarget,
             Next::EofDue => {
                 eof = None;
-                let _ = to.eof().await;
+                to.eof().await;
                 continue;
             }
         };
@@ -221,11 +202,11 @@ async fn down(
         };
         let passed = match message {
             ChannelMsg::Data { data } => match live.tap().output(number, &data).await {
-                Ok(()) => awake(upstream, to.data_bytes(data)).await,
+                Ok(()) => awake(upstream, to.output(data)).await,
                 Err(stop) => return Outcome::Stopped(stop.reason(), stop.to_string()),
             },
             ChannelMsg::ExtendedData { data, ext: 1 } => match live.tap().stderr(number, &data).await {
-                Ok(()) => awake(upstream, to.extended_data_bytes(1, data)).await,
+                Ok(()) => awake(upstream, to.error(data)).await,
                 Err(stop) => return Outcome::Stopped(stop.reason(), stop.to_string()),
             },
             ChannelMsg::Eof => {
@@ -234,15 +215,14 @@ async fn down(
             }
             ChannelMsg::ExitStatus { exit_status } => {
                 exit.status = Some(exit_status);
-                to.exit_status(exit_status).await
+                to.exited(exit_status).await
             }
             ChannelMsg::ExitSignal { signal_name, core_dumped, error_message, lang_tag } => {
                 exit.signal = Some(name(&signal_name));
-                let sent = handle.exit_signal_request(to.id(), signal_name, core_dumped, error_message, lang_tag);
-                sent.await.map_err(|()| russh::Error::SendError)
+                to.killed(signal_name, core_dumped, error_message, lang_tag).await
             }
             ChannelMsg::Failure => {
-                say(to, "the target refused to start the program").await;
+                to.say("the target refused to start the program").await;
                 Ok(())
             }
             ChannelMsg::Close => return Outcome::ByTarget,
@@ -286,13 +266,5 @@ async fn awake<T>(upstream: &Upstream, sending: impl Future<Output = T>) -> T {
             Ok(sent) => return sent,
             Err(_) => drop(upstream.handle.send_keepalive(false).await),
         }
-    }
-}
-
-/// A signal's name without `SIG` (RFC 4254 section 6.10).
-fn name(signal: &Sig) -> String {
-    match signal {
-        Sig::Custom(name) => name.chars().take(32).collect(),
-        known => format!("{known:?}"),
     }
 }

@@ -33,20 +33,20 @@ pub(crate) async fn relay(mut client: Client, upstream: Upstream, live: Live) ->
     let (refused, refusals) = mpsc::unbounded_channel();
     let refusing = AbortOnDropHandle::new(tokio::spawn(tell_refusals(live.clone(), refusals)));
     if let Some(started) = client.started.take() {
-        channels.spawn(channel::carry(started, ready.take(), client.handle.clone(), live.clone()));
+        channels.spawn(channel::carry(started, ready.take(), live.clone()));
     }
     let (mut reason, text) = loop {
         tokio::select! {
             arrival = client.arrivals.recv() => match arrival {
-                Some(Arrival::Channel(channel, share)) => {
-                    let (live, ready, handle) = (live.clone(), ready.take(), client.handle.clone());
+                Some(Arrival::Channel(channel, share)) => if let Some(handle) = client.handle.clone() {
+                    let (live, ready) = (live.clone(), ready.take());
                     channels.spawn(async move {
-                        match start::start(channel, share).await {
-                            Some(started) => channel::carry(started, ready, handle, live).await,
+                        match start::start(channel, share, handle).await {
+                            Some(started) => channel::carry(started, ready, live).await,
                             None => Outcome::ByClient,
                         }
                     });
-                }
+                },
                 Some(Arrival::Refused(kind, detail, share)) => {
                     live.announce(&not_yet(kind));
                     let _ = refused.send((kind, detail, share));
@@ -112,7 +112,9 @@ pub(crate) async fn goodbye(client: &mut Client, text: &str, leave: Duration) {
     let text = if text.is_empty() { "the session has ended" } else { text };
     if tokio::time::timeout(leave, gone(client)).await.is_err() {
         let polite = async {
-            let _ = client.handle.disconnect(Disconnect::ByApplication, text.to_owned(), String::new()).await;
+            if let Some(handle) = &client.handle {
+                let _ = handle.disconnect(Disconnect::ByApplication, text.to_owned(), String::new()).await;
+            }
             gone(client).await;
         };
         let _ = tokio::time::timeout(DISCONNECT, polite).await;

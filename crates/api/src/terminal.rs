@@ -1,0 +1,230 @@
+//! A terminal in a browser: a websocket on one side, the gateway's door on the other, and back-pressure through both.
+
+use crate::App;
+use crate::auth::Caller;
+use crate::problem::Problem;
+use crate::sessions::session_id;
+use axum::body::Bytes;
+use axum::extract::ws::rejection::WebSocketUpgradeRejection;
+use axum::extract::ws::{CloseFrame, Message, WebSocket, WebSocketUpgrade, close_code};
+use axum::extract::{Query, State};
+use axum::response::Response;
+use futures_util::stream::{SplitSink, SplitStream};
+use futures_util::{SinkExt as _, StreamExt as _};
+use sallyport_control::Terminal;
+use sallyport_model::Limits;
+use sallyport_model::door::{Closed, Hear, Inward, Opened, Outward, PIECE, Size, Speak};
+use sallyport_model::limits::Record;
+use sallyport_wire::{self as wire, TerminalIn, TerminalOut};
+use serde::Deserialize;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
+use utoipa::IntoParams;
+
+/// Largest message of a client, in bytes.
+const MESSAGE: usize = 1 << 20;
+/// How often a client is asked whether it is there.
+const PING: Duration = Duration::from_secs(20);
+/// How long it may give no sign, or take nothing of what is sent, before its stream is taken for dead.
+const SILENT: Duration = Duration::from_secs(60);
+/// How long it may take to close when it has been told to.
+const CLOSE: Duration = Duration::from_secs(2);
+
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct TerminalQuery {
+    /// The target of a new session.
+    target: Option<String>,
+    /// The account on it.
+    account: Option<String>,
+    /// Why, in one's own words, for the ledger.
+    #[serde(default)]
+    reason: String,
+    /// In place of both: one's own running session, to be taken up again.
+    session: Option<String>,
+    /// Columns of the screen.
+    cols: u16,
+    /// Rows of the screen.
+    rows: u16,
+}
+
+/// Opens a session with a terminal, or takes one up again: a websocket of the subprotocol `sallyport.terminal.v1`.
+///
+/// Binary frames are the terminal's bytes, text frames are `TerminalIn` and `TerminalOut`. A client that closes with the
+/// code 1000 ends its session; one that is lost leaves it waiting for 60 seconds.
+#[utoipa::path(get, path = "/api/v1/terminal", params(TerminalQuery), responses((status = 101, description = "The websocket is open", body = wire::TerminalOut)), tag = "sessions")]
+pub(crate) async fn terminal(
+    State(app): State<App>,
+    caller: Caller,
+    Query(query): Query<TerminalQuery>,
+    upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
+) -> Result<Response, Problem> {
+    let upgrade = accept(upgrade)?;
+    let size = Size::new(query.cols, query.rows)
+        .ok_or_else(|| Problem::usage(format!("give cols and rows between 1 and {}", Size::MOST)))?;
+    let terminal = match (query.session, query.target, query.account) {
+        (Some(session), None, None) => app.control.join_terminal(&caller.op, session_id(&session)?, size).await?,
+        (None, Some(target), Some(account)) => {
+            let place = (account.parse().map_err(Problem::usage)?, target.parse().map_err(Problem::usage)?);
+            app.control.open_terminal(&caller.op, place, size, &query.reason).await?
+        }
+        _ => {
+            return Err(Problem::usage(
+                "give `target` and `account` for a new session, or `session` alone for your own",
+            ));
+        }
+    };
+    Ok(upgrade.on_upgrade(move |socket| carry(socket, terminal)))
+}
+
+/// A websocket of this house: the subprotocol is ours, and messages are bounded.
+pub(crate) fn accept(
+    upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
+) -> Result<WebSocketUpgrade, Problem> {
+    let upgrade = upgrade.map_err(|_| Problem::usage("this path is a websocket: connect to it as one"))?;
+    let upgrade = upgrade.max_message_size(MESSAGE).max_frame_size(MESSAGE).protocols([wire::TERMINAL]);
+    if upgrade.selected_protocol().is_none() {
+        return Err(Problem::usage(format!("offer the subprotocol `{}`", wire::TERMINAL)));
+    }
+    Ok(upgrade)
+}
+
+type Sink = SplitSink<WebSocket, Message>;
+
+/// Carries bytes both ways until one side ends. Each way waits for its own sink only.
+async fn carry(socket: WebSocket, terminal: Terminal) {
+    let (mut sink, stream) = socket.split();
+    let Terminal { speak, hear } = terminal;
+    let heard = Heard::default();
+    let ended = tokio::select! {
+        closed = show(&mut sink, hear, &heard) => closed,
+        () = listen(stream, speak, &heard) => None,
+    };
+    if let Some(closed) = ended {
+        let told = async {
+            send(&mut sink, &TerminalOut::Closed(closed)).await;
+            let _ = sink.send(Message::Close(Some(CloseFrame { code: close_code::NORMAL, reason: "".into() }))).await;
+        };
+        let _ = timeout(CLOSE, told).await;
+    }
+}
+
+/// When the client last gave a sign.
+pub(crate) struct Heard(Mutex<Instant>);
+
+impl Default for Heard {
+    fn default() -> Self {
+        Self(Mutex::new(Instant::now()))
+    }
+}
+
+impl Heard {
+    pub(crate) fn now(&self) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
+    }
+
+    fn silent(&self) -> bool {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).elapsed() > SILENT
+    }
+}
+
+/// What the session shows, until it ends; `None` where the client is gone.
+async fn show(sink: &mut Sink, mut hear: Box<dyn Hear>, heard: &Heard) -> Option<wire::TerminalClosed> {
+    let mut ping = interval(PING);
+    ping.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        let mut next = hear.hear();
+        let message = loop {
+            tokio::select! {
+                message = &mut next => break message,
+                _ = ping.tick() => {
+                    if heard.silent() || !put(sink, Message::Ping(Bytes::new())).await {
+                        return None;
+                    }
+                }
+            }
+        };
+        let sent = match message {
+            Some(Outward::Bytes(bytes)) => put(sink, Message::Binary(bytes.into())).await,
+            Some(Outward::Opened(opened)) => send(sink, &TerminalOut::Opened(outline(*opened))).await,
+            Some(Outward::Notice(text)) => send(sink, &TerminalOut::Notice(wire::Notice { text })).await,
+            Some(Outward::Frozen(frozen)) => send(sink, &TerminalOut::Frozen(frozen)).await,
+            Some(Outward::Closed(Closed { reason, text, code })) => {
+                return Some(wire::TerminalClosed { reason, text, code });
+            }
+            Some(Outward::Greeting(..)) | None => {
+                let text = "the way to the session is lost; it waits to be taken up again".into();
+                return Some(wire::TerminalClosed { reason: "lost".into(), text, code: None });
+            }
+        };
+        if !sent {
+            return None;
+        }
+    }
+}
+
+/// Sends a message; false where the client is gone or takes nothing.
+pub(crate) async fn put(sink: &mut Sink, message: Message) -> bool {
+    timeout(SILENT, sink.send(message)).await.is_ok_and(|sent| sent.is_ok())
+}
+
+pub(crate) async fn send(sink: &mut Sink, message: &TerminalOut) -> bool {
+    match serde_json::to_string(message) {
+        Ok(text) => put(sink, Message::Text(text.into())).await,
+        Err(_) => false,
+    }
+}
+
+/// What the client says, until it is gone.
+async fn listen(mut stream: SplitStream<WebSocket>, mut speak: Box<dyn Speak>, heard: &Heard) {
+    while let Some(Ok(message)) = stream.next().await {
+        heard.now();
+        let said = match message {
+            Message::Binary(bytes) => type_in(&mut *speak, &bytes).await,
+            Message::Text(text) => match serde_json::from_str::<TerminalIn>(&text) {
+                Ok(TerminalIn::Resize(size)) => match Size::new(size.cols, size.rows) {
+                    Some(size) => speak.say(Inward::Resize(size)).await,
+                    None => return,
+                },
+                Err(_) => return,
+            },
+            Message::Close(Some(CloseFrame { code: close_code::NORMAL, .. })) => {
+                speak.say(Inward::Leave).await;
+                return;
+            }
+            Message::Close(_) => return,
+            Message::Ping(_) | Message::Pong(_) => true,
+        };
+        if !said {
+            // The session ends, and the other way says how.
+            std::future::pending::<()>().await;
+        }
+    }
+}
+
+async fn type_in(speak: &mut dyn Speak, bytes: &[u8]) -> bool {
+    for piece in bytes.chunks(PIECE) {
+        if !speak.say(Inward::Bytes(piece.to_vec())).await {
+            return false;
+        }
+    }
+    true
+}
+
+fn outline(opened: Opened) -> wire::TerminalOpened {
+    wire::TerminalOpened {
+        session: opened.session.to_string(),
+        recording: opened.recording.to_string(),
+        expires: Some(opened.expires.to_string()),
+        limits: limits(&opened.limits),
+    }
+}
+
+fn limits(limits: &Limits) -> wire::TerminalLimits {
+    let record = match limits.record {
+        Record::Full => "full",
+        Record::Strict => "strict",
+    };
+    wire::TerminalLimits { max_duration_seconds: limits.max_duration, idle_seconds: limits.idle, record: record.into() }
+}

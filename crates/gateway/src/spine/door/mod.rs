@@ -1,0 +1,192 @@
+//! The door: sessions for people whom control has signed in, and who have no client of their own.
+
+mod seat;
+
+pub(in crate::spine) use seat::Seat;
+pub use seat::{Keys, Said, Screen, Terminal};
+
+use super::gateway::Gateway;
+use super::proof::Authenticated;
+use super::protocol::{Arrival, Protocol, Wish};
+use crate::transport::{self, Accept, Wire, frame};
+use sallyport_model::access::{Ask, Denial};
+use sallyport_model::authority::{Authenticated as Who, Boxed};
+use sallyport_model::door::{Closed, Inward, Knock, Outward, Size, VERSION};
+use sallyport_model::{GatewayId, IdentityId, Kind, SessionId};
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use tokio::io::{ReadHalf, WriteHalf};
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+
+/// How long a terminal's session lives on without a stream.
+pub const LINGER: Duration = Duration::from_secs(60);
+/// How long control may take to say what it wants.
+const KNOCK: Duration = Duration::from_secs(10);
+/// Connections at the door at once.
+const CONNECTIONS: usize = 4096;
+
+/// An open session, as others find it.
+#[derive(Clone)]
+pub(super) struct Entry {
+    pub(super) identity: IdentityId,
+    pub(super) protocol: &'static str,
+    pub(super) attach: mpsc::Sender<super::drive::Boxed>,
+    /// Where it is held through the door.
+    pub(super) seat: Option<Arc<Seat>>,
+}
+
+/// The open sessions.
+#[derive(Default)]
+pub(super) struct Sessions(Mutex<HashMap<SessionId, Entry>>);
+
+impl Sessions {
+    fn lock(&self) -> MutexGuard<'_, HashMap<SessionId, Entry>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn insert(&self, session: SessionId, entry: Entry) {
+        self.lock().insert(session, entry);
+    }
+
+    pub(super) fn remove(&self, session: SessionId) {
+        self.lock().remove(&session);
+    }
+
+    pub(super) fn get(&self, session: SessionId) -> Option<Entry> {
+        self.lock().get(&session).cloned()
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.lock().len()
+    }
+}
+
+/// A protocol whose sessions a terminal at the door can hold.
+pub trait Seated: Protocol {
+    /// The terminal as a client that has logged in and asked for a shell.
+    fn seat(&self, terminal: Terminal) -> Self::Client;
+}
+
+type Opener = Box<dyn Fn(Arc<Gateway>, Who, Ask, (Arc<Seat>, Terminal)) -> Boxed<'static, ()> + Send + Sync>;
+
+/// The gateway's door, with the protocols that it opens sessions of.
+pub struct Doors {
+    gateway: Arc<Gateway>,
+    id: GatewayId,
+    openers: HashMap<&'static str, Opener>,
+    linger: Duration,
+}
+
+impl Doors {
+    /// The door of the gateway with this id; it opens nothing yet.
+    #[must_use]
+    pub fn new(gateway: Arc<Gateway>, id: GatewayId) -> Self {
+        Self { gateway, id, openers: HashMap::new(), linger: LINGER }
+    }
+
+    /// With one more protocol.
+    #[must_use]
+    pub fn with<P: Seated>(mut self, protocol: Arc<P>) -> Self {
+        let opener: Opener = Box::new(move |gateway, who, ask, (seat, terminal)| {
+            let protocol = protocol.clone();
+            Box::pin(async move {
+                let (client, who) = (protocol.seat(terminal), Authenticated::new(who));
+                gateway.admit(protocol, Arrival { client, who, wish: Wish::Open(ask) }, Some(seat)).await;
+            })
+        });
+        self.openers.insert(P::NAME, opener);
+        self
+    }
+
+    /// With another time that sessions live on without a stream.
+    #[must_use]
+    pub fn lingering(self, linger: Duration) -> Self {
+        Self { linger, ..self }
+    }
+
+    /// Answers whoever knocks, until the listener fails or the gateway stops.
+    ///
+    /// # Errors
+    /// When the listener fails.
+    pub async fn serve(self: Arc<Self>, listener: &dyn Accept) -> Result<(), transport::Error> {
+        let stop = self.gateway.stopping();
+        let mut connections = JoinSet::new();
+        loop {
+            while connections.try_join_next().is_some() {}
+            if connections.len() >= CONNECTIONS {
+                let _ = connections.join_next().await;
+            }
+            let wire = tokio::select! {
+                wire = listener.accept() => wire?,
+                () = stop.cancelled() => break,
+            };
+            let doors = self.clone();
+            connections.spawn(async move {
+                if let Err(error) = doors.answer(wire).await {
+                    tracing::warn!(%error, "a knock at the door was not answered");
+                }
+            });
+        }
+        // Their sessions are being closed, and they are told how.
+        while connections.join_next().await.is_some() {}
+        Ok(())
+    }
+
+    async fn answer(&self, wire: Wire) -> Result<(), frame::Error> {
+        let (mut from, mut to) = tokio::io::split(wire);
+        frame::write(&mut to, &Outward::Greeting(VERSION, self.id)).await?;
+        let first = tokio::time::timeout(KNOCK, frame::read::<Inward, _>(&mut from)).await;
+        let knock = match first.map_err(|_| frame::Error::Unexpected("nobody said what they want"))?? {
+            // Somebody looked whether anybody is at home.
+            None => return Ok(()),
+            Some(Inward::Knock(knock)) => *knock,
+            Some(_) => return Err(frame::Error::Unexpected("control says first what it wants")),
+        };
+        match knock {
+            Knock::Open(who, ask, size) => self.open(who, ask, size, (from, to)).await,
+            Knock::Join(who, session, size) => self.join(&who, session, size, (from, to)).await,
+        }
+    }
+
+    async fn open(
+        &self,
+        who: Who,
+        ask: Ask,
+        size: Size,
+        (from, mut to): (ReadHalf<Wire>, WriteHalf<Wire>),
+    ) -> Result<(), frame::Error> {
+        let Some(opener) = self.openers.get(ask.protocol.as_str()) else {
+            let text = format!("this gateway opens no `{}` in a browser; use a client of your own", ask.protocol);
+            return refuse(&mut to, &Denial::new(Kind::Usage, text)).await;
+        };
+        let (seat, terminal) = Seat::new(size, self.linger);
+        // In a task of its own: a session that is being opened is opened, whoever leaves meanwhile.
+        let opening = opener(self.gateway.clone(), who, ask, (seat.clone(), terminal));
+        self.gateway.running.spawn(opening);
+        seat.attend((from, to)).await;
+        Ok(())
+    }
+
+    async fn join(
+        &self,
+        who: &Who,
+        session: SessionId,
+        size: Size,
+        (from, mut to): (ReadHalf<Wire>, WriteHalf<Wire>),
+    ) -> Result<(), frame::Error> {
+        let own = self.gateway.sessions.get(session).filter(|entry| entry.identity == who.identity);
+        let Some(seat) = own.and_then(|entry| entry.seat) else {
+            let text = "no such session, or it is not yours to take up: open a new one";
+            return refuse(&mut to, &Denial::new(Kind::NotFound, text)).await;
+        };
+        seat.resize(size).await;
+        seat.attend((from, to)).await;
+        Ok(())
+    }
+}
+
+async fn refuse(to: &mut WriteHalf<Wire>, why: &Denial) -> Result<(), frame::Error> {
+    frame::write(to, &Outward::Closed(Closed::refused(why))).await
+}

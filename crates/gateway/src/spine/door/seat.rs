@@ -1,0 +1,285 @@
+//! A seat: the client's end of a session that somebody holds through the door. Streams come and go, it stays.
+
+use crate::transport::Wire;
+use crate::transport::frame;
+use sallyport_model::access::{Denial, EndReason};
+use sallyport_model::door::{Closed, Inward, Opened, Outward, PIECE, Size};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use tokio::io::{ReadHalf, WriteHalf};
+use tokio::sync::{mpsc, watch};
+use tokio::time::Instant;
+
+/// Messages that wait for a slow stream, each of at most [`PIECE`] bytes; then the session waits.
+const OUT: usize = 16;
+/// What was typed and waits for a slow target, or while the session is frozen.
+const TYPED: usize = 64;
+/// How long a line may wait for a slow stream.
+const SAY: Duration = Duration::from_millis(200);
+
+/// What whoever sits there says.
+#[derive(Debug, Eq, PartialEq)]
+pub enum Said {
+    /// They typed.
+    Bytes(Vec<u8>),
+    /// Their screen has another size.
+    Resize(Size),
+    /// They are done.
+    Leave,
+}
+
+/// A terminal that came through the door, as a protocol has it.
+pub struct Terminal {
+    /// What is typed.
+    pub keys: Keys,
+    /// What is shown.
+    pub screen: Screen,
+    /// How large it is at first.
+    pub size: Size,
+}
+
+/// What is typed at a seat.
+pub struct Keys {
+    seat: Arc<Seat>,
+    said: mpsc::Receiver<Said>,
+}
+
+impl Keys {
+    /// The next thing said; the last one is that they are done, also where nobody has sat there for too long.
+    pub async fn next(&mut self) -> Said {
+        tokio::select! {
+            biased;
+            said = self.said.recv() => said.unwrap_or(Said::Leave),
+            () = self.seat.deserted() => Said::Leave,
+        }
+    }
+}
+
+/// What a seat shows.
+pub struct Screen {
+    seat: Arc<Seat>,
+}
+
+impl Screen {
+    /// Shows bytes; waits while the stream is slow. Where nobody sits there they are gone.
+    pub async fn show(&self, bytes: &[u8]) {
+        for piece in bytes.chunks(PIECE) {
+            let out = self.seat.lock().out.clone();
+            if let Some((_, out)) = out {
+                let _ = out.send(Outward::Bytes(piece.to_vec())).await;
+            }
+        }
+    }
+
+    /// Tells a line, beside the screen, if it is taken soon.
+    pub async fn tell(&self, line: &str) {
+        self.seat.tell(line).await;
+    }
+
+    /// Notes how the program ended.
+    pub fn exited(&self, code: u32) {
+        self.seat.lock().code = Some(code);
+    }
+
+    /// Tells no, with the end of the session. Where none was opened this is the end.
+    pub fn refuse(&self, why: &Denial) {
+        let mut state = self.seat.lock();
+        if state.opened.is_some() {
+            (state.code, state.why) = (Some(why.kind.exit_code().into()), why.message.clone());
+        } else {
+            state.close(Closed::refused(why));
+        }
+    }
+
+    /// Whether somebody sits there now.
+    #[must_use]
+    pub fn attended(&self) -> bool {
+        self.seat.lock().out.is_some()
+    }
+}
+
+/// What outlives the streams.
+pub(in crate::spine) struct Seat {
+    said: mpsc::Sender<Said>,
+    state: Mutex<State>,
+    /// Since when nobody sits there.
+    empty: watch::Sender<Option<Instant>>,
+    linger: Duration,
+}
+
+#[derive(Default)]
+struct State {
+    /// Counts the streams: one that ends late must not take its follower away.
+    streams: u64,
+    out: Option<(u64, mpsc::Sender<Outward>)>,
+    opened: Option<Opened>,
+    frozen: bool,
+    code: Option<u32>,
+    /// What there is to tell at the end.
+    why: String,
+    closed: Option<Closed>,
+}
+
+impl State {
+    fn close(&mut self, closed: Closed) {
+        self.closed.get_or_insert(closed);
+        self.out = None;
+    }
+}
+
+impl Seat {
+    /// A seat for a terminal of this size, which lives on for so long without a stream.
+    pub(in crate::spine) fn new(size: Size, linger: Duration) -> (Arc<Self>, Terminal) {
+        let (said, typed) = mpsc::channel(TYPED);
+        let state = Mutex::default();
+        let seat = Arc::new(Self { said, state, empty: watch::Sender::new(Some(Instant::now())), linger });
+        let keys = Keys { seat: seat.clone(), said: typed };
+        (seat.clone(), Terminal { keys, screen: Screen { seat }, size })
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Carries a stream until it ends, the session does, or another one takes its place.
+    pub(in crate::spine) async fn attend(self: &Arc<Self>, (mut from, mut to): (ReadHalf<Wire>, WriteHalf<Wire>)) {
+        let (attending, mut shown) = Attending::new(self);
+        let showing = async {
+            while let Some(message) = shown.recv().await {
+                frame::write(&mut to, &message).await?;
+            }
+            let last = self.last(attending.stream);
+            frame::write(&mut to, &Outward::Closed(last)).await
+        };
+        let typing = async {
+            loop {
+                let said = match frame::read::<Inward, _>(&mut from).await? {
+                    None => return Ok(()),
+                    Some(Inward::Bytes(bytes)) if bytes.len() <= PIECE => Said::Bytes(bytes),
+                    Some(Inward::Leave) => Said::Leave,
+                    Some(Inward::Resize(size)) if Size::new(size.cols, size.rows).is_some() => Said::Resize(size),
+                    Some(_) => return Err(frame::Error::Unexpected("what is said at a seat is bytes and sizes")),
+                };
+                if self.said.send(said).await.is_err() {
+                    std::future::pending::<()>().await;
+                }
+            }
+        };
+        let ended: Result<(), frame::Error> = tokio::select! {
+            shown = showing => shown,
+            typed = typing => typed,
+        };
+        if let Err(error) = ended {
+            tracing::debug!(%error, "a stream at the door broke");
+        }
+    }
+
+    /// The screen of whoever comes next has this size. Where the target takes nothing, it stays as it was.
+    pub(in crate::spine) async fn resize(&self, size: Size) {
+        let _ = tokio::time::timeout(SAY, self.said.send(Said::Resize(size))).await;
+    }
+
+    /// Says that the session is open.
+    pub(in crate::spine) fn opened(&self, opened: Opened) {
+        let mut state = self.lock();
+        state.opened = Some(opened.clone());
+        if let Some((_, out)) = &state.out {
+            // There is room: nothing but lines was said before.
+            let _ = out.try_send(Outward::Opened(Box::new(opened)));
+        }
+    }
+
+    /// Follows whether the session is frozen, until it ends.
+    pub(in crate::spine) async fn follow<T: Send + Sync>(&self, mut frozen: watch::Receiver<Option<T>>) {
+        while frozen.changed().await.is_ok() {
+            let now = frozen.borrow_and_update().is_some();
+            let out = {
+                let mut state = self.lock();
+                let was = std::mem::replace(&mut state.frozen, now);
+                state.out.clone().filter(|_| was != now)
+            };
+            if let Some((_, out)) = out {
+                let _ = out.send(Outward::Frozen(now)).await;
+            }
+        }
+    }
+
+    async fn tell(&self, line: &str) {
+        let out = self.lock().out.clone();
+        if let Some((_, out)) = out {
+            let _ = tokio::time::timeout(SAY, out.send(Outward::Notice(line.to_owned()))).await;
+        }
+    }
+
+    /// Says how the session ended; the stream then ends by itself.
+    pub(in crate::spine) fn ended(&self, reason: EndReason, text: &str) {
+        let mut state = self.lock();
+        let text = if text.is_empty() { state.why.clone() } else { text.to_owned() };
+        let closed = Closed { reason: reason.word().into(), text, code: state.code };
+        state.close(closed);
+    }
+
+    /// What a stream is told last: how the session ended, or that another one has taken its place.
+    fn last(&self, stream: u64) -> Closed {
+        let state = self.lock();
+        match &state.closed {
+            Some(closed) if state.streams == stream => closed.clone(),
+            _ => Closed { reason: "moved".into(), text: "this terminal goes on elsewhere".into(), code: None },
+        }
+    }
+
+    /// Resolves when nobody has sat there for too long.
+    async fn deserted(&self) {
+        let mut empty = self.empty.subscribe();
+        loop {
+            let since = *empty.borrow_and_update();
+            let over = async {
+                match since {
+                    Some(since) => tokio::time::sleep_until(since + self.linger).await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                () = over => return,
+                changed = empty.changed() => if changed.is_err() { return },
+            }
+        }
+    }
+}
+
+/// A stream's time at a seat.
+struct Attending {
+    seat: Arc<Seat>,
+    stream: u64,
+}
+
+impl Attending {
+    /// Takes the seat from whoever has it.
+    fn new(seat: &Arc<Seat>) -> (Self, mpsc::Receiver<Outward>) {
+        let (out, shown) = mpsc::channel(OUT);
+        let mut state = seat.lock();
+        state.streams = state.streams.saturating_add(1);
+        let stream = state.streams;
+        if let Some(opened) = &state.opened {
+            let _ = out.try_send(Outward::Opened(Box::new(opened.clone())));
+            if state.frozen {
+                let _ = out.try_send(Outward::Frozen(true));
+            }
+        }
+        // A session that has ended meanwhile has nothing more to show.
+        state.out = state.closed.is_none().then_some((stream, out));
+        seat.empty.send_replace(None);
+        drop(state);
+        (Self { seat: seat.clone(), stream }, shown)
+    }
+}
+
+impl Drop for Attending {
+    fn drop(&mut self) {
+        let mut state = self.seat.lock();
+        if state.out.as_ref().is_some_and(|(stream, _)| *stream == self.stream) {
+            state.out = None;
+            self.seat.empty.send_replace(Some(Instant::now()));
+        }
+    }
+}
