@@ -64,8 +64,12 @@ fn describe(plan: &wire::Plan, changes: usize) -> String {
     let hash: String = plan.policy.chars().take(12).collect();
     let said = match (changes, plan.applied) {
         (0, _) => format!("Nothing changes; policy set {hash}."),
+        (1, false) => format!("1 change; `sallyport apply` makes it. Policy set would be {hash}."),
         (n, false) => format!("{n} changes; `sallyport apply` makes them. Policy set would be {hash}."),
-        (n, true) => format!("{n} changes made; policy set {hash}; {} live sessions ended.", plan.revoked),
+        (n, true) => {
+            let s = if n == 1 { "" } else { "s" };
+            format!("{n} change{s} made; policy set {hash}; live sessions ended: {}.", plan.revoked)
+        }
     };
     text.push_str(&said);
     text

@@ -21,6 +21,7 @@ macro_rules! on_both {
 mod anchors;
 mod backup;
 mod bad_input;
+mod book;
 mod canary;
 mod conformance;
 mod crash;

@@ -1,0 +1,179 @@
+//! The book keeps its word: every `console` block of every page is run, in order, and shows what the page says.
+//!
+//! A page's files come from it too: a line that ends with a name in backticks and a colon stands before the block that is the
+//! file. Names that a page invents are replaced by those of the test's world ([`World::real`]). `...` stands for any lines,
+//! `…` for anything in a line. `<!-- as: carol -->` says who reads the page; the administrator where nothing does.
+
+use crate::{binary, product};
+use sallyport_testkit::product::{Product, json};
+use sallyport_testkit::sshd::ACCOUNT;
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+
+/// Something of a page that a reader does.
+enum Step {
+    File { name: String, text: String },
+    Run { command: String, shown: Vec<String> },
+}
+
+fn book() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../docs/book")
+}
+
+/// The steps of a page, in order.
+fn steps(page: &str) -> Vec<Step> {
+    let (mut steps, mut lines, mut before) = (Vec::new(), page.lines(), "");
+    while let Some(line) = lines.next() {
+        let Some(language) = line.strip_prefix("```").filter(|language| !language.is_empty()) else {
+            before = if line.is_empty() { before } else { line };
+            continue;
+        };
+        let block: Vec<&str> = lines.by_ref().take_while(|line| *line != "```").collect();
+        let name =
+            before.strip_suffix("`:").and_then(|line| line.rsplit('`').next()).filter(|name| !name.contains('/'));
+        match (language, name) {
+            ("console", _) => steps.extend(commands(&block)),
+            (_, Some(name)) => steps.push(Step::File { name: name.into(), text: block.join("\n") + "\n" }),
+            _ => {}
+        }
+        before = "";
+    }
+    steps
+}
+
+fn commands(block: &[&str]) -> Vec<Step> {
+    let mut steps = Vec::new();
+    for line in block {
+        match (line.strip_prefix("$ "), steps.last_mut()) {
+            (Some(command), _) => steps.push(Step::Run { command: command.into(), shown: Vec::new() }),
+            (None, Some(Step::Run { command, shown })) if shown.is_empty() && command.ends_with('\\') => {
+                command.push('\n');
+                command.push_str(line);
+            }
+            (None, Some(Step::Run { shown, .. })) => shown.push((*line).to_owned()),
+            (None, _) => unreachable!("a console block begins with `$ `, not with `{line}`"),
+        }
+    }
+    steps
+}
+
+/// Whether a line is as the page says.
+fn fits(wanted: &str, line: &str) -> bool {
+    let mut parts = wanted.split('…');
+    let Some(mut rest) = parts.next().and_then(|first| line.strip_prefix(first)) else { return false };
+    let parts: Vec<&str> = parts.collect();
+    let Some((last, middle)) = parts.split_last() else { return rest.is_empty() };
+    for part in middle {
+        let Some((_, after)) = rest.split_once(part) else { return false };
+        rest = after;
+    }
+    rest.ends_with(last)
+}
+
+/// Where a page is tried: the product, and a directory with its programs on the path.
+struct World {
+    product: Product,
+    token: String,
+}
+
+impl World {
+    fn of(page: &str) -> Self {
+        let product = product();
+        let reader = page.lines().find_map(|line| line.strip_prefix("<!-- as: ")?.strip_suffix(" -->"));
+        let token = match reader {
+            None => product.token().to_owned(),
+            Some(reader) => {
+                let made = json(&product.ok(&["token", reader, "--output", "json"]).unwrap()).unwrap();
+                made["token"].as_str().unwrap().to_owned()
+            }
+        };
+        for directory in ["bin", "work"] {
+            fs::create_dir(product.at(directory)).unwrap();
+        }
+        let program = |name: &str, line: String| {
+            let path = product.at("bin").join(name);
+            fs::write(&path, format!("#!/bin/sh\n{line}\n")).unwrap();
+            fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+        };
+        program("sallyport", format!("exec {} \"$@\"", binary().display()));
+        let quiet =
+            "-F none -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null -o LogLevel=ERROR -o BatchMode=yes";
+        program("ssh", format!("exec /usr/bin/ssh {quiet} -i {} \"$@\"", product.at("ada").display()));
+        Self { product, token }
+    }
+
+    /// A page's text with the names that are real here.
+    fn real(&self, text: &str) -> String {
+        let session = if text.contains("SESSION") {
+            self.product.newest_session().unwrap()["id"].as_str().unwrap().to_owned()
+        } else {
+            String::new()
+        };
+        text.replace("deploy", ACCOUNT)
+            .replace("gateway.example.net", "127.0.0.1")
+            .replace("-p 2222", &format!("-p {}", self.product.ssh_port()))
+            .replace("/var/lib/sallyport", &self.product.data().display().to_string())
+            .replace("SESSION", &session)
+    }
+
+    fn run(&self, command: &str) -> (bool, String) {
+        let mut shell = Command::new("bash");
+        let path = format!("{}:/usr/bin:/bin", self.product.at("bin").display());
+        shell.arg("-c").arg(format!("exec 2>&1\n{}", self.real(command))).current_dir(self.product.at("work"));
+        shell.env_clear().env("PATH", path).env("HOME", self.product.at("work")).stdin(Stdio::null());
+        shell.env("SALLYPORT_URL", self.product.url()).env("SALLYPORT_TOKEN", &self.token).env("COLUMNS", "120");
+        let output = shell.output().unwrap();
+        (output.status.success(), String::from_utf8(output.stdout).unwrap())
+    }
+}
+
+fn follow(name: &str, page: &str) {
+    let world = World::of(page);
+    for step in steps(page) {
+        match step {
+            Step::File { name, text } => fs::write(world.product.at("work").join(name), world.real(&text)).unwrap(),
+            Step::Run { command, shown } => {
+                let fails = shown.iter().any(|line| line.starts_with("sallyport: "));
+                let (good, output) = world.run(&command);
+                assert_eq!(good, !fails, "{name}: `{command}` gave {output}\n{}", world.product.log());
+                let mut lines = output.lines().map(str::trim_end);
+                for wanted in shown.iter().filter(|line| *line != "..." && !line.is_empty()) {
+                    let wanted = world.real(wanted);
+                    let found = lines.any(|line| fits(wanted.trim_end(), line));
+                    assert!(found, "{name}: `{command}` does not show `{wanted}` (in this order):\n{output}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn every_console_block_of_the_book_shows_what_the_page_says() {
+    let mut tried = 0;
+    for page in fs::read_dir(book()).unwrap() {
+        let path = page.unwrap().path();
+        let text = fs::read_to_string(&path).unwrap();
+        if steps(&text).iter().any(|step| matches!(step, Step::Run { .. })) {
+            follow(&path.file_name().unwrap().to_string_lossy(), &text);
+            tried += 1;
+        }
+    }
+    assert!(tried > 2, "{tried} pages have console blocks");
+}
+
+#[test]
+fn a_page_that_is_wrong_is_noticed() {
+    assert!(fits("a … c", "a b c") && fits("…", "x") && fits("ses_…: …", "ses_1: x") && fits("plain", "plain"));
+    assert!(!fits("a … c", "a b d") && !fits("plain", "plainer") && !fits("plainer", "plain"));
+    let page = "Write `a.txt`:\n\n```toml\nx = 1\n```\n\n```console\n$ echo one \\\n  two\none two\n$ false\n```\n```sh\nnot run\n```\n";
+    let found: Vec<String> = steps(page)
+        .into_iter()
+        .map(|step| match step {
+            Step::File { name, text } => format!("{name}={text:?}"),
+            Step::Run { command, shown } => format!("{command:?} {shown:?}"),
+        })
+        .collect();
+    assert_eq!(found, ["a.txt=\"x = 1\\n\"", "\"echo one \\\\\\n  two\" [\"one two\"]", "\"false\" []"]);
+}
