@@ -29,7 +29,11 @@ fn an_installation_on_postgresql_serves_records_and_proves() {
     let trust = product.data().join("ledger.pub").display().to_string();
     let report = json(&product.ok(&["verify", &bundle, "--trust", &trust, "--output", "json"]).unwrap()).unwrap();
     assert_eq!(report["verified"], true, "{report}");
-    assert!(product.local(&["doctor"]).unwrap().contains("fit for a store"));
+    let doctor = product.local(&["doctor"]).unwrap();
+    for said in ["fit for a store", "2 ways to open it, 1 of them offline", "risk   nothing outside the database holds"]
+    {
+        assert!(doctor.contains(said), "{said} in {doctor}");
+    }
     product.stop().unwrap();
     let (code, _, err) = product.run(&["verify", &product.data().display().to_string()]).unwrap();
     assert!(code == 2 && err.contains("sallyport export"), "{err}");

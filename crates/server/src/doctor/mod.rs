@@ -1,5 +1,7 @@
 //! `doctor`: checks a deployment and says what to do.
 
+mod risks;
+
 use crate::config::Config;
 use crate::private::Private;
 use sallyport_cli::{Fail, Format};
@@ -15,21 +17,37 @@ use std::time::Duration;
 /// How long the server may take to say how it is.
 const ANSWER: Duration = Duration::from_secs(5);
 
+/// How bad a finding is.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
+enum Level {
+    /// As it should be.
+    Ok,
+    /// It works, and something that may happen is not provided for.
+    Risk,
+    /// It does not work, or is open to others.
+    Wrong,
+}
+
 /// One finding.
 #[derive(Debug, Serialize)]
 struct Finding {
-    ok: bool,
+    level: Level,
     what: String,
     /// What to do; empty where nothing is to be done.
     advice: String,
 }
 
 fn fine(what: impl Into<String>) -> Finding {
-    Finding { ok: true, what: what.into(), advice: String::new() }
+    Finding { level: Level::Ok, what: what.into(), advice: String::new() }
 }
 
 fn wrong(what: impl Into<String>, advice: impl Into<String>) -> Finding {
-    Finding { ok: false, what: what.into(), advice: advice.into() }
+    Finding { level: Level::Wrong, what: what.into(), advice: advice.into() }
+}
+
+fn risk(what: impl Into<String>, advice: impl Into<String>) -> Finding {
+    Finding { level: Level::Risk, what: what.into(), advice: advice.into() }
 }
 
 pub(crate) fn doctor(path: Option<&Path>, format: Format) -> Result<(), Fail> {
@@ -46,6 +64,7 @@ pub(crate) fn doctor(path: Option<&Path>, format: Format) -> Result<(), Fail> {
     if let Some(pin) = config.seal.pkcs11.as_ref().and_then(|token| token.pin_file.clone()) {
         findings.push(private(&Private::file(pin), "the token's PIN"));
     }
+    findings.extend(risks::of_host(&config));
     findings.push(if running {
         fine("a server is running")
     } else {
@@ -65,17 +84,26 @@ pub(crate) fn doctor(path: Option<&Path>, format: Format) -> Result<(), Fail> {
         findings.push(port(config.api.listen, "the API"));
         findings.push(port(config.ssh.listen, "SSH"));
     }
-    let bad = findings.iter().filter(|f| !f.ok).count();
+    let count = |level| findings.iter().filter(|finding| finding.level == level).count();
+    let (bad, risks) = (count(Level::Wrong), count(Level::Risk));
     let mut out = std::io::stdout().lock();
     let written = match format {
         Format::Json => writeln!(out, "{}", serde_json::to_string_pretty(&findings).map_err(Fail::failed)?),
-        Format::Text => findings.iter().try_for_each(|f| {
-            let mark = if f.ok { "ok   " } else { "WRONG" };
-            writeln!(out, "{mark}  {}{}{}", f.what, if f.ok { "" } else { ": " }, f.advice)
+        Format::Text => findings.iter().try_for_each(|finding| line(&mut out, finding)).and_then(|()| match risks {
+            0 => Ok(()),
+            n => writeln!(out, "Risks: {n}. All of it works; these are what may still happen."),
         }),
     };
     written.map_err(Fail::failed)?;
     if bad == 0 { Ok(()) } else { Err(Fail::new(Kind::Failed, format!("{bad} findings need attention"))) }
+}
+
+fn line(out: &mut impl std::io::Write, Finding { level, what, advice }: &Finding) -> std::io::Result<()> {
+    match level {
+        Level::Ok => writeln!(out, "ok     {what}"),
+        Level::Risk => writeln!(out, "risk   {what}: {advice}"),
+        Level::Wrong => writeln!(out, "WRONG  {what}: {advice}"),
+    }
 }
 
 /// Whether the database of `[store] url` lets us in and is fit for a store.
@@ -133,6 +161,12 @@ fn told(config: &Config) -> Vec<Finding> {
 }
 
 fn anchors(status: &sallyport_wire::Status) -> Finding {
+    if status.anchors == 0 {
+        return risk(
+            "nothing outside the database holds the ledger's head, so an old copy of it would pass for the present one",
+            "add `[[anchors]]` to the configuration: a file on another disk, syslog, or a witness",
+        );
+    }
     if status.anchors_late == 0 {
         return fine(format!("none of {} anchors is late", status.anchors));
     }
@@ -148,7 +182,10 @@ fn backup(config: &Config, status: &sallyport_wire::Status) -> Finding {
     let hours = config.backup.max_age_hours;
     let advice = "run `sallyport backup FILE`, and look why it was not run";
     match (&status.backup, config.backup.recipients.is_empty()) {
-        (None, true) => fine("no backup was made, and `[backup] recipients` asks for none"),
+        (None, true) => risk(
+            "no backup was made, and `[backup] recipients` asks for none",
+            "name a recipient there, and run `sallyport backup FILE` every day",
+        ),
         (None, false) => wrong("no backup was made", advice),
         (Some(at), _) if status.backup_age_hours.is_some_and(|age| age > hours.into()) => {
             wrong(format!("the last backup is of {at}, more than {hours} hours ago"), advice)

@@ -1,0 +1,105 @@
+//! What works and may go wrong all the same: the clock, swap, the key beside the lock, too few ways to open the vault.
+
+use super::{Finding, fine, risk, wrong};
+use crate::config::Config;
+use sallyport_store::{DocId, Offline};
+use serde::Deserialize;
+use std::path::Path;
+
+/// What says that a service keeps the clock: left by systemd-timesyncd, chrony, ntpsec and openntpd while they run.
+const KEEPERS: [&str; 6] = [
+    "/run/systemd/timesync/synchronized",
+    "/run/chrony/chronyd.pid",
+    "/run/chronyd.pid",
+    "/run/ntpd.pid",
+    "/run/ntpd/ntpd.pid",
+    "/run/openntpd.pid",
+];
+
+pub(super) fn of_host(config: &Config) -> Vec<Finding> {
+    let mut findings = vec![clock(), swap(Path::new("/proc/swaps"))];
+    findings.extend(beside(config));
+    findings.extend(slots(config));
+    findings
+}
+
+fn clock() -> Finding {
+    match KEEPERS.iter().any(|path| Path::new(path).exists()) {
+        true => fine("a service keeps this host's clock"),
+        false => risk(
+            "nothing seems to keep this host's clock, and every grant, session and token ends by it",
+            "install chrony, unless the machine around this one keeps it",
+        ),
+    }
+}
+
+fn swap(list: &Path) -> Finding {
+    // The first line is the head of the table.
+    let areas = std::fs::read_to_string(list).map_or(0, |text| text.lines().skip(1).count());
+    match areas {
+        0 => fine("this host has no swap"),
+        _ => risk(
+            "this host swaps, and memory of the server may hold secrets",
+            "encrypt the swap, turn it off, or run the packaged service, which keeps out of it",
+        ),
+    }
+}
+
+/// The key file and what it opens, in one place.
+fn beside(config: &Config) -> Option<Finding> {
+    let beside = !config.seal.manual
+        && config.seal.pkcs11.is_none()
+        && config.store.url.is_none()
+        && config.key_file().is_ok_and(|file| file.path().starts_with(&config.data));
+    beside.then(|| {
+        risk(
+            "the vault's key file lies beside the database, so that a copy of the data directory has both",
+            "keep it elsewhere: `[seal] credential` (systemd, TPM), `[seal.pkcs11]`, or `key_file` on another disk",
+        )
+    })
+}
+
+/// The part of a slot that counts here.
+#[derive(Deserialize)]
+struct Slot {
+    offline: bool,
+}
+
+/// Whether the vault can still be opened when this host is gone. Read as it lies there: the server verifies it.
+fn slots(config: &Config) -> Option<Finding> {
+    const PREFIX: &str = "slt_";
+    if !config.is_founded() {
+        return None;
+    }
+    let place = config.place().ok()?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().ok()?;
+    let found = runtime.block_on(async {
+        let mut store = Offline::open(&place).await?;
+        let found = store.documents(PREFIX, 64).await;
+        store.close().await;
+        found
+    });
+    let found = match found {
+        Ok(found) => found,
+        // Whether there is a server to ask is another finding.
+        Err(_) if config.store.url.is_some() => return None,
+        Err(error) => {
+            return Some(wrong(format!("the database cannot be read: {error}"), "look at its owner and disk"));
+        }
+    };
+    let slot = |(id, document): &(DocId, sallyport_store::Document)| {
+        id.as_str().starts_with(PREFIX).then(|| serde_json::from_slice::<Slot>(&document.body).ok())?
+    };
+    let slots: Vec<Slot> = found.iter().filter_map(slot).collect();
+    let offline = slots.iter().filter(|slot| slot.offline).count();
+    Some(match (slots.len(), offline) {
+        (0 | 1, _) | (_, 0) => risk(
+            format!("the vault has {} ways to open it, {offline} of them away from this host", slots.len()),
+            "`sallyport vault slot add --offline`: two at least, one of them offline",
+        ),
+        (all, offline) => fine(format!("the vault has {all} ways to open it, {offline} of them offline")),
+    })
+}
+
+#[cfg(test)]
+mod tests;
