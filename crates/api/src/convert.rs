@@ -1,10 +1,51 @@
 //! From the words of the product to the words of the wire.
 
-use sallyport_control::{Keys, Plan, Progress, ReachLine, SecretLine, SessionLine, SlotLine, Why};
+use sallyport_control::{Keys, Page, Plan, Progress, ReachLine, SecretLine, SessionLine, SlotLine, TargetLine, Why};
 use sallyport_model::Address;
+use sallyport_model::inventory::{Account, Class, fingerprint};
 use sallyport_policy::Decision;
 use sallyport_policy::explain::PolicyAt;
 use sallyport_wire as wire;
+
+pub(crate) fn listing<T, W>(page: Page<T>, row: impl FnMut(T) -> W) -> wire::Listing<W> {
+    let total = u64::try_from(page.total).unwrap_or(u64::MAX);
+    wire::Listing { items: page.lines.into_iter().map(row).collect(), next: page.next, total }
+}
+
+pub(crate) fn host_key(key: &str) -> wire::HostKey {
+    wire::HostKey {
+        algorithm: key.split(' ').next().unwrap_or_default().into(),
+        fingerprint: fingerprint(key).unwrap_or_default(),
+        key: key.into(),
+    }
+}
+
+pub(crate) fn target(line: TargetLine) -> wire::Target {
+    let TargetLine { target, accounts } = line;
+    let account = |account: Account| wire::Account {
+        name: account.name.to_string(),
+        class: match account.class {
+            Class::Administrative => "administrative",
+            Class::Service => "service",
+            Class::Standard => "standard",
+        }
+        .into(),
+        has_secret: account.secret.is_some(),
+        owner: account.owner.map(|owner| owner.to_string()),
+    };
+    wire::Target {
+        name: target.name.to_string(),
+        protocol: target.protocol.to_string(),
+        host: target.host,
+        port: target.port,
+        zone: target.zone.to_string(),
+        environment: target.environment.to_string(),
+        tier: target.tier.into(),
+        tags: target.tags.iter().map(ToString::to_string).collect(),
+        host_keys: target.host_keys.iter().map(|key| host_key(key)).collect(),
+        accounts: accounts.into_iter().map(account).collect(),
+    }
+}
 
 pub(crate) fn reach(handle: &sallyport_model::Handle, line: ReachLine) -> wire::Reach {
     let address = Address::Place {

@@ -6,7 +6,7 @@ use crate::convert;
 use crate::problem::{Problem, Sent};
 use axum::Json;
 use axum::extract::{Query, State};
-use sallyport_control::ApplyFile;
+use sallyport_control::{ApplyFile, Listing, WhoLine};
 use sallyport_model::Address;
 use sallyport_model::access::Channel;
 use sallyport_policy::Act;
@@ -14,12 +14,33 @@ use sallyport_wire as wire;
 use serde::Deserialize;
 use utoipa::IntoParams;
 
-/// What the caller may use or ask for.
-#[utoipa::path(get, path = "/api/v1/targets", responses((status = 200, body = wire::Page<wire::Reach>)), tag = "inventory")]
-pub(crate) async fn reach(State(app): State<App>, caller: Caller) -> Result<Json<wire::Page<wire::Reach>>, Problem> {
-    let lines = app.control.reach(&caller.op)?;
-    let items = lines.into_iter().map(|line| convert::reach(&caller.who.identity.handle, line)).collect();
-    Ok(Json(wire::Page { items, next: None }))
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ListingQuery {
+    /// Words, all of which must occur.
+    #[serde(default)]
+    search: String,
+    /// `next` of an earlier page.
+    cursor: Option<String>,
+    /// Rows, 1 to 1000; 50 where absent.
+    limit: Option<usize>,
+}
+
+impl ListingQuery {
+    pub(crate) fn wanted(self) -> Listing {
+        Listing { search: self.search, cursor: self.cursor, limit: self.limit.unwrap_or(50).clamp(1, 1000) }
+    }
+}
+
+/// What the caller may use or ask for, by target and account.
+#[utoipa::path(get, path = "/api/v1/reach", params(ListingQuery), responses((status = 200, body = wire::Listing<wire::Reach>)), tag = "inventory")]
+pub(crate) async fn reach(
+    State(app): State<App>,
+    caller: Caller,
+    Query(query): Query<ListingQuery>,
+) -> Result<Json<wire::Listing<wire::Reach>>, Problem> {
+    let page = app.control.reach(&caller.op, &query.wanted())?;
+    Ok(Json(convert::listing(page, |line| convert::reach(&caller.who.identity.handle, line))))
 }
 
 fn files(desired: wire::Desired) -> Vec<ApplyFile> {
@@ -71,6 +92,44 @@ pub(crate) async fn why(
     let act = act(query.action.as_deref().unwrap_or("connect"))?;
     let why = app.control.why(&caller.op, handle.as_ref(), &address, act)?;
     Ok(Json(convert::why(why)))
+}
+
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct WhoCanQuery {
+    /// `connect` where absent; `see`, `request`, or a channel such as `channel:shell`.
+    action: Option<String>,
+    /// The target.
+    target: String,
+    /// The account on it.
+    account: String,
+}
+
+/// Who may do something at a place, now or after a grant, and by which policies.
+#[utoipa::path(get, path = "/api/v1/who-can", params(WhoCanQuery), responses((status = 200, body = Vec<wire::WhoCan>)), tag = "policy")]
+pub(crate) async fn who_can(
+    State(app): State<App>,
+    caller: Caller,
+    Query(query): Query<WhoCanQuery>,
+) -> Result<Json<Vec<wire::WhoCan>>, Problem> {
+    let act = act(query.action.as_deref().unwrap_or("connect"))?;
+    let account = query.account.parse().map_err(Problem::usage)?;
+    let target = query.target.parse().map_err(Problem::usage)?;
+    let place = Address::Place { handle: None, account, target };
+    let who = |line: WhoLine| wire::WhoCan {
+        handle: line.handle.to_string(),
+        state: if line.usable { "usable" } else { "requestable" }.into(),
+        policies: line.policies,
+    };
+    Ok(Json(app.control.who_can(&caller.op, &place, act)?.into_iter().map(who).collect()))
+}
+
+/// The enforced policies, their hash, and their schema.
+#[utoipa::path(get, path = "/api/v1/policies", responses((status = 200, body = wire::Policies)), tag = "policy")]
+pub(crate) async fn policies(State(app): State<App>, caller: Caller) -> Result<Json<wire::Policies>, Problem> {
+    let found = app.control.policies(&caller.op)?;
+    let files = found.files.into_iter().map(|(name, text)| wire::File { name, text }).collect();
+    Ok(Json(wire::Policies { hash: found.hash, files, schema: found.schema.into() }))
 }
 
 fn act(word: &str) -> Result<Act, Problem> {

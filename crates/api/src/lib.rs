@@ -12,6 +12,7 @@ mod nodes;
 mod problem;
 mod sessions;
 mod status;
+mod targets;
 mod terminal;
 mod vault;
 
@@ -53,6 +54,12 @@ fn open_router() -> OpenApiRouter<App> {
         .routes(routes!(inventory::plan))
         .routes(routes!(inventory::apply))
         .routes(routes!(inventory::why))
+        .routes(routes!(inventory::who_can))
+        .routes(routes!(inventory::policies))
+        .routes(routes!(targets::list, targets::add))
+        .routes(routes!(targets::probe))
+        .routes(routes!(targets::show, targets::change, targets::remove))
+        .routes(routes!(targets::check))
         .routes(routes!(sessions::list))
         .routes(routes!(sessions::kill))
         .routes(routes!(sessions::watch))

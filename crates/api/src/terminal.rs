@@ -153,7 +153,7 @@ async fn show(sink: &mut Sink, mut hear: Box<dyn Hear>, heard: &Heard) -> Option
             Some(Outward::Closed(Closed { reason, text, code })) => {
                 return Some(wire::TerminalClosed { reason, text, code });
             }
-            Some(Outward::Greeting(..)) | None => {
+            Some(Outward::Greeting(..) | Outward::Probed(_) | Outward::Checked) | None => {
                 let text = "the way to the session is lost; it waits to be taken up again".into();
                 return Some(wire::TerminalClosed { reason: "lost".into(), text, code: None });
             }

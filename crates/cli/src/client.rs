@@ -1,6 +1,5 @@
 //! The HTTP client of every command.
 
-use crate::fail::kind_of;
 use crate::output::harmless;
 use crate::{Common, Fail, Surroundings};
 use reqwest::{Method, Response};
@@ -92,6 +91,21 @@ impl Client {
         response.json().await.map_err(|e| Fail::failed(format!("the server's answer is not understood: {e}")))
     }
 
+    /// Every row of a listing.
+    pub(crate) async fn all<T: DeserializeOwned>(&self, path: &str) -> Result<Vec<T>, Fail> {
+        let (mut rows, mut cursor) = (Vec::new(), None);
+        loop {
+            let mut query = vec![("limit", "1000".to_owned())];
+            query.extend(cursor.map(|cursor| ("cursor", cursor)));
+            let page: wire::Listing<T> = self.get(path, &query).await?;
+            rows.extend(page.items);
+            match page.next {
+                Some(next) => cursor = Some(next),
+                None => return Ok(rows),
+            }
+        }
+    }
+
     pub(crate) async fn post<B: Serialize, T: DeserializeOwned>(&self, path: &str, body: &B) -> Result<T, Fail> {
         let response = self.send(Method::POST, path, &[], Some(body)).await?;
         response.json().await.map_err(|e| Fail::failed(format!("the server's answer is not understood: {e}")))
@@ -133,7 +147,7 @@ impl Client {
         let status = response.status();
         let problem: Option<wire::Problem> = response.json().await.ok();
         Err(match problem {
-            Some(problem) => Fail::new(kind_of(&problem.kind), harmless(&problem.detail)),
+            Some(problem) => Fail::new(Kind::of(&problem.kind), harmless(&problem.detail)),
             None => Fail::new(Kind::Failed, format!("the server answered {status}")),
         })
     }

@@ -39,12 +39,3 @@ impl std::fmt::Display for Fail {
         f.write_str(&self.message)
     }
 }
-
-/// The sort of failure that a problem document names.
-#[must_use]
-pub fn kind_of(word: &str) -> Kind {
-    [Kind::Conflict, Kind::Denied, Kind::NeedsApproval, Kind::NotFound, Kind::Sealed, Kind::Unavailable, Kind::Usage]
-        .into_iter()
-        .find(|kind| kind.word() == word)
-        .unwrap_or(Kind::Failed)
-}

@@ -9,7 +9,7 @@ use sallyport_wire as wire;
 use std::path::Path;
 
 pub(crate) async fn ls(args: Ls, client: &Client, out: Output) -> Result<(), Fail> {
-    let mut page: wire::Page<wire::Reach> = client.get("/targets", &[]).await?;
+    let mut page = wire::Page { items: client.all::<wire::Reach>("/reach").await?, next: None };
     if let Some(filter) = &args.filter {
         page.items.retain(|r| {
             format!("{} {} {} {}", r.login, r.environment, r.tags.join(" "), r.state).contains(filter.as_str())

@@ -22,7 +22,7 @@ mod verify;
 
 pub use account::seconds;
 pub use command::{Command, Common, EVERYWHERE};
-pub use fail::{Fail, kind_of};
+pub use fail::Fail;
 pub use output::{Format, progress};
 pub use verify::{LedgerSource, OpenLedger, Sayings};
 

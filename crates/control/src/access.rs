@@ -8,7 +8,7 @@ use crate::{Actor, Control, Error};
 use sallyport_model::access::{Ask, Denial};
 use sallyport_model::authority::{Anchor, Close, Open as OpenCall, OpenChannel, Opened, Reply, Thawed};
 use sallyport_model::inventory::{Account, Identity, Place as DialPlace, Rest, Target};
-use sallyport_model::{CallId, EntryId, GatewayId, Kind, SessionId, Timestamp};
+use sallyport_model::{AccountId, CallId, EntryId, GatewayId, Kind, Limits, SessionId, TargetId, Timestamp};
 use sallyport_policy::{Act, Decision, Facts, Place, Standing, decide, standing};
 use sallyport_store::{Change, DocId, Draft, Filter};
 use std::net::IpAddr;
@@ -16,6 +16,9 @@ use std::time::Duration;
 
 /// How long a watcher waits for the last view of a session that is closed.
 const LAST_VIEW: Duration = Duration::from_secs(5);
+
+/// How long the check of a credential may take, in seconds.
+const CHECK: u32 = 60;
 
 /// A place that exists.
 pub(crate) struct Found {
@@ -97,7 +100,11 @@ impl Control {
                 "this identity may do nothing: it is disabled or gone",
             )));
         };
-        let permitted = match self.thaw().and_then(|()| self.room()).and_then(|()| self.judge(&open, &who, &ask.ask)) {
+        let judged = |()| match spent.checks {
+            None => self.judge(&open, &who, &ask.ask),
+            Some(place) => self.judge_check(&open, place, &ask.ask),
+        };
+        let permitted = match self.thaw().and_then(|()| self.room()).and_then(judged) {
             Ok(permitted) => permitted,
             Err((denial, why)) => {
                 self.write_denied(&open, call, &who, &ask, (&denial, &why)).await?;
@@ -126,7 +133,8 @@ impl Control {
             rest: Rest::new(),
         };
         let lease = lease_kind(&open, &permitted.found)?;
-        let draft = Draft { id: entry_id(call), ..opened_draft(self, &body, &ask, spent.how) };
+        let how = if spent.checks.is_some() { "check" } else { spent.how };
+        let draft = Draft { id: entry_id(call), ..opened_draft(self, &body, &ask, how) };
         // The decision is made over these documents: if one changes before the commit, decide again.
         let mut change = Change::entry(draft).put(put(body.id, 0, kinds::SESSION, &body)?).repeatable();
         open.store.working(|set| {
@@ -213,6 +221,19 @@ impl Control {
                 }
             },
         }
+    }
+
+    /// A check of a stored credential: whoever may store it may see whether it works. No channel comes of it.
+    fn judge_check(
+        &self,
+        open: &Open,
+        (target, account): (TargetId, AccountId),
+        ask: &Ask,
+    ) -> Result<Permitted, (Denial, String)> {
+        let found = find(open, ask).filter(|found| found.target.id == target && found.account.id == account);
+        let found = found.ok_or_else(|| (Denial::unknown(), "the place was changed meanwhile".to_owned()))?;
+        let limits = Limits { max_duration: CHECK, idle: CHECK, ..Limits::house() };
+        Ok(Permitted { found, limits, determining: Vec::new() })
     }
 
     async fn write_denied(

@@ -1,9 +1,10 @@
 //! The control plane as one value: sealed or open, and what is live in it.
 
 use crate::anchors::{Anchor, Anchors, Keeping};
-use crate::directory::{Directory, all, kinds, load};
+use crate::directory::{Directory, kinds, load};
 use crate::follow::Follow;
 use crate::gathering::Gathering;
+use crate::places::Kept;
 use crate::quarantine::Heal;
 use crate::recovery::lent;
 use crate::sessions::{Live, SessionBody};
@@ -14,13 +15,13 @@ use sallyport_ledger::Signer;
 use sallyport_model::access::Denial;
 use sallyport_model::authority::{Desk as _, Down, Pulse};
 use sallyport_model::door::Door;
-use sallyport_model::inventory::{Account, Identity, Target};
-use sallyport_model::{ClusterId, EntryId, Env, Handle, IdentityId, Kind, Secret, SessionId, TargetId, Timestamp};
-use sallyport_policy::{Act, Facts, Inventory, PolicySet, Right};
+use sallyport_model::inventory::Identity;
+use sallyport_model::{ClusterId, EntryId, Env, Handle, IdentityId, Kind, Secret, SessionId, Timestamp};
+use sallyport_policy::{Act, Facts, PolicySet, Right};
 use sallyport_store::{Change, Committed, Connected, DocId, Document, Draft, Finding, NodeKeys, Place, Put, Store};
 use sallyport_vault::Vault;
 use serde::{Deserialize, Serialize};
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard};
@@ -102,7 +103,7 @@ pub(crate) struct Open {
     /// The clock by which rights end.
     pub(crate) env: Env,
     keeping: Keeping,
-    inventory: Mutex<Option<(u64, Arc<Inventory>)>>,
+    pub(crate) places: Kept,
     /// Ledger keys of other nodes that this one has vouched for.
     pub(crate) vouched: tokio::sync::Mutex<BTreeSet<String>>,
 }
@@ -110,27 +111,6 @@ pub(crate) struct Open {
 impl Open {
     pub(crate) fn vault(&self) -> RwLockReadGuard<'_, Vault> {
         self.vault.read().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Every account with its target, indexed for listings; made anew after either kind has changed.
-    pub(crate) fn inventory(&self) -> Arc<Inventory> {
-        let generation = self.directory.places();
-        let mut kept = self.inventory.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((made_at, inventory)) = &*kept
-            && *made_at == generation
-        {
-            return inventory.clone();
-        }
-        let targets: HashMap<TargetId, Arc<Target>> = all::<Target>(&self.store, kinds::TARGET)
-            .into_iter()
-            .map(|(_, t)| (t.value.id, Arc::new(t.value)))
-            .collect();
-        let places = all::<Account>(&self.store, kinds::ACCOUNT)
-            .into_iter()
-            .filter_map(|(_, account)| Some((targets.get(&account.value.target)?.clone(), Arc::new(account.value))));
-        let inventory = Arc::new(Inventory::new(places.collect()));
-        *kept = Some((generation, inventory.clone()));
-        inventory
     }
 
     /// Resolves when the keys in memory are not the stored ones and cannot become them.
@@ -167,6 +147,8 @@ pub struct Control {
     pub(crate) keys_due: Arc<Notify>,
     token: Option<Arc<TokenConfig>>,
     pub(crate) door: Option<Arc<dyn Door>>,
+    /// One at a time gives names to targets.
+    pub(crate) naming: tokio::sync::Mutex<()>,
 }
 
 impl Control {
@@ -190,6 +172,7 @@ impl Control {
             keys_due: Arc::default(),
             token: None,
             door: None,
+            naming: tokio::sync::Mutex::default(),
         }
     }
 
@@ -211,12 +194,6 @@ impl Control {
     #[must_use]
     pub fn with_token(self, config: TokenConfig) -> Self {
         Self { token: Some(Arc::new(config)), ..self }
-    }
-
-    /// With the way to its gateway's door.
-    #[must_use]
-    pub fn with_door(self, door: Arc<dyn Door>) -> Self {
-        Self { door: Some(door), ..self }
     }
 
     /// The token of this node.
@@ -307,7 +284,7 @@ impl Control {
             opened,
             env: self.env.clone(),
             keeping,
-            inventory: Mutex::default(),
+            places: Kept::default(),
             vouched: tokio::sync::Mutex::default(),
         })
     }

@@ -6,7 +6,9 @@ use crate::{Actor, Control, Error, Op};
 use sallyport_model::access::{Denial, From};
 use sallyport_model::authority::{AuthStep, Authenticated, Evidence, Reply};
 use sallyport_model::inventory::{Identity, Rest, Token};
-use sallyport_model::{AuthId, CallId, EntryId, GatewayId, Handle, Kind, Secret, Timestamp, TokenId};
+use sallyport_model::{
+    AccountId, AuthId, CallId, EntryId, GatewayId, Handle, Kind, Secret, TargetId, Timestamp, TokenId,
+};
 use sallyport_policy::Right;
 use sallyport_store::{Change, Draft};
 use std::collections::BTreeMap;
@@ -48,6 +50,8 @@ pub(crate) struct Spendable {
     pub(crate) how: &'static str,
     pub(crate) from: From,
     pub(crate) expires: Timestamp,
+    /// Where it serves no session but a check of this place's credential.
+    pub(crate) checks: Option<(TargetId, AccountId)>,
 }
 
 impl Control {
@@ -149,7 +153,8 @@ impl Control {
             return Ok(Reply::Denied(Denial::new(Kind::Denied, "not signed in: unknown key or token")));
         };
         let auth = AuthId::from_bytes(*call.as_bytes());
-        let spendable = Spendable { gateway, identity: found.id, how, from: step.from, expires: now.plus(AUTH_LIFE) };
+        let spendable =
+            Spendable { gateway, identity: found.id, how, from: step.from, expires: now.plus(AUTH_LIFE), checks: None };
         self.live.remember(auth, spendable, now);
         Ok(Reply::Authenticated(Authenticated { auth, identity: found.id, handle: found.handle }))
     }

@@ -17,9 +17,11 @@ mod follow;
 mod founding;
 mod gathering;
 mod identity;
+mod inventory;
 mod lease;
 mod nodes;
 mod op;
+mod places;
 mod quarantine;
 mod quorum;
 mod recovery;
@@ -46,6 +48,7 @@ pub use evidence::{Playback, Wanted};
 pub use founding::{Founded, Founding, Joined, found, join};
 pub use gathering::Progress;
 pub use identity::{NewToken, Who};
+pub use inventory::{About, Listing, NewTarget, Page, Policies, TargetLine};
 pub use nodes::NodeLine;
 pub use op::{Actor, Op};
 pub use quarantine::Heal;
@@ -60,7 +63,7 @@ pub use terminal::Terminal;
 pub use token::TokenConfig;
 pub use unseal::Opening;
 pub use vault::{NewSecret, SecretLine};
-pub use why::{ReachLine, Why};
+pub use why::{ReachLine, WhoLine, Why};
 
 #[cfg(test)]
 mod tests;

@@ -5,10 +5,11 @@ use crate::identity::{AUTH_LIFE, Spendable};
 use crate::{Control, Error, Op};
 use sallyport_model::access::{Ask, Denial, From};
 use sallyport_model::authority::Authenticated;
-use sallyport_model::door::{Doorway, Hear, Inward, Knock, Size, Speak};
+use sallyport_model::door::{Door, Doorway, Hear, Inward, Knock, Size, Speak};
 use sallyport_model::inventory::{Identity, Target};
-use sallyport_model::{AccountName, AuthId, GatewayId, Kind, SessionId, TargetName};
+use sallyport_model::{AccountId, AccountName, AuthId, GatewayId, Kind, SessionId, TargetId, TargetName};
 use sallyport_store::DocId;
+use std::sync::Arc;
 
 /// What the ledger says of how such a session's owner signed in.
 const HOW: &str = "api";
@@ -22,6 +23,13 @@ pub struct Terminal {
 }
 
 impl Control {
+    /// With the way to its gateway's door.
+    #[must_use]
+    pub fn with_door(mut self, door: Arc<dyn Door>) -> Self {
+        self.door = Some(door);
+        self
+    }
+
     /// Asks for a session with a terminal. Whether it is granted is the first thing heard.
     ///
     /// # Errors
@@ -68,12 +76,23 @@ impl Control {
         if wanted.is_some_and(|wanted| wanted != gateway) {
             return Err(away());
         }
-        let (auth, now) = (AuthId::new(&self.env), self.env.now());
-        let spendable =
-            Spendable { gateway, identity: own.id, how: HOW, from: From(op.from), expires: now.plus(AUTH_LIFE) };
-        self.live.remember(auth, spendable, now);
-        let who = Authenticated { auth, identity: own.id, handle: own.handle.clone() };
+        let who = self.admit(op, own, gateway, None);
         if speak.say(Inward::Knock(Box::new(knock(who)))).await { Ok(Terminal { speak, hear }) } else { Err(away()) }
+    }
+
+    /// Makes an authentication that this gateway alone may spend; where a place is named, on a check of it alone.
+    pub(crate) fn admit(
+        &self,
+        op: &Op,
+        own: &Identity,
+        gateway: GatewayId,
+        checks: Option<(TargetId, AccountId)>,
+    ) -> Authenticated {
+        let (auth, now) = (AuthId::new(&self.env), self.env.now());
+        let (from, expires) = (From(op.from), now.plus(AUTH_LIFE));
+        let spendable = Spendable { gateway, identity: own.id, how: HOW, from, expires, checks };
+        self.live.remember(auth, spendable, now);
+        Authenticated { auth, identity: own.id, handle: own.handle.clone() }
     }
 
     /// Goes to the door of this node's gateway, which must be the one that has joined here.

@@ -7,7 +7,7 @@ use crate::lease::{SecretBody, version_id};
 use crate::slots::{SlotLine, borrowed, slots};
 use crate::{Actor, Control, Error, Op};
 use sallyport_model::access::{Ask, Denial, From};
-use sallyport_model::inventory::Rest;
+use sallyport_model::inventory::{Rest, Target};
 use sallyport_model::secret::SecretBytes;
 use sallyport_model::{Address, Secret, SecretId, Timestamp};
 use sallyport_policy::{Act, Facts, Place, Right, decide};
@@ -53,7 +53,7 @@ impl Control {
     pub async fn put_secret(&self, op: &Op, address: &Address, new: NewSecret) -> Result<SecretLine, Error> {
         let open = self.opened()?;
         let found = place(&open, address)?;
-        self.require_at(op, Right::VaultWrite, &found)?;
+        self.require_at(op, Right::VaultWrite, &found.target)?;
         let (kind, value, public, how) = material(&self.env, &found, new)?;
         self.ensure_environment(op, &open, &found).await?;
 
@@ -128,24 +128,24 @@ impl Control {
     }
 
     /// A product right over one target: the tier rule applies.
-    pub(crate) fn require_at(&self, op: &Op, right: Right, found: &Found) -> Result<(), Error> {
+    pub(crate) fn require_at(&self, op: &Op, right: Right, target: &Target) -> Result<(), Error> {
         if matches!(op.actor, Actor::Host | Actor::System(_)) {
             return Ok(());
         }
         let who = self.acting(op)?;
         let policy = self.opened()?.policy();
-        let facts = Facts::new(&who, self.env.now(), op.from).at(Place::Target(&found.target));
+        let facts = Facts::new(&who, self.env.now(), op.from).at(Place::Target(target));
         match decide(&policy, &facts, Act::Right(right)).denial() {
             None => Ok(()),
             Some(denial) => {
-                let text = format!("you may not do this at {}: {}", found.target.name, denial.message);
+                let text = format!("you may not do this at {}: {}", target.name, denial.message);
                 Err(Denial::new(denial.kind, text).into())
             }
         }
     }
 
     /// Makes the environment's key domain, once.
-    async fn ensure_environment(&self, op: &Op, open: &Open, found: &Found) -> Result<(), Error> {
+    pub(crate) async fn ensure_environment(&self, op: &Op, open: &Open, found: &Found) -> Result<(), Error> {
         let change = {
             let vault = open.vault();
             let Some(body) = vault.ensure_domain(&self.env, &found.target.environment)? else { return Ok(()) };
@@ -179,7 +179,7 @@ pub(crate) fn place(open: &Open, address: &Address) -> Result<Found, Error> {
 
 type Material = (SecretKind, SecretBytes, Option<String>, &'static str);
 
-fn material(env: &sallyport_model::Env, found: &Found, new: NewSecret) -> Result<Material, Error> {
+pub(crate) fn material(env: &sallyport_model::Env, found: &Found, new: NewSecret) -> Result<Material, Error> {
     Ok(match new {
         NewSecret::Password(value) => (SecretKind::Password, value, None, "brought"),
         NewSecret::GeneratePassword => {

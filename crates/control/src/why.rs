@@ -1,12 +1,15 @@
 //! Explanations: why somebody may or may not, and what somebody may reach.
 
 use crate::access::Found;
-use crate::control::identity_of;
+use crate::control::{identity, identity_of};
+use crate::directory::{all, kinds};
+use crate::inventory::{Listing, Page};
+use crate::places::Search;
 use crate::vault::place;
 use crate::{Control, Error, Op};
-use sallyport_model::inventory::Account;
+use sallyport_model::inventory::{Account, Identity};
 use sallyport_model::{Address, Handle};
-use sallyport_policy::{Act, Explanation, Facts, Right, Standing, Standings, explain, standing, standings};
+use sallyport_policy::{Act, Explanation, Facts, Right, Standing, Standings, decide, explain, standing, standings};
 
 /// Why.
 pub struct Why {
@@ -27,6 +30,17 @@ pub struct ReachLine {
     pub usable: bool,
     /// What stands in the way all the same.
     pub note: Option<&'static str>,
+}
+
+/// Somebody who may do something.
+#[derive(Clone, Debug)]
+pub struct WhoLine {
+    /// Who.
+    pub handle: Handle,
+    /// Now, or after somebody has granted it.
+    pub usable: bool,
+    /// The policies that permit it.
+    pub policies: Vec<String>,
 }
 
 impl Control {
@@ -56,26 +70,56 @@ impl Control {
         Ok(Why { explanation: explain(&policy, &facts, act), policy: policy.hash().to_owned() })
     }
 
-    /// What the caller may use or ask for.
+    /// What the caller may use or ask for, by target and account: a page of it.
     ///
     /// # Errors
     /// When the caller may do nothing at all.
-    pub fn reach(&self, op: &Op) -> Result<Vec<ReachLine>, Error> {
+    pub fn reach(&self, op: &Op, wanted: &Listing) -> Result<Page<ReachLine>, Error> {
         let who = self.acting(op)?;
         let open = self.opened()?;
-        let inventory = open.inventory();
+        let places = open.places();
         let facts = Facts::new(&who, self.env.now(), op.from);
-        let Standings { usable, requestable } = standings(&open.policy(), &facts, &inventory);
-        let mut lines: Vec<ReachLine> = (&usable | &requestable)
-            .into_iter()
-            .filter_map(|number| {
-                let (target, account) = inventory.get(number)?;
+        let Standings { usable, requestable } = standings(&open.policy(), &facts, &places.inventory);
+        let (search, after) = (Search::new(&wanted.search), wanted.place()?);
+        let mut page = Page::new(wanted);
+        for number in &usable | &requestable {
+            let Some((target, account)) = places.inventory.get(number).filter(|_| places.matches(number, &search))
+            else {
+                continue;
+            };
+            let before = after.as_ref().is_some_and(|(t, a)| (&target.name, &account.name) <= (t, a));
+            page.take(before, || {
                 let found = Found { target: target.clone(), account: account.clone() };
                 let note = found.unready();
-                Some(ReachLine { target: found.target, account: found.account, usable: usable.contains(number), note })
-            })
-            .collect();
-        lines.sort_by(|a, b| (&a.target.name, &a.account.name).cmp(&(&b.target.name, &b.account.name)));
+                let line =
+                    ReachLine { target: found.target, account: found.account, usable: usable.contains(number), note };
+                (format!("{}@{}", account.name, target.name), line)
+            });
+        }
+        Ok(page)
+    }
+
+    /// Who may do something at a place, and by which policies: everybody whom the policy lets, or who may ask.
+    ///
+    /// # Errors
+    /// When the caller lacks the right, or names something unknown.
+    pub fn who_can(&self, op: &Op, address: &Address, act: Act) -> Result<Vec<WhoLine>, Error> {
+        self.require(op, Right::Explain)?;
+        let open = self.opened()?;
+        let (policy, found, now) = (open.policy(), place(&open, address)?, self.env.now());
+        let mut lines = Vec::new();
+        for (_, known) in all::<Identity>(&open.store, kinds::IDENTITY) {
+            let Some(who) = identity(&open, known.value.id) else { continue };
+            let facts = found.facts(&who, now, op.from, "");
+            let usable = decide(&policy, &facts, act).permits();
+            if !usable && standing(&policy, &facts) != Standing::Requestable {
+                continue;
+            }
+            let explained = explain(&policy, &facts, act);
+            let policies = explained.permits.into_iter().map(|policy| policy.name).collect();
+            lines.push(WhoLine { handle: who.handle, usable, policies });
+        }
+        lines.sort_by(|a, b| a.handle.cmp(&b.handle));
         Ok(lines)
     }
 }

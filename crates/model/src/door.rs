@@ -6,7 +6,8 @@
 
 use crate::access::{Ask, Denial};
 use crate::authority::{Authenticated, Boxed};
-use crate::{GatewayId, Limits, RecordingId, SessionId, Timestamp};
+use crate::inventory::HostKey;
+use crate::{GatewayId, Kind, Limits, RecordingId, SessionId, Timestamp};
 use minicbor::{Decode, Encode};
 
 /// Version of the conversation; another one is refused.
@@ -68,6 +69,40 @@ pub enum Knock {
     /// One's own session, whose terminal has lost its stream, or is to come here from elsewhere.
     #[n(1)]
     Join(#[n(0)] Authenticated, #[n(1)] SessionId, #[n(2)] Size),
+    /// What a place shows of itself. The answer is [`Outward::Probed`].
+    #[n(2)]
+    Probe(#[n(0)] Probe),
+    /// Whether the stored credential opens an account: a session that ends as soon as it has logged in. The answer is
+    /// [`Outward::Checked`].
+    #[n(3)]
+    Check(#[n(0)] Authenticated, #[n(1)] Ask),
+}
+
+/// A place that is looked at before anything is known of it.
+#[derive(Clone, Debug, Eq, PartialEq, Encode, Decode)]
+#[cbor(map)]
+pub struct Probe {
+    /// What it should speak.
+    #[n(0)]
+    pub protocol: String,
+    /// Host name or IP address.
+    #[n(1)]
+    pub host: String,
+    /// TCP port.
+    #[n(2)]
+    pub port: u16,
+}
+
+/// What a place has shown of itself. Nothing of it is proven.
+#[derive(Clone, Debug, Default, Eq, PartialEq, Encode, Decode)]
+#[cbor(map)]
+pub struct Probed {
+    /// Its host keys.
+    #[n(0)]
+    pub host_keys: Vec<HostKey>,
+    /// What it says it is, printable characters only.
+    #[n(1)]
+    pub banner: String,
 }
 
 /// From the gateway to control.
@@ -91,6 +126,12 @@ pub enum Outward {
     /// Last: how it ended.
     #[n(5)]
     Closed(#[n(0)] Closed),
+    /// To [`Knock::Probe`].
+    #[n(6)]
+    Probed(#[n(0)] Box<Probed>),
+    /// To [`Knock::Check`]: the login was accepted.
+    #[n(7)]
+    Checked,
 }
 
 /// What a session is that was opened through the door.
@@ -127,6 +168,12 @@ pub struct Closed {
 }
 
 impl Closed {
+    /// What sort of failure it is, where no session came to be.
+    #[must_use]
+    pub fn kind(&self) -> Kind {
+        Kind::of(&self.reason)
+    }
+
     /// Of somebody who is told no.
     #[must_use]
     pub fn refused(why: &Denial) -> Self {

@@ -6,6 +6,9 @@
 use crate::name::Label;
 use crate::sealed::PublicKey;
 use crate::{AccountId, AccountName, Handle, IdentityId, SecretId, TargetId, TargetName, Timestamp};
+use aws_lc_rs::digest;
+use base64::Engine as _;
+use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 
@@ -78,6 +81,14 @@ impl From<Tier> for u8 {
 
 /// A host key as OpenSSH prints it: algorithm and base64, without a comment.
 pub type HostKey = String;
+
+/// A key as people compare it: the SHA-256 of its bytes, as OpenSSH prints it; `None` where it is no key.
+#[must_use]
+pub fn fingerprint(key: &str) -> Option<String> {
+    let blob = STANDARD.decode(key.split(' ').nth(1)?).ok()?;
+    let hash = digest::digest(&digest::SHA256, &blob);
+    Some(format!("SHA256:{}", STANDARD_NO_PAD.encode(hash.as_ref())))
+}
 
 /// A system that can be reached.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]

@@ -31,6 +31,24 @@ pub enum Kind {
 }
 
 impl Kind {
+    /// Every kind, for tables and tests.
+    pub const ALL: [Self; 8] = [
+        Self::Conflict,
+        Self::Denied,
+        Self::Failed,
+        Self::NeedsApproval,
+        Self::NotFound,
+        Self::Sealed,
+        Self::Unavailable,
+        Self::Usage,
+    ];
+
+    /// The kind of a word; [`Self::Failed`] where it is none.
+    #[must_use]
+    pub fn of(word: &str) -> Self {
+        Self::ALL.into_iter().find(|kind| kind.word() == word).unwrap_or(Self::Failed)
+    }
+
     /// Exit code of the command line.
     #[must_use]
     pub const fn exit_code(self) -> u8 {

@@ -97,6 +97,6 @@ pub(crate) async fn ask(config: &Config, ask: &Ask) -> Result<u64, Fail> {
     });
     match asked.await.map_err(|_| Fail::new(Kind::Unavailable, "the server does not answer in time"))?? {
         Answer::Told(index) => Ok(index),
-        Answer::Refused(kind, why) => Err(sallyport_cli::Fail::new(sallyport_cli::kind_of(&kind), why)),
+        Answer::Refused(kind, why) => Err(sallyport_cli::Fail::new(sallyport_model::Kind::of(&kind), why)),
     }
 }

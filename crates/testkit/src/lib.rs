@@ -5,6 +5,7 @@ pub mod canary;
 mod command;
 pub mod faults;
 pub mod history;
+pub mod http;
 pub mod postgres;
 pub mod product;
 pub mod sshd;

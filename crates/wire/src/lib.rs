@@ -4,10 +4,12 @@
 //! base64. Unknown fields of a request are refused; clients must ignore unknown fields of an answer.
 
 mod import;
+mod inventory;
 mod live;
 mod vault;
 
 pub use import::{Imported, ImportedTarget, LeftOut};
+pub use inventory::*;
 pub use live::*;
 pub use vault::*;
 

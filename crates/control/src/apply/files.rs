@@ -72,7 +72,7 @@ pub(super) fn ssh() -> Label {
 }
 
 #[expect(clippy::unwrap_used, reason = "two literals that the grammar allows, as a test shows")]
-pub(super) fn default_label() -> Label {
+pub(crate) fn default_label() -> Label {
     "default".parse().unwrap()
 }
 
@@ -112,7 +112,7 @@ pub(super) fn check(files: &[ApplyFile]) -> Result<Desired, Error> {
     doubles(targets.iter().map(|t: &TargetLine| t.name.to_string()), "target", &mut wrong);
     for target in &targets {
         doubles(target.account.iter().map(|a| format!("{}@{}", a.name, target.name)), "account", &mut wrong);
-        if target.host.is_empty() || target.host.contains(|c: char| c.is_whitespace() || c.is_control()) {
+        if !host_fits(&target.host) {
             wrong.push(format!("target {}: `host` is a host name or an IP address", target.name));
         }
     }
@@ -127,6 +127,11 @@ pub(super) fn check(files: &[ApplyFile]) -> Result<Desired, Error> {
     }
 }
 
+/// Whether a text may be a host: a name or an IP address.
+pub(crate) fn host_fits(host: &str) -> bool {
+    !host.is_empty() && host.len() <= 253 && !host.contains(|c: char| c.is_whitespace() || c.is_control())
+}
+
 pub(super) fn doubles(names: impl Iterator<Item = String>, kind: &str, wrong: &mut Vec<String>) {
     let mut seen = BTreeSet::new();
     for name in names {
@@ -136,6 +141,6 @@ pub(super) fn doubles(names: impl Iterator<Item = String>, kind: &str, wrong: &m
     }
 }
 
-pub(super) fn public_keys(lines: &[String]) -> Vec<String> {
+pub(crate) fn public_keys(lines: &[String]) -> Vec<String> {
     lines.iter().map(|line| line.split_whitespace().take(2).collect::<Vec<_>>().join(" ")).collect()
 }

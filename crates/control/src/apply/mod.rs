@@ -2,14 +2,15 @@
 
 mod files;
 
-use crate::access::{Found, by_id};
+use crate::access::by_id;
 use crate::control::{Open, POLICY, PolicyBody, put};
 use crate::directory::{Versioned, all, kinds, load};
 use crate::sessions::{Ending, SessionBody};
 use crate::{Control, Error, Op};
-use files::{Desired, check, public_keys};
+use files::{Desired, check};
+pub(crate) use files::{default_label, host_fits, public_keys};
 use sallyport_model::access::Denial;
-use sallyport_model::inventory::{Account, Class, Identity, IdentityKind, Rest, Target};
+use sallyport_model::inventory::{Account, Identity, IdentityKind, Rest, Target};
 use sallyport_model::name::Label;
 use sallyport_model::{AccountId, AccountName, Env, Handle, IdentityId, Kind, TargetId, TargetName};
 use sallyport_policy::{Act, Decision, Right, decide};
@@ -80,7 +81,7 @@ struct Work {
     lines: Vec<PlanLine>,
     puts: Vec<Put>,
     deletes: Vec<(DocId, u64)>,
-    touched: Vec<Found>,
+    touched: Vec<Target>,
     /// Changed identities that hold, held or get a role of the product or of a tier.
     privileged: Vec<Handle>,
     desired: Desired,
@@ -111,8 +112,8 @@ impl Control {
             self.require(op, Right::IdentityWrite)?;
             self.may_raise(op, &work.privileged)?;
         }
-        for found in &work.touched {
-            self.require_at(op, Right::InventoryWrite, found)?;
+        for target in &work.touched {
+            self.require_at(op, Right::InventoryWrite, target)?;
         }
         let policy = work.desired.policy;
         let mut changes = self.inventory_changes(op, work.puts, work.deletes);
@@ -340,9 +341,7 @@ impl Work {
             }
             if self.puts.len() > before {
                 // The tier rule looks at both ends of a move: what it was, and what it becomes.
-                for target in former.into_iter().chain([target]) {
-                    self.touched.push(somewhere(env, target)?);
-                }
+                self.touched.extend(former.into_iter().chain([target]));
             }
         }
         for ((_, name), old) in accounts {
@@ -350,7 +349,7 @@ impl Work {
         }
         for (name, old) in targets {
             if prune {
-                self.touched.push(somewhere(env, old.value.clone())?);
+                self.touched.push(old.value.clone());
             }
             self.drop_or_keep(kinds::TARGET, name.as_str(), old.value.id.to_string(), old.version, prune);
         }
@@ -426,20 +425,6 @@ fn retired(identity: Identity) -> Identity {
 
 fn join(labels: &BTreeSet<Label>) -> String {
     labels.iter().map(Label::as_str).collect::<Vec<_>>().join(" ")
-}
-
-/// The target with an account of no importance: what the tier rule is asked about.
-fn somewhere(env: &Env, target: Target) -> Result<Found, Error> {
-    let account = Account {
-        id: AccountId::new(env),
-        target: target.id,
-        name: "any".parse().map_err(Error::failed)?,
-        class: Class::Standard,
-        owner: None,
-        secret: None,
-        rest: Rest::new(),
-    };
-    Ok(Found { target, account })
 }
 
 /// Lines that came and went.

@@ -1,6 +1,7 @@
 //! A house to test in: founded, applied, with a gateway that is only a handle.
 
 use crate::{Actor, ApplyFile, Control, Error, Founding, Op, Opening, Progress, found, join};
+use crate::{Listing, ReachLine};
 use sallyport_model::access::{Ask, Channel, From};
 use sallyport_model::authority::{
     AuthStep, Call, Close, Desk, Down, DownSink, Evidence, Hello, Open, OpenChannel, Reply, VERSION, Welcome,
@@ -143,6 +144,11 @@ impl House {
         let house = Self::founded().await;
         house.furnish().await;
         house
+    }
+
+    /// All that somebody may use or ask for.
+    pub(super) fn reach(&self, op: &Op) -> Vec<ReachLine> {
+        self.control.reach(op, &Listing { limit: 1000, ..Listing::default() }).unwrap().lines
     }
 
     pub(super) fn op_of(&self, token: &Secret<String>) -> Op {

@@ -5,7 +5,7 @@ use super::freeze::{Debt, Freezer};
 use super::gateway::Gateway;
 use super::live::{Ending, Live};
 use super::open::Open;
-use super::protocol::Protocol;
+use super::protocol::{DialError, Protocol};
 use crate::authority::{Authority, Order, PATIENCE};
 use crate::observe::Tap;
 use crate::sabotage::sabotaged;
@@ -59,6 +59,21 @@ pub(super) async fn drive<P: Protocol>(
         seat.ended(ended.reason, &ended.note);
     }
     close(gateway, open, ended, watch.freezer).await;
+}
+
+/// Logs in at the target of an open session, and closes it: nothing else crosses.
+pub(super) async fn check<P: Protocol>(gateway: &Gateway, protocol: &P, open: Open) -> Result<(), DialError> {
+    let watch = Watch::new(gateway, &open);
+    let dialled = tokio::select! {
+        dialled = protocol.dial(&open.clearance) => dialled.map(drop),
+        () = gateway.stop.cancelled() => Err(DialError::new(Kind::Unavailable, "the gateway stops; try again shortly")),
+    };
+    let ended = match &dialled {
+        Ok(()) => Ended::new(EndReason::ClientClose, "the stored credential is accepted"),
+        Err(error) => Ended::new(EndReason::DialFail, &error.to_string()),
+    };
+    close(gateway, open, ended, watch.freezer).await;
+    dialled
 }
 
 async fn run<P: Protocol>(

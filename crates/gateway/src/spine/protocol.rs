@@ -101,6 +101,12 @@ impl From<crate::dial::Error> for DialError {
     }
 }
 
+impl From<DialError> for Denial {
+    fn from(error: DialError) -> Self {
+        Self::new(error.kind, error.message)
+    }
+}
+
 impl From<Denial> for DialError {
     fn from(denial: Denial) -> Self {
         Self::new(denial.kind, denial.message)

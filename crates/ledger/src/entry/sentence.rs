@@ -27,13 +27,10 @@ pub(super) fn of(entry: &Entry) -> String {
         "login.failed" => format!("a sign-in as {object} failed{}", by(entry, "from", " from ")),
         "token.created" => format!("{actor} made a token for {object}"),
         "secret.stored" => format!("{actor} stored a new version of the secret of {object}"),
-        "node.vouched" => format!("node {} vouches with its ledger key for that of {object}", entry.node),
-        "node.joined" => {
-            format!("{actor} made this host the node {object}{}", by(entry, "ledger_key", ", with the ledger key "))
-        }
+        action if action.starts_with("target.") => target(entry, actor, object),
+        action if action.starts_with("node.") => node(entry, actor, object),
         action if action.starts_with("vault.") => vault(entry, actor, object),
         "inventory.applied" => format!("{actor} applied {} objects of the inventory", or(entry, "objects", "some")),
-        "node.removed" => format!("{actor} removed the node {object}"),
         "policy.applied" => format!("{actor} applied the policy set {}", or(entry, "policy", object)),
         "recording.expired" => format!("the recording {object} expired by rule{}", by(entry, "rule", ", ")),
         "space.level" => format!(
@@ -83,6 +80,34 @@ pub(super) fn of(entry: &Entry) -> String {
         other => plain(other, actor, object),
     };
     told.chars().map(|c| if steers(c) { '\u{fffd}' } else { c }).collect()
+}
+
+/// Acts on a node.
+fn node(entry: &Entry, actor: &str, object: &str) -> String {
+    match entry.action.as_str() {
+        "node.vouched" => format!("node {} vouches with its ledger key for that of {object}", entry.node),
+        "node.joined" => {
+            format!("{actor} made this host the node {object}{}", by(entry, "ledger_key", ", with the ledger key "))
+        }
+        "node.removed" => format!("{actor} removed the node {object}"),
+        other => plain(other, actor, object),
+    }
+}
+
+/// Acts on one target.
+fn target(entry: &Entry, actor: &str, object: &str) -> String {
+    match entry.action.as_str() {
+        "target.probed" => format!("{actor} had a gateway look at {object}"),
+        "target.added" => format!(
+            "{actor} added the target {object}{}{}{}",
+            by(entry, "place", ", "),
+            by(entry, "account", ", with the account "),
+            if entry.fact("secret").is_empty() { "" } else { " and its credential" }
+        ),
+        "target.changed" => format!("{actor} changed the target {object}{}", by(entry, "place", ", now ")),
+        "target.removed" => format!("{actor} removed the target {object} and its accounts"),
+        other => plain(other, actor, object),
+    }
 }
 
 /// Acts on the vault, its slots and its keys.

@@ -82,12 +82,32 @@ pub(crate) fn client(pinned: &[String]) -> russh::client::Config {
         Algorithm::Rsa { .. } => sort("ssh-rsa"),
         other => sort(other.as_str()),
     });
+    towards(keys.cloned().collect())
+}
+
+/// Sorts of host keys, each of which a server may have one of.
+pub(crate) const SORTS: [&[Algorithm]; 3] = [
+    &[Algorithm::Ed25519],
+    &[
+        Algorithm::Ecdsa { curve: EcdsaCurve::NistP256 },
+        Algorithm::Ecdsa { curve: EcdsaCurve::NistP384 },
+        Algorithm::Ecdsa { curve: EcdsaCurve::NistP521 },
+    ],
+    &[Algorithm::Rsa { hash: Some(HashAlg::Sha512) }, Algorithm::Rsa { hash: Some(HashAlg::Sha256) }],
+];
+
+/// The gateway as somebody who looks for host keys of one sort.
+pub(crate) fn looker(sort: &[Algorithm]) -> russh::client::Config {
+    towards(sort.to_vec())
+}
+
+fn towards(keys: Vec<Algorithm>) -> russh::client::Config {
     russh::client::Config {
         client_id: SshId::Standard(Cow::Borrowed("SSH-2.0-Sallyport")),
         window_size: WINDOW,
         maximum_packet_size: PACKET,
         channel_buffer_size: QUEUE,
-        preferred: preferred(keys.cloned().collect(), TARGET_CIPHERS),
+        preferred: preferred(keys, TARGET_CIPHERS),
         inactivity_timeout: None,
         keepalive_interval: None,
         nodelay: true,

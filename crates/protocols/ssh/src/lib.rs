@@ -10,15 +10,18 @@ mod events;
 mod leg;
 mod login;
 mod meter;
+mod probe;
 mod relay;
 mod start;
 
 use events::Arrival as Event;
 use russh::keys::PrivateKey;
 use russh::keys::ssh_key::private::{Ed25519Keypair, KeypairData};
+use sallyport_gateway::dial::Dialer;
 use sallyport_gateway::listen::Downstream;
 use sallyport_gateway::spine::{Arrival, Clearance, DialError, Hold, Live, Login, Protocol, Seated, Terminal};
 use sallyport_model::access::{Denial, EndReason};
+use sallyport_model::door::Probed;
 use sallyport_model::{Kind, Secret};
 use start::Started;
 use std::sync::Arc;
@@ -124,6 +127,10 @@ impl Protocol for Ssh {
 impl Seated for Ssh {
     fn seat(&self, terminal: Terminal) -> Client {
         Client::seated(terminal)
+    }
+
+    async fn probe(&self, dialer: &Dialer, host: &str, port: u16) -> Result<Probed, DialError> {
+        Box::pin(probe::probe(dialer, host, port)).await
     }
 }
 

@@ -29,6 +29,7 @@ mod evidence;
 mod freeze;
 mod hostile;
 mod import;
+mod inventory;
 mod package;
 mod parsers;
 mod postgres;

@@ -76,6 +76,12 @@ impl Sshd {
         public(&self.directory.path().join("host.pub"))
     }
 
+    /// The public host key's file.
+    #[must_use]
+    pub fn host_key_file(&self) -> PathBuf {
+        self.directory.path().join("host.pub")
+    }
+
     /// The private key that the account accepts, as OpenSSH writes it.
     #[must_use]
     pub fn key(&self) -> PathBuf {

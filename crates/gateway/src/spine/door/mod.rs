@@ -7,11 +7,13 @@ pub use seat::{Keys, Said, Screen, Terminal};
 
 use super::gateway::Gateway;
 use super::proof::Authenticated;
-use super::protocol::{Arrival, Protocol, Wish};
+use super::protocol::{Arrival, DialError, Protocol, Wish};
+use super::{drive, open};
+use crate::dial::Dialer;
 use crate::transport::{self, Accept, Wire, frame};
 use sallyport_model::access::{Ask, Denial};
 use sallyport_model::authority::{Authenticated as Who, Boxed};
-use sallyport_model::door::{Closed, Inward, Knock, Outward, Size, VERSION};
+use sallyport_model::door::{Closed, Inward, Knock, Outward, Probe, Probed, Size, VERSION};
 use sallyport_model::{GatewayId, IdentityId, Kind, SessionId};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -67,15 +69,58 @@ impl Sessions {
 pub trait Seated: Protocol {
     /// The terminal as a client that has logged in and asked for a shell.
     fn seat(&self, terminal: Terminal) -> Self::Client;
+
+    /// Looks what a place shows of itself, before anything is known of it. No credential is involved.
+    fn probe(&self, dialer: &Dialer, host: &str, port: u16) -> impl Future<Output = Result<Probed, DialError>> + Send;
 }
 
-type Opener = Box<dyn Fn(Arc<Gateway>, Who, Ask, (Arc<Seat>, Terminal)) -> Boxed<'static, ()> + Send + Sync>;
+/// What the door does with one protocol.
+trait Service: Send + Sync {
+    fn open(
+        self: Arc<Self>,
+        gateway: Arc<Gateway>,
+        who: Who,
+        ask: Ask,
+        seat: (Arc<Seat>, Terminal),
+    ) -> Boxed<'static, ()>;
+    fn probe<'a>(&'a self, dialer: &'a Dialer, probe: &'a Probe) -> Boxed<'a, Result<Probed, DialError>>;
+    fn check(self: Arc<Self>, gateway: Arc<Gateway>, who: Who, ask: Ask) -> Boxed<'static, Result<(), Denial>>;
+}
+
+struct Served<P>(Arc<P>);
+
+impl<P: Seated> Service for Served<P> {
+    fn open(
+        self: Arc<Self>,
+        gateway: Arc<Gateway>,
+        who: Who,
+        ask: Ask,
+        (seat, terminal): (Arc<Seat>, Terminal),
+    ) -> Boxed<'static, ()> {
+        Box::pin(async move {
+            let (client, who) = (self.0.seat(terminal), Authenticated::new(who));
+            let arrival = Arrival { client, who, wish: Wish::Open(ask) };
+            gateway.admit(self.0.clone(), arrival, Some(seat)).await;
+        })
+    }
+
+    fn probe<'a>(&'a self, dialer: &'a Dialer, probe: &'a Probe) -> Boxed<'a, Result<Probed, DialError>> {
+        Box::pin(self.0.probe(dialer, &probe.host, probe.port))
+    }
+
+    fn check(self: Arc<Self>, gateway: Arc<Gateway>, who: Who, ask: Ask) -> Boxed<'static, Result<(), Denial>> {
+        Box::pin(async move {
+            let open = Box::pin(open::open(&gateway, &Authenticated::new(who), &ask)).await?;
+            drive::check(&gateway, &*self.0, open).await.map_err(Denial::from)
+        })
+    }
+}
 
 /// The gateway's door, with the protocols that it opens sessions of.
 pub struct Doors {
     gateway: Arc<Gateway>,
     id: GatewayId,
-    openers: HashMap<&'static str, Opener>,
+    services: HashMap<&'static str, Arc<dyn Service>>,
     linger: Duration,
 }
 
@@ -83,20 +128,13 @@ impl Doors {
     /// The door of the gateway with this id; it opens nothing yet.
     #[must_use]
     pub fn new(gateway: Arc<Gateway>, id: GatewayId) -> Self {
-        Self { gateway, id, openers: HashMap::new(), linger: LINGER }
+        Self { gateway, id, services: HashMap::new(), linger: LINGER }
     }
 
     /// With one more protocol.
     #[must_use]
     pub fn with<P: Seated>(mut self, protocol: Arc<P>) -> Self {
-        let opener: Opener = Box::new(move |gateway, who, ask, (seat, terminal)| {
-            let protocol = protocol.clone();
-            Box::pin(async move {
-                let (client, who) = (protocol.seat(terminal), Authenticated::new(who));
-                gateway.admit(protocol, Arrival { client, who, wish: Wish::Open(ask) }, Some(seat)).await;
-            })
-        });
-        self.openers.insert(P::NAME, opener);
+        self.services.insert(P::NAME, Arc::new(Served(protocol)));
         self
     }
 
@@ -147,7 +185,30 @@ impl Doors {
         match knock {
             Knock::Open(who, ask, size) => self.open(who, ask, size, (from, to)).await,
             Knock::Join(who, session, size) => self.join(&who, session, size, (from, to)).await,
+            Knock::Probe(probe) => {
+                let probed = match self.service(&probe.protocol) {
+                    Ok(service) => service.probe(&self.gateway.parts.dialer, &probe).await.map_err(Denial::from),
+                    Err(why) => Err(why),
+                };
+                answer(&mut to, probed.map(|probed| Outward::Probed(Box::new(probed)))).await
+            }
+            Knock::Check(who, ask) => {
+                let checked = match self.service(&ask.protocol) {
+                    // In a task of its own: what was begun ends in good order, whoever waits for it.
+                    Ok(service) => self.gateway.running.spawn(service.check(self.gateway.clone(), who, ask)).await,
+                    Err(why) => Ok(Err(why)),
+                };
+                let died = |_| Err(Denial::new(Kind::Failed, "the check came to no end; try again"));
+                answer(&mut to, checked.unwrap_or_else(died).map(|()| Outward::Checked)).await
+            }
         }
+    }
+
+    fn service(&self, protocol: &str) -> Result<Arc<dyn Service>, Denial> {
+        self.services.get(protocol).cloned().ok_or_else(|| {
+            let text = format!("this gateway does that for no `{protocol}` yet; use a client of your own");
+            Denial::new(Kind::Usage, text)
+        })
     }
 
     async fn open(
@@ -157,13 +218,13 @@ impl Doors {
         size: Size,
         (from, mut to): (ReadHalf<Wire>, WriteHalf<Wire>),
     ) -> Result<(), frame::Error> {
-        let Some(opener) = self.openers.get(ask.protocol.as_str()) else {
-            let text = format!("this gateway opens no `{}` in a browser; use a client of your own", ask.protocol);
-            return refuse(&mut to, &Denial::new(Kind::Usage, text)).await;
+        let service = match self.service(&ask.protocol) {
+            Ok(service) => service,
+            Err(why) => return refuse(&mut to, &why).await,
         };
         let (seat, terminal) = Seat::new(size, self.linger);
         // In a task of its own: a session that is being opened is opened, whoever leaves meanwhile.
-        let opening = opener(self.gateway.clone(), who, ask, (seat.clone(), terminal));
+        let opening = service.open(self.gateway.clone(), who, ask, (seat.clone(), terminal));
         self.gateway.running.spawn(opening);
         seat.attend((from, to)).await;
         Ok(())
@@ -184,6 +245,13 @@ impl Doors {
         seat.resize(size).await;
         seat.attend((from, to)).await;
         Ok(())
+    }
+}
+
+async fn answer(to: &mut WriteHalf<Wire>, answer: Result<Outward, Denial>) -> Result<(), frame::Error> {
+    match answer {
+        Ok(answer) => frame::write(to, &answer).await,
+        Err(why) => refuse(to, &why).await,
     }
 }
 

@@ -1,0 +1,136 @@
+//! Targets one at a time: listed, probed, added, checked, changed, removed.
+
+use crate::App;
+use crate::auth::Caller;
+use crate::convert;
+use crate::inventory::ListingQuery;
+use crate::problem::{Problem, Sent};
+use axum::Json;
+use axum::extract::{Path, Query, State};
+use axum::http::StatusCode;
+use sallyport_control::{About, NewSecret, NewTarget};
+use sallyport_model::inventory::{Class, Tier};
+use sallyport_model::{Secret, TargetName};
+use sallyport_wire as wire;
+
+/// Targets with their accounts, by name.
+#[utoipa::path(get, path = "/api/v1/targets", params(ListingQuery), responses((status = 200, body = wire::Listing<wire::Target>)), tag = "inventory")]
+pub(crate) async fn list(
+    State(app): State<App>,
+    caller: Caller,
+    Query(query): Query<ListingQuery>,
+) -> Result<Json<wire::Listing<wire::Target>>, Problem> {
+    Ok(Json(convert::listing(app.control.targets(&caller.op, &query.wanted())?, convert::target)))
+}
+
+/// One target with its accounts.
+#[utoipa::path(get, path = "/api/v1/targets/{name}", params(("name" = String, Path)), responses((status = 200, body = wire::Target)), tag = "inventory")]
+pub(crate) async fn show(
+    State(app): State<App>,
+    caller: Caller,
+    Path(name): Path<String>,
+) -> Result<Json<wire::Target>, Problem> {
+    Ok(Json(convert::target(app.control.target(&caller.op, &target(&name)?)?)))
+}
+
+/// Has a gateway look what a place shows of itself.
+#[utoipa::path(post, path = "/api/v1/targets/probe", request_body = wire::ProbeTarget, responses((status = 200, body = wire::ProbedTarget)), tag = "inventory")]
+pub(crate) async fn probe(
+    State(app): State<App>,
+    caller: Caller,
+    Sent(ask): Sent<wire::ProbeTarget>,
+) -> Result<Json<wire::ProbedTarget>, Problem> {
+    let protocol = ask.protocol.parse().map_err(Problem::usage)?;
+    let probed = app.control.probe(&caller.op, &protocol, &ask.host, ask.port).await?;
+    let host_keys = probed.host_keys.iter().map(|key| convert::host_key(key)).collect();
+    Ok(Json(wire::ProbedTarget { host_keys, banner: probed.banner }))
+}
+
+/// Adds a target with its first account and, where it is given, its credential: all of it or nothing.
+#[utoipa::path(post, path = "/api/v1/targets", request_body = wire::NewTarget, responses((status = 201, body = wire::Target)), tag = "inventory")]
+pub(crate) async fn add(
+    State(app): State<App>,
+    caller: Caller,
+    Sent(ask): Sent<wire::NewTarget>,
+) -> Result<(StatusCode, Json<wire::Target>), Problem> {
+    let new = NewTarget {
+        name: target(&ask.name)?,
+        about: about(ask.host, ask.port, ask.tier, &ask.tags, ask.host_keys)?,
+        environment: ask.environment.parse().map_err(Problem::usage)?,
+        protocol: ask.protocol.parse().map_err(Problem::usage)?,
+        account: ask.account.name.parse().map_err(Problem::usage)?,
+        class: class(&ask.account.class)?,
+        credential: ask.credential.map(credential).transpose()?,
+    };
+    let line = app.control.add_target(&caller.op, new).await?;
+    Ok((StatusCode::CREATED, Json(convert::target(line))))
+}
+
+/// Logs in at an account with its stored credential, and leaves. It is a session, and is recorded as one.
+#[utoipa::path(post, path = "/api/v1/targets/{name}/check", params(("name" = String, Path)), request_body = wire::CheckAccount, responses((status = 200, body = wire::Checked)), tag = "inventory")]
+pub(crate) async fn check(
+    State(app): State<App>,
+    caller: Caller,
+    Path(name): Path<String>,
+    Sent(ask): Sent<wire::CheckAccount>,
+) -> Result<Json<wire::Checked>, Problem> {
+    let account = ask.account.parse().map_err(Problem::usage)?;
+    let checked = app.control.check(&caller.op, &target(&name)?, &account).await?;
+    Ok(Json(wire::Checked { ok: checked.is_ok(), detail: checked.err().unwrap_or_default() }))
+}
+
+/// Changes a target. Sessions that are no longer permitted end.
+#[utoipa::path(put, path = "/api/v1/targets/{name}", params(("name" = String, Path)), request_body = wire::ChangeTarget, responses((status = 200, body = wire::Target)), tag = "inventory")]
+pub(crate) async fn change(
+    State(app): State<App>,
+    caller: Caller,
+    Path(name): Path<String>,
+    Sent(ask): Sent<wire::ChangeTarget>,
+) -> Result<Json<wire::Target>, Problem> {
+    let about = about(ask.host, ask.port, ask.tier, &ask.tags, ask.host_keys)?;
+    Ok(Json(convert::target(app.control.change_target(&caller.op, &target(&name)?, about).await?)))
+}
+
+/// Removes a target and its accounts. Sessions on it end.
+#[utoipa::path(delete, path = "/api/v1/targets/{name}", params(("name" = String, Path)), responses((status = 204)), tag = "inventory")]
+pub(crate) async fn remove(
+    State(app): State<App>,
+    caller: Caller,
+    Path(name): Path<String>,
+) -> Result<StatusCode, Problem> {
+    app.control.remove_target(&caller.op, &target(&name)?).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+fn target(name: &str) -> Result<TargetName, Problem> {
+    name.parse().map_err(Problem::usage)
+}
+
+fn about(host: String, port: u16, tier: u8, tags: &[String], host_keys: Vec<String>) -> Result<About, Problem> {
+    let tags = tags.iter().map(|tag| tag.parse()).collect::<Result<_, _>>().map_err(Problem::usage)?;
+    if let Some(wrong) = host_keys.iter().find(|key| convert::host_key(key).fingerprint.is_empty()) {
+        let start: String = wrong.chars().take(40).collect();
+        return Err(Problem::usage(format!(
+            "`{start}` is no host key: give algorithm and base64, as a probe shows them"
+        )));
+    }
+    Ok(About { host, port, tier: Tier::try_from(tier).map_err(Problem::usage)?, tags, host_keys })
+}
+
+fn class(word: &str) -> Result<Class, Problem> {
+    match word {
+        "administrative" => Ok(Class::Administrative),
+        "service" => Ok(Class::Service),
+        "standard" => Ok(Class::Standard),
+        _ => Err(Problem::usage("an account's class is administrative, service or standard")),
+    }
+}
+
+fn credential(new: wire::NewCredential) -> Result<NewSecret, Problem> {
+    match (new.password, new.private_key, new.generate) {
+        (Some(password), None, false) => Ok(NewSecret::Password(Secret::new(password.into_bytes()))),
+        (None, Some(key), false) => Ok(NewSecret::SshKey(Secret::new(key.into_bytes()))),
+        (None, None, true) => Ok(NewSecret::GenerateSshKey),
+        _ => Err(Problem::usage("give exactly one of `password`, `private_key` or `generate` as the credential")),
+    }
+}

@@ -1,0 +1,425 @@
+//! Targets one at a time: listed, looked at, added with their credential, changed, removed.
+
+use crate::access::Found;
+use crate::apply::{default_label, host_fits, public_keys};
+use crate::control::{Open, POLICY, PolicyBody, put};
+use crate::directory::{Versioned, kinds, load};
+use crate::lease::{SecretBody, version_id};
+use crate::places::Search;
+use crate::slots::borrowed;
+use crate::vault::material;
+use crate::{Control, Error, NewSecret, Op};
+use sallyport_model::access::{Ask, Denial, From};
+use sallyport_model::door::{Closed, Inward, Knock, Outward, Probe, Probed};
+use sallyport_model::inventory::{Account, Class, HostKey, Rest, Target, Tier};
+use sallyport_model::name::Label;
+use sallyport_model::{AccountId, AccountName, Env, GatewayId, Kind, SecretId, TargetId, TargetName};
+use sallyport_policy::{Right, SCHEMA};
+use sallyport_store::{Change, DocId};
+use sallyport_vault::Where;
+use std::collections::BTreeSet;
+
+/// Which page of a listing is wanted.
+#[derive(Clone, Debug, Default)]
+pub struct Listing {
+    /// Words, all of which must occur.
+    pub search: String,
+    /// `next` of the page before.
+    pub cursor: Option<String>,
+    /// Rows, at least 1.
+    pub limit: usize,
+}
+
+impl Listing {
+    /// The cursor, where it names an account.
+    pub(crate) fn place(&self) -> Result<Option<(TargetName, AccountName)>, Error> {
+        let Some(cursor) = &self.cursor else { return Ok(None) };
+        let wrong = || Error::usage("this cursor is of no page: take `next` of the page before, as it is");
+        let (account, target) = cursor.rsplit_once('@').ok_or_else(wrong)?;
+        Ok(Some((target.parse().map_err(|_| wrong())?, account.parse().map_err(|_| wrong())?)))
+    }
+}
+
+/// A page of a listing.
+#[derive(Clone, Debug)]
+pub struct Page<T> {
+    /// Its rows.
+    pub lines: Vec<T>,
+    /// What the next page begins after; absent on the last one.
+    pub next: Option<String>,
+    /// Rows on all pages.
+    pub total: usize,
+    limit: usize,
+    last: Option<String>,
+}
+
+impl<T> Page<T> {
+    pub(crate) fn new(wanted: &Listing) -> Self {
+        Self { lines: Vec::new(), next: None, total: 0, limit: wanted.limit.max(1), last: None }
+    }
+
+    /// Counts a row, and takes it in where it belongs to this page. Rows come in the order of their names.
+    pub(crate) fn take(&mut self, before: bool, row: impl FnOnce() -> (String, T)) {
+        self.total = self.total.saturating_add(1);
+        if before {
+            return;
+        }
+        if self.lines.len() < self.limit {
+            let (name, line) = row();
+            self.lines.push(line);
+            self.last = Some(name);
+        } else if self.next.is_none() {
+            self.next = self.last.take();
+        }
+    }
+}
+
+/// A target with its accounts.
+#[derive(Clone, Debug)]
+pub struct TargetLine {
+    /// The target.
+    pub target: Target,
+    /// Its accounts, by name.
+    pub accounts: Vec<Account>,
+}
+
+/// A target to be added, with its first account.
+pub struct NewTarget {
+    /// Its name.
+    pub name: TargetName,
+    /// What it is.
+    pub about: About,
+    /// Key domain of its secrets.
+    pub environment: Label,
+    /// What it speaks.
+    pub protocol: Label,
+    /// Its first account.
+    pub account: AccountName,
+    /// What that is for.
+    pub class: Class,
+    /// What opens it, where that is known.
+    pub credential: Option<NewSecret>,
+}
+
+/// What can be changed of a target.
+#[derive(Clone, Debug)]
+pub struct About {
+    /// Host name or IP address.
+    pub host: String,
+    /// TCP port.
+    pub port: u16,
+    /// How close to the keys of the kingdom.
+    pub tier: Tier,
+    /// What policies select by.
+    pub tags: BTreeSet<Label>,
+    /// Pinned host keys.
+    pub host_keys: Vec<HostKey>,
+}
+
+impl About {
+    fn check(&self) -> Result<(), Error> {
+        if host_fits(&self.host) { Ok(()) } else { Err(Error::usage("`host` is a host name or an IP address")) }
+    }
+}
+
+impl Control {
+    /// Targets by name, with their accounts: a page of them.
+    ///
+    /// # Errors
+    /// When the actor lacks the right.
+    pub fn targets(&self, op: &Op, wanted: &Listing) -> Result<Page<TargetLine>, Error> {
+        self.require(op, Right::InventoryRead)?;
+        let places = self.opened()?.places();
+        let search = Search::new(&wanted.search);
+        let mut page = Page::new(wanted);
+        for listed in places.targets.iter().filter(|listed| listed.matches(&search)) {
+            let name = listed.target.name.as_str();
+            page.take(wanted.cursor.as_deref().is_some_and(|cursor| name <= cursor), || {
+                let accounts = listed.accounts.iter().map(|account| Account::clone(account)).collect();
+                (name.to_owned(), TargetLine { target: Target::clone(&listed.target), accounts })
+            });
+        }
+        Ok(page)
+    }
+
+    /// One target with its accounts.
+    ///
+    /// # Errors
+    /// When the actor lacks the right, or there is none.
+    pub fn target(&self, op: &Op, name: &TargetName) -> Result<TargetLine, Error> {
+        self.require(op, Right::InventoryRead)?;
+        let open = self.opened()?;
+        Ok(line(&open, known(&open, name)?.value))
+    }
+
+    /// What a place shows of itself to a gateway that only looks: its host keys, and what it says it is.
+    ///
+    /// # Errors
+    /// When the actor lacks the right, or the place may not be or is not reached.
+    pub async fn probe(&self, op: &Op, protocol: &Label, host: &str, port: u16) -> Result<Probed, Error> {
+        if !host_fits(host) {
+            return Err(Error::usage("`host` is a host name or an IP address"));
+        }
+        self.require_at(op, Right::InventoryWrite, &nowhere(&self.env, protocol, host, port)?)?;
+        self.note(op.actor.clone(), "target.probed", format!("{host}:{port}"), &[("protocol", protocol.as_str())])
+            .await?;
+        let probe = Probe { protocol: protocol.to_string(), host: host.to_owned(), port };
+        match self.ask_door(|_| Knock::Probe(probe)).await? {
+            Outward::Probed(probed) => Ok(*probed),
+            other => Err(unfit(other)),
+        }
+    }
+
+    /// Logs in at an account with the credential that is stored for it, and leaves. Where it fails the text says why.
+    ///
+    /// # Errors
+    /// When the actor may not manage the account, or no gateway is reached.
+    pub async fn check(
+        &self,
+        op: &Op,
+        target: &TargetName,
+        account: &AccountName,
+    ) -> Result<Result<(), String>, Error> {
+        let open = self.opened()?;
+        let own = self.acting(op)?;
+        let ask = Ask {
+            account: account.clone(),
+            target: target.clone(),
+            protocol: String::new(),
+            from: From(op.from),
+            reason: "a check of the stored credential".into(),
+        };
+        let found = crate::access::find(&open, &ask)
+            .ok_or_else(|| Error::NotFound(format!("there is no `{account}@{target}`")))?;
+        self.require_at(op, Right::VaultWrite, &found.target)?;
+        if let Some(why) = found.unready() {
+            return Ok(Err(why.to_owned()));
+        }
+        let ask = Ask { protocol: found.target.protocol.to_string(), ..ask };
+        let place = (found.target.id, found.account.id);
+        match self.ask_door(|gateway| Knock::Check(self.admit(op, &own, gateway, Some(place)), ask)).await? {
+            Outward::Checked => Ok(Ok(())),
+            Outward::Closed(Closed { text, .. }) => Ok(Err(text)),
+            other => Err(unfit(other)),
+        }
+    }
+
+    /// Adds a target with its first account and, where it is known, its credential: all of it or nothing.
+    ///
+    /// # Errors
+    /// When the actor may not write at this tier, the name is taken, or the credential unusable.
+    pub async fn add_target(&self, op: &Op, new: NewTarget) -> Result<TargetLine, Error> {
+        new.about.check()?;
+        let open = self.opened()?;
+        let found = made(&self.env, &new);
+        self.require_at(op, Right::InventoryWrite, &found.target)?;
+        let _naming = self.naming.lock().await;
+        if open.directory.target(&new.name).is_some() {
+            let text = format!("there is a target `{}` already: choose another name", new.name);
+            return Err(Denial::new(Kind::Conflict, text).into());
+        }
+        let secret = match new.credential {
+            None => None,
+            Some(credential) => {
+                self.require_at(op, Right::VaultWrite, &found.target)?;
+                self.ensure_environment(op, &open, &found).await?;
+                Some((SecretId::new(&self.env), material(&self.env, &found, credential)?))
+            }
+        };
+        let Found { target, account } = found;
+        let account = Account { secret: secret.as_ref().map(|(id, _)| *id), ..account };
+        let place = format!("{} {}:{}", target.protocol, target.host, target.port);
+        let mut facts = vec![
+            ("place", place),
+            ("tier", u8::from(target.tier).to_string()),
+            ("account", account.name.to_string()),
+            ("host_keys", target.host_keys.join(", ")),
+        ];
+        if let Some((id, (kind, _, _, how))) = &secret {
+            facts.extend([("secret", id.to_string()), ("kind", kind.word().into()), ("how", (*how).into())]);
+        }
+        self.under_keys(&open, |vault| {
+            let draft = self.draft(&op.actor, "target.added", &target.name, &borrowed(&facts));
+            let mut change = Change::entry(draft).put(put(target.id, 0, kinds::TARGET, &target)?).put(put(
+                account.id,
+                0,
+                kinds::ACCOUNT,
+                &account,
+            )?);
+            if let Some((id, (kind, value, public, _))) = &secret {
+                let (id, kind) = (*id, *kind);
+                let environment = target.environment.clone();
+                let place = Where { environment: environment.clone(), secret: id, version: 1, kind };
+                let sealed = vault.seal_secret(&self.env, &place, value)?;
+                let (stored, public) = (self.env.now(), public.clone());
+                let body = SecretBody {
+                    id,
+                    account: account.id,
+                    environment,
+                    kind,
+                    version: 1,
+                    stored,
+                    public,
+                    rest: Rest::new(),
+                };
+                change = change.put(put(id, 0, kinds::SECRET, &body)?).put(put(
+                    version_id(id, 1),
+                    0,
+                    kinds::VERSION,
+                    &sealed,
+                )?);
+            }
+            Ok((change, ()))
+        })
+        .await?;
+        Ok(TargetLine { target, accounts: vec![account] })
+    }
+
+    /// Changes a target.
+    ///
+    /// # Errors
+    /// When the actor may not write at its tier or at the one it is to have, or there is none.
+    pub async fn change_target(&self, op: &Op, name: &TargetName, about: About) -> Result<TargetLine, Error> {
+        about.check()?;
+        let open = self.opened()?;
+        let Versioned { version, value: before } = known(&open, name)?;
+        let About { host, port, tier, tags, host_keys } = about;
+        let after = Target { host, port, tier, tags, host_keys: public_keys(&host_keys), ..before.clone() };
+        // The tier rule looks at both ends of a move.
+        for target in [&before, &after] {
+            self.require_at(op, Right::InventoryWrite, target)?;
+        }
+        if before != after {
+            let place = format!("{} {}:{}", after.protocol, after.host, after.port);
+            let facts = [
+                ("place", place),
+                ("tier", u8::from(after.tier).to_string()),
+                ("host_keys", after.host_keys.join(", ")),
+            ];
+            let draft = self.draft(&op.actor, "target.changed", name, &borrowed(&facts));
+            open.store.commit(Change::entry(draft).put(put(after.id, version, kinds::TARGET, &after)?)).await?;
+            self.redecide(&open).await?;
+        }
+        Ok(line(&open, after))
+    }
+
+    /// Removes a target and its accounts; running sessions on it end.
+    ///
+    /// # Errors
+    /// When the actor may not write at its tier, or there is none.
+    pub async fn remove_target(&self, op: &Op, name: &TargetName) -> Result<(), Error> {
+        let open = self.opened()?;
+        let Versioned { version, value: target } = known(&open, name)?;
+        self.require_at(op, Right::InventoryWrite, &target)?;
+        let accounts = accounts_of(&open, name);
+        let facts = [("accounts", accounts.len().to_string())];
+        let draft = self.draft(&op.actor, "target.removed", name, &borrowed(&facts));
+        let mut change = Change::entry(draft).delete(DocId::new(target.id), version);
+        for account in accounts {
+            change = change.delete(DocId::new(account.value.id), account.version);
+        }
+        open.store.commit(change).await?;
+        self.redecide(&open).await?;
+        Ok(())
+    }
+
+    /// The enforced policies, with their hash, and the schema that they are written against.
+    ///
+    /// # Errors
+    /// When the actor lacks the right.
+    pub fn policies(&self, op: &Op) -> Result<Policies, Error> {
+        self.require(op, Right::PolicyRead)?;
+        let open = self.opened()?;
+        let body = load::<PolicyBody>(&open.store, &DocId::new(POLICY), kinds::POLICY);
+        let files = body.map(|body| body.value.files).unwrap_or_default();
+        Ok(Policies { hash: open.policy().hash().to_owned(), files, schema: SCHEMA })
+    }
+
+    /// Says one thing at the door, and hears the answer to it.
+    async fn ask_door(&self, knock: impl FnOnce(GatewayId) -> Knock) -> Result<Outward, Error> {
+        let mut doorway = self.at_door().await?;
+        doorway.speak.say(Inward::Knock(Box::new(knock(doorway.gateway)))).await;
+        let away = || Error::from(Denial::new(Kind::Unavailable, "the gateway gave no answer; try again shortly"));
+        doorway.hear.hear().await.ok_or_else(away)
+    }
+}
+
+/// The enforced policies.
+pub struct Policies {
+    /// SHA-256 over all of them.
+    pub hash: String,
+    /// Names and texts.
+    pub files: Vec<(String, String)>,
+    /// The schema, in Cedar's own words.
+    pub schema: &'static str,
+}
+
+/// An answer of the door that is a refusal, or none that was asked for.
+fn unfit(answer: Outward) -> Error {
+    match answer {
+        Outward::Closed(closed) => Denial::new(closed.kind(), closed.text).into(),
+        _ => Error::failed("the gateway gave an answer that does not fit the question"),
+    }
+}
+
+fn line(open: &Open, target: Target) -> TargetLine {
+    let accounts = accounts_of(open, &target.name).into_iter().map(|found| found.value).collect();
+    TargetLine { target, accounts }
+}
+
+fn known(open: &Open, name: &TargetName) -> Result<Versioned<Target>, Error> {
+    let id = open.directory.target(name);
+    id.and_then(|id| load::<Target>(&open.store, &DocId::new(id), kinds::TARGET))
+        .ok_or_else(|| Error::NotFound(format!("there is no target `{name}`")))
+}
+
+fn accounts_of(open: &Open, name: &TargetName) -> Vec<Versioned<Account>> {
+    let places = open.places();
+    let found = places.targets.binary_search_by(|listed| listed.target.name.cmp(name));
+    let listed = found.ok().and_then(|at| places.targets.get(at));
+    let ids = listed.into_iter().flat_map(|listed| listed.accounts.iter().map(|account| account.id));
+    ids.filter_map(|id| load::<Account>(&open.store, &DocId::new(id), kinds::ACCOUNT)).collect()
+}
+
+/// A place that is no target yet, as the least that it could become: who may not write that may write none.
+fn nowhere(env: &Env, protocol: &Label, host: &str, port: u16) -> Result<Target, Error> {
+    Ok(Target {
+        id: TargetId::new(env),
+        name: "new".parse().map_err(Error::failed)?,
+        protocol: protocol.clone(),
+        host: host.to_owned(),
+        port,
+        zone: default_label(),
+        environment: default_label(),
+        tier: Tier::Two,
+        tags: BTreeSet::new(),
+        host_keys: Vec::new(),
+        rest: Rest::new(),
+    })
+}
+
+fn made(env: &Env, new: &NewTarget) -> Found {
+    let target = Target {
+        id: TargetId::new(env),
+        name: new.name.clone(),
+        protocol: new.protocol.clone(),
+        host: new.about.host.clone(),
+        port: new.about.port,
+        zone: default_label(),
+        environment: new.environment.clone(),
+        tier: new.about.tier,
+        tags: new.about.tags.clone(),
+        host_keys: public_keys(&new.about.host_keys),
+        rest: Rest::new(),
+    };
+    let account = Account {
+        id: AccountId::new(env),
+        target: target.id,
+        name: new.account.clone(),
+        class: new.class,
+        owner: None,
+        secret: None,
+        rest: Rest::new(),
+    };
+    Found { target, account }
+}

@@ -1,0 +1,101 @@
+//! The API by hand: a request on a connection of its own, and its answer as JSON.
+
+use crate::product::Product;
+use serde_json::Value;
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
+use std::time::Duration;
+
+/// How long an answer may take.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// The API, as somebody.
+pub struct Api {
+    address: String,
+    token: String,
+}
+
+/// What was answered to what.
+#[derive(Debug)]
+pub struct Answer {
+    asked: String,
+    status: u16,
+    body: Value,
+}
+
+impl Answer {
+    /// The body of an answer that is a success.
+    ///
+    /// # Panics
+    /// When it is none.
+    #[must_use]
+    #[track_caller]
+    pub fn ok(self) -> Value {
+        self.is(200)
+    }
+
+    /// The body of an answer of this status.
+    ///
+    /// # Panics
+    /// When it has another one.
+    #[track_caller]
+    pub fn is(self, status: u16) -> Value {
+        assert_eq!(self.status, status, "{}: {}", self.asked, self.body);
+        self.body
+    }
+}
+
+impl Api {
+    /// With this token.
+    #[must_use]
+    pub fn new(product: &Product, token: &str) -> Self {
+        let address = product.url().trim_start_matches("http://").to_owned();
+        Self { address, token: token.to_owned() }
+    }
+
+    /// Asks.
+    #[must_use]
+    pub fn get(&self, path: &str) -> Answer {
+        self.send("GET", path, None)
+    }
+
+    /// Does something.
+    #[must_use]
+    pub fn post(&self, path: &str, body: &Value) -> Answer {
+        self.send("POST", path, Some(body))
+    }
+
+    /// Writes something.
+    #[must_use]
+    pub fn put(&self, path: &str, body: &Value) -> Answer {
+        self.send("PUT", path, Some(body))
+    }
+
+    /// Removes something.
+    #[must_use]
+    pub fn delete(&self, path: &str) -> Answer {
+        self.send("DELETE", path, None)
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "a client is no gateway")]
+    #[expect(clippy::unwrap_used, reason = "an API that is not there fails the test that asked it")]
+    fn send(&self, method: &str, path: &str, body: Option<&Value>) -> Answer {
+        let body = body.map(ToString::to_string).unwrap_or_default();
+        let mut stream = TcpStream::connect(&self.address).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        let head = format!(
+            "{method} /api/v1{path} HTTP/1.0\r\nHost: {}\r\nAuthorization: Bearer {}\r\n\
+             Content-Type: application/json\r\nContent-Length: {}\r\n\r\n",
+            self.address,
+            self.token,
+            body.len()
+        );
+        stream.write_all(head.as_bytes()).and_then(|()| stream.write_all(body.as_bytes())).unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+        let status = head.split(' ').nth(1).and_then(|status| status.parse().ok()).unwrap();
+        let body = if body.is_empty() { Value::Null } else { serde_json::from_str(body).unwrap_or(body.into()) };
+        Answer { asked: format!("{method} {path}"), status, body }
+    }
+}

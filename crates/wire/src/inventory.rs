@@ -1,0 +1,211 @@
+//! What is managed: targets, accounts, policies.
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+/// A page of a listing that can be searched.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct Listing<T> {
+    /// The rows.
+    pub items: Vec<T>,
+    /// Pass it as `cursor` for the next page; absent on the last one.
+    pub next: Option<String>,
+    /// Rows on all pages.
+    pub total: u64,
+}
+
+/// A target.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct Target {
+    /// Unique name.
+    pub name: String,
+    /// `ssh`, ...
+    pub protocol: String,
+    /// Host name or IP address.
+    pub host: String,
+    /// TCP port.
+    pub port: u16,
+    /// Network area whose gateways reach it.
+    pub zone: String,
+    /// Environment: the key domain of its secrets.
+    pub environment: String,
+    /// Tier, 0 to 2.
+    pub tier: u8,
+    /// Tags that policies select by.
+    pub tags: Vec<String>,
+    /// Pinned host keys.
+    pub host_keys: Vec<HostKey>,
+    /// Its accounts, by name.
+    pub accounts: Vec<Account>,
+}
+
+/// A host key.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct HostKey {
+    /// `ssh-ed25519`, ...
+    pub algorithm: String,
+    /// Algorithm and base64, as OpenSSH prints it.
+    pub key: String,
+    /// `SHA256:` and base64, as OpenSSH prints it; empty where the text is no key.
+    pub fingerprint: String,
+}
+
+/// An account on a target.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct Account {
+    /// Its name there.
+    pub name: String,
+    /// `administrative`, `service`, `standard`.
+    pub class: String,
+    /// Whether a credential is stored for it.
+    pub has_secret: bool,
+    /// Who answers for it.
+    pub owner: Option<String>,
+}
+
+/// Asks what a place shows of itself.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ProbeTarget {
+    /// Host name or IP address.
+    pub host: String,
+    /// TCP port; 22 where absent.
+    #[serde(default = "ssh_port")]
+    pub port: u16,
+    /// What it should speak; `ssh` where absent.
+    #[serde(default = "ssh")]
+    pub protocol: String,
+}
+
+/// What a place has shown of itself. Nothing of it is proven: compare the fingerprints with what its owner says.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct ProbedTarget {
+    /// Its host keys.
+    pub host_keys: Vec<HostKey>,
+    /// What it says it is.
+    pub banner: String,
+}
+
+/// Adds a target with its first account, all of it or nothing.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NewTarget {
+    /// Unique name.
+    pub name: String,
+    /// Host name or IP address.
+    pub host: String,
+    /// TCP port; 22 where absent.
+    #[serde(default = "ssh_port")]
+    pub port: u16,
+    /// `ssh` where absent.
+    #[serde(default = "ssh")]
+    pub protocol: String,
+    /// Environment; `default` where absent.
+    #[serde(default = "default_environment")]
+    pub environment: String,
+    /// Tier, 0 to 2.
+    pub tier: u8,
+    /// Tags.
+    #[serde(default)]
+    pub tags: Vec<String>,
+    /// Host keys to be pinned: algorithm and base64.
+    #[serde(default)]
+    pub host_keys: Vec<String>,
+    /// Its first account.
+    pub account: NewAccount,
+    /// What opens that account; absent where it is to be stored later.
+    #[serde(default)]
+    pub credential: Option<NewCredential>,
+}
+
+/// An account to be added.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NewAccount {
+    /// Its name on the target.
+    pub name: String,
+    /// `administrative`, `service`, `standard`.
+    pub class: String,
+}
+
+/// A credential to be stored: exactly one of these.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NewCredential {
+    /// A password.
+    #[serde(default)]
+    pub password: Option<String>,
+    /// An OpenSSH private key, unencrypted Ed25519.
+    #[serde(default)]
+    pub private_key: Option<String>,
+    /// Makes an Ed25519 key here; its public half is then to be put on the target.
+    #[serde(default)]
+    pub generate: bool,
+}
+
+/// Changes a target.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ChangeTarget {
+    /// Host name or IP address.
+    pub host: String,
+    /// TCP port.
+    pub port: u16,
+    /// Tier, 0 to 2.
+    pub tier: u8,
+    /// Tags.
+    pub tags: Vec<String>,
+    /// Pinned host keys: algorithm and base64.
+    pub host_keys: Vec<String>,
+}
+
+/// Which account's credential is to be checked.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CheckAccount {
+    /// The account on the target.
+    pub account: String,
+}
+
+/// Whether a stored credential opens its account.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct Checked {
+    /// Whether the target let us in.
+    pub ok: bool,
+    /// Why not, and what to do.
+    pub detail: String,
+}
+
+/// The enforced policies.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct Policies {
+    /// SHA-256 over all of them: what sessions name as evidence.
+    pub hash: String,
+    /// Their files.
+    pub files: Vec<crate::File>,
+    /// The schema that they are written against, in Cedar's own words.
+    pub schema: String,
+}
+
+/// Somebody who may do something.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct WhoCan {
+    /// Who.
+    pub handle: String,
+    /// `usable`, or `requestable` where somebody has to grant it first.
+    pub state: String,
+    /// The policies that permit it.
+    pub policies: Vec<String>,
+}
+
+fn ssh_port() -> u16 {
+    22
+}
+
+fn ssh() -> String {
+    "ssh".into()
+}
+
+fn default_environment() -> String {
+    "default".into()
+}
