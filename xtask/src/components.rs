@@ -27,7 +27,12 @@ const FOR_TESTS: [Component; 4] = [
     Component { program: "systemd-analyze", package: "systemd" },
     Component { program: "softhsm2-util", package: "softhsm2" },
     Component { program: "/usr/lib/postgresql/15/bin/postgres", package: "postgresql-15" },
+    Component { program: "chromium", package: "chromium" },
 ];
+
+/// What builds the portal: Debian 12's own are new enough.
+const FOR_PORTAL: [Component; 2] =
+    [Component { program: "node", package: "nodejs" }, Component { program: "npm", package: "npm" }];
 
 /// Asked by `apt` before it starts a service of a new package.
 const GUARD: &str = "/usr/sbin/policy-rc.d";
@@ -50,7 +55,12 @@ pub(crate) fn ensure_for_demo(yes: bool) -> Result<bool> {
 
 /// The same with what only tests need.
 pub(crate) fn ensure_for_tests(yes: bool) -> Result<()> {
-    ensure_these(&CLIENTS.iter().chain([&SERVER]).chain(&FOR_TESTS).collect::<Vec<_>>(), yes)
+    ensure_these(&CLIENTS.iter().chain([&SERVER]).chain(&FOR_TESTS).chain(&FOR_PORTAL).collect::<Vec<_>>(), yes)
+}
+
+/// What builds the portal.
+pub(crate) fn ensure_for_portal(yes: bool) -> Result<()> {
+    ensure_these(&FOR_PORTAL.iter().collect::<Vec<_>>(), yes)
 }
 
 fn ensure_these(needed: &[&Component], yes: bool) -> Result<()> {

@@ -1,4 +1,4 @@
-//! Developer commands: demo, test, torture, tidy, deny, bench, dev, fuzz, package.
+//! Developer commands: demo, test, torture, tidy, deny, bench, dev, portal, fuzz, package.
 
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a developer's tool speaks on the terminal")]
 #![expect(clippy::disallowed_methods, reason = "a developer's tool reads clock and environment of the machine")]
@@ -11,6 +11,7 @@ mod dev;
 mod fixture;
 mod fuzz;
 mod package;
+mod portal;
 mod run;
 mod suite;
 mod tidy;
@@ -41,6 +42,8 @@ enum Command {
     Demo(demo::Args),
     /// Run the product on the demo's sample data, for work on it
     Dev(dev::Args),
+    /// Build the web client, which the program carries
+    Portal(portal::Args),
     /// Make the data directories of this release under testdata, for later ones to open
     Fixture(fixture::Args),
     /// Measure, and write the figures under docs/measures
@@ -59,6 +62,7 @@ fn main() -> ExitCode {
         Command::Deny => deny::deny(),
         Command::Demo(args) => demo::demo(&args),
         Command::Dev(args) => dev::dev(&args),
+        Command::Portal(args) => portal::portal(&args),
         Command::Fixture(args) => fixture::fixture(&args),
         Command::Bench(args) => bench::bench(&args),
         Command::Fuzz(args) => fuzz::fuzz(&args),

@@ -9,6 +9,7 @@ mod evidence;
 mod inventory;
 mod keys;
 mod nodes;
+mod portal;
 mod problem;
 mod sessions;
 mod status;
@@ -97,7 +98,7 @@ pub fn router(control: Arc<Control>, ssh: Option<String>) -> Router {
                 async move { ([(axum::http::header::CONTENT_TYPE, "application/json")], text) }
             }),
         )
-        .fallback(problem::no_route)
+        .fallback(portal::serve)
         .layer(DefaultBodyLimit::max(BODY))
         .with_state(App { control, ssh })
 }

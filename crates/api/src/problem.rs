@@ -91,6 +91,6 @@ pub(crate) fn unquoted(text: &str) -> String {
 }
 
 /// What stands behind no route.
-pub(crate) async fn no_route() -> Problem {
+pub(crate) fn no_route() -> Problem {
     Problem::new(Kind::NotFound, "there is no such path in this API: see /api/v1/openapi.json")
 }

@@ -10,7 +10,7 @@ pub(crate) use children::Children;
 pub(crate) use place::Place;
 pub(crate) use story::Story;
 
-use crate::{components, run};
+use crate::{components, portal, run};
 use anyhow::{Context as _, Result};
 use std::time::Duration;
 
@@ -113,8 +113,12 @@ pub(crate) fn clean() -> Result<()> {
     }
 }
 
-/// Builds the program.
+/// Builds the portal and the program.
 pub(crate) fn build() -> Result<()> {
+    // A demo without a portal is better than none: the program says what is missing.
+    if let Err(error) = portal::build() {
+        eprintln!("The portal cannot be built, the demo goes on without it: {error:#}");
+    }
     eprintln!("Building sallyport (the first time takes some minutes)");
     let status = run::attached(run::cargo().args(["build", "--quiet", "--package", "sallyport-server"]))?;
     anyhow::ensure!(status.success(), "sallyport does not build");

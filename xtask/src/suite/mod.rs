@@ -7,7 +7,7 @@ mod build;
 mod mutants;
 mod totals;
 
-use crate::{components, deny, run};
+use crate::{components, deny, portal, run};
 use anyhow::{Context as _, Result, bail};
 use build::Built;
 pub(crate) use build::linting;
@@ -45,6 +45,9 @@ pub(crate) fn test(args: &Args) -> Result<()> {
     match deny::command() {
         Ok(mut command) => drop(bench.check("deny", &mut command)),
         Err(error) => bench.fail("deny", &format!("{error:#}")),
+    }
+    if bench.check("portal", Command::new(std::env::current_exe()?).arg("portal")).is_some() {
+        bench.check("portal-ts", &mut portal::npm(&["run", "unit"]));
     }
     let build = ["test", "--workspace", "--no-run", "--message-format=json-render-diagnostics"];
     if let Some(said) = bench.check("lint", linting(&mut cargo(&build))?) {

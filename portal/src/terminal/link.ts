@@ -1,0 +1,123 @@
+/** The websocket of a terminal: bytes both ways in binary frames, control as JSON in text frames. */
+
+import { socketAddress, type Query } from '../api/client';
+import type { Size } from './screen';
+
+export const PROTOCOL = 'sallyport.terminal.v1';
+
+export interface Opened {
+  session: string;
+  recording: string;
+  expires?: string | null;
+  limits?: { max_duration_seconds: number; idle_seconds: number; record: string } | null;
+}
+
+export interface Closed {
+  /** A word: how it ended, or why there was no session; `lost` where the session waits to be taken up again. */
+  reason: string;
+  /** What to tell. */
+  text: string;
+  code?: number | null;
+}
+
+/** What the server says beside the bytes. */
+export interface Heard {
+  onbytes(bytes: Uint8Array): void;
+  onopened?(opened: Opened): void;
+  onnotice?(text: string): void;
+  onfrozen?(frozen: boolean): void;
+  onsize?(size: Size): void;
+  onclosed?(closed: Closed): void;
+  /** The socket is gone without a word of the end. */
+  onlost?(): void;
+}
+
+interface Control {
+  opened?: Opened;
+  notice?: { text: string };
+  frozen?: boolean;
+  size?: Size;
+  closed?: Closed;
+}
+
+export class Link {
+  readonly #socket: WebSocket;
+  readonly #utf8 = new TextEncoder();
+  #over = false;
+
+  constructor(path: string, query: Query, heard: Heard) {
+    this.#socket = new WebSocket(socketAddress(path, query), PROTOCOL);
+    this.#socket.binaryType = 'arraybuffer';
+    this.#socket.onmessage = ({ data }: MessageEvent<ArrayBuffer | string>) => {
+      if (typeof data === 'string') this.#control(data, heard);
+      else heard.onbytes(new Uint8Array(data));
+    };
+    this.#socket.onclose = (event) => {
+      if (this.#over) return;
+      this.#over = true;
+      // 1000 and the application's own codes are a word of the end; everything else is a lost line.
+      if (event.code === 1000 || event.code >= 3000 || event.code === 1008) {
+        heard.onclosed?.({ reason: 'closed', text: event.reason });
+      } else heard.onlost?.();
+    };
+  }
+
+  #control(text: string, heard: Heard): void {
+    let said: Control;
+    try {
+      said = JSON.parse(text) as Control;
+    } catch {
+      return;
+    }
+    if (said.opened) heard.onopened?.(said.opened);
+    if (said.notice) heard.onnotice?.(said.notice.text);
+    if (said.frozen !== undefined) heard.onfrozen?.(said.frozen);
+    if (said.size) heard.onsize?.(said.size);
+    if (said.closed) {
+      this.#over = true;
+      this.#socket.close();
+      if (said.closed.reason === 'lost') heard.onlost?.();
+      else heard.onclosed?.(said.closed);
+    }
+  }
+
+  send(text: string): void {
+    if (this.#socket.readyState === WebSocket.OPEN) this.#socket.send(this.#utf8.encode(text));
+  }
+
+  resize(size: Size): void {
+    if (this.#socket.readyState === WebSocket.OPEN) this.#socket.send(JSON.stringify({ resize: size }));
+  }
+
+  /** Lets go of the line: the session waits for a while to be taken up again. */
+  close(): void {
+    this.#over = true;
+    this.#socket.close();
+  }
+
+  /** Ends the session. */
+  end(): void {
+    this.#socket.close(1000);
+  }
+}
+
+const ENDINGS: Record<string, string> = {
+  target_close: 'The program on the target has ended.',
+  client_close: 'The session was ended here.',
+  closed: 'The session has ended.',
+  kill: 'The session was ended by somebody who may do that.',
+  revoked: 'The right to this session was taken back.',
+  deadline: 'The time of this session is over.',
+  idle: 'Nothing was typed for longer than this session may be idle.',
+  moved: 'The session goes on in another window.',
+  denied: 'You may not open this session.',
+  not_found: 'There is no such target or account, or you may not know of it.',
+  sealed: 'The vault is sealed: no session can be opened until it is unsealed.',
+  unavailable: 'The session cannot be opened now.',
+};
+
+/** How a session ended, for people. */
+export function ending({ reason, text, code }: Closed): string {
+  const said = text || ENDINGS[reason] || `The session has ended (${reason.replaceAll('_', ' ')}).`;
+  return code ? `${said} Exit code ${code}.` : said;
+}

@@ -1,0 +1,122 @@
+/** A terminal on the page: xterm.js, in our colours, which does nothing but draw. Loaded when the first one is opened. */
+
+import '@xterm/xterm/css/xterm.css';
+import { FitAddon } from '@xterm/addon-fit';
+import { Terminal, type IDisposable } from '@xterm/xterm';
+
+export interface Size {
+  cols: number;
+  rows: number;
+}
+
+const token = (name: string) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+
+export class Screen {
+  readonly #terminal: Terminal;
+  readonly #fit = new FitAddon();
+  readonly #watch: ResizeObserver | null = null;
+  readonly #listeners: IDisposable[] = [];
+
+  /**
+   * With a `size` it keeps that size, whatever room there is; without one it fills its place. Without `oninput` it is a
+   * picture: keys do nothing, and what programs ask of a terminal is answered to nobody.
+   */
+  constructor(
+    place: HTMLElement,
+    options: { label: string; size?: Size; oninput?: (text: string) => void; onresize?: (size: Size) => void; font?: number },
+  ) {
+    this.#terminal = new Terminal({
+      ...(options.size ?? {}),
+      allowProposedApi: false,
+      convertEol: false,
+      cursorBlink: false,
+      disableStdin: !options.oninput,
+      fontFamily: token('--mono'),
+      fontSize: options.font ?? 14,
+      lineHeight: 1.15,
+      // A link of a target's output is text: where it leads is for the reader to see, not for a click.
+      linkHandler: { activate: () => undefined },
+      minimumContrastRatio: 4.5,
+      screenReaderMode: false,
+      scrollback: 5000,
+      theme: {
+        background: token('--term-back'),
+        foreground: token('--term-text'),
+        cursor: token('--term-accent'),
+        cursorAccent: token('--term-back'),
+        selectionBackground: '#5fd0c555',
+      },
+    });
+    // What programs on the target may not do to a browser: titles, clipboard, colours of the palette.
+    for (const code of [0, 1, 2, 4, 10, 11, 12, 52, 104, 110, 111, 112]) {
+      this.#listeners.push(this.#terminal.parser.registerOscHandler(code, () => true));
+    }
+    this.#terminal.open(place);
+    this.#terminal.textarea?.setAttribute('aria-label', options.label);
+    if (options.oninput) this.#listeners.push(this.#terminal.onData(options.oninput));
+    if (!options.size) {
+      this.#terminal.loadAddon(this.#fit);
+      this.#watch = new ResizeObserver(() => this.fit());
+      this.#watch.observe(place);
+      if (options.onresize) this.#listeners.push(this.#terminal.onResize(options.onresize));
+      this.fit();
+    }
+  }
+
+  get size(): Size {
+    return { cols: this.#terminal.cols, rows: this.#terminal.rows };
+  }
+
+  /** Lines as they stand, from the top of the screen. */
+  get lines(): string[] {
+    const buffer = this.#terminal.buffer.active;
+    return Array.from({ length: this.#terminal.rows }, (_, row) => buffer.getLine(buffer.viewportY + row)?.translateToString(true) ?? '');
+  }
+
+  /** Keys that the page takes for itself before the terminal sees them: the handler answers true for those. */
+  keepKeys(taken: (event: KeyboardEvent) => boolean): void {
+    this.#terminal.attachCustomKeyEventHandler((event) => !taken(event));
+  }
+
+  fit(): void {
+    const place = this.#terminal.element?.parentElement;
+    if (place && place.clientWidth > 0 && place.clientHeight > 0) this.#fit.fit();
+  }
+
+  write(data: Uint8Array | string): void {
+    this.#terminal.write(data);
+  }
+
+  /** As `write`, and resolves once it is drawn into the buffer. */
+  written(data: Uint8Array | string): Promise<void> {
+    return new Promise((resolve) => this.#terminal.write(data, resolve));
+  }
+
+  resize(size: Size): void {
+    if (size.cols > 0 && size.rows > 0) this.#terminal.resize(Math.min(size.cols, 1000), Math.min(size.rows, 500));
+  }
+
+  reset(): void {
+    this.#terminal.reset();
+  }
+
+  set font(size: number) {
+    this.#terminal.options.fontSize = size;
+  }
+
+  /** Width and height of the drawn screen in pixels at the present font. */
+  get drawn(): { width: number; height: number } {
+    const screen = this.#terminal.element?.querySelector<HTMLElement>('.xterm-screen');
+    return { width: screen?.offsetWidth ?? 0, height: screen?.offsetHeight ?? 0 };
+  }
+
+  focus(): void {
+    this.#terminal.focus();
+  }
+
+  dispose(): void {
+    this.#watch?.disconnect();
+    for (const listener of this.#listeners) listener.dispose();
+    this.#terminal.dispose();
+  }
+}
