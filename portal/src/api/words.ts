@@ -54,3 +54,126 @@ export interface SignedIn {
   state: 'factor' | 'enrolling' | 'in';
   methods?: Method[];
 }
+
+export interface HostKey {
+  algorithm: string;
+  fingerprint: string;
+  key?: string;
+}
+
+export interface TargetAccount {
+  name: string;
+  class: string;
+  has_secret: boolean;
+  owner?: string | null;
+}
+
+export interface Target {
+  name: string;
+  protocol: string;
+  host: string;
+  port: number;
+  zone?: string | null;
+  environment: string;
+  tier: number;
+  tags: string[];
+  host_keys: HostKey[];
+  accounts: TargetAccount[];
+  source: string;
+}
+
+export interface User {
+  handle: string;
+  kind: string;
+  groups: string[];
+  disabled: boolean;
+  factors: string[];
+  last_seen?: string | null;
+}
+
+export interface Group {
+  name: string;
+  sentence?: string | null;
+  count?: number;
+}
+
+export interface Policies {
+  hash: string;
+  files: { name: string; text: string }[];
+  schema: string;
+}
+
+export interface WhoCan {
+  handle: string;
+  state: string;
+  policies: string[];
+}
+
+export interface Hit {
+  at_seconds: number;
+  line: string;
+}
+
+export interface Recording {
+  session: string;
+  handle: string;
+  target: string;
+  account: string;
+  started: string;
+  ended?: string | null;
+  seconds?: number | null;
+  bytes?: number | null;
+  complete?: boolean | null;
+  hits?: Hit[];
+}
+
+export interface Mark {
+  at_seconds: number;
+  kind: string;
+  text: string;
+}
+
+export interface EntryProof {
+  entry: string;
+  index: number;
+  size: number;
+  proof: string[];
+  checkpoint: string;
+}
+
+export interface Head {
+  note: string;
+  key: string;
+}
+
+export interface Device {
+  id: string;
+  current: boolean;
+  created: string;
+  last_seen: string;
+  from: string;
+  agent: string;
+  expires: string;
+}
+
+export interface SshKey {
+  fingerprint: string;
+  algorithm?: string;
+  comment?: string;
+  added?: string | null;
+}
+
+export interface OwnToken {
+  id: string;
+  label: string;
+  created?: string;
+  expires: string;
+  last_used?: string | null;
+}
+
+export interface ScreenText {
+  session: string;
+  cols: number;
+  rows: number;
+  lines: string[];
+}

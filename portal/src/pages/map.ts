@@ -15,7 +15,7 @@ export interface PageEntry {
 }
 
 const everybody: Seen = () => true;
-export const holding =
+const holding =
   (...rights: string[]): Seen =>
   (own) =>
     own.mayAny(...rights);
@@ -28,10 +28,50 @@ export const areas: { name: string; pages: PageEntry[] }[] = [
       { path: '/sessions', name: 'My sessions', icon: 'session', seen: everybody, load: () => import('./workbench/Sessions.svelte') },
     ],
   },
+  {
+    name: 'Console',
+    pages: [
+      {
+        path: '/overview',
+        name: 'Overview',
+        icon: 'overview',
+        seen: holding('session.list', 'ledger.read', 'vault.status'),
+        load: () => import('./console/Overview.svelte'),
+      },
+      { path: '/live', name: 'Live', icon: 'live', seen: holding('session.list'), load: () => import('./console/live/Wall.svelte') },
+      {
+        path: '/inventory',
+        name: 'Inventory',
+        icon: 'inventory',
+        seen: holding('inventory.read'),
+        load: () => import('./console/inventory/Inventory.svelte'),
+      },
+      { path: '/people', name: 'People', icon: 'people', seen: holding('identity.read'), load: () => import('./console/people/People.svelte') },
+      {
+        path: '/policies',
+        name: 'Policies',
+        icon: 'policy',
+        seen: holding('policy.read', 'explain'),
+        load: () => import('./console/Policies.svelte'),
+      },
+      {
+        path: '/recordings',
+        name: 'Recordings',
+        icon: 'recording',
+        seen: holding('recording.play'),
+        load: () => import('./console/recordings/Recordings.svelte'),
+      },
+      { path: '/ledger', name: 'Ledger', icon: 'ledger', seen: holding('ledger.read'), load: () => import('./console/ledger/Ledger.svelte') },
+      { path: '/vault', name: 'Vault', icon: 'vault', seen: holding('vault.status'), load: () => import('./console/vault/VaultPage.svelte') },
+      { path: '/system', name: 'Health', icon: 'health', seen: holding('vault.status', 'ledger.read'), load: () => import('./console/System.svelte') },
+    ],
+  },
 ];
 
 /** Pages that the navigation does not list. */
-const others: PageEntry[] = [];
+const others: PageEntry[] = [
+  { path: '/account', name: 'My account', icon: 'user', seen: everybody, load: () => import('./account/Account.svelte') },
+];
 
 const all = [...areas.flatMap((area) => area.pages), ...others];
 

@@ -24,7 +24,7 @@ const SCRIPTS: [string, RegExp][] = [
   ['Arabic', /\p{Script=Arabic}/u],
 ];
 // Letters outside ASCII that are drawn as ASCII ones (a part of Unicode's confusables, UTS #39).
-const ALIKE = /^[аеорсухіјѕһԁԛԝвкмнтАВЕКМНОРСТУХІЈЅαονιρυΑΒΕΖΗΙΚΜΝΟΡΤΥΧɑɡıℓ０-９Ａ-Ｚａ-ｚ\u{1d400}-\u{1d7ff}]$/u;
+const ALIKE = /^[аеорсухіјѕһԁԛԝАВЕКМНОРСТУХІЈЅαονιρυΑΒΕΖΗΙΚΜΝΟΡΤΥΧɑɡıℓ０-９Ａ-Ｚａ-ｚ\u{1d400}-\u{1d7ff}]$/u;
 
 /** Looks at a name before it is shown. */
 export function look(name: string): Looked {

@@ -89,8 +89,7 @@ fn accepts(asked: &HeaderMap, encoding: &str) -> bool {
     let lists = asked.get_all(header::ACCEPT_ENCODING).into_iter().filter_map(|value| value.to_str().ok());
     lists.flat_map(|list| list.split(',')).any(|item| {
         let (word, weight) = item.split_once(';').unwrap_or((item, ""));
-        let refused =
-            weight.trim().strip_prefix("q=").is_some_and(|q| q.trim_end_matches('0').trim_end_matches('.').is_empty());
+        let refused = weight.trim().strip_prefix("q=").is_some_and(|q| q.parse::<f32>().is_ok_and(|q| q <= 0.0));
         word.trim().eq_ignore_ascii_case(encoding) && !refused
     })
 }

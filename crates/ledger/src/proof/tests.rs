@@ -298,3 +298,61 @@ proptest! {
         prop_assert!(needed_for_consistency(index, size).unwrap().len() <= 16);
     }
 }
+
+/// The portal checks proofs in the browser, with code of its own: these are what it is tested with.
+#[test]
+fn the_vectors_of_the_portal_are_the_reviewed_ones() {
+    const SIZES: [u64; 7] = [1, 2, 3, 5, 8, 13, 300];
+    let bytes: Vec<Vec<u8>> = (0..300).map(|n| vector_entry(n).encode().unwrap()).collect();
+    let text = |hashes: Vec<Hash>| hashes.iter().map(crate::tree::hash_text).collect::<Vec<_>>();
+    let shown = |index: &u64| *index < 13 || index.is_multiple_of(97) || *index == 299;
+    let signer = signer(7);
+    let (mut heads, mut inclusion, mut consistency) = (Vec::new(), Vec::new(), Vec::new());
+    for size in SIZES {
+        let leaves: Vec<Hash> =
+            bytes.iter().take(usize::try_from(size).unwrap()).map(|bytes| leaf_hash(bytes)).collect();
+        let (_, tiles) = grown(&leaves, 5);
+        let note = Checkpoint::new(ORIGIN, size, naive_root(&leaves)).sign(&[&signer]).unwrap();
+        heads.push(serde_json::json!({ "size": size, "note": note }));
+        for index in (0..size).filter(shown) {
+            let proof = text(prove_inclusion(index, size, &tiles).unwrap());
+            inclusion.push(serde_json::json!({ "index": index, "size": size, "proof": proof }));
+        }
+        for old in SIZES.into_iter().filter(|old| *old <= size) {
+            let proof = text(prove_consistency(old, size, &tiles).unwrap());
+            consistency.push(serde_json::json!({ "old": old, "new": size, "proof": proof }));
+        }
+    }
+    let numbered = (0..).zip(&bytes).filter(|(index, _)| shown(index));
+    let entries: Vec<_> =
+        numbered.map(|(index, bytes)| serde_json::json!({ "index": index, "bytes": base64(bytes) })).collect();
+    let vectors = serde_json::json!({
+        "key": signer.verifier().to_string(),
+        "fingerprint": signer.verifier().fingerprint(),
+        "stranger": crate::testing::signer(8).verifier().to_string(),
+        "heads": heads, "entries": entries, "inclusion": inclusion, "consistency": consistency,
+    });
+    let pretty = serde_json::to_string_pretty(&vectors).unwrap() + "\n";
+    expect_test::expect_file!["../../../../portal/src/proof/vectors.json"].assert_eq(&pretty);
+}
+
+fn base64(bytes: &[u8]) -> String {
+    use base64::Engine as _;
+    base64::engine::general_purpose::STANDARD.encode(bytes)
+}
+
+fn vector_entry(n: u16) -> crate::Entry {
+    let [high, low] = n.to_be_bytes();
+    let mut id = [0; 16];
+    (id[14], id[15]) = (high, low);
+    crate::Entry {
+        id: sallyport_model::EntryId::from_bytes(id),
+        at: sallyport_model::Timestamp(1_700_000_000_000_000 + i64::from(n)),
+        node: "node-1".into(),
+        actor: if n.is_multiple_of(2) { "ada".into() } else { "jürgen".into() },
+        action: "session.opened".into(),
+        object: "root@web-1".into(),
+        session: n.is_multiple_of(3).then(|| sallyport_model::SessionId::from_bytes(id)),
+        facts: BTreeMap::from([("from".into(), "192.0.2.7".into()), ("n".into(), n.to_string())]),
+    }
+}
