@@ -41,6 +41,7 @@ export interface Me {
   kind: string;
   rights: string[];
   factors: Factor[];
+  methods: Method[];
   step_up_until?: string | null;
   session_expires?: string | null;
   solo: boolean;
@@ -93,8 +94,9 @@ export interface User {
 
 export interface Group {
   name: string;
-  sentence?: string | null;
-  count?: number;
+  role: boolean;
+  sentence: string;
+  members: number;
 }
 
 export interface Policies {
@@ -158,17 +160,13 @@ export interface Device {
 
 export interface SshKey {
   fingerprint: string;
-  algorithm?: string;
-  comment?: string;
-  added?: string | null;
+  key: string;
 }
 
 export interface OwnToken {
   id: string;
   label: string;
-  created?: string;
   expires: string;
-  last_used?: string | null;
 }
 
 export interface ScreenText {
