@@ -32,6 +32,7 @@ mod import;
 mod inventory;
 mod package;
 mod parsers;
+mod portal;
 mod postgres;
 mod recover;
 mod seals;

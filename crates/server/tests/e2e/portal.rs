@@ -1,0 +1,96 @@
+//! The portal in a real browser: each story of `portal/tests/stories` against the whole product and a real sshd.
+
+use sallyport_testkit::product::{Product, json};
+use sallyport_testkit::sshd::ACCOUNT;
+use serde_json::{Value, json};
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+fn portal() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../portal")
+}
+
+/// Plays a story, with the one-time links of these people; what it told.
+fn play(product: &Product, story: &str, people: &[&str], further: &Value) -> Value {
+    for built in ["dist/index.html", "node_modules/playwright-core"] {
+        assert!(portal().join(built).exists(), "portal/{built} is missing: `cargo xtask portal` makes it");
+    }
+    let links: serde_json::Map<String, Value> = people.iter().map(|who| ((*who).to_owned(), link(product, who))).collect();
+    let mut facts = json!({ "url": product.url().replace("127.0.0.1", "localhost"), "links": links });
+    if let Ok(shots) = std::env::var("SALLYPORT_SHOTS") {
+        facts["shots"] = shots.into();
+    }
+    for (name, value) in further.as_object().into_iter().flatten() {
+        facts[name] = value.clone();
+    }
+    let mut node = Command::new("node")
+        .arg(portal().join("tests/play.mjs"))
+        .arg(story)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("node is missing: `cargo xtask portal` installs it");
+    node.stdin.take().unwrap().write_all(facts.to_string().as_bytes()).unwrap();
+    let output = node.wait_with_output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{story}: {said}\n{}", product.log());
+    json(&String::from_utf8(output.stdout).unwrap()).unwrap()
+}
+
+fn link(product: &Product, who: &str) -> Value {
+    json(&product.local(&["admin", "link", who, "--output", "json"]).unwrap()).unwrap()["link"].take()
+}
+
+#[test]
+fn two_clicks_from_sign_in_to_a_live_terminal_that_is_replayed_and_proven() {
+    let product = crate::product();
+    let told = play(&product, "connect", &["ada", "carol"], &Value::Null);
+    assert!(told["clicks"].as_u64().unwrap() <= 2, "{told}");
+    let entries = product.ok(&["ledger", "list", "--output", "json"]).unwrap();
+    assert!(entries.contains("recording.played"), "a replay is a ledgered read");
+}
+
+#[test]
+fn a_passkey_enrols_and_signs_in_alone() {
+    play(&crate::product(), "passkey", &["bob"], &Value::Null);
+}
+
+#[test]
+fn every_page_is_accessible_and_quiet_at_both_sizes_in_both_themes() {
+    play(&crate::product(), "pages", &["admin"], &Value::Null);
+}
+
+#[test]
+fn the_browser_verifies_the_ledger_and_refuses_a_changed_proof() {
+    play(&crate::product(), "proof", &["carol"], &Value::Null);
+}
+
+#[test]
+fn hostile_names_stay_text() {
+    let product = crate::product();
+    let corpus: Vec<&str> = include_str!("portal/corpus.txt").lines().filter(|line| !line.starts_with("# ")).collect();
+    play(&product, "hostile", &["admin"], &json!({ "corpus": corpus, "tags": [] }));
+}
+
+#[test]
+fn a_target_is_added_and_checked_and_a_session_on_it_watched_and_ended() {
+    let product = crate::product();
+    let key = product.target.host_key().unwrap();
+    let target = json!({
+        "port": product.target.address().port(),
+        "fingerprint": fingerprint(&product, &key),
+        "account": ACCOUNT,
+        "password": sallyport_testkit::product::PASSWORD,
+    });
+    play(&product, "operate", &["admin", "ada"], &json!({ "target": target }));
+}
+
+/// As OpenSSH prints it.
+fn fingerprint(product: &Product, key: &str) -> String {
+    let file = product.at("host.pub");
+    std::fs::write(&file, key).unwrap();
+    let output = Command::new("ssh-keygen").arg("-lf").arg(file).output().unwrap();
+    String::from_utf8(output.stdout).unwrap().split(' ').nth(1).unwrap().to_owned()
+}

@@ -1,0 +1,61 @@
+/** An administrator adds a target, checks it, watches the session of somebody on it, and ends that; then asks why. */
+
+import { ok } from '../browser.mjs';
+
+const PASSWORD = 'correct horse battery staple';
+
+export default async function (browser, { links, target }) {
+  const admin = await browser.person({ expected: [/status of 40[13]/] });
+  const mine = await admin.enrol(links.admin, PASSWORD);
+  const { page } = admin;
+  await admin.go('/inventory?add=1');
+  await admin.fill('Host name or address', '127.0.0.1');
+  await admin.fill('Port', String(target.port));
+  await admin.button('Ask for its key');
+  await admin.sees(target.fingerprint);
+  await admin.accessible('the host key');
+  await page.getByText('I have compared it').click();
+  await admin.fill('Name', 'web-2');
+  await admin.fill('Environment', 'demo');
+  await admin.fill('Tags', 'web');
+  await admin.button('Continue');
+  await admin.fill('Account on web-2', target.account);
+  await admin.fill('Password', target.password);
+  await admin.button('Add and check');
+  await admin.sees('a real login succeeded');
+  await admin.accessible('the checked target');
+  await admin.button('Done');
+  await admin.sees('credential in the vault');
+
+  const ada = await browser.person({ expected: [/WebSocket connection/] });
+  await ada.enrol(links.ada, PASSWORD);
+  await ada.button(`Connect to ada+${target.account}@web-2`);
+  await ada.terminal('$');
+  await ada.page.keyboard.type('echo seen-$((20+3))\n');
+  await ada.terminal('seen-23');
+
+  await admin.go('/live');
+  await page.locator('.tile pre', { hasText: 'seen-23' }).waitFor();
+  await admin.picture('live-1280-light');
+  await page.locator('a.screen').first().click();
+  await admin.terminal('seen-23');
+  await ada.page.keyboard.type('echo more-$((30+4))\n');
+  await admin.terminal('more-34');
+  await admin.accessible('the watched session');
+  await admin.button('End session');
+  await admin.fill('Reason', 'maintenance begins');
+  await admin.button('End the session');
+  await ada.sees('maintenance begins');
+  await admin.sees('The session was ended');
+
+  await admin.go('/policies?tab=why');
+  await admin.fill('Who', 'ada');
+  await admin.fill('At what', `${target.account}@web-2`);
+  await admin.button('Ask');
+  await admin.sees('ops-use-web');
+  await page.getByRole('tab', { name: 'Who can?' }).click();
+  await admin.fill('At what', `${target.account}@web-2`);
+  await admin.button('Ask');
+  await page.locator('.who').getByText('ada').waitFor();
+  ok(mine.codes.length === 10, 'ten recovery codes');
+}
