@@ -176,7 +176,7 @@ export class Person {
 
   /** Keeps a picture, where pictures are asked for. */
   async picture(name) {
-    const { shots } = this.browser.facts;
+    const shots = process.env.SALLYPORT_SHOTS;
     if (shots) await this.page.screenshot({ path: `${shots}/${name}.png` });
   }
 }

@@ -1,11 +1,12 @@
 //! `package`: the program in release, as a Debian package under target/package.
 
-use crate::run;
+use crate::{portal, run};
 use anyhow::{Context as _, Result, ensure};
 use std::process::Command;
 
 /// Builds and packs.
 pub(crate) fn package() -> Result<()> {
+    portal::build()?;
     let mut cargo = run::cargo();
     cargo.args(["build", "--release", "--locked", "--package", "sallyport-server", "--bin", "sallyport"]);
     ensure!(cargo.status()?.success(), "the program does not build");

@@ -80,7 +80,7 @@ export interface Target {
   tags: string[];
   host_keys: HostKey[];
   accounts: TargetAccount[];
-  source: string;
+  source?: string;
 }
 
 export interface User {

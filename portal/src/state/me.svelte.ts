@@ -3,6 +3,8 @@
 import { api, Failure } from '../api/client';
 import type { Me, Status } from '../api/words';
 
+const BEEN_HERE = 'sallyport.been-here';
+
 class Own {
   /** Absent before the first answer and while signed out. */
   me = $state<Me | null>(null);
@@ -25,16 +27,20 @@ class Own {
     return rights.some((right) => this.may(right));
   }
 
+  /** Asks who I am. A browser that was never signed in knows the answer. */
   async load(): Promise<void> {
-    try {
-      this.me = await api.get<Me>('/me');
-      this.failure = null;
-    } catch (error) {
-      this.me = null;
-      this.failure = error instanceof Failure && error.status !== 401 ? error : null;
-    }
-    await this.loadStatus();
+    const asked = localStorage.getItem(BEEN_HERE) === null ? Promise.resolve(null) : api.get<Me>('/me');
+    const [me] = await Promise.allSettled([asked, this.loadStatus()]);
+    this.me = me.status === 'fulfilled' ? me.value : null;
+    if (me.status === 'fulfilled') this.failure = null;
+    else if (me.reason instanceof Failure && me.reason.status !== 401) this.failure = me.reason;
     this.known = true;
+  }
+
+  /** As `load`, after a step that gave this browser a cookie: the cookie itself cannot be seen here. */
+  async entered(): Promise<void> {
+    localStorage.setItem(BEEN_HERE, '1');
+    await this.load();
   }
 
   async loadStatus(): Promise<void> {
@@ -50,6 +56,7 @@ class Own {
       await api.act('/sign-out');
     } finally {
       this.me = null;
+      localStorage.removeItem(BEEN_HERE);
     }
   }
 }
