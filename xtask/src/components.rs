@@ -22,7 +22,7 @@ const CLIENTS: [Component; 3] = [
 ];
 
 /// What tests need besides. The server's programs are not on the path.
-const FOR_TESTS: [Component; 4] = [
+const FOR_TESTS: [Component; 5] = [
     Component { program: "ip", package: "iproute2" },
     Component { program: "systemd-analyze", package: "systemd" },
     Component { program: "softhsm2-util", package: "softhsm2" },

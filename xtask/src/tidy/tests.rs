@@ -79,6 +79,7 @@ fn only_the_server_reads_the_environment() {
         ("crates/server/src/config.rs", reads),
         ("crates/a/src/tests.rs", reads),
         ("crates/a/src/lib.rs", "// std::env is read elsewhere"),
+        ("crates/a/build.rs", reads),
     ];
     judges(environment::check, &good, &[("crates/a/src/lib.rs", reads)], ":2: only `server` reads the environment");
 }

@@ -16,7 +16,8 @@ fn play(product: &Product, story: &str, people: &[&str], further: &Value) -> Val
     for built in ["dist/index.html", "node_modules/playwright-core"] {
         assert!(portal().join(built).exists(), "portal/{built} is missing: `cargo xtask portal` makes it");
     }
-    let links: serde_json::Map<String, Value> = people.iter().map(|who| ((*who).to_owned(), link(product, who))).collect();
+    let links: serde_json::Map<String, Value> =
+        people.iter().map(|who| ((*who).to_owned(), link(product, who))).collect();
     let mut facts = json!({ "url": product.url().replace("127.0.0.1", "localhost"), "links": links });
     for (name, value) in further.as_object().into_iter().flatten() {
         facts[name] = value.clone();
