@@ -14,6 +14,7 @@ pub mod limits;
 pub mod name;
 pub mod sealed;
 pub mod secret;
+pub mod sign_in;
 
 pub use clock::{Clock, Entropy, Env, Timestamp};
 pub use id::*;

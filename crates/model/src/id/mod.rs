@@ -112,12 +112,18 @@ ids! {
     ClusterId = "clu";
     /// A stream inside a session.
     ChannelId = "chn";
+    /// A browser that an identity is signed in with.
+    DeviceId = "dev";
     /// One appended fact; also what resolves an unknown outcome.
     EntryId = "ent";
+    /// Something that an identity proves itself with.
+    FactorId = "fac";
     /// A gateway process; a restarted gateway is a new gateway.
     GatewayId = "gwy";
     /// A user or a workload.
     IdentityId = "idn";
+    /// A link that lets somebody set a password and a factor, once.
+    LinkId = "lnk";
     /// One login conversation with a client.
     LoginId = "lgn";
     /// A recording.

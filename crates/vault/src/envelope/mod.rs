@@ -38,6 +38,12 @@ pub enum SecretKind {
     Password,
     /// The 32-byte seed of an Ed25519 key (RFC 8032).
     SshEd25519,
+    /// What is kept of the password that somebody signs in with: a [`PasswordVerifier`](crate::PasswordVerifier).
+    PasswordVerifier,
+    /// The shared secret of codes by the clock (RFC 6238), 20 bytes.
+    Totp,
+    /// What is kept of recovery codes: keyed hashes, with their key.
+    RecoveryCodes,
 }
 
 impl SecretKind {
@@ -47,6 +53,9 @@ impl SecretKind {
         match self {
             Self::Password => "password",
             Self::SshEd25519 => "ssh_ed25519",
+            Self::PasswordVerifier => "password_verifier",
+            Self::Totp => "totp",
+            Self::RecoveryCodes => "recovery_codes",
         }
     }
 }

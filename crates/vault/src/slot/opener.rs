@@ -74,7 +74,7 @@ impl Argon {
         )))
     }
 
-    pub(super) fn hash(self, passphrase: &str, salt: &[u8]) -> Result<Key, VaultError> {
+    pub(crate) fn hash(self, passphrase: &str, salt: &[u8]) -> Result<Key, VaultError> {
         self.check()?;
         let failed = |_| VaultError::Primitive("the passphrase hash");
         let params = Params::new(self.m_kib, self.t, self.p, Some(crypto::KEY)).map_err(failed)?;

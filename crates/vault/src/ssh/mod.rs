@@ -1,7 +1,8 @@
 //! SSH keys as secrets: the stored form is the 32-byte Ed25519 seed (RFC 8032); signing happens here, so that it never leaves.
 
+use aws_lc_rs::digest::{SHA256, digest};
 use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair};
-use data_encoding::BASE64;
+use data_encoding::{BASE64, BASE64_NOPAD};
 use sallyport_model::secret::SecretBytes;
 use sallyport_model::{Env, Kind, Secret};
 use zeroize::Zeroizing;
@@ -176,6 +177,15 @@ impl<'a> Reader<'a> {
     const fn end(&self) -> Result<(), SshKeyError> {
         if self.0.is_empty() { Ok(()) } else { Err(SshKeyError::Malformed) }
     }
+}
+
+/// The fingerprint of a public key, as `ssh-keygen -l` prints it: SHA-256 in base64 without padding. Of text that is no
+/// key it is that of nothing.
+#[must_use]
+pub fn fingerprint(key: &str) -> String {
+    let encoded = key.split_whitespace().nth(1).unwrap_or_default();
+    let bytes = BASE64.decode(encoded.as_bytes()).unwrap_or_default();
+    format!("SHA256:{}", BASE64_NOPAD.encode(digest(&SHA256, &bytes).as_ref()))
 }
 
 #[cfg(test)]
