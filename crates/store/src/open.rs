@@ -125,6 +125,7 @@ impl Connected {
         }
         let report = HeadReport { size: log.size(), documents: working.len() };
         let readers = self.place.readers().await?;
+        let marker = self.place.marker(&readers).await?;
         let working = Arc::new(RwLock::new(working));
         let (jobs, inbox) = mpsc::channel(4096);
         let note: Arc<str> = note.into();
@@ -147,7 +148,7 @@ impl Connected {
             doubtful: Vec::new(),
         };
         let task = Arc::new(tokio::sync::Mutex::new(Some(tokio::spawn(batcher.run(inbox)))));
-        Ok((Store { jobs, working, readers, head, failed, seen, stuck, task, shared }, report))
+        Ok((Store { jobs, working, readers, marker, head, failed, seen, stuck, task, shared }, report))
     }
 }
 
@@ -289,6 +290,7 @@ pub struct Store {
     jobs: mpsc::Sender<Job>,
     working: Arc<RwLock<WorkingSet>>,
     readers: Readers,
+    marker: Readers,
     head: watch::Receiver<Arc<str>>,
     failed: watch::Receiver<bool>,
     seen: watch::Receiver<Option<Instant>>,
@@ -386,10 +388,16 @@ impl Store {
         if let Some(task) = self.task.lock().await.take() {
             let _ = task.await;
         }
+        self.marker.close().await;
         self.readers.close().await;
     }
 
     pub(crate) const fn readers(&self) -> &Readers {
         &self.readers
+    }
+
+    /// Connections that write marks, and nothing else.
+    pub(crate) const fn marker(&self) -> &Readers {
+        &self.marker
     }
 }

@@ -134,6 +134,17 @@ impl Place {
         })
     }
 
+    /// What writes marks. A file takes one writer at a time, so it is one connection, which waits for the batcher; on a
+    /// server the readers can do it.
+    pub(crate) async fn marker(&self, readers: &Readers) -> Result<Readers, Error> {
+        Ok(match self {
+            Self::File(path) => Readers::Sqlite(
+                SqlitePoolOptions::new().max_connections(1).connect_with(file_options(path, false)).await?,
+            ),
+            Self::Server(_) => readers.clone(),
+        })
+    }
+
     /// Hears of other nodes' writes, where there can be any. It connects again by itself.
     pub(crate) async fn listen(&self) -> Result<Option<PgListener>, Error> {
         let Self::Server(server) = self else { return Ok(None) };

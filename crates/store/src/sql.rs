@@ -27,9 +27,9 @@ macro_rules! on {
 pub(crate) use on;
 
 /// Our tables.
-pub(crate) const TABLES: [&str; 5] = ["documents", "entries", "tiles", "head", "meta"];
+pub(crate) const TABLES: [&str; 6] = ["documents", "entries", "tiles", "head", "meta", "marks"];
 /// Schema that this program writes.
-pub(crate) const SCHEMA: i64 = 1;
+pub(crate) const SCHEMA: i64 = 2;
 /// Nodes tell each other here that the ledger has grown.
 pub(crate) const CHANNEL: &str = "sallyport";
 /// Whoever writes holds this advisory lock, "Sallypor" as a number, until its transaction ends.
@@ -38,18 +38,21 @@ const LOCK: i64 = 0x5361_6c6c_7970_6f72;
 const OLDEST: i32 = 150_000;
 
 /// Additive statements, one list per schema version. `BLOB` is spelled `BYTEA` on PostgreSQL.
-const MIGRATIONS: &[&[&str]] = &[&[
-    "CREATE TABLE documents (
+const MIGRATIONS: &[&[&str]] = &[
+    &[
+        "CREATE TABLE documents (
         id TEXT PRIMARY KEY, kind TEXT NOT NULL, schema BIGINT NOT NULL, version BIGINT NOT NULL,
         body BLOB NOT NULL, mac BLOB NOT NULL)",
-    "CREATE TABLE entries (
+        "CREATE TABLE entries (
         idx BIGINT PRIMARY KEY, id TEXT NOT NULL UNIQUE, at BIGINT NOT NULL, actor TEXT NOT NULL,
         action TEXT NOT NULL, object TEXT NOT NULL, session TEXT, body BLOB NOT NULL)",
-    "CREATE INDEX entries_action ON entries (action, idx)",
-    "CREATE INDEX entries_session ON entries (session, idx) WHERE session IS NOT NULL",
-    "CREATE TABLE tiles (level BIGINT NOT NULL, idx BIGINT NOT NULL, data BLOB NOT NULL, PRIMARY KEY (level, idx))",
-    "CREATE TABLE head (one BIGINT PRIMARY KEY CHECK (one = 1), size BIGINT NOT NULL, note TEXT NOT NULL)",
-]];
+        "CREATE INDEX entries_action ON entries (action, idx)",
+        "CREATE INDEX entries_session ON entries (session, idx) WHERE session IS NOT NULL",
+        "CREATE TABLE tiles (level BIGINT NOT NULL, idx BIGINT NOT NULL, data BLOB NOT NULL, PRIMARY KEY (level, idx))",
+        "CREATE TABLE head (one BIGINT PRIMARY KEY CHECK (one = 1), size BIGINT NOT NULL, note TEXT NOT NULL)",
+    ],
+    &["CREATE TABLE marks (name TEXT PRIMARY KEY, count BIGINT NOT NULL, at BIGINT NOT NULL)"],
+];
 
 /// What a session on PostgreSQL must be like, whatever the role, the database or the server prefer.
 const SETTINGS: [(&str, &str); 9] = [
@@ -468,4 +471,44 @@ pub(crate) async fn filtered(conn: &mut Conn<'_>, filter: &Filter) -> Result<Vec
         }
         query.fetch_all(c).await?
     }))
+}
+
+/// Count and time of a mark.
+pub(crate) async fn mark(conn: &mut Conn<'_>, name: &str) -> Result<Option<(i64, i64)>, Error> {
+    let text = "SELECT count, at FROM marks WHERE name = $1";
+    Ok(on!(conn, c => sqlx::query_as(text).bind(name).fetch_optional(c).await?))
+}
+
+/// Sets a mark, if it is still as it was seen; whether it was.
+pub(crate) async fn set_mark(
+    conn: &mut Conn<'_>,
+    name: &str,
+    was: Option<(i64, i64)>,
+    (count, at): (i64, i64),
+) -> Result<bool, Error> {
+    let rows = match was {
+        None => {
+            let text = "INSERT INTO marks (name, count, at) VALUES ($1, $2, $3) ON CONFLICT (name) DO NOTHING";
+            on!(conn, c => sqlx::query(text).bind(name).bind(count).bind(at).execute(c).await?.rows_affected())
+        }
+        Some((old, since)) => {
+            let text = "UPDATE marks SET count = $2, at = $3 WHERE name = $1 AND count = $4 AND at = $5";
+            on!(conn, c => sqlx::query(text).bind(name).bind(count).bind(at).bind(old).bind(since).execute(c).await?.rows_affected())
+        }
+    };
+    Ok(rows == 1)
+}
+
+/// Forgets a mark.
+pub(crate) async fn forget_mark(conn: &mut Conn<'_>, name: &str) -> Result<(), Error> {
+    let text = "DELETE FROM marks WHERE name = $1";
+    on!(conn, c => sqlx::query(text).bind(name).execute(c).await.map(drop)?);
+    Ok(())
+}
+
+/// Forgets the marks that were set before a time.
+pub(crate) async fn forget_marks_before(conn: &mut Conn<'_>, at: i64) -> Result<(), Error> {
+    let text = "DELETE FROM marks WHERE at < $1";
+    on!(conn, c => sqlx::query(text).bind(at).execute(c).await.map(drop)?);
+    Ok(())
 }

@@ -114,7 +114,7 @@ fn a_data_directory_of_a_newer_release_is_refused_and_left_alone() {
     let bytes = runtime.block_on(async {
         use sqlx::{ConnectOptions as _, Connection as _};
         let mut conn = sqlx::sqlite::SqliteConnectOptions::new().filename(&database).connect().await.unwrap();
-        sqlx::query("UPDATE meta SET value = value + 1 WHERE name = 'schema'").execute(&mut conn).await.unwrap();
+        sqlx::query("UPDATE meta SET value = 1000 WHERE name = 'schema'").execute(&mut conn).await.unwrap();
         conn.close().await.unwrap();
         fs::read(&database).unwrap()
     });
