@@ -59,7 +59,7 @@ pub(crate) fn account(name: &str, target: &Target, class: Class) -> Account {
 }
 
 /// Built-in policies, which stand before those of the files.
-pub(crate) const BUILT_IN: usize = 7;
+pub(crate) const BUILT_IN: usize = 10;
 
 pub(crate) fn set(text: &str) -> PolicySet {
     PolicySet::load(&[("test.cedar".into(), text.into())]).unwrap_or_else(|errors| panic!("{errors}"))

@@ -57,12 +57,16 @@ impl Decision {
         matches!(self, Self::Permit { .. })
     }
 
-    /// The `no` for the person who asked; `None` for a permit. This release has no way to meet a
-    /// demand, so it denies and says so.
+    /// The `no` for the person who asked; `None` for a permit. Of all demands this release can have one met, a fresh
+    /// second factor; with any other it denies, and says so.
     #[must_use]
     pub fn denial(&self) -> Option<Denial> {
         let text = match self {
             Self::Permit { .. } => return None,
+            Self::Needs { demands, .. } if demands.iter().all(|demand| *demand == Demand::StepUp) => {
+                "this needs a fresh second factor: confirm in the portal that it is you, and repeat within five minutes"
+                    .to_owned()
+            }
             Self::Needs { demands, .. } => {
                 let demands: Vec<_> = demands.iter().map(ToString::to_string).collect();
                 format!("this needs {}, which this version cannot yet give", demands.join(" and "))

@@ -149,20 +149,22 @@ fn limits_without_a_mechanism_deny() {
 }
 
 #[test]
-fn demands_are_named_and_deny_in_this_release() {
+fn demands_are_named_and_deny_until_they_are_met() {
     let ada = identity("ada", &[]);
-    for (annotation, fact, words) in [
-        ("@require_approval(\"leads:2\")", "approval:leads:2", "approval by 2 of leads"),
-        ("@require_ticket", "ticket", "a ticket"),
-        ("@require_step_up", "step-up", "a fresh second factor"),
-        ("@require_device", "device", "a registered device"),
+    let never = ", which this version cannot yet give";
+    let confirm = ": confirm in the portal that it is you, and repeat within five minutes";
+    for (annotation, fact, words, how) in [
+        ("@require_approval(\"leads:2\")", "approval:leads:2", "approval by 2 of leads", never),
+        ("@require_ticket", "ticket", "a ticket", never),
+        ("@require_step_up", "step-up", "a fresh second factor", confirm),
+        ("@require_device", "device", "a registered device", never),
     ] {
         let set = set(&format!("@id(\"p\") {annotation} permit (principal, action == Action::\"connect\", resource);"));
         let decision = connect(&set, &ada);
         let Decision::Needs { demands, determining } = &decision else { panic!("{decision:?}") };
         assert_eq!((demands.len(), determining.as_slice()), (1, ["p".to_owned()].as_slice()));
         let denial = decision.denial().unwrap();
-        assert_eq!(denial.message, format!("this needs {words}, which this version cannot yet give"));
+        assert_eq!(denial.message, format!("this needs {words}{how}"));
         assert_eq!(denial.kind, Kind::Denied);
         let met = at_web(&set, &ada, |facts| facts.met = met(&[fact]), Class::Standard, Act::Connect);
         assert!(met.permits(), "{annotation}");
@@ -431,4 +433,28 @@ proptest! {
 #[test]
 fn now_is_the_sunday_that_the_table_says() {
     assert_eq!(NOW.to_string(), "2026-11-22T10:30:00.000Z");
+}
+
+/// Which role holds which right of the product: at a target of tier 1 for the rights that are decided there.
+#[test]
+fn roles_hold_the_rights_of_the_reviewed_matrix() {
+    let set = PolicySet::load(&[]).unwrap();
+    let web = target("web-1", "prod", 1, &[]);
+    let groups = ["admin", "security", "auditor", "approver", "operator", "support", "user", "-"];
+    let held = |role: &str, right: Right| {
+        let own = format!("sallyport:{role}");
+        let somebody =
+            if role == "-" { identity("eve", &["tier0-admin"]) } else { identity("eve", &[&own, "tier0-admin"]) };
+        let everywhere = decide(&set, &facts(&somebody), Act::Right(right)).permits();
+        let there = decide(&set, &facts(&somebody).at(Place::Target(&web)), Act::Right(right)).permits();
+        if everywhere || there { "yes" } else { "." }
+    };
+    let mut table = format!("{:<18}", "right");
+    table.extend(groups.iter().map(|role| format!("{role:>10}")));
+    for right in Right::ALL {
+        table.push_str(&format!("\n{:<18}", right.action()));
+        table.extend(groups.iter().map(|role| format!("{:>10}", held(role, *right))));
+    }
+    table.push('\n');
+    expect_test::expect_file!["../policy-matrix.txt"].assert_eq(&table);
 }
