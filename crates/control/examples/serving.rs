@@ -58,7 +58,15 @@ fn file(name: &str, text: String) -> ApplyFile {
 /// Founds an installation and fills it; ada's token lies beside it.
 async fn fill(env: &Env, directory: &Path) -> Result<(), Failure> {
     let admin = "admin".parse()?;
-    let founding = Founding { admin, ssh_keys: Vec::new(), token_seconds: 3600, argon: Argon::cheapest(), place: None };
+    let founding = Founding {
+        admin,
+        ssh_keys: Vec::new(),
+        token_seconds: 3600,
+        argon: Argon::cheapest(),
+        place: None,
+        solo: false,
+        sign_in: sallyport_control::SignInRules::default(),
+    };
     let founded = found(env, directory, "node-1", &founding).await?;
     let control = open(env, directory).await?;
     let op = op(&control, &founded.token)?;
@@ -86,7 +94,12 @@ async fn open(env: &Env, directory: &Path) -> Result<Arc<Control>, Failure> {
 
 fn op(control: &Control, token: &Secret<String>) -> Result<Op, Failure> {
     let who = control.sign_in(token)?;
-    Ok(Op { actor: Actor::Identity(who.identity.id, who.identity.handle), from: HERE, correlation: String::new() })
+    Ok(Op {
+        actor: Actor::Identity(who.identity.id, who.identity.handle),
+        from: HERE,
+        correlation: String::new(),
+        device: None,
+    })
 }
 
 /// A gateway that signs ada in and opens a session.

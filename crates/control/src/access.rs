@@ -11,6 +11,7 @@ use sallyport_model::inventory::{Account, Identity, Place as DialPlace, Rest, Ta
 use sallyport_model::{AccountId, CallId, EntryId, GatewayId, Kind, Limits, SessionId, TargetId, Timestamp};
 use sallyport_policy::{Act, Decision, Facts, Place, Standing, decide, standing};
 use sallyport_store::{Change, DocId, Draft, Filter};
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -81,6 +82,7 @@ struct Permitted {
     found: Found,
     limits: sallyport_model::Limits,
     determining: Vec<String>,
+    met: BTreeSet<String>,
 }
 
 impl Control {
@@ -128,6 +130,7 @@ impl Control {
             policy: open.policy().hash().to_owned(),
             determining: permitted.determining,
             opened: now,
+            met: permitted.met,
             ending: None,
             node: self.node().to_owned(),
             rest: Rest::new(),
@@ -198,12 +201,16 @@ impl Control {
             return Err((Denial::unknown(), format!("the target speaks {}", found.target.protocol)));
         }
         let policy = open.policy();
-        let facts = found.facts(who, self.env.now(), ask.from.0, &ask.reason);
+        let mut facts = found.facts(who, self.env.now(), ask.from.0, &ask.reason);
+        facts.met = self.met_by(open, who.id);
         let decision = decide(&policy, &facts, Act::Connect);
         let why = decision.denial().map(|denial| denial.message).unwrap_or_default();
         match decision {
             Decision::Permit { limits, determining } => match found.unready() {
-                None => Ok(Permitted { found, limits, determining }),
+                None => {
+                    let met = facts.met.clone();
+                    Ok(Permitted { found, limits, determining, met })
+                }
                 Some(why) => Err((
                     Denial::new(
                         Kind::Unavailable,
@@ -294,7 +301,8 @@ impl Control {
         let gone = || Denial::new(Kind::Denied, "the right to this session is gone");
         let who = identity(open, session.identity).ok_or_else(gone)?;
         let found = by_id(open, session.target, session.account).ok_or_else(gone)?;
-        let facts = found.facts(&who, self.env.now(), session.from, &session.reason);
+        let mut facts = found.facts(&who, self.env.now(), session.from, &session.reason);
+        facts.met = session.met.clone();
         match decide(&open.policy(), &facts, Act::Channel(ask.kind)).denial() {
             None => Ok(()),
             Some(denial) => {

@@ -8,6 +8,7 @@ use crate::places::Kept;
 use crate::quarantine::Heal;
 use crate::recovery::lent;
 use crate::sessions::{Live, SessionBody};
+use crate::sign_in::{SignIn, SignInRules, dangerous};
 use crate::space::{Space, SpaceState};
 use crate::token::{Token, TokenConfig};
 use crate::{Actor, Error, Op};
@@ -17,12 +18,11 @@ use sallyport_model::authority::{Desk as _, Down, Pulse};
 use sallyport_model::door::Door;
 use sallyport_model::inventory::Identity;
 use sallyport_model::{ClusterId, EntryId, Env, Handle, IdentityId, Kind, Secret, SessionId, Timestamp};
-use sallyport_policy::{Act, Facts, PolicySet, Right};
+use sallyport_policy::{Act, Decision, Demand, PolicySet, Right};
 use sallyport_store::{Change, Committed, Connected, DocId, Document, Draft, Finding, NodeKeys, Place, Put, Store};
 use sallyport_vault::Vault;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::{IpAddr, Ipv4Addr};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard};
 use std::time::Duration;
@@ -84,6 +84,8 @@ pub struct Status {
     pub backup_age: Option<Duration>,
     /// Until when the rights of an administrator are lent by a recovery on the host.
     pub recovery: Option<Timestamp>,
+    /// Whether one person administers this installation, by a choice at its founding.
+    pub solo: bool,
     /// How the space for recordings is.
     pub space: Space,
 }
@@ -149,6 +151,7 @@ pub struct Control {
     pub(crate) door: Option<Arc<dyn Door>>,
     /// One at a time gives names to targets.
     pub(crate) naming: tokio::sync::Mutex<()>,
+    pub(crate) sign_in: SignIn,
 }
 
 impl Control {
@@ -173,7 +176,14 @@ impl Control {
             token: None,
             door: None,
             naming: tokio::sync::Mutex::default(),
+            sign_in: SignIn::default(),
         }
+    }
+
+    /// The same with other rules of signing in.
+    #[must_use]
+    pub fn with_sign_in(self, rules: SignInRules) -> Self {
+        Self { sign_in: SignIn::new(rules), ..self }
     }
 
     /// The same with its store elsewhere than in the data directory.
@@ -379,6 +389,7 @@ impl Control {
             backup,
             backup_age: backup.map(|at| self.env.now().since(at)),
             recovery: self.recovery(),
+            solo: self.is_solo(),
             space: self.space_now(),
         }
     }
@@ -387,6 +398,7 @@ impl Control {
     pub(crate) fn acting(&self, op: &Op) -> Result<Identity, Error> {
         let open = self.opened()?;
         let id = op.identity().ok_or_else(|| Denial::new(Kind::Denied, "only an identity may do this"))?;
+        self.demand_signed_in(&open, op)?;
         identity(&open, id)
             .ok_or_else(|| Denial::new(Kind::Denied, "this identity may do nothing: it is disabled or gone").into())
     }
@@ -399,14 +411,21 @@ impl Control {
             Actor::Identity(..) => {}
         }
         let identity = self.acting(op)?;
-        let policy = self.opened()?.policy();
-        let facts = Facts::new(&identity, self.env.now(), op.from);
-        if sallyport_policy::decide(&policy, &facts, Act::Right(right)).permits() {
-            return Ok(());
+        if dangerous(right) {
+            self.demand_fresh_factor(op)?;
         }
-        let right = Act::Right(right).action();
-        let text = format!("{} may not do this: it needs the right `{right}`; ask an administrator", identity.handle);
-        Err(Denial::new(Kind::Denied, text).into())
+        let policy = self.opened()?.policy();
+        let decision = sallyport_policy::decide(&policy, &self.facts(op, &identity), Act::Right(right));
+        match decision {
+            Decision::Permit { .. } => Ok(()),
+            Decision::Needs { demands, .. } if demands == [Demand::StepUp] && op.device.is_some() => Err(Error::StepUp),
+            _ => {
+                let right = Act::Right(right).action();
+                let text =
+                    format!("{} may not do this: it needs the right `{right}`; ask an administrator", identity.handle);
+                Err(Denial::new(Kind::Denied, text).into())
+            }
+        }
     }
 
     /// A draft of an entry.
@@ -476,7 +495,7 @@ pub(crate) fn clip(text: &str) -> String {
 /// An act of the product itself.
 #[must_use]
 pub(crate) fn system(name: &'static str) -> Op {
-    Op { actor: Actor::System(name), from: IpAddr::V4(Ipv4Addr::LOCALHOST), correlation: String::new() }
+    Op { actor: Actor::System(name), ..Op::host() }
 }
 
 /// Adds the session to a draft.

@@ -1,10 +1,13 @@
 //! Small indexes over the working set: names to ids. Bodies stay raw and are parsed on demand.
 
 use sallyport_model::inventory::{Account, Identity, Target, Token};
-use sallyport_model::{AccountId, AccountName, Handle, IdentityId, TargetId, TargetName, Timestamp, TokenId};
+use sallyport_model::sign_in::{Device, Factor, Link};
+use sallyport_model::{
+    AccountId, AccountName, DeviceId, FactorId, Handle, IdentityId, LinkId, TargetId, TargetName, Timestamp, TokenId,
+};
 use sallyport_store::{DocId, Document, Store};
 use serde::de::DeserializeOwned;
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::fmt::Display;
 use std::hash::Hash;
 use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
@@ -12,8 +15,11 @@ use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 /// The kinds of documents that control writes.
 pub(crate) mod kinds {
     pub(crate) const ACCOUNT: &str = "account";
+    pub(crate) const DEVICE: &str = "device";
+    pub(crate) const FACTOR: &str = "factor";
     pub(crate) const IDENTITY: &str = "identity";
     pub(crate) const KEYRING: &str = "keyring";
+    pub(crate) const LINK: &str = "link";
     pub(crate) const NODES: &str = "nodes";
     pub(crate) const POLICY: &str = "policy";
     pub(crate) const ROLLBACK: &str = "rollback";
@@ -28,8 +34,8 @@ pub(crate) mod kinds {
 
     /// Every kind: what is carried over when the key of their MACs is rotated.
     pub(crate) const ALL: &[&str] = &[
-        ACCOUNT, IDENTITY, KEYRING, NODES, POLICY, ROLLBACK, ROTATION, SECRET, SESSION, SETTING, SLOT, TARGET, TOKEN,
-        VERSION,
+        ACCOUNT, DEVICE, FACTOR, IDENTITY, KEYRING, LINK, NODES, POLICY, ROLLBACK, ROTATION, SECRET, SESSION, SETTING,
+        SLOT, TARGET, TOKEN, VERSION,
     ];
 }
 
@@ -47,6 +53,10 @@ struct Maps {
     identities: HashMap<Handle, IdentityId>,
     ssh_keys: HashMap<String, IdentityId>,
     tokens: HashMap<String, (TokenId, IdentityId, Timestamp)>,
+    cookies: HashMap<String, DeviceId>,
+    links: HashMap<String, LinkId>,
+    factors: HashMap<IdentityId, BTreeSet<FactorId>>,
+    devices: HashMap<IdentityId, BTreeSet<DeviceId>>,
     /// Counts changes of targets and accounts.
     places: u64,
     /// What a document put into the maps, so that its next version can take it out again.
@@ -59,6 +69,9 @@ enum Key {
     Identity(Handle),
     Ssh(String),
     Token(String),
+    Device(IdentityId, DeviceId, String),
+    Factor(IdentityId, FactorId),
+    Link(String),
 }
 
 /// Finds documents by name.
@@ -101,6 +114,19 @@ impl Directory {
                 maps.tokens.insert(token.verifier.clone(), (token.id, token.identity, token.expires));
                 vec![Key::Token(token.verifier)]
             }),
+            kinds::DEVICE => parse::<Device>(document).map(|device| {
+                maps.cookies.insert(device.verifier.clone(), device.id);
+                maps.devices.entry(device.identity).or_default().insert(device.id);
+                vec![Key::Device(device.identity, device.id, device.verifier)]
+            }),
+            kinds::FACTOR => parse::<Factor>(document).map(|factor| {
+                maps.factors.entry(factor.identity).or_default().insert(factor.id);
+                vec![Key::Factor(factor.identity, factor.id)]
+            }),
+            kinds::LINK => parse::<Link>(document).map(|link| {
+                maps.links.insert(link.verifier.clone(), link.id);
+                vec![Key::Link(link.verifier)]
+            }),
             _ => None,
         };
         if let Some(keys) = keys {
@@ -137,6 +163,22 @@ impl Directory {
     pub(crate) fn token(&self, verifier: &str) -> Option<(TokenId, IdentityId, Timestamp)> {
         self.read().tokens.get(verifier).copied()
     }
+
+    pub(crate) fn cookie(&self, verifier: &str) -> Option<DeviceId> {
+        self.read().cookies.get(verifier).copied()
+    }
+
+    pub(crate) fn link(&self, verifier: &str) -> Option<LinkId> {
+        self.read().links.get(verifier).copied()
+    }
+
+    pub(crate) fn factors(&self, identity: IdentityId) -> Vec<FactorId> {
+        self.read().factors.get(&identity).into_iter().flatten().copied().collect()
+    }
+
+    pub(crate) fn devices(&self, identity: IdentityId) -> Vec<DeviceId> {
+        self.read().devices.get(&identity).into_iter().flatten().copied().collect()
+    }
 }
 
 impl Maps {
@@ -149,7 +191,22 @@ impl Maps {
                 Key::Identity(handle) => release(&mut self.identities, &handle, id),
                 Key::Ssh(key) => release(&mut self.ssh_keys, &key, id),
                 Key::Token(verifier) => drop(self.tokens.remove(&verifier)),
+                Key::Link(verifier) => drop(self.links.remove(&verifier)),
+                Key::Device(identity, device, verifier) => {
+                    self.cookies.remove(&verifier);
+                    remove_from(&mut self.devices, identity, device);
+                }
+                Key::Factor(identity, factor) => remove_from(&mut self.factors, identity, factor),
             }
+        }
+    }
+}
+
+fn remove_from<T: Ord>(map: &mut HashMap<IdentityId, BTreeSet<T>>, of: IdentityId, what: T) {
+    if let Some(set) = map.get_mut(&of) {
+        set.remove(&what);
+        if set.is_empty() {
+            map.remove(&of);
         }
     }
 }

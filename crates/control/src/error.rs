@@ -15,6 +15,12 @@ pub enum Error {
     /// No such thing, or not for the caller to know.
     #[error("{0}")]
     NotFound(String),
+    /// It is permitted, once a second factor was presented in these minutes.
+    #[error("this needs a fresh second factor: confirm it is you, and repeat")]
+    StepUp,
+    /// Too much is asked at once; a later try succeeds.
+    #[error("{0}")]
+    Busy(&'static str),
     /// The vault is sealed.
     #[error("the vault is sealed: unseal it with `sallyport vault unseal`")]
     Sealed,
@@ -46,7 +52,9 @@ impl Error {
             Self::Denied(denial) => denial.kind,
             Self::Usage(_) => Kind::Usage,
             Self::NotFound(_) => Kind::NotFound,
+            Self::StepUp => Kind::Denied,
             Self::Sealed => Kind::Sealed,
+            Self::Busy(_) => Kind::Unavailable,
             Self::Quarantined(_) => Kind::Unavailable,
             Self::Failed(_) | Self::Rollback(_) => Kind::Failed,
             Self::Store(error) => error.kind(),

@@ -2,7 +2,9 @@
 
 use crate::control::{CLUSTER, Cluster, DATABASE, KEYRING, POLICY, PolicyBody, put};
 use crate::directory::kinds;
+use crate::sign_in::{HOST_LINK, NewLink, SignInRules};
 use crate::unseal::Stored;
+use crate::users::SOLO;
 use crate::{Actor, Control, Error};
 use sallyport_ledger::Verifier;
 use sallyport_model::inventory::{Identity, IdentityKind, Rest};
@@ -27,6 +29,10 @@ pub struct Founding {
     pub argon: Argon,
     /// Where the store is kept; a file in the data directory where it says nothing.
     pub place: Option<Place>,
+    /// Whether one person is to administer it.
+    pub solo: bool,
+    /// How people sign in with browsers; the link of the first administrator is to its site.
+    pub sign_in: SignInRules,
 }
 
 /// What the founder must keep.
@@ -37,6 +43,8 @@ pub struct Founded {
     pub recovery: Secret<String>,
     /// Signs the first administrator in. Shown once.
     pub token: Secret<String>,
+    /// Lets the first administrator set a password and a factor with a browser, within an hour. Shown once.
+    pub link: NewLink,
     /// The key file of the vault.
     pub key_file: PathBuf,
     /// Public key that verifies the ledger: give it to the auditor.
@@ -73,16 +81,21 @@ pub async fn found(env: &Env, data: &Path, node: &str, founding: &Founding) -> R
     ];
     let (vault, slots, keyring) = Vault::create(env, cluster, &slots, false)?;
 
-    let control = Control::new(env.clone(), data, node).at(place);
+    let control = Control::new(env.clone(), data, node).at(place).with_sign_in(founding.sign_in.clone());
     control.publish(control.prepare(connected, vault, cluster, Control::FOUNDING).await?);
     let open = control.opened()?;
     let nodes = Nodes::default().with(node, &Verifier::parse(&open.key).map_err(Error::failed)?)?;
-    let draft = control.draft(&Actor::Host, "system.founded", cluster, &[("ledger_key", &open.key), ("node", node)]);
+    let solo = founding.solo.to_string();
+    let facts = [("ledger_key", open.key.as_str()), ("node", node), ("solo", solo.as_str())];
+    let draft = control.draft(&Actor::Host, "system.founded", cluster, &facts);
     let mut change = Change::entry(draft)
         .put(put(CLUSTER, 0, kinds::SETTING, &Cluster { cluster, rest: Rest::new() })?)
         .put(put(KEYRING, 0, kinds::KEYRING, &keyring)?)
         .put(put(POLICY, 0, kinds::POLICY, &PolicyBody::default())?)
         .put(nodes.put(0));
+    if founding.solo {
+        change = change.put(put(SOLO, 0, kinds::SETTING, &Rest::new())?);
+    }
     for slot in &slots {
         change = change.put(put(slot.id, 0, kinds::SLOT, slot)?);
     }
@@ -104,10 +117,11 @@ pub async fn found(env: &Env, data: &Path, node: &str, founding: &Founding) -> R
     open.store.commit(change).await?;
     let life = Duration::from_secs(founding.token_seconds.into());
     let token = control.mint(&Actor::Host, &admin, life, "first sign-in").await?;
+    let link = control.make_link(&Actor::Host, &admin, HOST_LINK).await?;
     let trust = public_key(data, &open.key)?;
     drop(open);
     control.close().await;
-    Ok(Founded { cluster, recovery, token: token.text, key_file: key_path, trust })
+    Ok(Founded { cluster, recovery, token: token.text, link, key_file: key_path, trust })
 }
 
 /// What a host that has joined must know.

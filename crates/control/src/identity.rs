@@ -6,12 +6,14 @@ use crate::{Actor, Control, Error, Op};
 use sallyport_model::access::{Denial, From};
 use sallyport_model::authority::{AuthStep, Authenticated, Evidence, Reply};
 use sallyport_model::inventory::{Identity, Rest, Token};
+use sallyport_model::sign_in::Device;
 use sallyport_model::{
     AccountId, AuthId, CallId, EntryId, GatewayId, Handle, Kind, Secret, TargetId, Timestamp, TokenId,
 };
 use sallyport_policy::Right;
 use sallyport_store::{Change, Draft};
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::time::Duration;
 
 /// How long a gateway may spend an authentication.
@@ -38,8 +40,10 @@ pub struct NewToken {
 pub struct Who {
     /// The identity.
     pub identity: Identity,
-    /// When the token it came with stops working.
+    /// When the token or the cookie it came with stops working.
     pub expires: Timestamp,
+    /// The browser it came by; absent for a token.
+    pub device: Option<Device>,
 }
 
 /// An authentication that a gateway may spend.
@@ -100,6 +104,7 @@ impl Control {
         label: &str,
     ) -> Result<NewToken, Error> {
         let own = self.acting(op)?;
+        self.demand_fresh_factor(op)?;
         if life > TOKEN_LIFE || life.is_zero() {
             return Err(Error::usage("a token lives between 1 second and 30 days: give `--ttl` within that"));
         }
@@ -123,7 +128,7 @@ impl Control {
         let (identity, expires) = token_identity(&open, token, self.env.now()).ok_or_else(|| {
             Denial::new(Kind::Denied, "this token is not valid: run `sallyport login` with a new one")
         })?;
-        Ok(Who { identity, expires })
+        Ok(Who { identity, expires, device: None })
     }
 
     /// One step of a login through a gateway.
@@ -161,15 +166,21 @@ impl Control {
 
     /// Failed sign-ins are ledgered singly up to a budget per source, then as one counted entry a minute.
     async fn count_failure(&self, step: &AuthStep, how: &str) -> Result<(), Error> {
-        let Some(earlier) = self.live.failure(step.from.0, self.env.now()) else { return Ok(()) };
+        let named = step.handle.as_ref().map_or_else(|| "no handle".into(), ToString::to_string);
+        self.note_failure(step.from.0, named, how).await
+    }
+
+    /// The same, of whatever sort of sign-in.
+    pub(crate) async fn note_failure(&self, from: IpAddr, object: String, how: &str) -> Result<(), Error> {
+        let Some(earlier) = self.live.failure(from, self.env.now()) else { return Ok(()) };
         let draft = Draft {
             id: EntryId::new(&self.env),
             actor: "nobody".into(),
             action: "login.failed",
-            object: step.handle.as_ref().map_or_else(|| "no handle".into(), ToString::to_string),
+            object,
             session: None,
             facts: BTreeMap::from([
-                ("from".into(), step.from.0.to_string()),
+                ("from".into(), from.to_string()),
                 ("how".into(), how.into()),
                 ("not_listed_before".into(), earlier.to_string()),
             ]),

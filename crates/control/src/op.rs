@@ -1,6 +1,6 @@
 //! Who acts, from where: the first argument of every use case.
 
-use sallyport_model::{GatewayId, Handle, IdentityId};
+use sallyport_model::{DeviceId, GatewayId, Handle, IdentityId};
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr};
 
@@ -37,13 +37,15 @@ pub struct Op {
     pub from: IpAddr,
     /// What ties log lines, the ledger entry and the answer together.
     pub correlation: String,
+    /// The browser that the actor has signed in with; absent for tokens, and for whoever is no identity.
+    pub device: Option<DeviceId>,
 }
 
 impl Op {
     /// An act of whoever has a shell on the host.
     #[must_use]
     pub const fn host() -> Self {
-        Self { actor: Actor::Host, from: IpAddr::V4(Ipv4Addr::LOCALHOST), correlation: String::new() }
+        Self { actor: Actor::Host, from: IpAddr::V4(Ipv4Addr::LOCALHOST), correlation: String::new(), device: None }
     }
 
     /// The identity behind the act, where there is one.

@@ -18,6 +18,7 @@ use crate::steps::reached;
 use crate::{Actor, Control, Error, Op};
 use sallyport_model::Timestamp;
 use sallyport_model::inventory::{Rest, Token};
+use sallyport_model::sign_in::{Device, Link};
 use sallyport_policy::Right;
 use sallyport_store::{Change, DocId, Document, Put};
 use sallyport_vault::{AUTHN, DOCUMENTS, EpochState, KeyringBody, RECORDINGS, Vault, VaultError, VersionBody};
@@ -351,9 +352,14 @@ impl Left {
                 }
             }
         }
-        for (_, token) in all::<Token>(&open.store, kinds::TOKEN) {
-            let epoch = token.value.verifier.split_once(':').and_then(|(epoch, _)| epoch.parse().ok());
-            if token.value.expires > now {
+        let tokens =
+            all::<Token>(&open.store, kinds::TOKEN).into_iter().map(|(_, t)| (t.value.verifier, t.value.expires));
+        let devices =
+            all::<Device>(&open.store, kinds::DEVICE).into_iter().map(|(_, d)| (d.value.verifier, d.value.expires));
+        let links = all::<Link>(&open.store, kinds::LINK).into_iter().map(|(_, l)| (l.value.verifier, l.value.expires));
+        for (verifier, expires) in tokens.chain(devices).chain(links) {
+            let epoch = verifier.split_once(':').and_then(|(epoch, _)| epoch.parse().ok());
+            if expires > now {
                 left.count((AUTHN.to_owned(), epoch.unwrap_or(0)));
             }
         }

@@ -13,7 +13,7 @@ use sallyport_model::{AuthId, GatewayId, RecordingId, SessionId, Timestamp, Watc
 use sallyport_policy::Right;
 use sallyport_store::{Change, DocId, Document, Draft, EntryRow, Filter};
 use serde::{Deserialize, Serialize};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -43,6 +43,9 @@ pub(crate) struct SessionBody {
     pub(crate) policy: String,
     pub(crate) determining: Vec<String>,
     pub(crate) opened: Timestamp,
+    /// Demands that were met when it was permitted; they stay met for it.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub(crate) met: BTreeSet<String>,
     /// That it must end. From then on it opens no channel and uses no credential; its gateway is told
     /// at once, or when it is back.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -4,13 +4,15 @@ use crate::access::{Found, find};
 use crate::control::{KEYRING, Open, put};
 use crate::directory::{all, kinds, load};
 use crate::lease::{SecretBody, version_id};
+use crate::sign_in::dangerous;
 use crate::slots::{SlotLine, borrowed, slots};
 use crate::{Actor, Control, Error, Op};
 use sallyport_model::access::{Ask, Denial, From};
 use sallyport_model::inventory::{Rest, Target};
+use sallyport_model::name::Label;
 use sallyport_model::secret::SecretBytes;
 use sallyport_model::{Address, Secret, SecretId, Timestamp};
-use sallyport_policy::{Act, Facts, Place, Right, decide};
+use sallyport_policy::{Act, Place, Right, decide};
 use sallyport_store::{Change, DocId};
 use sallyport_vault::{Rules, SecretKind, SshKey, Where, generate};
 
@@ -55,7 +57,7 @@ impl Control {
         let found = place(&open, address)?;
         self.require_at(op, Right::VaultWrite, &found.target)?;
         let (kind, value, public, how) = material(&self.env, &found, new)?;
-        self.ensure_environment(op, &open, &found).await?;
+        self.ensure_environment(&op.actor, &open, &found.target.environment).await?;
 
         let account =
             load::<sallyport_model::inventory::Account>(&open.store, &DocId::new(found.account.id), kinds::ACCOUNT)
@@ -133,8 +135,11 @@ impl Control {
             return Ok(());
         }
         let who = self.acting(op)?;
+        if dangerous(right) {
+            self.demand_fresh_factor(op)?;
+        }
         let policy = self.opened()?.policy();
-        let facts = Facts::new(&who, self.env.now(), op.from).at(Place::Target(target));
+        let facts = self.facts(op, &who).at(Place::Target(target));
         match decide(&policy, &facts, Act::Right(right)).denial() {
             None => Ok(()),
             Some(denial) => {
@@ -145,11 +150,11 @@ impl Control {
     }
 
     /// Makes the environment's key domain, once.
-    pub(crate) async fn ensure_environment(&self, op: &Op, open: &Open, found: &Found) -> Result<(), Error> {
+    pub(crate) async fn ensure_environment(&self, actor: &Actor, open: &Open, name: &Label) -> Result<(), Error> {
         let change = {
             let vault = open.vault();
-            let Some(body) = vault.ensure_domain(&self.env, &found.target.environment)? else { return Ok(()) };
-            let draft = self.draft(&op.actor, "vault.domain_created", &found.target.environment, &[]);
+            let Some(body) = vault.ensure_domain(&self.env, name)? else { return Ok(()) };
+            let draft = self.draft(actor, "vault.domain_created", name, &[]);
             Change::entry(draft).put(put(KEYRING, vault.keyring().version, kinds::KEYRING, &body)?)
         };
         match open.store.commit(change).await {

@@ -63,7 +63,8 @@ impl Control {
         let everything = self.require(op, Right::Explain).is_ok();
         let unknown = || Error::NotFound(sallyport_model::access::Denial::unknown().message);
         let found = found.map_err(|error| if everything { error } else { unknown() })?;
-        let facts = found.facts(&asked, self.env.now(), op.from, "");
+        let mut facts = found.facts(&asked, self.env.now(), op.from, "");
+        facts.met = self.met_by(&open, asked.id);
         if !everything && standing(&policy, &facts) == Standing::Invisible {
             return Err(unknown());
         }
@@ -78,7 +79,8 @@ impl Control {
         let who = self.acting(op)?;
         let open = self.opened()?;
         let places = open.places();
-        let facts = Facts::new(&who, self.env.now(), op.from);
+        let mut facts = Facts::new(&who, self.env.now(), op.from);
+        facts.met = self.met_by(&open, who.id);
         let Standings { usable, requestable } = standings(&open.policy(), &facts, &places.inventory);
         let (search, after) = (Search::new(&wanted.search), wanted.place()?);
         let mut page = Page::new(wanted);
@@ -110,7 +112,8 @@ impl Control {
         let mut lines = Vec::new();
         for (_, known) in all::<Identity>(&open.store, kinds::IDENTITY) {
             let Some(who) = identity(&open, known.value.id) else { continue };
-            let facts = found.facts(&who, now, op.from, "");
+            let mut facts = found.facts(&who, now, op.from, "");
+            facts.met = self.met_by(&open, who.id);
             let usable = decide(&policy, &facts, act).permits();
             if !usable && standing(&policy, &facts) != Standing::Requestable {
                 continue;

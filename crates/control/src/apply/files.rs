@@ -2,6 +2,8 @@
 
 use super::ApplyFile;
 use crate::Error;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use sallyport_model::inventory::{Class, IdentityKind, Tier};
 use sallyport_model::name::Label;
 use sallyport_model::{AccountName, Handle, TargetName};
@@ -143,4 +145,18 @@ pub(super) fn doubles(names: impl Iterator<Item = String>, kind: &str, wrong: &m
 
 pub(crate) fn public_keys(lines: &[String]) -> Vec<String> {
     lines.iter().map(|line| line.split_whitespace().take(2).collect::<Vec<_>>().join(" ")).collect()
+}
+
+/// The algorithm and base64 of a line of a `.pub` file, if that is what it is: the algorithm is said again inside
+/// (RFC 4253 section 6.6).
+pub(crate) fn public_key(line: &str) -> Option<String> {
+    let mut words = line.split_whitespace();
+    let (algorithm, encoded) = (words.next()?, words.next()?);
+    let known = ["ssh-ed25519", "ssh-rsa"].contains(&algorithm)
+        || algorithm.starts_with("ecdsa-sha2-")
+        || algorithm.starts_with("sk-");
+    let bytes = STANDARD.decode(encoded).ok()?;
+    let (length, rest) = bytes.split_first_chunk::<4>()?;
+    let said = rest.get(..usize::try_from(u32::from_be_bytes(*length)).ok()?)?;
+    (known && said == algorithm.as_bytes()).then(|| format!("{algorithm} {encoded}"))
 }

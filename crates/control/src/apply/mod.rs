@@ -8,7 +8,7 @@ use crate::directory::{Versioned, all, kinds, load};
 use crate::sessions::{Ending, SessionBody};
 use crate::{Control, Error, Op};
 use files::{Desired, check};
-pub(crate) use files::{default_label, host_fits, public_keys};
+pub(crate) use files::{default_label, host_fits, public_key, public_keys};
 use sallyport_model::access::Denial;
 use sallyport_model::inventory::{Account, Identity, IdentityKind, Rest, Target};
 use sallyport_model::name::Label;
@@ -122,6 +122,7 @@ impl Control {
             let facts = facts.each_ref().map(|(k, v)| (*k, v.as_str()));
             changes.push(Change::entry(self.draft(&op.actor, "policy.applied", "policy", &facts)).put(body));
         }
+        self.end_solo(op, &open, &mut changes);
         if !changes.is_empty() {
             open.store.commit_all(changes).await?;
         }
@@ -147,7 +148,7 @@ impl Control {
 
     /// Nobody raises himself or others, nor gives himself the key of somebody higher: identities with a role
     /// are changed by tier 0 alone.
-    fn may_raise(&self, op: &Op, privileged: &[Handle]) -> Result<(), Error> {
+    pub(crate) fn may_raise(&self, op: &Op, privileged: &[Handle]) -> Result<(), Error> {
         let Some(first) = privileged.first() else { return Ok(()) };
         if op.identity().is_none() || self.acting(op)?.groups.iter().any(|g| g.as_str() == TIER_0) {
             return Ok(());
@@ -169,7 +170,8 @@ impl Control {
                 by_id(open, session.target, session.account),
             ) {
                 (Some(who), Some(found)) => {
-                    let facts = found.facts(&who, self.env.now(), session.from, &session.reason);
+                    let mut facts = found.facts(&who, self.env.now(), session.from, &session.reason);
+                    facts.met.clone_from(&session.met);
                     match decide(&policy, &facts, Act::Connect) {
                         Decision::Permit { .. } => continue,
                         Decision::Needs { .. } => "policy now wants an approval first",
@@ -399,9 +401,12 @@ const OBJECTS: usize = 40;
 const TIER_0: &str = "tier0-admin";
 
 /// Whether an identity holds a role of the product or of a tier.
-fn privileged(identity: &Identity) -> bool {
-    let role =
-        |group: &str| group.starts_with("sallyport:") || (group.starts_with("tier") && group.ends_with("-admin"));
+pub(crate) fn privileged(identity: &Identity) -> bool {
+    let role = |group: &str| {
+        // Whoever may merely use what policies give is nobody special.
+        (group.starts_with("sallyport:") && group != "sallyport:user")
+            || (group.starts_with("tier") && group.ends_with("-admin"))
+    };
     identity.groups.iter().any(|group| role(group.as_str()))
 }
 

@@ -1,6 +1,6 @@
 //! A house to test in: founded, applied, with a gateway that is only a handle.
 
-use crate::{Actor, ApplyFile, Control, Error, Founding, Op, Opening, Progress, found, join};
+use crate::{Actor, ApplyFile, Control, Error, Founding, Op, Opening, Progress, SignInRules, found, join};
 use crate::{Listing, ReachLine};
 use sallyport_model::access::{Ask, Channel, From};
 use sallyport_model::authority::{
@@ -83,6 +83,7 @@ pub(super) struct House {
     pub(super) dir: TempDir,
     pub(super) control: Arc<Control>,
     pub(super) recovery: Secret<String>,
+    pub(super) link: Secret<String>,
     token: Secret<String>,
 }
 
@@ -92,7 +93,19 @@ impl House {
     }
 
     pub(super) async fn founded_at(place: Option<Place>) -> Self {
-        let env = Env::system();
+        Self::founded_with(Env::system(), place).await
+    }
+
+    /// A house that one person administers.
+    pub(super) async fn founded_solo() -> Self {
+        Self::founded_as(Env::system(), None, true).await
+    }
+
+    pub(super) async fn founded_with(env: Env, place: Option<Place>) -> Self {
+        Self::founded_as(env, place, false).await
+    }
+
+    async fn founded_as(env: Env, place: Option<Place>, solo: bool) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let founding = Founding {
             admin: "admin".parse().unwrap(),
@@ -100,6 +113,8 @@ impl House {
             token_seconds: 3600,
             argon: Argon::cheapest(),
             place: place.clone(),
+            solo,
+            sign_in: SignInRules::default(),
         };
         let founded = found(&env, dir.path(), "node-1", &founding).await.unwrap();
         let mut house = Self {
@@ -107,6 +122,7 @@ impl House {
             env,
             dir,
             recovery: founded.recovery,
+            link: founded.link.url,
             token: founded.token,
         };
         house.unseal().await;
@@ -120,8 +136,14 @@ impl House {
         join(&self.env, dir.path(), node, place, &key).await.unwrap();
         let copy = |text: &Secret<String>| Secret::new(text.expose().clone());
         let control = control(&self.env, &dir, node, Some(place.clone()));
-        let mut house =
-            Self { env: self.env.clone(), dir, control, recovery: copy(&self.recovery), token: copy(&self.token) };
+        let mut house = Self {
+            env: self.env.clone(),
+            dir,
+            control,
+            recovery: copy(&self.recovery),
+            link: copy(&self.link),
+            token: copy(&self.token),
+        };
         house.unseal().await;
         house
     }
@@ -153,7 +175,12 @@ impl House {
 
     pub(super) fn op_of(&self, token: &Secret<String>) -> Op {
         let who = self.control.sign_in(token).unwrap();
-        Op { actor: Actor::Identity(who.identity.id, who.identity.handle), from: HERE, correlation: String::new() }
+        Op {
+            actor: Actor::Identity(who.identity.id, who.identity.handle),
+            from: HERE,
+            correlation: String::new(),
+            device: None,
+        }
     }
 
     pub(super) fn admin(&self) -> Op {

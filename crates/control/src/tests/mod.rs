@@ -7,6 +7,7 @@ mod quorum;
 mod recovery;
 mod rotation;
 mod sessions;
+mod sign_in;
 mod slots;
 mod state;
 mod token;

@@ -25,11 +25,11 @@ pub(super) fn of(entry: &Entry) -> String {
         "credential.lent" => format!("the password of {object} was lent for {actor}'s session"),
         "credential.signed" => format!("the key of {object} signed for {actor}'s session"),
         "login.failed" => format!("a sign-in as {object} failed{}", by(entry, "from", " from ")),
-        "token.created" => format!("{actor} made a token for {object}"),
         "secret.stored" => format!("{actor} stored a new version of the secret of {object}"),
         action if action.starts_with("target.") => target(entry, actor, object),
         action if action.starts_with("node.") => node(entry, actor, object),
         action if action.starts_with("vault.") => vault(entry, actor, object),
+        action if PEOPLE.iter().any(|what| action.starts_with(what)) => people(entry, actor, object),
         "inventory.applied" => format!("{actor} applied {} objects of the inventory", or(entry, "objects", "some")),
         "policy.applied" => format!("{actor} applied the policy set {}", or(entry, "policy", object)),
         "recording.expired" => format!("the recording {object} expired by rule{}", by(entry, "rule", ", ")),
@@ -143,6 +143,51 @@ fn vault(entry: &Entry, actor: &str, object: &str) -> String {
         }
         "vault.rotation_paused" => format!("{actor} paused the work behind a rotation of keys"),
         "vault.rotation_resumed" => format!("{actor} resumed the work behind a rotation of keys"),
+        other => plain(other, actor, object),
+    }
+}
+
+/// What the actions on people begin with.
+const PEOPLE: [&str; 7] = ["device.", "factor.", "link.", "solo.", "ssh_key.", "token.", "user."];
+
+/// Acts on people: their browsers, factors, links, keys, tokens and groups.
+fn people(entry: &Entry, actor: &str, object: &str) -> String {
+    let from = by(entry, "from", " from ");
+    let factor = || {
+        let label = by(entry, "label", " ");
+        match entry.fact("kind") {
+            "recovery" => "recovery codes".to_owned(),
+            "totp" => format!("the app{label} that computes codes"),
+            kind => format!("the {kind}{label}"),
+        }
+    };
+    match entry.action.as_str() {
+        "device.begun" if entry.fact("state") == "factor" => {
+            format!("{actor} gave the right password{from}; a second factor is due")
+        }
+        "device.begun" => format!("{actor} gave the right password{from}, and has no second factor yet"),
+        "device.signed_in" => format!("{actor} signed in with a browser{from}{}", by(entry, "factors", ", by ")),
+        "device.stepped_up" => format!("{actor} confirmed who they are{}", by(entry, "factor", ", by ")),
+        "device.ended" => format!("{actor} ended a browser of {object}{from}{}", by(entry, "why", ": ")),
+        "device.expired" => format!("{} browsers and links were over their time", or(entry, "count", "some")),
+        "factor.added" => format!("{actor} added {}", factor()),
+        "factor.removed" => format!("{actor} removed {}", factor()),
+        "factor.password_changed" => format!("{actor} changed their password; their other browsers are signed out"),
+        "link.made" => format!("{actor} made an enrolment link for {object}{}", by(entry, "expires", ", good until ")),
+        "link.used" => format!("{actor} used an enrolment link{from} and set a password; what was before is gone"),
+        "solo.ended" => format!("{actor} made a second administrator: nobody administers alone any more"),
+        "ssh_key.added" => format!("{actor} added the SSH key {}", or(entry, "key", "of theirs")),
+        "ssh_key.removed" => format!("{actor} removed the SSH key {}", or(entry, "key", "of theirs")),
+        "token.created" => format!("{actor} made a token for {object}"),
+        "token.ended" => format!("{actor} ended a token of {object}"),
+        "user.created" => format!("{actor} made the user {object}{}", by(entry, "groups", " in ")),
+        "user.disabled" => format!("{actor} disabled {object}"),
+        "user.enabled" => format!("{actor} enabled {object} again"),
+        "user.regrouped" => format!(
+            "{actor} put {object} into {}, before that {}",
+            or(entry, "groups", "no group"),
+            or(entry, "before", "no group")
+        ),
         other => plain(other, actor, object),
     }
 }
