@@ -6,15 +6,19 @@
 mod auth;
 mod convert;
 mod evidence;
+mod headers;
 mod inventory;
 mod keys;
 mod nodes;
+mod own;
 mod portal;
 mod problem;
 mod sessions;
+mod sign_in;
 mod status;
 mod targets;
 mod terminal;
+mod users;
 mod vault;
 
 use axum::Router;
@@ -44,13 +48,48 @@ pub struct App {
 ))]
 struct Document;
 
+fn people() -> OpenApiRouter<App> {
+    OpenApiRouter::new()
+        .routes(routes!(sign_in::enrolment))
+        .routes(routes!(sign_in::enrol))
+        .routes(routes!(sign_in::password))
+        .routes(routes!(sign_in::totp))
+        .routes(routes!(sign_in::recovery))
+        .routes(routes!(sign_in::begin_passkey))
+        .routes(routes!(sign_in::passkey))
+        .routes(routes!(sign_in::sign_out))
+        .routes(routes!(sign_in::step_up))
+        .routes(routes!(sign_in::begin_step_up_passkey))
+        .routes(routes!(sign_in::step_up_passkey))
+        .routes(routes!(own::me))
+        .routes(routes!(own::password))
+        .routes(routes!(sign_in::begin_totp))
+        .routes(routes!(sign_in::add_totp))
+        .routes(routes!(sign_in::begin_new_passkey))
+        .routes(routes!(sign_in::add_passkey))
+        .routes(routes!(own::remove_factor))
+        .routes(routes!(own::recovery_codes))
+        .routes(routes!(own::devices))
+        .routes(routes!(own::end_device))
+        .routes(routes!(own::ssh_keys, own::add_ssh_key))
+        .routes(routes!(own::remove_ssh_key))
+        .routes(routes!(own::tokens))
+        .routes(routes!(own::end_token))
+        .routes(routes!(status::create_token))
+        .routes(routes!(users::list, users::create))
+        .routes(routes!(users::new_link))
+        .routes(routes!(users::disable))
+        .routes(routes!(users::enable))
+        .routes(routes!(users::regroup))
+        .routes(routes!(users::groups_list))
+}
+
 fn open_router() -> OpenApiRouter<App> {
     OpenApiRouter::with_openapi(Document::openapi())
+        .merge(people())
         .routes(routes!(status::status))
-        .routes(routes!(status::me))
         .routes(routes!(status::space))
         .routes(routes!(status::metrics))
-        .routes(routes!(status::create_token))
         .routes(routes!(inventory::reach))
         .routes(routes!(inventory::plan))
         .routes(routes!(inventory::apply))
@@ -100,6 +139,7 @@ pub fn router(control: Arc<Control>, ssh: Option<String>) -> Router {
         )
         .fallback(portal::serve)
         .layer(DefaultBodyLimit::max(BODY))
+        .layer(axum::middleware::map_response_with_state(headers::Headers::of(control.site()), headers::add))
         .with_state(App { control, ssh })
 }
 

@@ -15,11 +15,12 @@ pub(crate) struct Problem {
     detail: String,
     correlation: String,
     unauthenticated: bool,
+    step_up: bool,
 }
 
 impl Problem {
     pub(crate) fn new(kind: Kind, detail: impl Into<String>) -> Self {
-        Self { kind, detail: detail.into(), correlation: String::new(), unauthenticated: false }
+        Self { kind, detail: detail.into(), correlation: String::new(), unauthenticated: false, step_up: false }
     }
 
     pub(crate) fn usage(detail: impl std::fmt::Display) -> Self {
@@ -27,13 +28,19 @@ impl Problem {
     }
 
     pub(crate) fn unauthenticated() -> Self {
-        Self {
-            unauthenticated: true,
-            ..Self::new(
-                Kind::Denied,
-                "sign in first: send a valid token as `Authorization: Bearer` (`sallyport login`)",
-            )
-        }
+        Self::new(Kind::Denied, "sign in first: send a valid token as `Authorization: Bearer` (`sallyport login`)")
+            .of_nobody()
+    }
+
+    /// The same, said to somebody who is not signed in.
+    pub(crate) fn of_nobody(self) -> Self {
+        Self { unauthenticated: true, ..self }
+    }
+
+    /// A failed step of a sign-in: whatever was wrong with it, it is said to nobody.
+    pub(crate) fn of_sign_in(error: sallyport_control::Error) -> Self {
+        let problem = Self::from(error);
+        if problem.kind == Kind::Denied { problem.of_nobody() } else { problem }
     }
 }
 
@@ -43,7 +50,7 @@ impl From<sallyport_control::Error> for Problem {
         if kind == Kind::Failed {
             tracing::error!(%error, "A request failed");
         }
-        Self::new(kind, error.to_string())
+        Self { step_up: matches!(error, sallyport_control::Error::StepUp), ..Self::new(kind, error.to_string()) }
     }
 }
 
@@ -53,6 +60,8 @@ impl IntoResponse for Problem {
         let status = StatusCode::from_u16(code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let body = wire::Problem {
             kind: self.kind.word().into(),
+            word: self.kind.word().into(),
+            step_up: self.step_up,
             status: code,
             detail: self.detail,
             correlation: self.correlation,

@@ -32,6 +32,7 @@ pub(crate) async fn status(State(app): State<App>) -> Json<wire::Status> {
         backup: status.backup.map(|at| at.to_string()),
         backup_age_hours: status.backup_age.map(|age| age.as_secs() / 3600),
         recovery: status.recovery.map(|until| until.to_string()),
+        solo: status.solo,
         space: status.space.level.word().into(),
     })
 }
@@ -55,18 +56,6 @@ pub(crate) async fn space(State(app): State<App>, caller: Caller) -> Result<Json
         days_to_freeze: space.days_to_freeze,
         level: space.level.word().into(),
         next: next.collect(),
-    }))
-}
-
-/// Who the caller is.
-#[utoipa::path(get, path = "/api/v1/me", responses((status = 200, body = wire::Me)), tag = "status")]
-pub(crate) async fn me(State(app): State<App>, caller: Caller) -> Result<Json<wire::Me>, Problem> {
-    let own = app.control.own_sessions(&caller.op)?;
-    Ok(Json(wire::Me {
-        groups: caller.who.identity.groups.iter().map(ToString::to_string).collect(),
-        token_expires: caller.who.expires.to_string(),
-        sessions: u32::try_from(own).unwrap_or(u32::MAX),
-        handle: caller.who.identity.handle.to_string(),
     }))
 }
 

@@ -57,13 +57,14 @@ pub(crate) async fn status(client: &Client, out: Output) -> Result<(), Fail> {
         let banner = status.recovery.as_ref().map_or_else(String::new, |until| {
             format!("RECOVERY: on the host, somebody was made an administrator until {until}. `sallyport ledger list --actions admin.recovered` says who.\n\n")
         });
+        let solo = if status.solo { "\nSolo      one person administers this installation" } else { "" };
         let space = match status.space.as_str() {
             "fine" => "",
             "refuse" => "\nSpace     new sessions are REFUSED: see `sallyport space`",
             _ => "\nSpace     sessions are FROZEN: see `sallyport space`",
         };
         format!(
-            "{banner}{who}\n\nServer    {} (version {})\nVault     {vault}\nLedger    {} entries{ledger}\nAnchors   {anchors}\nBackup    {}{space}\nSessions  {} live on {} gateways\nSSH       {}",
+            "{banner}{who}\n\nServer    {} (version {})\nVault     {vault}\nLedger    {} entries{ledger}\nAnchors   {anchors}\nBackup    {}{space}{solo}\nSessions  {} live on {} gateways\nSSH       {}",
             client.url(),
             status.version,
             status.entries,

@@ -222,7 +222,7 @@ impl Control {
             None => None,
             Some(credential) => {
                 self.require_at(op, Right::VaultWrite, &found.target)?;
-                self.ensure_environment(op, &open, &found).await?;
+                self.ensure_environment(&op.actor, &open, &found.target.environment).await?;
                 Some((SecretId::new(&self.env), material(&self.env, &found, credential)?))
             }
         };

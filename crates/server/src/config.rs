@@ -5,7 +5,7 @@
 
 use crate::private::Private;
 use sallyport_cli::Fail;
-use sallyport_control::SpaceRules;
+use sallyport_control::{SignInRules, Site, SpaceRules};
 use sallyport_model::Secret;
 use sallyport_store::Place;
 use serde::Deserialize;
@@ -27,8 +27,12 @@ pub(crate) struct Config {
     pub(crate) node: String,
     /// Where documents and ledger are kept.
     pub(crate) store: Store,
+    /// Where people reach this installation, such as `https://pam.example.org`; this host where absent.
+    pub(crate) public_url: Option<String>,
     /// The REST API.
     pub(crate) api: Api,
+    /// Signing in with a browser.
+    pub(crate) sign_in: SignIn,
     /// The SSH listener.
     pub(crate) ssh: Ssh,
     /// How the vault opens at start.
@@ -183,6 +187,22 @@ pub(crate) struct Api {
     pub(crate) listen: SocketAddr,
 }
 
+/// `[sign_in]`: durations such as `30m`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct SignIn {
+    /// After so long without a call a browser is signed out; 1m to 12h.
+    pub(crate) idle: String,
+    /// After so long a browser is signed out, whatever it does; 5m to 7d.
+    pub(crate) absolute: String,
+}
+
+impl Default for SignIn {
+    fn default() -> Self {
+        Self { idle: "30m".into(), absolute: "12h".into() }
+    }
+}
+
 /// `[ssh]`
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -253,7 +273,9 @@ impl Default for Config {
             data: PathBuf::from("/var/lib/sallyport"),
             node: "node-1".into(),
             store: Store::default(),
+            public_url: None,
             api: Api::default(),
+            sign_in: SignIn::default(),
             ssh: Ssh::default(),
             seal: Seal::default(),
             log: Log::default(),
@@ -284,6 +306,22 @@ impl Default for Log {
 }
 
 impl Config {
+    /// How people sign in with browsers.
+    pub(crate) fn sign_in(&self) -> Result<SignInRules, String> {
+        let site = match &self.public_url {
+            Some(url) => Site::parse(url).map_err(|e| format!("public_url: {e}"))?,
+            None => Site::local(self.api.listen.port()),
+        };
+        let read = |name: &str, text: &str, least: u64, most: u64| {
+            let seconds = sallyport_cli::seconds(text).map_err(|e| format!("[sign_in] {name}: {e}"))?;
+            let wrong = || format!("[sign_in] {name} = {text:?} is not within {least} s and {most} s");
+            Some(u64::from(seconds)).filter(|s| (least..=most).contains(s)).map(Duration::from_secs).ok_or_else(wrong)
+        };
+        let idle = read("idle", &self.sign_in.idle, 60, 12 * 3600)?;
+        let absolute = read("absolute", &self.sign_in.absolute, 300, 7 * 24 * 3600)?;
+        Ok(SignInRules { site, idle, absolute })
+    }
+
     /// The file, where there is one, then the environment.
     pub(crate) fn load(path: Option<&Path>) -> Result<Self, Fail> {
         let (text, name) = match path {
@@ -335,6 +373,7 @@ impl Config {
         }
         crate::backup::recipients(&self.backup.recipients).map_err(|e| format!("[backup] {e}"))?;
         self.space.rules().map(drop)?;
+        self.sign_in().map(drop)?;
         // Wrong anchors are named when the configuration is read, not when a checkpoint is due.
         crate::anchors::all(self).map(drop)?;
         if let Some(name) = &self.seal.credential {

@@ -40,6 +40,7 @@ pub(crate) async fn run(config: &Config) -> Result<(), Fail> {
         () = control.failed() => Err(Fail::failed("the ledger cannot be written; a new process verifies everything and goes on")),
         () = control.tend_keys() => Ok(()),
         () = control.tend_space() => Ok(()),
+        () = control.tend_sign_ins() => Ok(()),
         () = asked_to_stop() => Ok(()),
     };
     control.close().await;
@@ -53,7 +54,8 @@ pub(crate) fn host(config: &Config) -> Result<Control, Fail> {
         .at(config.place()?)
         .with_anchors(anchors)
         .with_door(Arc::new(Knocker::new(Box::new(unix::Connector::new(config.door())))))
-        .with_space(config.space.rules().map_err(Fail::usage)?);
+        .with_space(config.space.rules().map_err(Fail::usage)?)
+        .with_sign_in(config.sign_in().map_err(Fail::usage)?);
     Ok(match &config.seal.pkcs11 {
         Some(found) => control.with_token(token(found)?),
         None => control,

@@ -3,7 +3,7 @@
 use crate::config::Config;
 use sallyport_cli::Fail;
 use sallyport_control::{Control, Made, Op};
-use sallyport_model::Kind;
+use sallyport_model::{Handle, Kind};
 use serde::{Deserialize, Serialize};
 use std::io::ErrorKind;
 use std::path::PathBuf;
@@ -24,14 +24,18 @@ const PATIENCE: Duration = Duration::from_secs(30);
 pub(crate) enum Ask {
     /// Tell the ledger of this backup.
     BackupMade(Made),
+    /// Make an enrolment link for this user.
+    Link(Handle),
 }
 
 /// An answer.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-enum Answer {
+pub(crate) enum Answer {
     /// The entry with this index says so.
     Told(u64),
+    /// The link, and until when it is good.
+    Link(String, String),
     /// Why not, and what to do.
     Refused(String, String),
 }
@@ -65,10 +69,12 @@ pub(crate) async fn serve(config: &Config, control: Arc<Control>) -> Result<(), 
 }
 
 async fn answer(mut stream: UnixStream, control: &Control) -> std::io::Result<()> {
+    let refused = |error: sallyport_control::Error| Answer::Refused(error.kind().word().to_owned(), error.to_string());
     let answer = match serde_json::from_slice(&line(&mut stream).await?) {
-        Ok(Ask::BackupMade(made)) => match control.backup_made(&Op::host(), &made).await {
-            Ok(index) => Answer::Told(index),
-            Err(error) => Answer::Refused(error.kind().word().to_owned(), error.to_string()),
+        Ok(Ask::BackupMade(made)) => control.backup_made(&Op::host(), &made).await.map_or_else(refused, Answer::Told),
+        Ok(Ask::Link(handle)) => match control.link_on_host(&handle).await {
+            Ok(link) => Answer::Link(link.url.expose().clone(), link.expires.to_string()),
+            Err(error) => refused(error),
         },
         Err(error) => Answer::Refused(Kind::Usage.word().to_owned(), format!("the server does not know this: {error}")),
     };
@@ -86,8 +92,8 @@ pub(crate) fn is_running(config: &Config) -> bool {
     std::os::unix::net::UnixStream::connect(socket(config)).is_ok()
 }
 
-/// Asks the running server; the index of the entry that it wrote.
-pub(crate) async fn ask(config: &Config, ask: &Ask) -> Result<u64, Fail> {
+/// Asks the running server.
+pub(crate) async fn ask(config: &Config, ask: &Ask) -> Result<Answer, Fail> {
     let gone = |e: std::io::Error| Fail::new(Kind::Unavailable, format!("the server does not answer: {e}"));
     let asked = timeout(PATIENCE, async {
         let mut stream = UnixStream::connect(socket(config)).await.map_err(gone)?;
@@ -96,7 +102,7 @@ pub(crate) async fn ask(config: &Config, ask: &Ask) -> Result<u64, Fail> {
         serde_json::from_slice(&line(&mut stream).await.map_err(gone)?).map_err(Fail::failed)
     });
     match asked.await.map_err(|_| Fail::new(Kind::Unavailable, "the server does not answer in time"))?? {
-        Answer::Told(index) => Ok(index),
-        Answer::Refused(kind, why) => Err(sallyport_cli::Fail::new(sallyport_model::Kind::of(&kind), why)),
+        Answer::Refused(kind, why) => Err(sallyport_cli::Fail::new(Kind::of(&kind), why)),
+        other => Ok(other),
     }
 }

@@ -20,8 +20,11 @@ pub(crate) struct Init {
     /// OpenSSH public key file of the first administrator
     #[arg(long, value_name = "FILE")]
     ssh_key: Option<PathBuf>,
+    /// One person administers this installation, until a second administrator is made
+    #[arg(long)]
+    solo: bool,
     /// Make this host a further node of the installation in `[store] url`, instead of a new one
-    #[arg(long, requires = "key_file", conflicts_with_all = ["admin", "ssh_key", "fast"])]
+    #[arg(long, requires = "key_file", conflicts_with_all = ["admin", "ssh_key", "fast", "solo"])]
     join: bool,
     /// With --join: the vault's key file, brought from another node; it is copied into the data directory
     #[arg(long, value_name = "FILE", requires = "join")]
@@ -55,6 +58,8 @@ pub(crate) fn init(args: &Init, path: Option<&Path>, format: Format) -> Result<(
         token_seconds: 24 * 3600,
         argon: if args.fast { Argon::cheapest() } else { Argon::house() },
         place: config.store.url.is_some().then(|| config.place()).transpose()?,
+        solo: args.solo,
+        sign_in: config.sign_in().map_err(Fail::usage)?,
     };
     let founded = runtime
         .block_on(found(&Env::system(), &config.data, &config.node, &founding))
@@ -63,6 +68,7 @@ pub(crate) fn init(args: &Init, path: Option<&Path>, format: Format) -> Result<(
         "cluster": founded.cluster.to_string(),
         "admin": args.admin,
         "token": founded.token.expose(),
+        "link": founded.link.url.expose(),
         "recovery": founded.recovery.expose(),
         "trust": founded.trust,
         "key_file": founded.key_file,
@@ -71,12 +77,14 @@ pub(crate) fn init(args: &Init, path: Option<&Path>, format: Format) -> Result<(
         "Installation {} in {}.\n\n\
          Recovery passphrase (write it on paper and keep it away from this host; shown once):\n\n    {}\n\n\
          First token of {} (valid for 24 hours; shown once):\n\n    {}\n\n\
+         To sign in with a browser, open this link within an hour (good once):\n\n    {}\n\n\
          Vault key file    {}\nLedger key        {}  give it to your auditor",
         founded.cluster,
         config.data.display(),
         founded.recovery.expose(),
         args.admin,
         founded.token.expose(),
+        founded.link.url.expose(),
         founded.key_file.display(),
         founded.trust.display(),
     );

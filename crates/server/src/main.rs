@@ -53,7 +53,7 @@ enum Command {
     Backup(backup::Backup),
     /// Make this blank host the installation of a backup, after all of it was verified
     Restore(backup::Restore),
-    /// The last administrator is lost: recover
+    /// On the host: recover when the last administrator is lost, make enrolment links
     #[command(subcommand)]
     Admin(admin::Admin),
     /// A ledger that is older than its anchors: show, accept

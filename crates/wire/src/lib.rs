@@ -3,11 +3,13 @@
 //! Times are RFC 3339 in UTC, durations are whole seconds, sizes are bytes, binary values are
 //! base64. Unknown fields of a request are refused; clients must ignore unknown fields of an answer.
 
+mod identity;
 mod import;
 mod inventory;
 mod live;
 mod vault;
 
+pub use identity::*;
 pub use import::{Imported, ImportedTarget, LeftOut};
 pub use inventory::*;
 pub use live::*;
@@ -26,12 +28,18 @@ pub struct Problem {
     /// Stable word: `denied`, `needs_approval`, `not_found`, `sealed`, `usage`, `conflict`, `unavailable`, `failed`.
     #[serde(rename = "type")]
     pub kind: String,
+    /// The same word, under the name that programs look for.
+    #[serde(rename = "kind", default)]
+    pub word: String,
     /// HTTP status.
     pub status: u16,
     /// What happened and what to do, in a sentence.
     pub detail: String,
     /// Ties the answer to log lines.
     pub correlation: String,
+    /// Whether it is permitted once a second factor was presented again.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub step_up: bool,
 }
 
 /// How the installation is.
@@ -68,6 +76,9 @@ pub struct Status {
     pub backup_age_hours: Option<u64>,
     /// Until when the rights of an administrator are lent by a recovery on the host, RFC 3339.
     pub recovery: Option<String>,
+    /// Whether one person administers this installation, by a choice at its founding.
+    #[serde(default)]
+    pub solo: bool,
     /// How near recordings are to the end of their room: `fine`, `refuse` (no session begins), `freeze`.
     pub space: String,
 }
@@ -134,10 +145,37 @@ pub struct Me {
     pub handle: String,
     /// Groups, roles among them.
     pub groups: Vec<String>,
-    /// When the token stops working.
+    /// When the token or the cookie stops working.
     pub token_expires: String,
     /// The caller's live sessions.
     pub sessions: u32,
+    /// `in`, or how far a sign-in is: `factor`, `enrolling`.
+    #[serde(default)]
+    pub state: String,
+    /// `user` or `workload`.
+    #[serde(default)]
+    pub kind: String,
+    /// Rights of the product that the caller holds, everywhere or somewhere.
+    #[serde(default)]
+    pub rights: Vec<String>,
+    /// The caller's factors, but for the password.
+    #[serde(default)]
+    pub factors: Vec<Factor>,
+    /// What can be presented as a second factor now: `passkey`, `totp`, `recovery`.
+    #[serde(default)]
+    pub methods: Vec<String>,
+    /// Until when a second factor counts as fresh, RFC 3339.
+    pub step_up_until: Option<String>,
+    /// When the browser is signed out; absent for a token.
+    pub session_expires: Option<String>,
+    /// Whether one person administers this installation, by a choice at its founding.
+    #[serde(default)]
+    pub solo: bool,
+    /// Where people reach this installation.
+    #[serde(default)]
+    pub public_url: String,
+    /// Where SSH clients connect to, `host:port`.
+    pub ssh: Option<String>,
 }
 
 /// One thing the caller can do, or ask for.

@@ -191,15 +191,15 @@ fn put(out: &mut Out, name: &str, path: &Path) -> Result<bool, Fail> {
 /// Tells the ledger: through the running server, or by opening the vault of a stopped one.
 async fn tell(args: &Backup, config: &Config, running: bool, made: &Made) -> Result<(), Fail> {
     let said = if running {
-        host::ask(config, &Ask::BackupMade(made.clone())).await
+        host::ask(config, &Ask::BackupMade(made.clone())).await.map(drop)
     } else {
         let control = control::host(config)?;
         args.slot.unseal(config, &control).await?;
         let told = control.backup_made(&Op::host(), made).await;
         control.close().await;
-        told.map_err(|e| Fail::new(e.kind(), e.to_string()))
+        told.map(drop).map_err(|e| Fail::new(e.kind(), e.to_string()))
     };
-    said.map(drop).map_err(|fail| {
+    said.map_err(|fail| {
         Fail::new(fail.kind, format!("the ledger does not take the entry of this backup, so it was not kept: {fail}"))
     })
 }

@@ -52,7 +52,7 @@ struct Real {
 fn acting(control: &Control, token: &Secret<String>) -> Op {
     let who = control.sign_in(token).unwrap();
     let actor = Actor::Identity(who.identity.id, who.identity.handle);
-    Op { actor, from: IpAddr::V4(Ipv4Addr::LOCALHOST), correlation: String::new() }
+    Op { actor, from: IpAddr::V4(Ipv4Addr::LOCALHOST), correlation: String::new(), device: None }
 }
 
 fn file(name: &str, text: String) -> ApplyFile {
@@ -68,6 +68,8 @@ impl Real {
             ssh_keys: Vec::new(),
             token_seconds: 3600,
             argon: Argon::cheapest(),
+            solo: false,
+            sign_in: sallyport_control::SignInRules::default(),
             place: place.clone(),
         };
         let founded = found(&env, directory, "node-1", &founding).await.unwrap();

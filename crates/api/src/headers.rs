@@ -1,0 +1,56 @@
+//! Headers of every answer: what a browser must not do with it.
+
+use axum::extract::State;
+use axum::http::header::{
+    CACHE_CONTROL, CONTENT_SECURITY_POLICY, HeaderName, HeaderValue, REFERRER_POLICY, STRICT_TRANSPORT_SECURITY,
+    X_CONTENT_TYPE_OPTIONS,
+};
+use axum::response::Response;
+use sallyport_control::Site;
+
+/// What pages of this site may load and do: their own files, their own API, and nothing written into them.
+const CONTENT: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self'; \
+    connect-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'self'; require-trusted-types-for 'script'";
+
+/// What an answer gets that has not said it itself.
+const ALWAYS: [(HeaderName, &str); 7] = [
+    (CONTENT_SECURITY_POLICY, CONTENT),
+    (X_CONTENT_TYPE_OPTIONS, "nosniff"),
+    (REFERRER_POLICY, "no-referrer"),
+    (CACHE_CONTROL, "no-store"),
+    (HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
+    (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
+    (
+        HeaderName::from_static("permissions-policy"),
+        "camera=(), microphone=(), geolocation=(), payment=(), usb=(), publickey-credentials-get=(self), \
+         publickey-credentials-create=(self), clipboard-read=(self), clipboard-write=(self)",
+    ),
+];
+
+/// Two years, as browsers want it for their list.
+const TLS_ONLY: &str = "max-age=63072000";
+
+/// The headers of this installation.
+#[derive(Clone)]
+pub(crate) struct Headers {
+    secure: bool,
+}
+
+impl Headers {
+    /// For answers of a site.
+    pub(crate) const fn of(site: &Site) -> Self {
+        Self { secure: site.secure() }
+    }
+}
+
+/// Adds them to an answer.
+pub(crate) async fn add(State(headers): State<Headers>, mut answer: Response) -> Response {
+    let known = answer.headers_mut();
+    for (name, value) in ALWAYS {
+        known.entry(name).or_insert(HeaderValue::from_static(value));
+    }
+    if headers.secure {
+        known.insert(STRICT_TRANSPORT_SECURITY, HeaderValue::from_static(TLS_ONLY));
+    }
+    answer
+}

@@ -1,0 +1,105 @@
+//! A person signs in with a browser; another site's page makes it do nothing.
+
+use crate::browser::{Browser, WORDS};
+use reqwest::Method;
+use sallyport_testkit::product::{Product, json};
+use serde_json::json;
+
+on_both!(a_person_enrols_signs_in_acts_and_signs_out);
+
+fn link(product: &Product, handle: &str) -> String {
+    let made = product.local(&["admin", "link", handle, "--output", "json"]).unwrap();
+    json(&made).unwrap()["link"].as_str().unwrap().to_owned()
+}
+
+fn a_person_enrols_signs_in_acts_and_signs_out(product: &mut Product) {
+    let mut admin = Browser::of(product);
+    let link = link(product, "admin");
+    let owner = admin.ok(Method::POST, "/api/v1/enroll/begin", Some(&json!({ "token": link.rsplit('/').next() })));
+    assert_eq!(owner["handle"], "admin");
+    admin.enrol(&link).unwrap();
+    let me = admin.ok(Method::GET, "/api/v1/me", None);
+    assert_eq!((me["state"].as_str(), me["handle"].as_str()), (Some("in"), Some("admin")));
+    assert!(me["rights"].as_array().unwrap().contains(&json!("identity.write")), "{me}");
+    assert_eq!(me["factors"][0]["kind"], "totp");
+
+    // What is asked for by cookie is what a token would be given.
+    let listed = admin.ok(Method::GET, "/api/v1/sessions", None);
+    assert!(listed["items"].is_array());
+    let made = admin.ok(Method::POST, "/api/v1/users", Some(&json!({ "handle": "eve", "groups": ["sallyport:user"] })));
+    let mut eve = Browser::of(product);
+    eve.enrol(made["link"].as_str().unwrap()).unwrap();
+    assert_eq!(eve.get("/api/v1/users").status, 403);
+    assert_eq!(eve.ok(Method::GET, "/api/v1/me", None)["rights"], json!([]));
+
+    // A second sign-in: the password alone is not enough, and a factor that is stale is asked for again.
+    let mut second = Browser::of(product);
+    let begun = second.ok(Method::POST, "/api/v1/sign-in", Some(&json!({ "handle": "eve", "password": WORDS })));
+    assert_eq!(begun, json!({ "state": "factor", "methods": ["totp"] }));
+    assert_eq!(second.get("/api/v1/sessions").status, 401);
+    assert_eq!(second.ok(Method::GET, "/api/v1/me", None)["state"], "factor");
+    let codes = eve.ok(Method::POST, "/api/v1/me/recovery-codes", Some(&json!({})));
+    let done = second.ok(Method::POST, "/api/v1/sign-in/recovery", Some(&json!({ "code": codes["codes"][0] })));
+    assert_eq!(done["state"], "in");
+    let devices = second.ok(Method::GET, "/api/v1/me/devices", None);
+    assert_eq!(devices["items"].as_array().unwrap().len(), 2);
+    let other = devices["items"].as_array().unwrap().iter().find(|device| device["current"] == false).unwrap();
+    second.ok(Method::DELETE, &format!("/api/v1/me/devices/{}", other["id"].as_str().unwrap()), None);
+    assert_eq!(eve.get("/api/v1/me").status, 401, "ended at once");
+
+    admin.ok(Method::POST, "/api/v1/users/eve/disable", None);
+    assert_eq!(second.get("/api/v1/me").status, 401, "a disabled user is out at once");
+    admin.ok(Method::POST, "/api/v1/sign-out", None);
+    assert_eq!(admin.get("/api/v1/me").status, 401);
+
+    let entries = product.ok(&["ledger", "list", "--output", "json"]).unwrap();
+    for action in ["link.made", "link.used", "factor.added", "device.signed_in", "device.ended", "user.disabled"] {
+        assert!(entries.contains(action), "{action} is missing");
+    }
+}
+
+#[test]
+fn what_another_sites_page_makes_a_browser_do_is_refused() {
+    let product = crate::product();
+    let mut admin = Browser::of(&product);
+    admin.enrol(&link(&product, "admin")).unwrap();
+    let own = admin.origin.clone();
+    let user = json!({ "handle": "mallory", "groups": [] });
+    for origin in [None, Some("https://evil.example.org"), Some("null"), Some("http://127.0.0.1:9")] {
+        admin.origin = origin.map(str::to_owned);
+        let answer = admin.post("/api/v1/users", &user);
+        assert_eq!(answer.status, 403, "{origin:?}: {answer:?}");
+        assert!(answer.body["detail"].as_str().unwrap().contains("page"), "{answer:?}");
+        assert_eq!(admin.post("/api/v1/sign-in", &json!({ "handle": "admin", "password": WORDS })).status, 403);
+        let upgrade = [("connection", "upgrade"), ("upgrade", "websocket")];
+        assert_eq!(admin.ask(Method::GET, "/api/v1/me", None, &upgrade).status, 403, "a websocket, {origin:?}");
+    }
+    admin.origin = own;
+    let cross = [("sec-fetch-site", "cross-site")];
+    assert_eq!(admin.ask(Method::POST, "/api/v1/users", Some(&user), &cross).status, 403);
+    assert_eq!(admin.ask(Method::POST, "/api/v1/users", Some(&user), &[]).status, 200);
+}
+
+#[test]
+fn every_answer_says_what_a_browser_must_not_do_with_it() {
+    let product = crate::product();
+    let mut admin = Browser::of(&product);
+    let token = link(&product, "admin");
+    let body = json!({ "token": token.rsplit('/').next(), "password": WORDS });
+    let answer = admin.post("/api/v1/enroll", &body);
+    let set = answer.headers["set-cookie"].to_str().unwrap();
+    assert!(set.starts_with("sallyport=spd_"), "{set}");
+    for flag in ["; HttpOnly", "; SameSite=Strict", "; Path=/"] {
+        assert!(set.contains(flag), "{set}");
+    }
+    for path in ["/api/v1/me", "/api/v1/no-such-path", "/metrics", "/api/v1/openapi.json", "/api/v1/users"] {
+        let answer = admin.get(path);
+        let header = |name: &str| answer.headers[name].to_str().unwrap().to_owned();
+        assert!(header("content-security-policy").contains("require-trusted-types-for 'script'"), "{path}");
+        assert_eq!(header("x-content-type-options"), "nosniff");
+        assert_eq!(header("referrer-policy"), "no-referrer");
+        assert_eq!(header("cross-origin-opener-policy"), "same-origin");
+        assert_eq!(header("cache-control"), "no-store", "{path}");
+        assert!(!answer.headers.contains_key("strict-transport-security"), "not without TLS");
+    }
+}
