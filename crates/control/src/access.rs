@@ -240,7 +240,7 @@ impl Control {
         let found = find(open, ask).filter(|found| found.target.id == target && found.account.id == account);
         let found = found.ok_or_else(|| (Denial::unknown(), "the place was changed meanwhile".to_owned()))?;
         let limits = Limits { max_duration: CHECK, idle: CHECK, ..Limits::house() };
-        Ok(Permitted { found, limits, determining: Vec::new() })
+        Ok(Permitted { found, limits, determining: Vec::new(), met: BTreeSet::new() })
     }
 
     async fn write_denied(

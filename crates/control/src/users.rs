@@ -289,14 +289,15 @@ impl Control {
     pub fn own_rights(&self, op: &Op) -> Result<Vec<&'static str>, Error> {
         let who = self.acting(op)?;
         let open = self.opened()?;
-        let (policy, inventory) = (open.policy(), open.inventory());
+        let (policy, places) = (open.policy(), open.places());
+        let inventory = &places.inventory;
         // What is permitted once a factor is fresh is a right too: the portal asks for the factor then.
         let mut facts: Facts<'_> = self.facts(op, &who);
         facts.met.insert("step-up".into());
         let holds = |right: &&Right| {
             let act = Act::Right(**right);
             decide(&policy, &facts, act).permits()
-                || !reach(&policy, &facts, act, &inventory).is_empty()
+                || !reach(&policy, &facts, act, inventory).is_empty()
                 || inventory
                     .get(0)
                     .is_some_and(|(target, _)| decide(&policy, &facts.clone().at(Place::Target(target)), act).permits())
