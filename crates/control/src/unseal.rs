@@ -218,6 +218,10 @@ impl Control {
         // What was decided just before a crash may not have reached the sessions that it ends.
         let open = self.opened()?;
         self.redecide(&open).await?;
+        // A gateway that has a key already can serve; one that has none waits for it, and the log says why.
+        if let Err(error) = self.provide_host_key().await {
+            tracing::error!(%error, "The gateway is not given its host key");
+        }
         Ok(())
     }
 

@@ -3,6 +3,7 @@
 use crate::config::Config;
 use crate::role::{asked_to_stop, no_dumps};
 use sallyport_cli::Fail;
+use sallyport_control::HOST_KEY;
 use sallyport_gateway::dial::Dialer;
 use sallyport_gateway::listen::{Bounds, listen};
 use sallyport_gateway::observe::journal::Sizes;
@@ -11,8 +12,6 @@ use sallyport_gateway::spine::{Doors, Gateway, Setup};
 use sallyport_gateway::transport::unix;
 use sallyport_model::{Env, GatewayId, Secret};
 use sallyport_ssh::Ssh;
-use std::io::Write as _;
-use std::os::unix::fs::OpenOptionsExt as _;
 use std::os::unix::process::parent_id;
 use std::path::Path;
 use std::sync::Arc;
@@ -21,6 +20,9 @@ use tokio::net::TcpListener;
 
 /// The parent hands the unsealed tails over as standard input.
 const TAILS: i32 = 0;
+/// How often a gateway without a host key looks for one, and one with a key whether it is still the one.
+const LOOK: Duration = Duration::from_millis(50);
+const LOOK_AGAIN: Duration = Duration::from_secs(5);
 /// How long live sessions may take to close when the gateway stops.
 const CLOSE: Duration = Duration::from_secs(10);
 /// How long they may take where nobody can take their last entries: the journal has failed, or the parent has died and
@@ -34,7 +36,6 @@ pub(crate) async fn run(config: &Config) -> Result<(), Fail> {
     let listener = TcpListener::bind(config.ssh.listen).await.map_err(|e| {
         Fail::usage(format!("cannot listen on {} for SSH: {e}; choose another `[ssh] listen`", config.ssh.listen))
     })?;
-    let ssh = Arc::new(Ssh::new(&host_key(&env, &config.data)?).map_err(Fail::usage)?);
     let dialer = Arc::new(Dialer::default());
     dialer.own(config.api.listen);
     dialer.own(config.ssh.listen);
@@ -53,6 +54,14 @@ pub(crate) async fn run(config: &Config) -> Result<(), Fail> {
     })
     .await
     .map_err(Fail::failed)?;
+    let key = tokio::select! {
+        key = host_key(&config.data) => key?,
+        () = asked_to_stop() => {
+            gateway.shutdown(FAREWELL).await;
+            return Ok(());
+        }
+    };
+    let ssh = Arc::new(Ssh::new(&key).map_err(Fail::usage)?);
     let door = unix::Listener::bind(&config.door())
         .map_err(|e| Fail::failed(format!("cannot make the socket `{}`: {e}", config.door().display())))?;
     let doors = Arc::new(Doors::new(gateway.clone(), id).with(ssh.clone()));
@@ -68,6 +77,11 @@ pub(crate) async fn run(config: &Config) -> Result<(), Fail> {
     let asked = tokio::select! {
         () = asked_to_stop() => true,
         () = gateway.recorder().failed() => false,
+        () = another_host_key(&config.data, &key) => {
+            tracing::warn!("The vault has another host key: a new gateway takes over with it");
+            gateway.shutdown(CLOSE).await;
+            return Err(Fail::failed("another host key is to be served"));
+        }
         ended = &mut answering => {
             let why = ended.map_or_else(|e| e.to_string(), |ended| ended.err().map(|e| e.to_string()).unwrap_or_default());
             return Err(Fail::failed(format!("the door is closed: {why}")));
@@ -90,20 +104,39 @@ pub(crate) async fn run(config: &Config) -> Result<(), Fail> {
     Ok(())
 }
 
-/// The gateway's own host key, made at the first start.
-fn host_key(env: &Env, data: &Path) -> Result<Secret<Vec<u8>>, Fail> {
-    let path = data.join("gateway/ssh_host_ed25519");
-    let cannot = |e: std::io::Error| Fail::failed(format!("cannot use the SSH host key `{}`: {e}", path.display()));
-    match std::fs::read(&path) {
-        Ok(seed) => Ok(Secret::new(seed)),
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
-            std::fs::create_dir_all(data.join("gateway")).map_err(cannot)?;
-            let seed: [u8; 32] = env.random();
-            let mut file =
-                std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path).map_err(cannot)?;
-            file.write_all(&seed).and_then(|()| file.sync_all()).map_err(cannot)?;
-            Ok(Secret::new(seed.to_vec()))
+/// The host key, as the vault has given it to this host. A host that is new has none until its vault has opened once.
+async fn host_key(data: &Path) -> Result<Secret<Vec<u8>>, Fail> {
+    let path = data.join(HOST_KEY);
+    let mut said = false;
+    loop {
+        match read_host_key(&path)? {
+            Some(seed) => return Ok(seed),
+            None if said => {}
+            None => tracing::info!("The gateway waits for its host key, which comes when the vault opens"),
         }
-        Err(e) => Err(cannot(e)),
+        said = true;
+        tokio::time::sleep(LOOK).await;
+    }
+}
+
+fn read_host_key(path: &Path) -> Result<Option<Secret<Vec<u8>>>, Fail> {
+    match std::fs::read(path) {
+        Ok(seed) => Ok(Some(Secret::new(seed))),
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(e) => Err(Fail::failed(format!("cannot use the SSH host key `{}`: {e}", path.display()))),
+    }
+}
+
+/// Resolves when the vault has another key for this host than it had: after a restore, or when it joins others.
+async fn another_host_key(data: &Path, served: &Secret<Vec<u8>>) {
+    let path = data.join(HOST_KEY);
+    let mut looks = tokio::time::interval(LOOK_AGAIN);
+    loop {
+        looks.tick().await;
+        if let Ok(Some(seed)) = read_host_key(&path)
+            && seed.expose() != served.expose()
+        {
+            return;
+        }
     }
 }

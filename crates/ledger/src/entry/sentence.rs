@@ -58,6 +58,9 @@ pub(super) fn of(entry: &Entry) -> String {
             by(entry, "made", " of "),
             or(entry, "size", "some")
         ),
+        "gateway.host_key" => {
+            format!("the host key of the gateways was {}{}", by(entry, "how", ""), by(entry, "public", ": "))
+        }
         "anchor.late" => format!("the anchor {object} is late{}", by(entry, "what", ": ")),
         "anchor.caught_up" => format!("the anchor {object} has caught up{}", by(entry, "what", ": ")),
         "anchor.forged" => format!("the anchor {object} was written by somebody else{}", by(entry, "what", ": ")),

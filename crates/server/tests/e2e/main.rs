@@ -28,6 +28,7 @@ mod conformance;
 mod crash;
 mod evidence;
 mod freeze;
+mod host_key;
 mod hostile;
 mod import;
 mod inventory;

@@ -1,0 +1,105 @@
+//! The host key of the SSH listeners: kept in the vault, so that every node shows the same one, and so does a host that is
+//! installed anew.
+
+use crate::control::put;
+use crate::directory::{kinds, load};
+use crate::durable;
+use crate::lease::version_id;
+use crate::{Actor, Control, Error};
+use sallyport_model::inventory::Rest;
+use sallyport_model::name::Label;
+use sallyport_model::secret::SecretBytes;
+use sallyport_model::{Secret, SecretId};
+use sallyport_store::{Change, DocId};
+use sallyport_vault::{SecretKind, SshKey, VersionBody, Where};
+use serde::{Deserialize, Serialize};
+use std::path::PathBuf;
+
+/// Where a host's gateway finds the key, below its data directory: the 32-byte seed of an Ed25519 key (RFC 8032).
+pub const HOST_KEY: &str = "gateway/ssh_host_ed25519";
+const SEED: usize = 32;
+
+/// Its document, and the key domain that its seed is sealed in.
+const DOCUMENT: &str = "gateway.host_key";
+const DOMAIN: &str = "gateway";
+const ACTOR: Actor = Actor::System("gateway");
+
+/// What is known of the key without opening it.
+#[derive(Serialize, Deserialize)]
+struct HostKeyBody {
+    secret: SecretId,
+    version: u64,
+    public: String,
+    #[serde(flatten)]
+    rest: Rest,
+}
+
+fn place(secret: SecretId, version: u64) -> Result<Where, Error> {
+    let environment: Label = DOMAIN.parse().map_err(Error::failed)?;
+    Ok(Where { environment, secret, version, kind: SecretKind::SshEd25519 })
+}
+
+impl Control {
+    /// Puts the key where this host's gateway finds it. The first time there is none in the vault: then it is the one that
+    /// the host has, since clients know that one, or a new one.
+    pub(crate) async fn provide_host_key(&self) -> Result<(), Error> {
+        let path = self.host_key_path();
+        let mut there = durable::read(&path, SEED).map_err(Error::failed)?.map(Secret::new);
+        let kept = match self.kept_host_key()? {
+            Some(kept) => kept,
+            None => {
+                self.keep_host_key(there.take()).await?;
+                self.kept_host_key()?.ok_or_else(|| Error::failed("the host key was kept and is not there"))?
+            }
+        };
+        if there.as_ref().is_none_or(|there| there.expose() != kept.expose()) {
+            let directory = path.parent().ok_or_else(|| Error::failed("the data directory has no name"))?;
+            std::fs::create_dir_all(directory).map_err(Error::failed)?;
+            durable::replace(&path, kept.expose()).map_err(Error::failed)?;
+        }
+        Ok(())
+    }
+
+    fn host_key_path(&self) -> PathBuf {
+        self.data.join(HOST_KEY)
+    }
+
+    fn kept_host_key(&self) -> Result<Option<SecretBytes>, Error> {
+        let open = self.opened()?;
+        let Some(body) = load::<HostKeyBody>(&open.store, &DocId::new(DOCUMENT), kinds::SETTING) else {
+            return Ok(None);
+        };
+        let HostKeyBody { secret, version, .. } = body.value;
+        let sealed = load::<VersionBody>(&open.store, &DocId::new(version_id(secret, version)), kinds::VERSION);
+        let sealed = sealed.ok_or_else(|| Error::failed("the host key is gone from the vault"))?;
+        Ok(Some(open.vault().open_secret(&place(secret, version)?, &sealed.value)?))
+    }
+
+    /// Keeps a key, unless another node was first: then that one's is the key.
+    async fn keep_host_key(&self, seed: Option<SecretBytes>) -> Result<(), Error> {
+        let open = self.opened()?;
+        let how = if seed.is_some() { "taken over" } else { "made" };
+        let key = match seed {
+            Some(seed) => SshKey::from_seed(seed),
+            None => SshKey::generate(&self.env),
+        };
+        let key = key.map_err(|e| Error::failed(format!("`{}`: {e}; delete it", self.host_key_path().display())))?;
+        let place = place(SecretId::new(&self.env), 1)?;
+        self.ensure_environment(&ACTOR, &open, &place.environment).await?;
+        let body = HostKeyBody { secret: place.secret, version: 1, public: key.public.clone(), rest: Rest::new() };
+        let kept = self
+            .under_keys(&open, |vault| {
+                let sealed = vault.seal_secret(&self.env, &place, &key.seed)?;
+                let facts = [("public", key.public.as_str()), ("how", how)];
+                let change = Change::entry(self.draft(&ACTOR, "gateway.host_key", "host key", &facts))
+                    .put(put(DOCUMENT, 0, kinds::SETTING, &body)?)
+                    .put(put(version_id(place.secret, 1), 0, kinds::VERSION, &sealed)?);
+                Ok((change, ()))
+            })
+            .await;
+        match kept {
+            Err(Error::Store(sallyport_store::Error::Conflict(id))) if id.as_str() == DOCUMENT => Ok(()),
+            kept => kept,
+        }
+    }
+}
