@@ -8,6 +8,8 @@ use axum::Json;
 use axum::extract::{Path, Query, State};
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use sallyport_control::{AnchorLine, Wanted};
 use sallyport_wire as wire;
 use serde::Deserialize;
@@ -98,6 +100,43 @@ pub(crate) async fn ledger(
 pub(crate) async fn head(State(app): State<App>, caller: Caller) -> Result<Json<wire::Head>, Problem> {
     let (note, key) = app.control.checkpoint(&caller.op)?;
     Ok(Json(wire::Head { note, key }))
+}
+
+/// One entry as it was hashed, with what proves that it is in the newest checkpoint: for whoever checks it themselves.
+#[utoipa::path(get, path = "/api/v1/ledger/{index}/proof", params(("index" = u64, Path)), responses((status = 200, body = wire::EntryProof)), tag = "evidence")]
+pub(crate) async fn proof(
+    State(app): State<App>,
+    caller: Caller,
+    Path(index): Path<u64>,
+) -> Result<Json<wire::EntryProof>, Problem> {
+    let found = app.control.entry_proof(&caller.op, index).await?;
+    Ok(Json(wire::EntryProof {
+        entry: STANDARD.encode(&found.entry),
+        index: found.index,
+        size: found.size,
+        proof: found.proof.iter().map(|hash| STANDARD.encode(hash)).collect(),
+        checkpoint: found.checkpoint,
+    }))
+}
+
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ConsistencyQuery {
+    /// Entries of the older checkpoint, at least 1.
+    from: u64,
+    /// Entries of the newer one.
+    to: u64,
+}
+
+/// What proves that the ledger of `to` entries continues the one of `from`.
+#[utoipa::path(get, path = "/api/v1/ledger/consistency", params(ConsistencyQuery), responses((status = 200, body = wire::ConsistencyProof)), tag = "evidence")]
+pub(crate) async fn consistency(
+    State(app): State<App>,
+    caller: Caller,
+    Query(query): Query<ConsistencyQuery>,
+) -> Result<Json<wire::ConsistencyProof>, Problem> {
+    let proof = app.control.consistency(&caller.op, query.from, query.to).await?;
+    Ok(Json(wire::ConsistencyProof { proof: proof.iter().map(|hash| STANDARD.encode(hash)).collect() }))
 }
 
 /// Places outside the database that hold the newest checkpoint.

@@ -9,10 +9,12 @@ mod evidence;
 mod headers;
 mod inventory;
 mod keys;
+mod live;
 mod nodes;
 mod own;
 mod portal;
 mod problem;
+mod recordings;
 mod sessions;
 mod sign_in;
 mod status;
@@ -88,6 +90,8 @@ fn open_router() -> OpenApiRouter<App> {
     OpenApiRouter::with_openapi(Document::openapi())
         .merge(people())
         .routes(routes!(status::status))
+        .routes(routes!(status::alive))
+        .routes(routes!(status::ready))
         .routes(routes!(status::space))
         .routes(routes!(status::metrics))
         .routes(routes!(inventory::reach))
@@ -104,10 +108,17 @@ fn open_router() -> OpenApiRouter<App> {
         .routes(routes!(sessions::kill))
         .routes(routes!(sessions::watch))
         .routes(routes!(terminal::terminal))
+        .routes(routes!(live::live))
+        .routes(routes!(live::screens))
+        .routes(routes!(recordings::list))
+        .routes(routes!(recordings::marks))
+        .routes(routes!(recordings::cast))
         .routes(routes!(evidence::recording))
         .routes(routes!(evidence::bundle))
         .routes(routes!(evidence::ledger))
         .routes(routes!(evidence::head))
+        .routes(routes!(evidence::proof))
+        .routes(routes!(evidence::consistency))
         .routes(routes!(evidence::anchors))
         .routes(routes!(nodes::list))
         .routes(routes!(nodes::remove))

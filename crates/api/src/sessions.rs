@@ -4,8 +4,11 @@ use crate::App;
 use crate::auth::Caller;
 use crate::convert;
 use crate::problem::{Problem, Sent};
+use crate::terminal;
 use axum::Json;
 use axum::body::{Body, Bytes};
+use axum::extract::ws::WebSocketUpgrade;
+use axum::extract::ws::rejection::WebSocketUpgradeRejection;
 use axum::extract::{Path, Query, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -59,12 +62,37 @@ pub(crate) async fn kill(
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// Looks over the shoulder of a live session: events in the recording's encoding, as they happen.
-#[utoipa::path(get, path = "/api/v1/sessions/{id}/watch", params(("id" = String, Path)), responses((status = 200, content_type = "application/vnd.sallyport.events")), tag = "sessions")]
-pub(crate) async fn watch(State(app): State<App>, caller: Caller, Path(id): Path<String>) -> Result<Response, Problem> {
-    let watching = app.control.watch(&caller.op, session_id(&id)?).await?;
-    let Watching { id, views } = watching;
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct WatchQuery {
+    /// `terminal` for a websocket of the subprotocol `sallyport.terminal.v1`, which shows the newest terminal and takes nothing.
+    format: Option<String>,
+}
+
+/// Looks over the shoulder of a live session: its terminals as they are, then events in the recording's encoding as they
+/// happen; or as a terminal over a websocket.
+#[utoipa::path(get, path = "/api/v1/sessions/{id}/watch", params(("id" = String, Path), WatchQuery), responses((status = 200, content_type = "application/vnd.sallyport.events"), (status = 101, description = "The websocket is open")), tag = "sessions")]
+pub(crate) async fn watch(
+    State(app): State<App>,
+    caller: Caller,
+    Path(id): Path<String>,
+    Query(query): Query<WatchQuery>,
+    upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
+) -> Result<Response, Problem> {
+    let session = session_id(&id)?;
+    let upgrade = match query.format.as_deref() {
+        None => None,
+        Some("terminal") => Some(terminal::accept(upgrade)?),
+        Some(_) => return Err(Problem::usage("`format` is `terminal`, or is left out")),
+    };
+    let Watching { id, views } = app.control.watch(&caller.op, session).await?;
     let end = End { control: app.control, watch: id };
+    if let Some(upgrade) = upgrade {
+        return Ok(upgrade.on_upgrade(move |socket| async move {
+            terminal::overlook(socket, views).await;
+            drop(end);
+        }));
+    }
     let stream = futures_util::stream::unfold((views, end, false), |(mut views, end, over)| async move {
         if over {
             return None;

@@ -5,6 +5,7 @@ use crate::auth::Caller;
 use crate::problem::{Problem, Sent};
 use axum::Json;
 use axum::extract::State;
+use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::IntoResponse;
 use sallyport_control::Level;
@@ -15,15 +16,20 @@ use std::time::Duration;
 /// How the installation is.
 #[utoipa::path(get, path = "/api/v1/status", responses((status = 200, body = wire::Status)), tag = "status")]
 pub(crate) async fn status(State(app): State<App>) -> Json<wire::Status> {
+    Json(now(&app))
+}
+
+/// How the installation is now.
+pub(crate) fn now(app: &App) -> wire::Status {
     let status = app.control.status();
-    Json(wire::Status {
+    wire::Status {
         version: env!("CARGO_PKG_VERSION").into(),
         cluster: status.cluster.map(|c| c.to_string()),
         sealed: status.sealed,
         entries: status.entries,
         gateways: u32::try_from(status.gateways).unwrap_or(u32::MAX),
         sessions: u32::try_from(status.sessions).unwrap_or(u32::MAX),
-        ssh: app.ssh,
+        ssh: app.ssh.clone(),
         anchors: u32::try_from(status.anchors).unwrap_or(u32::MAX),
         anchors_late: u32::try_from(status.anchors_late).unwrap_or(u32::MAX),
         frozen: status.frozen,
@@ -34,7 +40,31 @@ pub(crate) async fn status(State(app): State<App>) -> Json<wire::Status> {
         recovery: status.recovery.map(|until| until.to_string()),
         solo: status.solo,
         space: status.space.level.word().into(),
-    })
+    }
+}
+
+/// Whether this process answers at all.
+#[utoipa::path(get, path = "/api/v1/health/live", responses((status = 200, body = wire::Health)), tag = "status")]
+pub(crate) async fn alive() -> Json<wire::Health> {
+    Json(wire::Health { ok: true, detail: String::new() })
+}
+
+/// Whether this node opens sessions: 200 where it does, 503 with the reason where it does not. Nobody need be signed in.
+#[utoipa::path(get, path = "/api/v1/health/ready", responses((status = 200, body = wire::Health), (status = 503, body = wire::Health)), tag = "status")]
+pub(crate) async fn ready(State(app): State<App>) -> (StatusCode, Json<wire::Health>) {
+    let status = app.control.status();
+    let lacks = match status.pulse {
+        _ if status.quarantined > 0 => "in quarantine: `sallyport quarantine show` on the host says why",
+        _ if status.sealed => "the vault is sealed: `sallyport vault unseal` opens it",
+        Pulse::Deaf => "the database is not reached",
+        Pulse::Mute => "the ledger takes no entries",
+        Pulse::Full => "recordings have no room left",
+        Pulse::Well if status.frozen => "an anchor is late: `sallyport ledger anchors` says which",
+        Pulse::Well if status.gateways == 0 => "no gateway is connected",
+        Pulse::Well => "",
+    };
+    let code = if lacks.is_empty() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    (code, Json(wire::Health { ok: lacks.is_empty(), detail: lacks.into() }))
 }
 
 /// The space for recordings on this node, and what goes next.

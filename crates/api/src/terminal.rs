@@ -13,13 +13,17 @@ use futures_util::stream::{SplitSink, SplitStream};
 use futures_util::{SinkExt as _, StreamExt as _};
 use sallyport_control::Terminal;
 use sallyport_model::Limits;
+use sallyport_model::authority::View;
 use sallyport_model::door::{Closed, Hear, Inward, Opened, Outward, PIECE, Size, Speak};
 use sallyport_model::limits::Record;
+use sallyport_recording::event::events;
+use sallyport_recording::{EventRef, WhatRef};
 use sallyport_wire::{self as wire, TerminalIn, TerminalOut};
 use serde::Deserialize;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
-use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
+use tokio::sync::mpsc::Receiver;
+use tokio::time::{Instant, Interval, MissedTickBehavior, interval, timeout};
 use utoipa::IntoParams;
 
 /// Largest message of a client, in bytes.
@@ -101,17 +105,91 @@ async fn carry(socket: WebSocket, terminal: Terminal) {
         closed = show(&mut sink, hear, &heard) => closed,
         () = listen(stream, speak, &heard) => None,
     };
-    if let Some(closed) = ended {
-        let told = async {
-            send(&mut sink, &TerminalOut::Closed(closed)).await;
-            let _ = sink.send(Message::Close(Some(CloseFrame { code: close_code::NORMAL, reason: "".into() }))).await;
-        };
-        let _ = timeout(CLOSE, told).await;
+    say_goodbye(&mut sink, ended).await;
+}
+
+/// Shows the newest terminal of a session that is watched, until it ends or the watcher leaves. What they say is not heard.
+pub(crate) async fn overlook(socket: WebSocket, mut views: Receiver<View>) {
+    let (mut sink, mut stream) = socket.split();
+    let heard = Heard::default();
+    let showing = async {
+        let mut ping = pings();
+        let mut watched = None;
+        loop {
+            let view = tokio::select! {
+                view = views.recv() => view,
+                _ = ping.tick() => match !heard.silent() && put(&mut sink, Message::Ping(Bytes::new())).await {
+                    true => continue,
+                    false => return None,
+                },
+            };
+            let ending = |reason: &str, text: &str| {
+                Some(wire::TerminalClosed { reason: reason.into(), text: text.into(), code: None })
+            };
+            let Some(view) = view else { return ending("lost", "you were too slow to follow: watch again") };
+            if view.last {
+                return ending("ended", "the session has ended");
+            }
+            for event in events(&view.events).map_while(Result::ok) {
+                if !paint(&mut sink, &mut watched, event).await {
+                    return None;
+                }
+            }
+        }
+    };
+    let listening = async {
+        while let Some(Ok(message)) = stream.next().await {
+            heard.now();
+            if matches!(message, Message::Close(_)) {
+                return;
+            }
+        }
+    };
+    let closed = tokio::select! {
+        closed = showing => closed,
+        () = listening => None,
+    };
+    say_goodbye(&mut sink, closed).await;
+}
+
+/// Passes an event of the watched terminal on; false where the watcher is gone.
+async fn paint(sink: &mut Sink, watched: &mut Option<u32>, event: EventRef<'_>) -> bool {
+    match event.what {
+        WhatRef::Resize { cols, rows } => {
+            *watched = Some(event.channel.max(watched.unwrap_or(0)));
+            if *watched != Some(event.channel) {
+                return true;
+            }
+            send(sink, &TerminalOut::Size(wire::ScreenSize { cols, rows })).await
+        }
+        WhatRef::Output(bytes) | WhatRef::Stderr(bytes) if watched.is_none_or(|channel| channel == event.channel) => {
+            put(sink, Message::Binary(Bytes::copy_from_slice(bytes))).await
+        }
+        WhatRef::Close { .. } if *watched == Some(event.channel) => {
+            *watched = None;
+            true
+        }
+        _ => true,
     }
 }
 
+async fn say_goodbye(sink: &mut Sink, closed: Option<wire::TerminalClosed>) {
+    let Some(closed) = closed else { return };
+    let told = async {
+        send(sink, &TerminalOut::Closed(closed)).await;
+        let _ = sink.send(Message::Close(Some(CloseFrame { code: close_code::NORMAL, reason: "".into() }))).await;
+    };
+    let _ = timeout(CLOSE, told).await;
+}
+
+fn pings() -> Interval {
+    let mut ping = interval(PING);
+    ping.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    ping
+}
+
 /// When the client last gave a sign.
-pub(crate) struct Heard(Mutex<Instant>);
+struct Heard(Mutex<Instant>);
 
 impl Default for Heard {
     fn default() -> Self {
@@ -120,7 +198,7 @@ impl Default for Heard {
 }
 
 impl Heard {
-    pub(crate) fn now(&self) {
+    fn now(&self) {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
     }
 
@@ -131,8 +209,7 @@ impl Heard {
 
 /// What the session shows, until it ends; `None` where the client is gone.
 async fn show(sink: &mut Sink, mut hear: Box<dyn Hear>, heard: &Heard) -> Option<wire::TerminalClosed> {
-    let mut ping = interval(PING);
-    ping.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut ping = pings();
     loop {
         let mut next = hear.hear();
         let message = loop {
@@ -148,12 +225,15 @@ async fn show(sink: &mut Sink, mut hear: Box<dyn Hear>, heard: &Heard) -> Option
         let sent = match message {
             Some(Outward::Bytes(bytes)) => put(sink, Message::Binary(bytes.into())).await,
             Some(Outward::Opened(opened)) => send(sink, &TerminalOut::Opened(outline(*opened))).await,
+            Some(Outward::Size(Size { cols, rows })) => {
+                send(sink, &TerminalOut::Size(wire::ScreenSize { cols, rows })).await
+            }
             Some(Outward::Notice(text)) => send(sink, &TerminalOut::Notice(wire::Notice { text })).await,
             Some(Outward::Frozen(frozen)) => send(sink, &TerminalOut::Frozen(frozen)).await,
             Some(Outward::Closed(Closed { reason, text, code })) => {
                 return Some(wire::TerminalClosed { reason, text, code });
             }
-            Some(Outward::Greeting(..) | Outward::Probed(_) | Outward::Checked) | None => {
+            Some(Outward::Greeting(..) | Outward::Probed(_) | Outward::Checked | Outward::Screen(_)) | None => {
                 let text = "the way to the session is lost; it waits to be taken up again".into();
                 return Some(wire::TerminalClosed { reason: "lost".into(), text, code: None });
             }
@@ -165,11 +245,11 @@ async fn show(sink: &mut Sink, mut hear: Box<dyn Hear>, heard: &Heard) -> Option
 }
 
 /// Sends a message; false where the client is gone or takes nothing.
-pub(crate) async fn put(sink: &mut Sink, message: Message) -> bool {
+async fn put(sink: &mut Sink, message: Message) -> bool {
     timeout(SILENT, sink.send(message)).await.is_ok_and(|sent| sent.is_ok())
 }
 
-pub(crate) async fn send(sink: &mut Sink, message: &TerminalOut) -> bool {
+async fn send(sink: &mut Sink, message: &TerminalOut) -> bool {
     match serde_json::to_string(message) {
         Ok(text) => put(sink, Message::Text(text.into())).await,
         Err(_) => false,

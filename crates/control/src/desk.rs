@@ -58,8 +58,8 @@ impl Desk for Control {
         }
     }
 
-    fn view(&self, _gateway: GatewayId, view: View) {
-        self.live.view(view);
+    fn view(&self, gateway: GatewayId, view: View) {
+        self.live.view(gateway, view);
     }
 
     fn leave(&self, gateway: GatewayId) {

@@ -1,7 +1,7 @@
 //! Evidence out of the house: ledger pages, playback, bundles. Each release is itself an entry first.
 
 use crate::AnchorLine;
-use crate::control::in_session;
+use crate::control::{Open, in_session};
 use crate::{Control, Error, Op};
 use sallyport_ledger::bundle::{self, Attachment, Bundle, Manifest, Proven};
 use sallyport_ledger::{Checkpoint, proof};
@@ -20,6 +20,20 @@ pub struct Playback {
     pub events: Vec<u8>,
     /// How it ends: `complete`, `truncated`, `unfinished`.
     pub ending: &'static str,
+}
+
+/// An entry with what proves it.
+pub struct EntryProof {
+    /// The entry, as it was hashed.
+    pub entry: Vec<u8>,
+    /// Its ledger index.
+    pub index: u64,
+    /// Entries of the checkpoint.
+    pub size: u64,
+    /// Hashes of the inclusion proof (RFC 9162 section 2.1.3).
+    pub proof: Vec<[u8; 32]>,
+    /// The checkpoint, a signed note.
+    pub checkpoint: String,
 }
 
 /// Which part of the ledger is wanted.
@@ -83,6 +97,55 @@ impl Control {
         Ok(self.anchors.lines())
     }
 
+    /// The newest checkpoint, read.
+    fn newest(&self, open: &Open) -> Result<(String, Checkpoint), Error> {
+        let note = open.store.head().to_string();
+        let checkpoint = self.read_checkpoint(open, &note)?;
+        Ok((note, checkpoint))
+    }
+
+    fn read_checkpoint(&self, open: &Open, note: &str) -> Result<Checkpoint, Error> {
+        let keys = self.node_keys(open.cluster)?;
+        // Another node may have signed it.
+        let (nodes, _) = open.store.working(Nodes::of)?;
+        let signers: Vec<_> = nodes.iter().map(|(_, key)| key).collect();
+        Checkpoint::open(note, &keys.origin, &signers).map_err(Error::failed)
+    }
+
+    /// One entry as it was hashed, with what proves that it is in the newest checkpoint.
+    ///
+    /// # Errors
+    /// When the actor lacks the right, or there is no such entry.
+    pub async fn entry_proof(&self, op: &Op, index: u64) -> Result<EntryProof, Error> {
+        self.require(op, Right::LedgerRead)?;
+        let open = self.opened()?;
+        let (note, Checkpoint { size, .. }) = self.newest(&open)?;
+        let unknown =
+            || Error::NotFound(format!("there is no entry {index} among the {size} of the newest checkpoint"));
+        if index >= size {
+            return Err(unknown());
+        }
+        let found = open.store.bodies(index, 1).await?.into_iter().next();
+        let (_, entry) = found.filter(|(at, _)| *at == index).ok_or_else(unknown)?;
+        let proof = inclusion(&open.store, index, size).await?;
+        Ok(EntryProof { entry, index, size, proof, checkpoint: note })
+    }
+
+    /// What proves that the ledger of `to` entries continues the one of `from`.
+    ///
+    /// # Errors
+    /// When the actor lacks the right, or there are no such checkpoints.
+    pub async fn consistency(&self, op: &Op, from: u64, to: u64) -> Result<Vec<[u8; 32]>, Error> {
+        self.require(op, Right::LedgerRead)?;
+        let open = self.opened()?;
+        let (_, Checkpoint { size, .. }) = self.newest(&open)?;
+        if from == 0 || from > to || to > size {
+            return Err(Error::usage(format!("give `from` and `to` with 1 <= from <= to <= {size}")));
+        }
+        let tiles = open.store.tiles(proof::needed_for_consistency(from, to).map_err(Error::failed)?).await?;
+        proof::prove_consistency(from, to, &tiles).map_err(Error::failed)
+    }
+
     /// Opens a recording for playback.
     ///
     /// # Errors
@@ -118,14 +181,10 @@ impl Control {
         let recording = self.recording_of(session).await?;
         self.release(op, session, "recording.exported").await?;
         let open = self.opened()?;
-        let note = open.store.head().to_string();
         let keys = self.node_keys(open.cluster)?;
-        // Another node may have signed it.
-        let (nodes, _) = open.store.working(Nodes::of)?;
-        let signers: Vec<_> = nodes.iter().map(|(_, key)| key).collect();
-        let checkpoint = Checkpoint::open(&note, &keys.origin, &signers).map_err(Error::failed)?;
+        let (note, checkpoint) = self.newest(&open)?;
         let note = self.anchors.cosigned(checkpoint.size, COSIGNED).await.map_or(note, |cosigned| cosigned.to_string());
-        let checkpoint = Checkpoint::open(&note, &keys.origin, &signers).map_err(Error::failed)?;
+        let checkpoint = self.read_checkpoint(&open, &note)?;
         let mut rows = open
             .store
             .entries(&Filter { actions: vec!["system.founded".into()], limit: 1, ..Filter::default() })
@@ -161,7 +220,7 @@ impl Control {
         Ok(())
     }
 
-    async fn recording_of(&self, session: SessionId) -> Result<RecordingId, Error> {
+    pub(crate) async fn recording_of(&self, session: SessionId) -> Result<RecordingId, Error> {
         let filter =
             Filter { session: Some(session), actions: vec!["session.opened".into()], limit: 1, ..Filter::default() };
         let rows = self.opened()?.store.entries(&filter).await?;
@@ -171,7 +230,11 @@ impl Control {
             .ok_or_else(|| Error::NotFound(format!("there is no session {session} with a recording")))
     }
 
-    async fn open_recording(&self, session: SessionId, recording: RecordingId) -> Result<(Vec<u8>, DataKey), Error> {
+    pub(crate) async fn open_recording(
+        &self,
+        session: SessionId,
+        recording: RecordingId,
+    ) -> Result<(Vec<u8>, DataKey), Error> {
         let path = self.data.join("recordings").join(format!("{recording}.sprec"));
         let Ok(bytes) = tokio::fs::read(&path).await else {
             let why = self.expired(session).await?;

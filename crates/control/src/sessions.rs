@@ -2,7 +2,7 @@
 //! documents are the truth.
 
 use crate::control::{Open, in_session, put};
-use crate::directory::{all, kinds, load, parse};
+use crate::directory::{kinds, load, parse};
 use crate::identity::Spendable;
 use crate::{Control, Error, Op};
 use sallyport_model::access::Terms;
@@ -11,9 +11,9 @@ use sallyport_model::inventory::Rest;
 use sallyport_model::{AccountId, Handle, IdentityId, Limits, TargetId};
 use sallyport_model::{AuthId, GatewayId, RecordingId, SessionId, Timestamp, WatchId};
 use sallyport_policy::Right;
-use sallyport_store::{Change, DocId, Document, Draft, EntryRow, Filter};
+use sallyport_store::{Change, DocId, Document, Draft};
 use serde::{Deserialize, Serialize};
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap};
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -21,6 +21,8 @@ use tokio::sync::mpsc;
 
 /// Failed sign-ins per source that are ledgered singly within a minute.
 const FAILURE_BUDGET: u32 = 5;
+/// Within this time one person's reads of one recording are one playing: of its output, its marks.
+const PLAYING: Duration = Duration::from_secs(60);
 /// Authentications that are remembered at most.
 const SPENDABLE: usize = 100_000;
 
@@ -90,23 +92,6 @@ impl SessionBody {
     }
 }
 
-/// A session in a listing.
-#[derive(Clone, Debug)]
-pub struct SessionLine {
-    /// The session.
-    pub id: SessionId,
-    /// Facts of `session.opened`.
-    pub facts: BTreeMap<String, String>,
-    /// When it began.
-    pub started: Timestamp,
-    /// Who.
-    pub actor: String,
-    /// Ledger index of its first entry.
-    pub entry: u64,
-    /// When and why it ended, and whether its recording is complete.
-    pub ended: Option<(Timestamp, String, bool)>,
-}
-
 /// A view of a live session.
 pub struct Watching {
     /// The watch, to be ended.
@@ -124,6 +109,8 @@ struct Inner {
     watchers: HashMap<WatchId, (SessionId, mpsc::Sender<View>)>,
     auths: HashMap<AuthId, Spendable>,
     failures: HashMap<IpAddr, (Timestamp, u32)>,
+    /// Who has played what lately.
+    plays: HashMap<(String, SessionId), Timestamp>,
 }
 
 /// The registry of what is live.
@@ -242,10 +229,16 @@ impl Live {
     }
 
     /// Passes a view on. A watcher that does not keep up is dropped, never waited for.
-    pub(crate) fn view(&self, view: View) {
+    pub(crate) fn view(&self, gateway: GatewayId, view: View) {
         let watch = view.watch;
         let last = view.last;
         let sender = self.lock().watchers.get(&watch).map(|(_, sender)| sender.clone());
+        if sender.is_none() && !last {
+            // Of an earlier control, or given up: nobody takes it any more.
+            let sink = self.lock().gateways.get(&gateway).cloned();
+            sink.map(|sink| sink(Down::Unwatch(watch)));
+            return;
+        }
         let kept = sender.is_some_and(|sender| sender.try_send(view).is_ok());
         if last || !kept {
             self.unwatch(watch);
@@ -262,6 +255,19 @@ impl Live {
 
     pub(crate) fn spendable(&self, auth: AuthId, gateway: GatewayId, now: Timestamp) -> Option<Spendable> {
         self.lock().auths.get(&auth).filter(|s| s.gateway == gateway && s.expires > now).cloned()
+    }
+
+    /// Whether it was just written down that somebody plays a recording.
+    pub(crate) fn is_played(&self, op: &Op, session: SessionId, now: Timestamp) -> bool {
+        let key = (op.actor.to_string(), session);
+        self.lock().plays.get(&key).is_some_and(|at| now.since(*at) < PLAYING)
+    }
+
+    /// Notes that it was written down.
+    pub(crate) fn played(&self, op: &Op, session: SessionId, now: Timestamp) {
+        let mut inner = self.lock();
+        inner.plays.retain(|_, at| now.since(*at) < PLAYING);
+        inner.plays.insert((op.actor.to_string(), session), now);
     }
 
     /// Whether a failure is to be ledgered, and how many before it were not.
@@ -354,68 +360,5 @@ impl Control {
         let open = self.opened()?;
         let found = load::<SessionBody>(&open.store, &DocId::new(session), kinds::SESSION);
         found.map(|found| found.value).ok_or_else(|| not_live(session))
-    }
-
-    /// How many live sessions one has oneself. Asks no database, which may be away.
-    ///
-    /// # Errors
-    /// When the caller may do nothing.
-    pub fn own_sessions(&self, op: &Op) -> Result<usize, Error> {
-        let own = self.acting(op)?;
-        let open = self.opened()?;
-        Ok(all::<SessionBody>(&open.store, kinds::SESSION).iter().filter(|(_, s)| s.value.identity == own.id).count())
-    }
-
-    /// Sessions, newest first: one's own, or all of them by right.
-    ///
-    /// # Errors
-    /// When the database fails.
-    pub async fn sessions(
-        &self,
-        op: &Op,
-        live_only: bool,
-        before: Option<u64>,
-        limit: u32,
-    ) -> Result<Vec<SessionLine>, Error> {
-        let own = self.acting(op)?;
-        let everything = self.require(op, Right::SessionList).is_ok();
-        let open = self.opened()?;
-        let filter =
-            Filter { before, actions: vec!["session.opened".into()], newest_first: true, limit, ..Filter::default() };
-        let rows = open.store.entries(&filter).await?;
-        let live: Vec<SessionId> =
-            all::<SessionBody>(&open.store, kinds::SESSION).into_iter().map(|(_, s)| s.value.id).collect();
-        let mut lines = Vec::with_capacity(rows.len());
-        for row in rows {
-            let Some(id) = row.entry.session else { continue };
-            let is_live = live.contains(&id);
-            if (live_only && !is_live) || (!everything && row.entry.actor != own.handle.as_str()) {
-                continue;
-            }
-            lines.push(self.session_line(row, id, is_live).await?);
-        }
-        Ok(lines)
-    }
-
-    async fn session_line(&self, row: EntryRow, id: SessionId, live: bool) -> Result<SessionLine, Error> {
-        let ended = if live { None } else { self.ending(id).await? };
-        Ok(SessionLine {
-            id,
-            facts: row.entry.facts,
-            started: row.entry.at,
-            actor: row.entry.actor,
-            entry: row.index,
-            ended,
-        })
-    }
-
-    async fn ending(&self, id: SessionId) -> Result<Option<(Timestamp, String, bool)>, Error> {
-        let filter =
-            Filter { session: Some(id), actions: vec!["session.closed".into()], limit: 1, ..Filter::default() };
-        let rows = self.opened()?.store.entries(&filter).await?;
-        Ok(rows.into_iter().next().map(|row| {
-            let fact = |name: &str| row.entry.facts.get(name).cloned().unwrap_or_default();
-            (row.entry.at, fact("reason"), fact("complete") == "true")
-        }))
     }
 }

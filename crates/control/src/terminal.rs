@@ -8,6 +8,7 @@ use sallyport_model::authority::Authenticated;
 use sallyport_model::door::{Door, Doorway, Hear, Inward, Knock, Size, Speak};
 use sallyport_model::inventory::{Identity, Target};
 use sallyport_model::{AccountId, AccountName, AuthId, GatewayId, Kind, SessionId, TargetId, TargetName};
+use sallyport_policy::Right;
 use sallyport_store::DocId;
 use std::sync::Arc;
 
@@ -63,6 +64,21 @@ impl Control {
             return Err(Error::usage(format!("this session runs through the node `{}`: take it up there", known.node)));
         }
         self.knock(op, &own, Some(known.gateway), |who| Knock::Join(who, session, size)).await
+    }
+
+    /// The terminals of all sessions of this node's gateway as text, as they change.
+    ///
+    /// # Errors
+    /// When the actor lacks the right, or no gateway is reached.
+    pub async fn watch_screens(&self, op: &Op) -> Result<Terminal, Error> {
+        self.require(op, Right::SessionWatch)?;
+        self.note(op.actor.clone(), "screens.watched", "sessions", &[]).await?;
+        let Doorway { mut speak, hear, .. } = self.at_door().await?;
+        if speak.say(Inward::Knock(Box::new(Knock::Screens))).await {
+            Ok(Terminal { speak, hear })
+        } else {
+            Err(away())
+        }
     }
 
     async fn knock(

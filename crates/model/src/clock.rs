@@ -24,6 +24,12 @@ use std::sync::Arc;
 pub struct Timestamp(#[n(0)] pub i64);
 
 impl Timestamp {
+    /// This instant moved back by `duration`, saturating at the beginning of time.
+    #[must_use]
+    pub fn minus(self, duration: std::time::Duration) -> Self {
+        Self(self.0.saturating_sub(i64::try_from(duration.as_micros()).unwrap_or(i64::MAX)))
+    }
+
     /// This instant moved forward by `duration`, saturating at the end of time.
     #[must_use]
     pub fn plus(self, duration: std::time::Duration) -> Self {
@@ -54,6 +60,21 @@ impl fmt::Display for Timestamp {
             ),
             Err(_) => write!(f, "{}us", self.0),
         }
+    }
+}
+
+/// A time that is not written as RFC 3339 writes it.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+#[error("this is no time: write it as 2026-11-28T09:30:00Z")]
+pub struct NoTime;
+
+impl std::str::FromStr for Timestamp {
+    type Err = NoTime;
+
+    fn from_str(text: &str) -> Result<Self, NoTime> {
+        let time =
+            time::OffsetDateTime::parse(text, &time::format_description::well_known::Rfc3339).map_err(|_| NoTime)?;
+        i64::try_from(time.unix_timestamp_nanos().div_euclid(1000)).map(Self).map_err(|_| NoTime)
     }
 }
 

@@ -76,6 +76,9 @@ pub enum Knock {
     /// [`Outward::Checked`].
     #[n(3)]
     Check(#[n(0)] Authenticated, #[n(1)] Ask),
+    /// The terminals of all sessions as text, as they change: [`Outward::Screen`] until control leaves.
+    #[n(4)]
+    Screens,
 }
 
 /// A place that is looked at before anything is known of it.
@@ -132,6 +135,27 @@ pub enum Outward {
     /// To [`Knock::Check`]: the login was accepted.
     #[n(7)]
     Checked,
+    /// How large the screen is that the next bytes draw.
+    #[n(8)]
+    Size(#[n(0)] Size),
+    /// To [`Knock::Screens`]: one terminal has changed.
+    #[n(9)]
+    Screen(#[n(0)] Box<Screened>),
+}
+
+/// A terminal as text.
+#[derive(Clone, Debug, Eq, PartialEq, Encode, Decode)]
+#[cbor(map)]
+pub struct Screened {
+    /// Of which session.
+    #[n(0)]
+    pub session: SessionId,
+    /// Its size.
+    #[n(1)]
+    pub size: Size,
+    /// Its rows, at most 200 of at most 400 characters; empty ones at the end are left out.
+    #[n(2)]
+    pub lines: Vec<String>,
 }
 
 /// What a session is that was opened through the door.

@@ -8,9 +8,11 @@
 pub mod cast;
 pub mod container;
 pub mod event;
+pub mod find;
 mod frame;
 pub mod header;
 pub mod key;
+pub mod marks;
 pub mod segment;
 #[cfg(test)]
 mod testing;

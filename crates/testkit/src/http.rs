@@ -2,7 +2,7 @@
 
 use crate::product::Product;
 use serde_json::Value;
-use std::io::{Read as _, Write as _};
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpStream;
 use std::time::Duration;
 
@@ -34,6 +34,17 @@ impl Answer {
         self.is(200)
     }
 
+    /// The body of a success, where it is no JSON.
+    ///
+    /// # Panics
+    /// When it is none, or is JSON.
+    #[must_use]
+    #[track_caller]
+    #[expect(clippy::expect_used, reason = "an answer of another kind fails the test that asked for it")]
+    pub fn text(self) -> String {
+        self.ok().as_str().expect("a text").to_owned()
+    }
+
     /// The body of an answer of this status.
     ///
     /// # Panics
@@ -51,6 +62,29 @@ impl Api {
     pub fn new(product: &Product, token: &str) -> Self {
         let address = product.url().trim_start_matches("http://").to_owned();
         Self { address, token: token.to_owned() }
+    }
+
+    /// Reads a stream of events until one is what is looked for: its name and its data.
+    ///
+    /// # Panics
+    /// When it does not come.
+    #[must_use]
+    #[expect(clippy::unwrap_used, reason = "an API that is not there fails the test that asked it")]
+    pub fn event(&self, path: &str, mut wanted: impl FnMut(&str, &Value) -> bool) -> Value {
+        let mut stream = BufReader::new(self.ask("GET", path, ""));
+        let (mut name, mut line) = (String::new(), String::new());
+        loop {
+            line.clear();
+            assert!(stream.read_line(&mut line).unwrap() > 0, "the events of {path} ended");
+            if let Some(event) = line.strip_prefix("event: ") {
+                event.trim().clone_into(&mut name);
+            } else if let Some(data) = line.strip_prefix("data: ") {
+                let data = serde_json::from_str(data).unwrap();
+                if wanted(&name, &data) {
+                    return data;
+                }
+            }
+        }
     }
 
     /// Asks.
@@ -79,8 +113,7 @@ impl Api {
 
     #[expect(clippy::disallowed_methods, reason = "a client is no gateway")]
     #[expect(clippy::unwrap_used, reason = "an API that is not there fails the test that asked it")]
-    fn send(&self, method: &str, path: &str, body: Option<&Value>) -> Answer {
-        let body = body.map(ToString::to_string).unwrap_or_default();
+    fn ask(&self, method: &str, path: &str, body: &str) -> TcpStream {
         let mut stream = TcpStream::connect(&self.address).unwrap();
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
         let head = format!(
@@ -91,6 +124,13 @@ impl Api {
             body.len()
         );
         stream.write_all(head.as_bytes()).and_then(|()| stream.write_all(body.as_bytes())).unwrap();
+        stream
+    }
+
+    #[expect(clippy::unwrap_used, reason = "an API that is not there fails the test that asked it")]
+    fn send(&self, method: &str, path: &str, body: Option<&Value>) -> Answer {
+        let body = body.map(ToString::to_string).unwrap_or_default();
+        let mut stream = self.ask(method, path, &body);
         let mut answer = String::new();
         stream.read_to_string(&mut answer).unwrap();
         let (head, body) = answer.split_once("\r\n\r\n").unwrap();

@@ -3,12 +3,14 @@
 //! Times are RFC 3339 in UTC, durations are whole seconds, sizes are bytes, binary values are
 //! base64. Unknown fields of a request are refused; clients must ignore unknown fields of an answer.
 
+mod evidence;
 mod identity;
 mod import;
 mod inventory;
 mod live;
 mod vault;
 
+pub use evidence::*;
 pub use identity::*;
 pub use import::{Imported, ImportedTarget, LeftOut};
 pub use inventory::*;

@@ -85,3 +85,16 @@ pub struct TerminalClosed {
     /// The exit code of the program, or of the refusal.
     pub code: Option<u32>,
 }
+
+/// A terminal as text: what a tile of the wall shows.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct ScreenText {
+    /// Of which session.
+    pub session: String,
+    /// Columns.
+    pub cols: u16,
+    /// Rows.
+    pub rows: u16,
+    /// Its rows, at most 200 of at most 400 characters; empty ones at the end are left out.
+    pub lines: Vec<String>,
+}

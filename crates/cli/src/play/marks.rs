@@ -1,14 +1,9 @@
-//! The index of a recording: what happened when, without the output.
+//! The index of a recording, as it is shown.
 
 use crate::output::{harmless, table};
-use sallyport_recording::{Event, What};
+use sallyport_recording::Event;
+pub(super) use sallyport_recording::marks::is_mark;
 use serde::Serialize;
-use std::collections::BTreeMap;
-
-/// A pause that is worth a line, in microseconds.
-const PAUSE: u64 = 10_000_000;
-/// Most of a line that was typed, in bytes; the rest makes further lines.
-const LINE: usize = 200;
 
 /// One line of the index.
 #[derive(Debug, Eq, PartialEq, Serialize)]
@@ -16,97 +11,24 @@ pub(super) struct Mark {
     /// Microseconds since the start.
     at: u64,
     channel: u32,
-    /// `open`, `input`, `resize`, `signal`, `exit`, `idle`, or the sort of mark that the recording has, such as `command`.
     kind: String,
     text: String,
 }
 
-/// Whether stepping stops at this event.
-pub(super) const fn is_mark(what: &What) -> bool {
-    !matches!(what, What::Output(_) | What::Stderr(_) | What::Input(_))
-}
-
 /// The index of these events.
 pub(super) fn index(events: &[Event]) -> Vec<Mark> {
-    let mut marks = Vec::new();
-    let mut typed = BTreeMap::new();
-    let mut last = 0;
-    for event in events {
-        let Event { at, channel, .. } = *event;
-        let silence = at.saturating_sub(last);
-        if silence >= PAUSE {
-            marks.push(Mark { at: last, channel, kind: "idle".into(), text: format!("for {}", clock(silence)) });
-        }
-        last = at.max(last);
-        match &event.what {
-            What::Input(bytes) => {
-                let line = typed.entry(channel).or_insert_with(|| Typed { at, bytes: Vec::new() });
-                marks.extend(line.push(at, channel, bytes));
-            }
-            What::Output(_) | What::Stderr(_) => {}
-            what => {
-                marks.extend(typed.remove(&channel).and_then(|line: Typed| line.mark(channel)));
-                marks.extend(mark(what).map(|(kind, text)| Mark { at, channel, kind: kind.to_owned(), text }));
-            }
-        }
-    }
-    marks.extend(typed.into_iter().filter_map(|(channel, line)| line.mark(channel)));
-    marks
+    let shown = |mark: sallyport_recording::marks::Mark| {
+        let pause = mark.text.parse().ok().filter(|_| mark.kind == "idle");
+        let text = pause.map_or_else(|| harmless(&mark.text), |micros| format!("for {}", clock(micros)));
+        Mark { at: mark.at, channel: mark.channel, kind: harmless(&mark.kind), text }
+    };
+    sallyport_recording::marks::index(events).into_iter().map(shown).collect()
 }
 
 /// The index for people.
 pub(super) fn text(marks: &[Mark]) -> String {
     let rows = marks.iter().map(|m| vec![clock(m.at), m.channel.to_string(), m.kind.clone(), m.text.clone()]).collect();
     table(&["AT", "CHANNEL", "WHAT", ""], rows, "Nothing happened in this session.")
-}
-
-/// What was typed since a line began.
-struct Typed {
-    at: u64,
-    bytes: Vec<u8>,
-}
-
-impl Typed {
-    fn push(&mut self, at: u64, channel: u32, bytes: &[u8]) -> Vec<Mark> {
-        let mut lines = Vec::new();
-        for byte in bytes {
-            if self.bytes.is_empty() {
-                self.at = at;
-            }
-            if !matches!(byte, b'\r' | b'\n') {
-                self.bytes.push(*byte);
-            }
-            if matches!(byte, b'\r' | b'\n') || self.bytes.len() >= LINE {
-                let line = Self { at: self.at, bytes: std::mem::take(&mut self.bytes) };
-                lines.extend(line.mark(channel));
-            }
-        }
-        lines
-    }
-
-    fn mark(self, channel: u32) -> Option<Mark> {
-        let text = harmless(&String::from_utf8_lossy(&self.bytes));
-        (!text.is_empty()).then(|| Mark { at: self.at, channel, kind: "input".into(), text })
-    }
-}
-
-fn mark(what: &What) -> Option<(&str, String)> {
-    match what {
-        What::Open { kind, detail } => {
-            Some(("open", format!("{} {}", kind.action(), harmless(detail)).trim_end().into()))
-        }
-        What::Resize { cols, rows } => Some(("resize", format!("{cols}x{rows}"))),
-        What::Signal(name) => Some(("signal", harmless(name))),
-        What::Mark { kind, text } => Some((kind, harmless(text))),
-        What::Close { exit, signal } => {
-            let exit = exit.map_or_else(|| "closed".to_owned(), |exit| format!("with {exit}"));
-            Some((
-                "exit",
-                signal.as_ref().map_or_else(|| exit.clone(), |signal| format!("{exit} by {}", harmless(signal))),
-            ))
-        }
-        What::Output(_) | What::Stderr(_) | What::Input(_) => None,
-    }
 }
 
 /// Microseconds as hours, minutes and seconds: `1:02:03.450`.

@@ -1,53 +1,485 @@
-//! Live watchers of one session: what happened lately, then what happens, and never at its cost.
+//! What is live in one session: its terminals as they are, and those who look; kept by a task beside it, never at its cost.
+//!
+//! Events wait in a bounded queue. A session that writes faster than its screens are drawn loses what lies between for them,
+//! never for its recording: a flood scrolls away what it wrote before.
 
+use super::screen::Screen;
 use crate::authority::Authority;
 use sallyport_model::WatchId;
 use sallyport_model::authority::View;
-use std::collections::VecDeque;
+use sallyport_model::door::{PIECE, Size};
+use sallyport_recording::event::{self, WhatRef};
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use tokio::sync::{Notify, oneshot};
 
-/// Bytes of recent events that a late watcher is given.
+/// Bytes of events that wait; also what is kept of channels without a terminal for those who come late.
 pub const RECENT: usize = 256 << 10;
+/// Where nobody looks, screens are drawn this often.
+const LAZY: Duration = Duration::from_millis(250);
 
-/// Recent events and those who look. All of it is memory: nothing here waits.
-#[derive(Default)]
+/// A watcher who could take nothing so often in a row is let go.
+const GIVE_UP: u32 = 50;
+
+/// A session's live side. Dropping it ends it.
 pub struct Live {
-    recent: VecDeque<Vec<u8>>,
-    size: usize,
-    watchers: Vec<WatchId>,
+    looking: Onlooker,
+}
+
+/// A way to look at a session.
+#[derive(Clone)]
+pub struct Onlooker {
+    queue: Arc<Queue>,
+}
+
+/// A terminal, to be painted again.
+#[derive(Debug)]
+pub struct Repaint {
+    /// Its size.
+    pub size: Size,
+    /// What draws it.
+    pub bytes: Vec<u8>,
+    /// How many bytes of the session's output are in it.
+    pub upto: u64,
+}
+
+/// A terminal as text.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Picture {
+    /// Its size.
+    pub size: Size,
+    /// Its rows.
+    pub lines: Vec<String>,
+}
+
+#[derive(Default)]
+struct Queue {
+    pending: Mutex<Pending>,
+    /// Something is pending.
+    wake: Notify,
+    /// Somebody waits for it.
+    urgent: Notify,
+    /// Bytes that targets wrote so far.
+    written: AtomicU64,
+}
+
+#[derive(Default)]
+struct Pending {
+    events: Vec<u8>,
+    /// Questions, each behind so many bytes of the events.
+    asks: Vec<(usize, Ask)>,
+    lost: bool,
+    ended: bool,
+}
+
+enum Ask {
+    Watch(WatchId, Arc<dyn Authority>),
+    Unwatch(WatchId),
+    Repaint(u64, oneshot::Sender<Option<Repaint>>),
+    Picture(oneshot::Sender<Option<Picture>>),
 }
 
 impl Live {
-    /// Notes encoded events and offers them to every watcher. One that is too slow is dropped.
-    pub fn push(&mut self, authority: &dyn Authority, events: &[u8]) {
-        self.watchers.retain(|watch| authority.view(View { watch: *watch, events: events.to_vec(), last: false }));
-        self.size = self.size.saturating_add(events.len());
-        match self.recent.back_mut() {
-            Some(last) if last.len().saturating_add(events.len()) <= 4096 => last.extend_from_slice(events),
-            _ => self.recent.push_back(events.to_vec()),
+    /// Begins. Needs a runtime.
+    #[must_use]
+    pub fn start() -> Self {
+        let queue = Arc::<Queue>::default();
+        tokio::spawn(keep(queue.clone()));
+        Self { looking: Onlooker { queue } }
+    }
+
+    /// Notes an encoded event, of which so many bytes were written by the target.
+    pub fn push(&self, event: &[u8], written: usize) {
+        let queue = &self.looking.queue;
+        queue.written.fetch_add(u64::try_from(written).unwrap_or(0), Ordering::AcqRel);
+        let mut pending = queue.lock();
+        if pending.events.len().saturating_add(event.len()) > RECENT {
+            pending.lost = true;
+            pending.events.clear();
+            pending.asks.iter_mut().for_each(|(at, _)| *at = 0);
         }
+        let first = pending.events.is_empty();
+        pending.events.extend_from_slice(event);
+        drop(pending);
+        if first {
+            queue.wake.notify_one();
+        }
+    }
+
+    /// A way to look.
+    #[must_use]
+    pub fn onlooker(&self) -> Onlooker {
+        self.looking.clone()
+    }
+}
+
+impl Drop for Live {
+    fn drop(&mut self) {
+        self.looking.queue.lock().ended = true;
+        self.looking.queue.hurry();
+    }
+}
+
+impl Onlooker {
+    /// Begins to serve a watcher: terminals as they are and what happened lately elsewhere, then what happens.
+    pub fn watch(&self, authority: Arc<dyn Authority>, watch: WatchId) {
+        self.ask(Ask::Watch(watch, authority));
+    }
+
+    /// Stops serving a watcher.
+    pub fn unwatch(&self, watch: WatchId) {
+        self.ask(Ask::Unwatch(watch));
+    }
+
+    /// The newest terminal, to be painted again; `None` where there is none.
+    pub async fn repaint(&self) -> Option<Repaint> {
+        let (reply, answer) = oneshot::channel();
+        // Counted before the question is asked: what is counted is in the queue before it.
+        let upto = self.written();
+        self.ask(Ask::Repaint(upto, reply));
+        answer.await.ok().flatten()
+    }
+
+    /// The newest terminal as text.
+    pub async fn picture(&self) -> Option<Picture> {
+        let (reply, answer) = oneshot::channel();
+        self.ask(Ask::Picture(reply));
+        answer.await.ok().flatten()
+    }
+
+    /// How many bytes targets wrote so far: whoever finds it unchanged need not look again.
+    #[must_use]
+    pub fn written(&self) -> u64 {
+        self.queue.written.load(Ordering::Acquire)
+    }
+
+    fn ask(&self, ask: Ask) {
+        let mut pending = self.queue.lock();
+        // Nobody is left to answer: dropping the question says so.
+        if pending.ended {
+            return;
+        }
+        let at = pending.events.len();
+        pending.asks.push((at, ask));
+        drop(pending);
+        self.queue.hurry();
+    }
+}
+
+impl Queue {
+    fn lock(&self) -> MutexGuard<'_, Pending> {
+        self.pending.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn hurry(&self) {
+        self.urgent.notify_one();
+        self.wake.notify_one();
+    }
+
+    fn take(&self) -> Pending {
+        let mut pending = self.lock();
+        let ended = pending.ended;
+        std::mem::replace(&mut *pending, Pending { ended, ..Pending::default() })
+    }
+}
+
+/// Draws what comes, until the session ends.
+async fn keep(queue: Arc<Queue>) {
+    let mut seen = Seen::default();
+    loop {
+        let taken = queue.take();
+        let ended = taken.ended;
+        seen.take_in(taken);
+        if ended {
+            return seen.end();
+        }
+        queue.wake.notified().await;
+        if seen.watchers.is_empty() {
+            tokio::select! {
+                () = tokio::time::sleep(LAZY) => {}
+                () = queue.urgent.notified() => {}
+            }
+        }
+    }
+}
+
+/// What the task keeps.
+#[derive(Default)]
+struct Seen {
+    screens: BTreeMap<u32, Screen>,
+    /// Events of channels without a terminal.
+    recent: VecDeque<Vec<u8>>,
+    size: usize,
+    watchers: Vec<Watcher>,
+}
+
+struct Watcher {
+    id: WatchId,
+    authority: Arc<dyn Authority>,
+    /// Whether it has missed something, and is to be shown everything again.
+    behind: bool,
+    /// How often in a row it could take nothing.
+    refused: u32,
+}
+
+impl Watcher {
+    fn send(&mut self, events: &[u8]) {
+        if self.behind {
+            return;
+        }
+        if self.authority.view(View { watch: self.id, events: events.to_vec(), last: false }) {
+            self.refused = 0;
+        } else {
+            (self.behind, self.refused) = (true, self.refused.saturating_add(1));
+        }
+    }
+}
+
+impl Seen {
+    fn take_in(&mut self, taken: Pending) {
+        if taken.lost {
+            self.screens.values_mut().for_each(Screen::cut);
+            self.watchers.iter_mut().for_each(|watcher| watcher.behind = true);
+        }
+        let mut rest = taken.events.as_slice();
+        let mut done = 0;
+        for (at, ask) in taken.asks {
+            let (now, later) = rest.split_at_checked(at.saturating_sub(done)).unwrap_or((rest, &[]));
+            self.play(now);
+            (rest, done) = (later, at);
+            self.answer(ask);
+        }
+        self.play(rest);
+        self.catch_up();
+    }
+
+    /// Takes in events, and passes them on in pieces.
+    fn play(&mut self, events: &[u8]) {
+        let mut reading = event::events(events);
+        let (mut piece, mut last) = (events, events);
+        while let Some(Ok(event)) = reading.next() {
+            let rest = reading.rest();
+            if !self.draw(event.channel, event.what) {
+                self.remember(before(last, rest));
+            }
+            if piece.len().saturating_sub(rest.len()) >= PIECE || rest.is_empty() {
+                self.watchers.iter_mut().for_each(|watcher| watcher.send(before(piece, rest)));
+                piece = rest;
+            }
+            last = rest;
+        }
+    }
+
+    /// Draws an event; whether it belongs to a terminal, so that its screen shows it to those who come late.
+    fn draw(&mut self, channel: u32, what: WhatRef<'_>) -> bool {
+        match what {
+            WhatRef::Resize { cols, rows } => {
+                let size = Size { cols: cols.clamp(1, Size::MOST), rows: rows.clamp(1, Size::MOST) };
+                match self.screens.get_mut(&channel) {
+                    Some(screen) => screen.resize(size),
+                    None => self.screens.extend(Screen::new(size).map(|screen| (channel, screen))),
+                }
+                true
+            }
+            WhatRef::Output(bytes) | WhatRef::Stderr(bytes) => match self.screens.get_mut(&channel) {
+                Some(screen) => {
+                    screen.feed(bytes);
+                    true
+                }
+                None => false,
+            },
+            WhatRef::Close { .. } => self.screens.remove(&channel).is_some(),
+            _ => false,
+        }
+    }
+
+    fn remember(&mut self, event: &[u8]) {
+        self.size = self.size.saturating_add(event.len());
+        self.recent.push_back(event.to_vec());
         while self.size > RECENT {
             let Some(oldest) = self.recent.pop_front() else { return };
             self.size = self.size.saturating_sub(oldest.len());
         }
     }
 
-    /// Begins to serve a watcher, with what happened lately.
-    pub fn watch(&mut self, authority: &dyn Authority, watch: WatchId) {
-        let events = self.recent.iter().flatten().copied().collect();
-        if authority.view(View { watch, events, last: false }) && !self.watchers.contains(&watch) {
-            self.watchers.push(watch);
+    fn answer(&mut self, ask: Ask) {
+        match ask {
+            Ask::Watch(id, authority) => {
+                self.watchers.retain(|watcher| watcher.id != id);
+                self.watchers.push(Watcher { id, authority, behind: true, refused: 0 });
+                self.catch_up();
+            }
+            Ask::Unwatch(id) => self.watchers.retain(|watcher| watcher.id != id),
+            Ask::Repaint(upto, reply) => {
+                let newest = self.screens.values().next_back();
+                let _ = reply.send(newest.map(|s| Repaint { size: s.size(), bytes: s.repaint(), upto }));
+            }
+            Ask::Picture(reply) => {
+                let newest = self.screens.values().next_back();
+                let _ = reply.send(newest.map(|s| Picture { size: s.size(), lines: s.lines() }));
+            }
         }
     }
 
-    /// Stops serving a watcher.
-    pub fn unwatch(&mut self, watch: WatchId) {
-        self.watchers.retain(|other| *other != watch);
+    /// Shows everything to those who are behind. Whoever cannot take it now is shown it later.
+    fn catch_up(&mut self) {
+        if self.watchers.iter().all(|watcher| !watcher.behind) {
+            return;
+        }
+        let pieces = self.everything();
+        for watcher in self.watchers.iter_mut().filter(|watcher| watcher.behind) {
+            watcher.behind = false;
+            pieces.iter().for_each(|piece| watcher.send(piece));
+        }
+        self.watchers.retain(|watcher| watcher.refused < GIVE_UP);
     }
 
-    /// Tells every watcher that nothing follows.
-    pub fn end(&mut self, authority: &dyn Authority) {
-        for watch in self.watchers.drain(..) {
-            let _ = authority.view(View { watch, events: Vec::new(), last: true });
+    /// What happened lately, and terminals as they are, as events.
+    fn everything(&self) -> Vec<Vec<u8>> {
+        let mut pieces = vec![Vec::new()];
+        let mut add = |event: &[u8]| match pieces.last_mut() {
+            Some(piece) if piece.len() < PIECE => piece.extend_from_slice(event),
+            _ => pieces.push(event.to_vec()),
+        };
+        self.recent.iter().for_each(|event| add(event));
+        for (channel, screen) in &self.screens {
+            let mut event = Vec::new();
+            let Size { cols, rows } = screen.size();
+            event::encode(0, *channel, WhatRef::Resize { cols, rows }, &mut event);
+            add(&event);
+            for part in screen.repaint().chunks(PIECE) {
+                event.clear();
+                event::encode(0, *channel, WhatRef::Output(part), &mut event);
+                add(&event);
+            }
         }
+        pieces
+    }
+
+    fn end(self) {
+        for watcher in self.watchers {
+            let _ = watcher.authority.view(View { watch: watcher.id, events: Vec::new(), last: true });
+        }
+    }
+}
+
+/// What of `bytes` lies before its tail `rest`.
+fn before<'a>(bytes: &'a [u8], rest: &[u8]) -> &'a [u8] {
+    bytes.get(..bytes.len().saturating_sub(rest.len())).unwrap_or(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::authority::{Error, Order};
+    use crate::conformance::bench::until;
+    use sallyport_model::authority::{Boxed, Call, Pulse, Reply, Welcome};
+    use sallyport_model::{Env, SessionId};
+    use tokio::sync::{mpsc, watch};
+
+    const SOON: Duration = Duration::from_secs(5);
+
+    /// An authority that is there for views alone.
+    #[derive(Default)]
+    struct Nobody {
+        views: Mutex<Vec<View>>,
+        slow: std::sync::atomic::AtomicBool,
+    }
+
+    impl Authority for Nobody {
+        fn call(&self, _: Call, _: Duration) -> Boxed<'_, Result<Reply, Error>> {
+            Box::pin(std::future::ready(Err(Error::Silent)))
+        }
+
+        fn view(&self, view: View) -> bool {
+            self.views.lock().unwrap().push(view);
+            !self.slow.load(Ordering::Relaxed)
+        }
+
+        fn welcome(&self) -> watch::Receiver<Option<Arc<Welcome>>> {
+            watch::Sender::new(None).subscribe()
+        }
+
+        fn enlist(&self, _: SessionId) -> mpsc::UnboundedReceiver<Order> {
+            mpsc::unbounded_channel().1
+        }
+
+        fn delist(&self, _: SessionId) {}
+
+        fn hearing(&self) -> watch::Receiver<Pulse> {
+            watch::Sender::new(Pulse::Well).subscribe()
+        }
+
+        fn silence(&self) -> Duration {
+            Duration::ZERO
+        }
+
+        fn away(&self) -> Duration {
+            Duration::ZERO
+        }
+    }
+
+    impl Nobody {
+        /// What was viewed, as text.
+        fn seen(&self) -> String {
+            let views = self.views.lock().unwrap();
+            String::from_utf8_lossy(&views.iter().flat_map(|view| view.events.clone()).collect::<Vec<_>>()).into_owned()
+        }
+    }
+
+    fn push(live: &Live, what: WhatRef<'_>) {
+        let mut event = Vec::new();
+        event::encode(7, 1, what, &mut event);
+        let written = if let WhatRef::Output(bytes) = what { bytes.len() } else { 0 };
+        live.push(&event, written);
+    }
+
+    #[tokio::test]
+    async fn who_comes_late_sees_the_terminal_as_it_is_and_then_what_happens() {
+        let (live, nobody) = (Live::start(), Arc::new(Nobody::default()));
+        push(&live, WhatRef::Resize { cols: 20, rows: 4 });
+        for n in 0..1000 {
+            push(&live, WhatRef::Output(format!("line {n}\r\n").as_bytes()));
+        }
+        live.onlooker().watch(nobody.clone(), WatchId::new(&Env::system()));
+        until(SOON, || nobody.seen().contains("line 999")).await.unwrap();
+        assert!(!nobody.seen().contains("line 9\r"), "what has scrolled away is not sent");
+        push(&live, WhatRef::Output(b"after"));
+        until(SOON, || nobody.seen().contains("after")).await.unwrap();
+        drop(live);
+        until(SOON, || nobody.views.lock().unwrap().last().is_some_and(|view| view.last)).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn without_a_terminal_who_comes_late_sees_what_was_written_lately() {
+        let (live, nobody) = (Live::start(), Arc::new(Nobody::default()));
+        push(&live, WhatRef::Output(b"before"));
+        live.onlooker().watch(nobody.clone(), WatchId::new(&Env::system()));
+        until(SOON, || nobody.seen().contains("before")).await.unwrap();
+        assert!(live.onlooker().repaint().await.is_none() && live.onlooker().picture().await.is_none());
+    }
+
+    #[tokio::test]
+    async fn a_flood_is_cut_and_never_waits_and_who_was_too_slow_is_shown_the_screen_again() {
+        let (live, nobody) = (Live::start(), Arc::new(Nobody::default()));
+        push(&live, WhatRef::Resize { cols: 20, rows: 4 });
+        live.onlooker().watch(nobody.clone(), WatchId::new(&Env::system()));
+        until(SOON, || !nobody.views.lock().unwrap().is_empty()).await.unwrap();
+        nobody.slow.store(true, Ordering::Relaxed);
+        // Nothing here waits for the task, which has no chance to run.
+        for _ in 0..100 {
+            push(&live, WhatRef::Output(&[b'x'; 30_000]));
+        }
+        push(&live, WhatRef::Output(b"\r\nthe end"));
+        let painted = live.onlooker().repaint().await.unwrap();
+        assert_eq!(painted.upto, 3_000_009);
+        assert!(String::from_utf8_lossy(&painted.bytes).contains("the end"));
+        nobody.views.lock().unwrap().clear();
+        nobody.slow.store(false, Ordering::Relaxed);
+        push(&live, WhatRef::Output(b"!"));
+        until(SOON, || nobody.seen().contains("the end!")).await.unwrap();
+        assert_eq!(live.onlooker().picture().await.unwrap().lines.last().unwrap(), "the end!");
     }
 }

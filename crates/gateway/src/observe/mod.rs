@@ -3,6 +3,7 @@
 pub mod journal;
 pub mod live;
 pub mod recorder;
+mod screen;
 pub mod ship;
 pub mod tail;
 pub mod tap;

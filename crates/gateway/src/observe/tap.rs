@@ -1,7 +1,6 @@
 //! The tap: everything that crosses a session passes here, is judged, and is recorded before it goes on.
 
 use super::recorder::{self, PIECE, Recording};
-use crate::authority::Authority;
 use crate::sabotage::sabotaged;
 use sallyport_model::Kind;
 use sallyport_model::access::{EndReason, Freeze};
@@ -84,7 +83,6 @@ const HOLD: Duration = Duration::from_millis(50);
 /// A session's tap. The recorder is no observer in a list: no code path goes around it.
 pub struct Tap {
     pub(crate) recording: Arc<Recording>,
-    pub(crate) authority: Arc<dyn Authority>,
     pub(crate) observers: Vec<Box<dyn Observer>>,
     pub(crate) frozen: watch::Receiver<Option<Freeze>>,
     pub(crate) ended: watch::Receiver<bool>,
@@ -222,7 +220,7 @@ impl Tap {
         let mut ended = self.ended.clone();
         tokio::select! {
             biased;
-            pushed = self.recording.push(&*self.authority, channel, what) => pushed.map_err(|error| stop(&error)),
+            pushed = self.recording.push(channel, what) => pushed.map_err(|error| stop(&error)),
             _ = ended.wait_for(|ended| *ended) => Err(Stop::Ended),
         }
     }

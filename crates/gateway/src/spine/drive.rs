@@ -94,8 +94,12 @@ async fn run<P: Protocol>(
             order = open.orders.recv() => match order {
                 Some(Order::End(..)) if sabotaged("kill") => {}
                 Some(Order::End(reason, text)) => break end(open, reason, &text),
-                Some(Order::Watch(id)) => open.recording.watch(&*gateway.parts.authority, id),
-                Some(Order::Unwatch(id)) => open.recording.unwatch(id),
+                Some(Order::Watch(id)) => if let Some(live) = open.recording.onlooker() {
+                    live.watch(gateway.parts.authority.clone(), id);
+                },
+                Some(Order::Unwatch(id)) => if let Some(live) = open.recording.onlooker() {
+                    live.unwatch(id);
+                },
                 None => break end(open, EndReason::Partition, "the authority is gone"),
             },
             () = gateway.stop.cancelled() => break end(open, EndReason::Shutdown, "the gateway stops"),
@@ -328,10 +332,10 @@ async fn close(gateway: &Gateway, open: Open, ended: Ended, freezer: Freezer) {
     let (frozen, owing) = freezer.end();
     let Open { session, clearance, recording, tap, .. } = open;
     let text = ended.reason.word();
-    if let Err(error) = recording.push(authority, 0, WhatRef::Mark { kind: "end", text }).await {
+    if let Err(error) = recording.push(0, WhatRef::Mark { kind: "end", text }).await {
         tracing::error!(%error, %session, "a session's end was not recorded");
     }
-    let finished = recording.finish(authority).await;
+    let finished = recording.finish().await;
     drop(clearance);
     let at = match finished {
         Ok(at) => at,

@@ -78,11 +78,17 @@ impl Gateway {
     fn begin<P: Protocol>(self: Arc<Self>, protocol: Arc<P>, open: Open, client: P::Client, seat: Option<Arc<Seat>>) {
         let (attach, more) = mpsc::channel(ATTACHING);
         if let Some(seat) = &seat {
-            seat.opened(open.outline(&self.parts.env));
+            seat.opened(open.outline(&self.parts.env), open.recording.onlooker());
             let (seat, frozen) = (seat.clone(), open.frozen.subscribe());
             tokio::spawn(async move { seat.follow(frozen).await });
         }
-        let entry = Entry { identity: open.identity, protocol: P::NAME, attach, seat: seat.clone() };
+        let entry = Entry {
+            identity: open.identity,
+            protocol: P::NAME,
+            attach,
+            seat: seat.clone(),
+            onlooker: open.recording.onlooker(),
+        };
         self.sessions.insert(open.session, entry);
         let running = self.running.clone();
         running.spawn(async move { Box::pin(drive::drive(&self, &protocol, open, (client, seat), more)).await });

@@ -168,7 +168,6 @@ fn equip(
     let began = Instant::now();
     let tap = Tap {
         recording: recording.clone(),
-        authority: parts.authority.clone(),
         observers,
         frozen: frozen.subscribe(),
         ended: stopped.subscribe(),
@@ -205,7 +204,7 @@ fn abort(gateway: &Gateway, session: SessionId, recording: &Arc<Recording>, refu
     let note = format!("aborted: {}", refusal.denial.message);
     gateway.running.spawn(async move {
         // Without an end the next gateway closes it, as in `drive`.
-        let Ok(at) = recording.finish(&*authority).await else { return };
+        let Ok(at) = recording.finish().await else { return };
         let anchor = Anchor { session, segments: at.0, chain: at.1.to_vec() };
         let close =
             Close { session, reason: EndReason::RecorderStall, anchor, complete: true, bytes: (0, 0), note, frozen: 0 };

@@ -15,6 +15,8 @@ pub(super) fn of(entry: &Entry) -> String {
             or(entry, "millis", "some"),
             or(entry, "without", "evidence")
         ),
+        "screens.watched" => format!("{actor} watched the screens of all running sessions"),
+        "recordings.searched" => format!("{actor} searched recordings{}", by(entry, "text", " for ")),
         "session.watched" => format!("{actor} watched the session {object}"),
         "channel.opened" => {
             format!("{actor} opened {} on {object}{}", or(entry, "channel", "a channel"), by(entry, "detail", ": "))
@@ -27,7 +29,7 @@ pub(super) fn of(entry: &Entry) -> String {
         "login.failed" => format!("a sign-in as {object} failed{}", by(entry, "from", " from ")),
         "secret.stored" => format!("{actor} stored a new version of the secret of {object}"),
         action if action.starts_with("target.") => target(entry, actor, object),
-        action if action.starts_with("node.") => node(entry, actor, object),
+        action if action.starts_with("node.") || action.starts_with("gateway.") => node(entry, actor, object),
         action if action.starts_with("vault.") => vault(entry, actor, object),
         action if PEOPLE.iter().any(|what| action.starts_with(what)) => people(entry, actor, object),
         "inventory.applied" => format!("{actor} applied {} objects of the inventory", or(entry, "objects", "some")),
@@ -58,9 +60,6 @@ pub(super) fn of(entry: &Entry) -> String {
             by(entry, "made", " of "),
             or(entry, "size", "some")
         ),
-        "gateway.host_key" => {
-            format!("the host key of the gateways was {}{}", by(entry, "how", ""), by(entry, "public", ": "))
-        }
         "anchor.late" => format!("the anchor {object} is late{}", by(entry, "what", ": ")),
         "anchor.caught_up" => format!("the anchor {object} has caught up{}", by(entry, "what", ": ")),
         "anchor.forged" => format!("the anchor {object} was written by somebody else{}", by(entry, "what", ": ")),
@@ -85,12 +84,15 @@ pub(super) fn of(entry: &Entry) -> String {
     told.chars().map(|c| if steers(c) { '\u{fffd}' } else { c }).collect()
 }
 
-/// Acts on a node.
+/// Acts on a node or its gateway.
 fn node(entry: &Entry, actor: &str, object: &str) -> String {
     match entry.action.as_str() {
         "node.vouched" => format!("node {} vouches with its ledger key for that of {object}", entry.node),
         "node.joined" => {
             format!("{actor} made this host the node {object}{}", by(entry, "ledger_key", ", with the ledger key "))
+        }
+        "gateway.host_key" => {
+            format!("the host key of the gateways was {}{}", by(entry, "how", ""), by(entry, "public", ": "))
         }
         "node.removed" => format!("{actor} removed the node {object}"),
         other => plain(other, actor, object),

@@ -191,6 +191,14 @@ pub struct Events<'a> {
     at: usize,
 }
 
+impl<'a> Events<'a> {
+    /// The bytes of the events that have not been read.
+    #[must_use]
+    pub const fn rest(&self) -> &'a [u8] {
+        self.bytes
+    }
+}
+
 impl<'a> Iterator for Events<'a> {
     type Item = Result<EventRef<'a>, Error>;
 

@@ -32,6 +32,7 @@ mod host_key;
 mod hostile;
 mod import;
 mod inventory;
+mod live;
 mod package;
 mod parsers;
 mod portal;

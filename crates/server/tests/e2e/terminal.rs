@@ -1,6 +1,7 @@
 //! Terminals in a browser: opened, typed in, resized, taken up again, ended; and nothing that ssh would not be allowed.
 
 use sallyport_testkit::browser::Browser;
+use sallyport_testkit::http::Api;
 use sallyport_testkit::product::{PASSWORD, Product, json, wait_for};
 use sallyport_testkit::sshd::ACCOUNT;
 use serde_json::json as value;
@@ -11,6 +12,7 @@ on_both!(
     a_kill_ends_a_terminal_and_says_so,
     a_lost_browser_finds_its_session_again_and_nobody_else_does,
     a_terminal_outlives_control,
+    a_screen_is_painted_again_for_who_comes_back_and_for_who_watches,
     a_browser_that_does_not_read_holds_up_nobody_else,
     somebody_who_is_done_leaves_no_session_behind,
 );
@@ -169,4 +171,42 @@ fn somebody_who_is_done_leaves_no_session_behind(product: &mut Product) {
     browser.leave().unwrap();
     product.idle().unwrap();
     assert_eq!(product.newest_session().unwrap()["reason"], "client_close");
+}
+
+fn a_screen_is_painted_again_for_who_comes_back_and_for_who_watches(product: &mut Product) {
+    let (ada, carol) = (token(product, "ada"), token(product, "carol"));
+    let mut browser = terminal(product, "ada");
+    let opened = browser.until_told("opened").unwrap();
+    let session = opened["session"].as_str().unwrap();
+    // A full-screen program, as it were: it draws once, and then is silent.
+    let draw =
+        "printf '\\033[?1049h\\033[2J\\033[5;10Hdrawn-%s' once; read line; printf '\\033[?1049l'; echo back-$line";
+    browser.type_in(&format!("{draw}\r")).unwrap();
+    browser.until_shown("drawn-once").unwrap();
+    // Whoever watches sees it at once, with its size; who may not, does not.
+    let watch = format!("/sessions/{session}/watch?format=terminal");
+    let mut watcher = Browser::connect(product, &carol, &watch).unwrap().unwrap();
+    assert_eq!(watcher.until_told("size").unwrap(), value!({"cols": 80, "rows": 24}));
+    watcher.until_shown("drawn-once").unwrap();
+    assert_eq!(Browser::connect(product, &ada, &watch).unwrap().err().unwrap().status, 403);
+    let wall = Api::new(product, &carol)
+        .event("/live/screens", |_, screen| screen["lines"].to_string().contains("drawn-once"));
+    assert_eq!(
+        (&wall["session"], &wall["cols"], &wall["lines"][4]),
+        (&value!(session), &value!(80), &value!("         drawn-once"))
+    );
+    assert_eq!(Api::new(product, &ada).get("/live/screens").is(403)["type"], "denied");
+    let out = product.as_carol(&["ledger", "list", "--actions", "screens.watched,session.watched"]).unwrap();
+    assert_eq!(out.lines().count(), 2, "{out}");
+    // Whoever comes back sees it too, in the right screen.
+    browser.vanish().unwrap();
+    let mut browser = again(product, &ada, session);
+    browser.until_shown("\x1b[?1047h").or_else(|_| browser.until_shown("\x1b[?1049h")).unwrap();
+    browser.until_shown("drawn-once").unwrap();
+    browser.type_in("in-time\r").unwrap();
+    browser.until_shown("back-in-time").unwrap();
+    watcher.until_shown("back-in-time").unwrap();
+    browser.type_in("exit\r").unwrap();
+    assert_eq!(watcher.until_told("closed").unwrap()["reason"], "ended");
+    product.idle().unwrap();
 }

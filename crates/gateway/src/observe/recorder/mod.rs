@@ -4,13 +4,12 @@
 //! tail is full, or at the pulse, at most 250 ms after the first event in it.
 
 use super::journal::{Entry, EntryKind, Health, Journal, Ticket};
-use super::live::Live;
+use super::live::{Live, Onlooker};
 use super::tail::{self, Slot, Tail};
 use super::{journal, ship};
-use crate::authority::Authority;
 use crate::sabotage::sabotaged;
 use sallyport_model::authority::RecordingKey;
-use sallyport_model::{Env, Kind, RecordingId, WatchId};
+use sallyport_model::{Env, Kind, RecordingId};
 use sallyport_recording::{DataKey, Facts, Hash, Header, Sealer, WhatRef, container, event, header, segment};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
@@ -142,7 +141,7 @@ impl Recorder {
             buffer: Vec::new(),
             waiting: [None; 2],
             last: first,
-            live: Live::default(),
+            live: Some(Live::start()),
         };
         let recorder = self.clone();
         let started = Instant::now();
@@ -191,7 +190,8 @@ struct Inner {
     /// Until when each half must be left alone.
     waiting: [Option<Ticket>; 2],
     last: Ticket,
-    live: Live,
+    /// Until it has ended.
+    live: Option<Live>,
 }
 
 /// What a step must wait for before it is tried again.
@@ -221,22 +221,21 @@ impl Recording {
         Ok(self.recorder.journal.durable(self.first).await?)
     }
 
-    /// Records an event; waits where the disk is behind, never loses. `authority` carries it to watchers.
+    /// Records an event; waits where the disk is behind, never loses.
     ///
     /// # Errors
     /// When the recorder failed or the recording has ended.
-    pub async fn push(
-        self: &Arc<Self>,
-        authority: &dyn Authority,
-        channel: u32,
-        what: WhatRef<'_>,
-    ) -> Result<(), Error> {
+    pub async fn push(self: &Arc<Self>, channel: u32, what: WhatRef<'_>) -> Result<(), Error> {
         let at = u64::try_from(self.started.elapsed().as_micros()).unwrap_or(u64::MAX);
         let mut event = Vec::with_capacity(64);
         event::encode(at, channel, what, &mut event);
+        let written = match what {
+            WhatRef::Output(bytes) | WhatRef::Stderr(bytes) => bytes.len(),
+            _ => 0,
+        };
         let mut room = None;
         loop {
-            let wait = match self.add(authority, &event, &mut room)? {
+            let wait = match self.add(&event, written, &mut room)? {
                 None => return Ok(()),
                 Some(wait) => wait,
             };
@@ -272,14 +271,10 @@ impl Recording {
         self.inner().at
     }
 
-    /// Serves a watcher.
-    pub fn watch(&self, authority: &dyn Authority, watch: WatchId) {
-        self.inner().live.watch(authority, watch);
-    }
-
-    /// Stops serving a watcher.
-    pub fn unwatch(&self, watch: WatchId) {
-        self.inner().live.unwatch(watch);
+    /// A way to look at what is live; `None` once it has ended.
+    #[must_use]
+    pub fn onlooker(&self) -> Option<Onlooker> {
+        self.inner().live.as_ref().map(Live::onlooker)
     }
 
     /// Seals the end, brings the recording into its own file, and gives its memory back. A file that cannot be written
@@ -287,8 +282,8 @@ impl Recording {
     ///
     /// # Errors
     /// When the journal failed: the recording then stays in tail and journal, for the next gateway to finish.
-    pub async fn finish(&self, authority: &dyn Authority) -> Result<(u32, Hash), Error> {
-        self.inner().live.end(authority);
+    pub async fn finish(&self) -> Result<(u32, Hash), Error> {
+        self.inner().live = None;
         let last = loop {
             let wait = match self.seal(true, segment::Kind::Final)? {
                 Ok(last) => break last,
@@ -342,8 +337,8 @@ impl Recording {
 
     fn add(
         self: &Arc<Self>,
-        authority: &dyn Authority,
         event: &[u8],
+        written: usize,
         room: &mut Option<OwnedSemaphorePermit>,
     ) -> Result<Option<Wait>, Error> {
         let mut inner = self.inner();
@@ -362,7 +357,9 @@ impl Recording {
             self.recorder.dirty.lock().unwrap_or_else(PoisonError::into_inner).push(Arc::downgrade(self));
         }
         inner.buffer.extend_from_slice(event);
-        inner.live.push(authority, event);
+        if let Some(live) = &inner.live {
+            live.push(event, written);
+        }
         Ok(None)
     }
 

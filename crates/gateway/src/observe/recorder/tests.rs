@@ -1,55 +1,13 @@
 use super::super::journal::{Journal, Sizes};
 use super::super::tail::Tail;
 use super::{Recorder, Recording};
-use crate::authority::{Authority, Error, Order};
 use crate::conformance::bench::until;
-use sallyport_model::authority::{Boxed, Call, Pulse, RecordingKey, Reply, View, Welcome};
+use sallyport_model::authority::RecordingKey;
 use sallyport_model::sealed::PrivateKey;
 use sallyport_model::{ClusterId, Env, RecordingId, SessionId};
 use sallyport_recording::{Event, Facts, What, WhatRef, container, replay};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::{mpsc, watch};
-
-/// An authority that is there for views alone.
-#[derive(Default)]
-struct Nobody {
-    views: Mutex<Vec<View>>,
-    slow: bool,
-}
-
-impl Authority for Nobody {
-    fn call(&self, _: Call, _: Duration) -> Boxed<'_, Result<Reply, Error>> {
-        Box::pin(std::future::ready(Err(Error::Silent)))
-    }
-
-    fn view(&self, view: View) -> bool {
-        self.views.lock().unwrap().push(view);
-        !self.slow
-    }
-
-    fn welcome(&self) -> watch::Receiver<Option<Arc<Welcome>>> {
-        watch::Sender::new(None).subscribe()
-    }
-
-    fn enlist(&self, _: SessionId) -> mpsc::UnboundedReceiver<Order> {
-        mpsc::unbounded_channel().1
-    }
-
-    fn delist(&self, _: SessionId) {}
-
-    fn hearing(&self) -> watch::Receiver<Pulse> {
-        watch::Sender::new(Pulse::Well).subscribe()
-    }
-
-    fn silence(&self) -> Duration {
-        Duration::ZERO
-    }
-
-    fn away(&self) -> Duration {
-        Duration::ZERO
-    }
-}
 
 struct Rig {
     directory: tempfile::TempDir,
@@ -100,26 +58,26 @@ fn total(events: &[Event]) -> usize {
 
 #[tokio::test]
 async fn everything_pushed_is_in_the_file_in_order() {
-    let (rig, nobody) = (rig(Sizes::default()), Nobody::default());
+    let rig = rig(Sizes::default());
     let recording = rig.begin();
     recording.opened().await.unwrap();
     for n in 0..200_u32 {
         let bytes = vec![u8::try_from(n % 251).unwrap(); 5000];
-        recording.push(&nobody, n, WhatRef::Output(&bytes)).await.unwrap();
+        recording.push(n, WhatRef::Output(&bytes)).await.unwrap();
     }
-    let at = recording.finish(&nobody).await.unwrap();
+    let at = recording.finish().await.unwrap();
     assert_eq!(at, recording.reached());
     let events = rig.read(&recording);
     assert_eq!(total(&events), 1_000_000);
     assert_eq!(events.iter().map(|e| e.channel).collect::<Vec<_>>(), (0..200).collect::<Vec<_>>());
-    assert!(recording.push(&nobody, 0, WhatRef::Output(b"late")).await.is_err());
+    assert!(recording.push(0, WhatRef::Output(b"late")).await.is_err());
 }
 
 #[tokio::test]
 async fn a_trickle_is_in_the_journal_within_the_pulse() {
-    let (rig, nobody) = (rig(Sizes::default()), Nobody::default());
+    let rig = rig(Sizes::default());
     let recording = rig.begin();
-    recording.push(&nobody, 1, WhatRef::Input(b"x")).await.unwrap();
+    recording.push(1, WhatRef::Input(b"x")).await.unwrap();
     until(Duration::from_millis(900), || rig.journal.read(recording.id()).count() == 2).await.unwrap();
     let (segments, _) = recording.anchor().await.unwrap();
     assert_eq!(segments, 1);
@@ -127,13 +85,13 @@ async fn a_trickle_is_in_the_journal_within_the_pulse() {
 
 #[tokio::test]
 async fn a_small_node_budget_slows_and_loses_nothing() {
-    let (rig, nobody) = (rig(Sizes { file: 1 << 20, queue: 70_000 }), Nobody::default());
+    let rig = rig(Sizes { file: 1 << 20, queue: 70_000 });
     let (one, two) = (rig.begin(), rig.begin());
     let write = async |recording: &Arc<Recording>| {
         for _ in 0..100 {
-            recording.push(&nobody, 1, WhatRef::Output(&[7; 30_000])).await.unwrap();
+            recording.push(1, WhatRef::Output(&[7; 30_000])).await.unwrap();
         }
-        recording.finish(&nobody).await.unwrap();
+        recording.finish().await.unwrap();
     };
     tokio::join!(write(&one), write(&two));
     assert_eq!((total(&rig.read(&one)), total(&rig.read(&two))), (3_000_000, 3_000_000));
@@ -141,44 +99,25 @@ async fn a_small_node_budget_slows_and_loses_nothing() {
 
 #[tokio::test]
 async fn a_broken_journal_freezes_and_takes_nothing_new() {
-    let (rig, nobody) = (rig(Sizes::default()), Nobody::default());
+    let rig = rig(Sizes::default());
     let recording = rig.begin();
     recording.opened().await.unwrap();
     rig.journal.break_down();
     let mut frozen = rig.recorder.frozen();
     tokio::time::timeout(Duration::from_secs(2), frozen.wait_for(|frozen| *frozen)).await.unwrap().unwrap();
-    assert!(recording.finish(&nobody).await.is_err());
+    assert!(recording.finish().await.is_err());
 }
 
 #[tokio::test]
 async fn a_recording_whose_file_cannot_be_written_is_whole_and_gets_it_later() {
-    let (rig, nobody) = (rig(Sizes::default()), Nobody::default());
+    let rig = rig(Sizes::default());
     let place = rig.directory.path().join("recordings");
     std::fs::write(&place, "in the way").unwrap();
     let recording = rig.begin();
-    recording.push(&nobody, 1, WhatRef::Output(b"kept")).await.unwrap();
-    assert_eq!(recording.finish(&nobody).await.unwrap(), recording.reached());
+    recording.push(1, WhatRef::Output(b"kept")).await.unwrap();
+    assert_eq!(recording.finish().await.unwrap(), recording.reached());
     assert_eq!(rig.journal.read(recording.id()).count(), 2, "the journal has header and end");
     std::fs::remove_file(&place).unwrap();
     until(Duration::from_secs(5), || rig.journal.read(recording.id()).count() == 0).await.unwrap();
     assert_eq!(total(&rig.read(&recording)), 4);
-}
-
-#[tokio::test]
-async fn a_late_watcher_sees_what_was_and_a_slow_one_is_dropped() {
-    let (rig, nobody) = (rig(Sizes::default()), Nobody::default());
-    let recording = rig.begin();
-    let watch = sallyport_model::WatchId::new(&Env::system());
-    recording.push(&nobody, 1, WhatRef::Output(b"before")).await.unwrap();
-    recording.watch(&nobody, watch);
-    recording.push(&nobody, 1, WhatRef::Output(b"after")).await.unwrap();
-    recording.finish(&nobody).await.unwrap();
-    let views = std::mem::take(&mut *nobody.views.lock().unwrap());
-    let holds = |view: &View, text: &[u8]| view.events.windows(text.len()).any(|w| w == text);
-    assert!(holds(&views[0], b"before") && holds(&views[1], b"after") && views.last().unwrap().last);
-    let slow = Nobody { slow: true, ..Nobody::default() };
-    let recording = rig.begin();
-    recording.watch(&slow, watch);
-    recording.push(&slow, 1, WhatRef::Output(b"x")).await.unwrap();
-    assert_eq!(slow.views.lock().unwrap().len(), 1);
 }

@@ -10,10 +10,11 @@ use super::proof::Authenticated;
 use super::protocol::{Arrival, DialError, Protocol, Wish};
 use super::{drive, open};
 use crate::dial::Dialer;
+use crate::observe::live::{Onlooker, Picture};
 use crate::transport::{self, Accept, Wire, frame};
 use sallyport_model::access::{Ask, Denial};
 use sallyport_model::authority::{Authenticated as Who, Boxed};
-use sallyport_model::door::{Closed, Inward, Knock, Outward, Probe, Probed, Size, VERSION};
+use sallyport_model::door::{Closed, Inward, Knock, Outward, Probe, Probed, Screened, Size, VERSION};
 use sallyport_model::{GatewayId, IdentityId, Kind, SessionId};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -24,6 +25,8 @@ use tokio::task::JoinSet;
 
 /// How long a terminal's session lives on without a stream.
 pub const LINGER: Duration = Duration::from_secs(60);
+/// How often pictures of screens are sent.
+const SCREENS: Duration = Duration::from_secs(1);
 /// How long control may take to say what it wants.
 const KNOCK: Duration = Duration::from_secs(10);
 /// Connections at the door at once.
@@ -37,6 +40,8 @@ pub(super) struct Entry {
     pub(super) attach: mpsc::Sender<super::drive::Boxed>,
     /// Where it is held through the door.
     pub(super) seat: Option<Arc<Seat>>,
+    /// The way to look at it.
+    pub(super) onlooker: Option<Onlooker>,
 }
 
 /// The open sessions.
@@ -58,6 +63,11 @@ impl Sessions {
 
     pub(super) fn get(&self, session: SessionId) -> Option<Entry> {
         self.lock().get(&session).cloned()
+    }
+
+    /// Those that can be looked at.
+    fn onlookers(&self) -> Vec<(SessionId, Onlooker)> {
+        self.lock().iter().filter_map(|(id, entry)| Some((*id, entry.onlooker.clone()?))).collect()
     }
 
     pub(super) fn len(&self) -> usize {
@@ -192,6 +202,7 @@ impl Doors {
                 };
                 answer(&mut to, probed.map(|probed| Outward::Probed(Box::new(probed)))).await
             }
+            Knock::Screens => self.screens(&mut from, &mut to).await,
             Knock::Check(who, ask) => {
                 let checked = match self.service(&ask.protocol) {
                     // In a task of its own: what was begun ends in good order, whoever waits for it.
@@ -200,6 +211,32 @@ impl Doors {
                 };
                 let died = |_| Err(Denial::new(Kind::Failed, "the check came to no end; try again"));
                 answer(&mut to, checked.unwrap_or_else(died).map(|()| Outward::Checked)).await
+            }
+        }
+    }
+
+    /// Shows the terminals of all sessions as text, those that have changed once a second, until nobody listens.
+    async fn screens(&self, from: &mut ReadHalf<Wire>, to: &mut WriteHalf<Wire>) -> Result<(), frame::Error> {
+        let mut known: HashMap<SessionId, u64> = HashMap::new();
+        let mut due = tokio::time::interval(SCREENS);
+        due.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let stop = self.gateway.stopping();
+        loop {
+            tokio::select! {
+                _ = due.tick() => {}
+                _ = frame::read::<Inward, _>(from) => return Ok(()),
+                () = stop.cancelled() => return Ok(()),
+            }
+            let live = self.gateway.sessions.onlookers();
+            known.retain(|session, _| live.iter().any(|(id, _)| id == session));
+            for (session, onlooker) in live {
+                let written = onlooker.written();
+                if known.insert(session, written) == Some(written) {
+                    continue;
+                }
+                if let Some(Picture { size, lines }) = onlooker.picture().await {
+                    frame::write(to, &Outward::Screen(Box::new(Screened { session, size, lines }))).await?;
+                }
             }
         }
     }

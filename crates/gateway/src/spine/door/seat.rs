@@ -1,5 +1,6 @@
 //! A seat: the client's end of a session that somebody holds through the door. Streams come and go, it stays.
 
+use crate::observe::live::{Onlooker, Repaint};
 use crate::transport::Wire;
 use crate::transport::frame;
 use sallyport_model::access::{Denial, EndReason};
@@ -64,9 +65,9 @@ impl Screen {
     /// Shows bytes; waits while the stream is slow. Where nobody sits there they are gone.
     pub async fn show(&self, bytes: &[u8]) {
         for piece in bytes.chunks(PIECE) {
-            let out = self.seat.lock().out.clone();
+            let (from, out) = self.seat.advance(piece.len());
             if let Some((_, out)) = out {
-                let _ = out.send(Outward::Bytes(piece.to_vec())).await;
+                let _ = out.send((from, Outward::Bytes(piece.to_vec()))).await;
             }
         }
     }
@@ -98,6 +99,9 @@ impl Screen {
     }
 }
 
+/// A message for a stream, and how many bytes of the session's output lie before it.
+type Shown = (u64, Outward);
+
 /// What outlives the streams.
 pub(in crate::spine) struct Seat {
     said: mpsc::Sender<Said>,
@@ -111,7 +115,11 @@ pub(in crate::spine) struct Seat {
 struct State {
     /// Counts the streams: one that ends late must not take its follower away.
     streams: u64,
-    out: Option<(u64, mpsc::Sender<Outward>)>,
+    out: Option<(u64, mpsc::Sender<Shown>)>,
+    /// Bytes that were shown to whoever sat there.
+    shown: u64,
+    /// The session's terminal, once it is open.
+    onlooker: Option<Onlooker>,
     opened: Option<Opened>,
     frozen: bool,
     code: Option<u32>,
@@ -143,10 +151,13 @@ impl Seat {
 
     /// Carries a stream until it ends, the session does, or another one takes its place.
     pub(in crate::spine) async fn attend(self: &Arc<Self>, (mut from, mut to): (ReadHalf<Wire>, WriteHalf<Wire>)) {
-        let (attending, mut shown) = Attending::new(self);
+        let (attending, mut shown, begins) = Attending::new(self);
         let showing = async {
-            while let Some(message) = shown.recv().await {
-                frame::write(&mut to, &message).await?;
+            let upto = begin(&mut to, begins).await?;
+            while let Some((from, message)) = shown.recv().await {
+                if let Some(message) = beyond(upto, from, message) {
+                    frame::write(&mut to, &message).await?;
+                }
             }
             let last = self.last(attending.stream);
             frame::write(&mut to, &Outward::Closed(last)).await
@@ -179,13 +190,21 @@ impl Seat {
         let _ = tokio::time::timeout(SAY, self.said.send(Said::Resize(size))).await;
     }
 
-    /// Says that the session is open.
-    pub(in crate::spine) fn opened(&self, opened: Opened) {
+    /// Counts bytes that are about to be shown; how many there were before, and where they go.
+    fn advance(&self, bytes: usize) -> (u64, Option<(u64, mpsc::Sender<Shown>)>) {
         let mut state = self.lock();
-        state.opened = Some(opened.clone());
+        let from = state.shown;
+        state.shown = from.saturating_add(u64::try_from(bytes).unwrap_or(0));
+        (from, state.out.clone())
+    }
+
+    /// Says that the session is open, and can be looked at here.
+    pub(in crate::spine) fn opened(&self, opened: Opened, onlooker: Option<Onlooker>) {
+        let mut state = self.lock();
+        (state.opened, state.onlooker) = (Some(opened.clone()), onlooker);
         if let Some((_, out)) = &state.out {
             // There is room: nothing but lines was said before.
-            let _ = out.try_send(Outward::Opened(Box::new(opened)));
+            let _ = out.try_send((0, Outward::Opened(Box::new(opened))));
         }
     }
 
@@ -199,7 +218,7 @@ impl Seat {
                 state.out.clone().filter(|_| was != now)
             };
             if let Some((_, out)) = out {
-                let _ = out.send(Outward::Frozen(now)).await;
+                let _ = out.send((0, Outward::Frozen(now))).await;
             }
         }
     }
@@ -207,7 +226,7 @@ impl Seat {
     async fn tell(&self, line: &str) {
         let out = self.lock().out.clone();
         if let Some((_, out)) = out {
-            let _ = tokio::time::timeout(SAY, out.send(Outward::Notice(line.to_owned()))).await;
+            let _ = tokio::time::timeout(SAY, out.send((0, Outward::Notice(line.to_owned())))).await;
         }
     }
 
@@ -247,6 +266,40 @@ impl Seat {
     }
 }
 
+/// What a stream begins with, where the session is open already.
+struct Begins {
+    opened: Opened,
+    frozen: bool,
+    onlooker: Option<Onlooker>,
+}
+
+/// Tells a stream what it comes to, and paints the screen; how many bytes of output are in that.
+async fn begin(to: &mut WriteHalf<Wire>, begins: Option<Begins>) -> Result<u64, frame::Error> {
+    let Some(Begins { opened, frozen, onlooker }) = begins else { return Ok(0) };
+    frame::write(to, &Outward::Opened(Box::new(opened))).await?;
+    if frozen {
+        frame::write(to, &Outward::Frozen(true)).await?;
+    }
+    let painted = match onlooker {
+        Some(onlooker) => onlooker.repaint().await,
+        None => None,
+    };
+    let Some(Repaint { size, bytes, upto }) = painted else { return Ok(0) };
+    frame::write(to, &Outward::Size(size)).await?;
+    for piece in bytes.chunks(PIECE) {
+        frame::write(to, &Outward::Bytes(piece.to_vec())).await?;
+    }
+    Ok(upto)
+}
+
+/// What of a message is not painted yet.
+fn beyond(upto: u64, from: u64, message: Outward) -> Option<Outward> {
+    let Outward::Bytes(mut bytes) = message else { return Some(message) };
+    let painted = usize::try_from(upto.saturating_sub(from)).unwrap_or(usize::MAX);
+    bytes.drain(..painted.min(bytes.len()));
+    (!bytes.is_empty()).then_some(Outward::Bytes(bytes))
+}
+
 /// A stream's time at a seat.
 struct Attending {
     seat: Arc<Seat>,
@@ -255,22 +308,21 @@ struct Attending {
 
 impl Attending {
     /// Takes the seat from whoever has it.
-    fn new(seat: &Arc<Seat>) -> (Self, mpsc::Receiver<Outward>) {
+    fn new(seat: &Arc<Seat>) -> (Self, mpsc::Receiver<Shown>, Option<Begins>) {
         let (out, shown) = mpsc::channel(OUT);
         let mut state = seat.lock();
         state.streams = state.streams.saturating_add(1);
         let stream = state.streams;
-        if let Some(opened) = &state.opened {
-            let _ = out.try_send(Outward::Opened(Box::new(opened.clone())));
-            if state.frozen {
-                let _ = out.try_send(Outward::Frozen(true));
-            }
-        }
+        let begins = state.opened.clone().map(|opened| Begins {
+            opened,
+            frozen: state.frozen,
+            onlooker: state.onlooker.clone(),
+        });
         // A session that has ended meanwhile has nothing more to show.
         state.out = state.closed.is_none().then_some((stream, out));
         seat.empty.send_replace(None);
         drop(state);
-        (Self { seat: seat.clone(), stream }, shown)
+        (Self { seat: seat.clone(), stream }, shown, begins)
     }
 }
 

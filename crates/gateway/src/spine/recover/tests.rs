@@ -1,49 +1,11 @@
 use super::{finish, read};
-use crate::authority::{Authority, Error, Order};
 use crate::observe::journal::{Entry, EntryKind, Found, Journal, Sizes};
 use crate::observe::tail::Tail;
 use crate::observe::{Recorder, WhatRef};
-use sallyport_model::authority::{Boxed, Call, Pulse, RecordingKey, Reply, View, Welcome};
+use sallyport_model::authority::RecordingKey;
 use sallyport_model::sealed::PrivateKey;
 use sallyport_model::{ClusterId, Env, RecordingId, SessionId};
 use sallyport_recording::{DataKey, Facts, Opener, Sealer, container, segment};
-use std::sync::Arc;
-use std::time::Duration;
-use tokio::sync::{mpsc, watch};
-
-struct Nobody;
-
-impl Authority for Nobody {
-    fn call(&self, _: Call, _: Duration) -> Boxed<'_, Result<Reply, Error>> {
-        Box::pin(std::future::ready(Err(Error::Silent)))
-    }
-
-    fn view(&self, _: View) -> bool {
-        false
-    }
-
-    fn welcome(&self) -> watch::Receiver<Option<Arc<Welcome>>> {
-        watch::Sender::new(None).subscribe()
-    }
-
-    fn enlist(&self, _: SessionId) -> mpsc::UnboundedReceiver<Order> {
-        mpsc::unbounded_channel().1
-    }
-
-    fn delist(&self, _: SessionId) {}
-
-    fn hearing(&self) -> watch::Receiver<Pulse> {
-        watch::Sender::new(Pulse::Well).subscribe()
-    }
-
-    fn silence(&self) -> Duration {
-        Duration::ZERO
-    }
-
-    fn away(&self) -> Duration {
-        Duration::ZERO
-    }
-}
 
 struct Crashed {
     directory: tempfile::TempDir,
@@ -73,10 +35,10 @@ async fn crashed(segments: usize) -> Crashed {
     };
     let recording = recorder.begin(facts, &RecordingKey { epoch: 1, key }).unwrap();
     for _ in 0..segments {
-        recording.push(&Nobody, 1, WhatRef::Output(b"sealed")).await.unwrap();
+        recording.push(1, WhatRef::Output(b"sealed")).await.unwrap();
         recording.durable().await.unwrap();
     }
-    recording.push(&Nobody, 1, WhatRef::Output(b"in the tail")).await.unwrap();
+    recording.push(1, WhatRef::Output(b"in the tail")).await.unwrap();
     let id = recording.id();
     drop((recording, recorder));
     Crashed { directory, tail, recording: id, private }

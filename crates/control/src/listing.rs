@@ -1,0 +1,156 @@
+//! Sessions as they are listed: live and past, one's own or all of them by right; and what changes among them.
+
+use crate::directory::{all, kinds};
+use crate::sessions::SessionBody;
+use crate::{Control, Error, Op};
+use sallyport_model::inventory::Identity;
+use sallyport_model::{SessionId, Timestamp};
+use sallyport_policy::Right;
+use sallyport_store::{EntryRow, Filter, WorkingSet};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// A session in a listing.
+#[derive(Clone, Debug)]
+pub struct SessionLine {
+    /// The session.
+    pub id: SessionId,
+    /// Facts of `session.opened`.
+    pub facts: BTreeMap<String, String>,
+    /// When it began.
+    pub started: Timestamp,
+    /// Who.
+    pub actor: String,
+    /// Ledger index of its first entry.
+    pub entry: u64,
+    /// When and why it ended, and whether its recording is complete.
+    pub ended: Option<(Timestamp, String, bool)>,
+}
+
+/// How far somebody has followed the sessions.
+#[derive(Clone, Debug, Default)]
+pub struct Followed {
+    entries: Option<u64>,
+    sessions: BTreeSet<SessionId>,
+}
+
+impl Control {
+    /// How many live sessions one has oneself. Asks no database, which may be away.
+    ///
+    /// # Errors
+    /// When the caller may do nothing.
+    pub fn own_sessions(&self, op: &Op) -> Result<usize, Error> {
+        let own = self.acting(op)?;
+        let open = self.opened()?;
+        Ok(all::<SessionBody>(&open.store, kinds::SESSION).iter().filter(|(_, s)| s.value.identity == own.id).count())
+    }
+
+    /// Sessions, newest first: one's own, or all of them by right.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn sessions(
+        &self,
+        op: &Op,
+        live_only: bool,
+        before: Option<u64>,
+        limit: u32,
+    ) -> Result<Vec<SessionLine>, Error> {
+        let own = self.acting(op)?;
+        let everything = self.require(op, Right::SessionList).is_ok();
+        if live_only {
+            return self.live_sessions(&own, everything, before, limit).await;
+        }
+        let filter =
+            Filter { before, actions: vec!["session.opened".into()], newest_first: true, limit, ..Filter::default() };
+        let rows = self.opened()?.store.entries(&filter).await?;
+        let live = self.live_ids(&own, true)?;
+        let mut lines = Vec::with_capacity(rows.len());
+        for row in rows {
+            let Some(id) = row.entry.session else { continue };
+            if everything || row.entry.actor == own.handle.as_str() {
+                lines.push(self.session_line(row, id, live.contains(&id)).await?);
+            }
+        }
+        Ok(lines)
+    }
+
+    /// Live sessions, newest first: what runs is listed however long ago it began.
+    async fn live_sessions(
+        &self,
+        own: &Identity,
+        everything: bool,
+        before: Option<u64>,
+        limit: u32,
+    ) -> Result<Vec<SessionLine>, Error> {
+        let mut lines = Vec::new();
+        // Ids grow with time, as entries do.
+        for id in self.live_ids(own, everything)?.into_iter().rev() {
+            if u32::try_from(lines.len()).is_ok_and(|lines| lines >= limit) {
+                break;
+            }
+            let found = self.session_row(id).await?.filter(|row| before.is_none_or(|before| row.index < before));
+            if let Some(row) = found {
+                lines.push(self.session_line(row, id, true).await?);
+            }
+        }
+        Ok(lines)
+    }
+
+    fn live_ids(&self, own: &Identity, everything: bool) -> Result<BTreeSet<SessionId>, Error> {
+        let open = self.opened()?;
+        let sessions = all::<SessionBody>(&open.store, kinds::SESSION).into_iter().map(|(_, session)| session.value);
+        Ok(sessions.filter(|s| everything || s.identity == own.id).map(|s| s.id).collect())
+    }
+
+    /// The entry with which a session began.
+    async fn session_row(&self, session: SessionId) -> Result<Option<EntryRow>, Error> {
+        let filter =
+            Filter { session: Some(session), actions: vec!["session.opened".into()], limit: 1, ..Filter::default() };
+        Ok(self.opened()?.store.entries(&filter).await?.into_iter().next())
+    }
+
+    /// Sessions that began or ended since this was asked last: one's own, or all of them by right. At first all that are live.
+    ///
+    /// # Errors
+    /// When the caller may do nothing any more, or the database fails.
+    pub async fn session_changes(&self, op: &Op, followed: &mut Followed) -> Result<Vec<SessionLine>, Error> {
+        let own = self.acting(op)?;
+        let everything = self.require(op, Right::SessionList).is_ok();
+        let entries = self.opened()?.store.working(WorkingSet::size);
+        // Whatever changes writes an entry.
+        if followed.entries == Some(entries) {
+            return Ok(Vec::new());
+        }
+        let now = self.live_ids(&own, everything)?;
+        let mut lines = Vec::new();
+        for id in now.symmetric_difference(&followed.sessions) {
+            if let Some(row) = self.session_row(*id).await? {
+                lines.push(self.session_line(row, *id, now.contains(id)).await?);
+            }
+        }
+        *followed = Followed { entries: Some(entries), sessions: now };
+        Ok(lines)
+    }
+
+    async fn session_line(&self, row: EntryRow, id: SessionId, live: bool) -> Result<SessionLine, Error> {
+        let ended = if live { None } else { self.ending(id).await? };
+        Ok(SessionLine {
+            id,
+            facts: row.entry.facts,
+            started: row.entry.at,
+            actor: row.entry.actor,
+            entry: row.index,
+            ended,
+        })
+    }
+
+    async fn ending(&self, id: SessionId) -> Result<Option<(Timestamp, String, bool)>, Error> {
+        let filter =
+            Filter { session: Some(id), actions: vec!["session.closed".into()], limit: 1, ..Filter::default() };
+        let rows = self.opened()?.store.entries(&filter).await?;
+        Ok(rows.into_iter().next().map(|row| {
+            let fact = |name: &str| row.entry.facts.get(name).cloned().unwrap_or_default();
+            (row.entry.at, fact("reason"), fact("complete") == "true")
+        }))
+    }
+}

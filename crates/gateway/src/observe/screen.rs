@@ -1,0 +1,197 @@
+//! A terminal as it is: what was written to it so far, as a screen that can be painted again.
+
+use sallyport_model::door::Size;
+
+/// Rows and columns of a picture at most: what a tile of the wall can show.
+const PICTURE: (usize, usize) = (200, 400);
+/// Longest private mode sequence that is followed.
+const LONGEST: usize = 64;
+
+/// The screen of one channel.
+pub(super) struct Screen {
+    terminal: avt::Terminal,
+    /// The beginning of a character whose rest has not come.
+    held: Vec<u8>,
+    modes: Modes,
+}
+
+impl Screen {
+    pub(super) fn new(size: Size) -> Option<Self> {
+        let terminal = avt::Terminal::new(size.cols.into(), size.rows.into()).ok()?;
+        Some(Self { terminal, held: Vec::new(), modes: Modes::default() })
+    }
+
+    pub(super) fn resize(&mut self, size: Size) {
+        self.terminal.resize(size.cols.into(), size.rows.into());
+    }
+
+    /// Takes in what the target wrote, cut anywhere.
+    pub(super) fn feed(&mut self, bytes: &[u8]) {
+        self.held.extend_from_slice(bytes);
+        let whole = self.held.len().saturating_sub(partial(&self.held));
+        let text = String::from_utf8_lossy(self.held.get(..whole).unwrap_or_default());
+        self.modes.feed(&text);
+        self.terminal.feed(&*text);
+        self.held.drain(..whole);
+    }
+
+    /// Forgets a sequence that was begun: what follows does not belong to it.
+    pub(super) fn cut(&mut self) {
+        self.held.clear();
+        self.feed(b"\x18");
+    }
+
+    pub(super) fn size(&self) -> Size {
+        let (cols, rows) = self.terminal.size();
+        let small = |n: usize| u16::try_from(n).unwrap_or(u16::MAX);
+        Size { cols: small(cols), rows: small(rows) }
+    }
+
+    /// What makes an empty terminal of the same size look and behave like this one.
+    pub(super) fn repaint(&self) -> Vec<u8> {
+        let mut bytes = b"\x1b[!p\x1b[2J\x1b[H".to_vec();
+        bytes.extend_from_slice(self.modes.set().as_bytes());
+        bytes.extend_from_slice(self.terminal.dump().as_bytes());
+        bytes.extend_from_slice(&self.held);
+        bytes
+    }
+
+    /// Its rows as text.
+    pub(super) fn lines(&self) -> Vec<String> {
+        let (rows, cols) = PICTURE;
+        let text = |line: &avt::Line| line.text().trim_end().chars().take(cols).collect();
+        let mut lines: Vec<String> = self.terminal.screen().visible_lines().map(text).take(rows).collect();
+        while lines.last().is_some_and(String::is_empty) {
+            lines.pop();
+        }
+        lines
+    }
+}
+
+/// Length of the beginning of a UTF-8 character at the end of these bytes, where there may be more to come (RFC 3629).
+fn partial(bytes: &[u8]) -> usize {
+    let from = bytes.len().saturating_sub(3);
+    let tail = bytes.get(from..).unwrap_or_default();
+    let begins = tail.iter().rposition(|byte| !(0x80..=0xbf).contains(byte));
+    let Some(rest) = begins.and_then(|at| tail.get(at..)) else { return 0 };
+    let wanted = match rest.first() {
+        Some(0xc2..=0xdf) => 2,
+        Some(0xe0..=0xef) => 3,
+        Some(0xf0..=0xf4) => 4,
+        _ => 1,
+    };
+    if wanted > rest.len() { rest.len() } else { 0 }
+}
+
+/// Modes of keyboard and mouse, which the terminal model leaves out: a shell that was told of pasted text, or an editor that
+/// was told of clicks, still wants to be.
+#[derive(Default)]
+struct Modes {
+    set: std::collections::BTreeSet<u16>,
+    /// A sequence that was begun: `ESC [ ?` and numbers.
+    begun: String,
+}
+
+/// Bracketed paste, mouse tracking and its encodings, focus reports (xterm, "ctlseqs").
+const FOLLOWED: [u16; 7] = [1000, 1002, 1003, 1004, 1006, 1015, 2004];
+
+impl Modes {
+    fn feed(&mut self, text: &str) {
+        for c in text.chars() {
+            match (self.begun.as_str(), c) {
+                (_, '\x1b') => self.begun = "\x1b".into(),
+                // The same introducer as one character (ECMA-48 section 8.3.16).
+                (_, '\u{9b}') => self.begun = "\x1b[".into(),
+                ("", _) => {}
+                ("\x1b", '[') | ("\x1b[", '?') => self.begun.push(c),
+                // A full reset forgets them all.
+                ("\x1b", 'c') => *self = Self::default(),
+                ("\x1b" | "\x1b[", _) => self.begun.clear(),
+                (_, '0'..='9' | ';') if self.begun.len() < LONGEST => self.begun.push(c),
+                (_, 'h' | 'l') => self.done(c == 'h'),
+                _ => self.begun.clear(),
+            }
+        }
+    }
+
+    fn done(&mut self, on: bool) {
+        let begun = std::mem::take(&mut self.begun);
+        let numbers = begun.trim_start_matches("\x1b[?").split(';').filter_map(|n| n.parse().ok());
+        for mode in numbers.filter(|mode| FOLLOWED.contains(mode)) {
+            if on {
+                self.set.insert(mode)
+            } else {
+                self.set.remove(&mode)
+            };
+        }
+    }
+
+    fn set(&self) -> String {
+        self.set.iter().map(|mode| format!("\x1b[?{mode}h")).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn screen(cols: u16, rows: u16) -> Screen {
+        Screen::new(Size { cols, rows }).unwrap()
+    }
+
+    #[test]
+    fn a_repainted_terminal_is_the_one_it_was_wherever_the_bytes_were_cut() {
+        let text = "\x1b[1;31mréd ☃\x1b[0m\r\nplain \x1b]0;title\x07\x1b[?2004h\x1b[?1049h\x1b[5;5Hedit\x1b[?1000;1006h\x1b[32";
+        for cut in 0..text.len() {
+            let mut first = screen(20, 6);
+            first.feed(&text.as_bytes()[..cut]);
+            let mut second = screen(20, 6);
+            second.feed(&first.repaint());
+            for screen in [&mut first, &mut second] {
+                screen.feed(&text.as_bytes()[cut..]);
+                screen.feed(b"mgreen");
+            }
+            assert_eq!(first.lines(), second.lines(), "cut at {cut}");
+            assert_eq!(first.repaint(), second.repaint(), "cut at {cut}");
+        }
+    }
+
+    #[test]
+    fn modes_of_keyboard_and_mouse_are_kept_and_given_back() {
+        let mut screen = screen(10, 2);
+        screen.feed(b"\x1b[?2004h\x1b[?1002;1006h");
+        screen.feed(b"\x1b[?10");
+        screen.feed(b"02l");
+        assert_eq!(screen.modes.set(), "\x1b[?1006h\x1b[?2004h");
+        screen.feed(b"\x1bc");
+        assert_eq!(screen.modes.set(), "");
+    }
+
+    #[test]
+    fn a_sequence_that_is_cut_off_swallows_nothing() {
+        let mut screen = screen(20, 2);
+        screen.feed(b"a\x1b]0;never ended");
+        screen.cut();
+        screen.feed(b"b");
+        assert_eq!(screen.lines(), ["ab"]);
+    }
+
+    #[test]
+    fn no_bytes_make_it_panic_and_pictures_are_bounded() {
+        let mut screen = screen(1000, 1000);
+        let mut state = 7u32;
+        for _ in 0..200 {
+            let noise: Vec<u8> = (0..500)
+                .map(|_| {
+                    state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+                    state.to_be_bytes()[0]
+                })
+                .collect();
+            screen.feed(&noise);
+            screen.feed(b"\x1b[");
+        }
+        screen.resize(Size { cols: 1, rows: 1 });
+        screen.feed("x☃".as_bytes());
+        assert!(screen.lines().len() <= PICTURE.0);
+    }
+}
