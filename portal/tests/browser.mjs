@@ -35,11 +35,12 @@ export class Browser {
   }
 
   /** A person at a screen of their own: a context, and one page in it. */
-  async person({ size = WIDE, theme = 'light', expected = [] } = {}) {
+  async person({ size = WIDE, theme = 'light', expected = [], agent } = {}) {
     const context = await this.chromium.newContext({
       baseURL: this.facts.url,
       viewport: size,
       colorScheme: theme,
+      ...(agent ? { userAgent: agent } : {}),
       reducedMotion: 'reduce',
       hasTouch: size.width < 600,
       permissions: ['clipboard-read', 'clipboard-write'],
@@ -104,7 +105,7 @@ export class Person {
   }
 
   /** From a one-time link to the inside, with an authenticator app; the app's secret and the recovery codes. */
-  async enrol(link, password) {
+  async enrol(link, password, label = 'phone') {
     const { page } = this;
     await this.go(new URL(link).pathname);
     await this.fill('Password', password);
@@ -113,7 +114,7 @@ export class Person {
     await page.getByRole('tab', { name: 'Authenticator app' }).click();
     const secret = (await page.locator('.scan code').textContent()).trim();
     await page.getByLabel('Six-digit code').fill(totp(secret, -1));
-    await page.getByLabel('Name', { exact: true }).fill('phone');
+    await page.getByLabel('Name', { exact: true }).fill(label);
     await this.button('Confirm the code');
     await page.getByText('I have put them in a safe place').waitFor();
     const codes = await page.locator('ol li').allTextContents();

@@ -13,6 +13,7 @@ mod fuzz;
 mod package;
 mod portal;
 mod run;
+mod shots;
 mod suite;
 mod tidy;
 mod torture;
@@ -44,6 +45,8 @@ enum Command {
     Dev(dev::Args),
     /// Build the web client, which the program carries
     Portal(portal::Args),
+    /// Take the pictures of the portal again
+    Shots(shots::Args),
     /// Make the data directories of this release under testdata, for later ones to open
     Fixture(fixture::Args),
     /// Measure, and write the figures under docs/measures
@@ -63,6 +66,7 @@ fn main() -> ExitCode {
         Command::Demo(args) => demo::demo(&args),
         Command::Dev(args) => dev::dev(&args),
         Command::Portal(args) => portal::portal(&args),
+        Command::Shots(args) => shots::shots(&args),
         Command::Fixture(args) => fixture::fixture(&args),
         Command::Bench(args) => bench::bench(&args),
         Command::Fuzz(args) => fuzz::fuzz(&args),

@@ -1,11 +1,11 @@
-/** A person enrols, signs in, is in a terminal after two clicks, comes back after a lost line, and an auditor replays it. */
+/** A person enrols, signs in, is in a terminal after two clicks, comes back after the server died, and an auditor replays it. */
 
 import { ok, totp } from '../browser.mjs';
 
 const PASSWORD = 'correct horse battery staple';
 
-export default async function (browser, { links }) {
-  const ada = await browser.person({ expected: [/ERR_INTERNET_DISCONNECTED/, /WebSocket connection/, /status of 401/] });
+export default async function (browser, { links, control }) {
+  const ada = await browser.person({ expected: [/ERR_CONNECTION_REFUSED/, /ERR_EMPTY_RESPONSE/, /WebSocket connection/, /status of 401/] });
   const mine = await ada.enrol(links.ada, PASSWORD);
   await ada.button('Sign out');
   await ada.sees('Sign in to Sallyport');
@@ -28,10 +28,12 @@ export default async function (browser, { links }) {
   await ada.sees('recorded');
   await ada.sees('left');
 
-  // The line is lost and comes back: the session has gone on, and its screen is as it was.
-  await ada.context.setOffline(true);
-  await ada.page.evaluate(() => globalThis.dispatchEvent(new Event('offline')));
-  await ada.context.setOffline(false);
+  // The server dies and comes back, then the page is loaded again: the session has gone on, and its screen is as it was.
+  process.kill(control, 'SIGKILL');
+  await ada.sees('connection lost');
+  await ada.sees('recorded');
+  await ada.page.keyboard.type('echo alive-$((1+0))\n');
+  await ada.terminal('alive-1');
   await ada.page.reload();
   await ada.terminal('marker-42');
   await ada.page.keyboard.type('echo still-$((1+1))\n');

@@ -1,4 +1,4 @@
-/** An administrator adds a target, checks it, watches the session of somebody on it, and ends that; then asks why. */
+/** An administrator adds a target, checks it, and adds an operator, who watches a session on it and ends that; then asks why. */
 
 import { ok } from '../browser.mjs';
 
@@ -34,19 +34,28 @@ export default async function (browser, { links, target }) {
   await ada.page.keyboard.type('echo seen-$((20+3))\n');
   await ada.terminal('seen-23');
 
-  await admin.go('/live');
-  await page.locator('.tile pre', { hasText: 'seen-23' }).waitFor();
-  await admin.picture('live-1280-light');
-  await page.locator('a.screen').first().click();
-  await admin.terminal('seen-23');
+  await admin.go('/people?add=1');
+  await admin.fill('Handle', 'oscar');
+  await page.getByText('sallyport:operator', { exact: true }).click();
+  await admin.button('Add and make a link');
+  await admin.sees('It works once');
+  const link = await page.locator('.copy code').first().textContent();
+  await admin.accessible('the link of a new user');
+  await admin.button('Done');
+
+  const oscar = await browser.person({ expected: [/WebSocket connection/] });
+  await oscar.enrol(link, PASSWORD);
+  await oscar.go('/live');
+  await oscar.page.locator('.tile pre', { hasText: 'seen-23' }).waitFor();
+  await oscar.page.locator('a.screen').first().click();
+  await oscar.terminal('seen-23');
   await ada.page.keyboard.type('echo more-$((30+4))\n');
-  await admin.terminal('more-34');
-  await admin.accessible('the watched session');
-  await admin.button('End session');
-  await admin.fill('Reason', 'maintenance begins');
-  await admin.button('End the session');
+  await oscar.terminal('more-34');
+  await oscar.button('End session');
+  await oscar.fill('Reason', 'maintenance begins');
+  await oscar.button('End the session');
   await ada.sees('maintenance begins');
-  await admin.sees('The session was ended');
+  await oscar.sees('Back to the wall');
 
   await admin.go('/policies?tab=why');
   await admin.fill('Who', 'ada');

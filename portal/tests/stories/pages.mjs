@@ -3,73 +3,111 @@
 import { ok, PHONE, WIDE } from '../browser.mjs';
 
 const PASSWORD = 'correct horse battery staple';
+/** Name (a picture is kept of those with a star), whose it is, path, and what must be seen. */
 const PAGES = [
-  ['targets', '/', 'within your reach'],
-  ['sessions', '/sessions', 'My sessions'],
-  ['overview', '/overview', 'Just happened'],
-  ['live', '/live', 'running session'],
-  ['inventory', '/inventory', 'web-1'],
-  ['target', '/inventory?target=web-1', 'Host keys'],
-  ['add-target', '/inventory?add=1', 'Ask for its key'],
-  ['people', '/people', 'ada'],
-  ['roles', '/people?tab=groups', 'sallyport:admin'],
-  ['policies', '/policies', 'Enforced set'],
-  ['why', '/policies?tab=why', 'At what'],
-  ['recordings', '/recordings', 'Text on the screen'],
-  ['ledger', '/ledger', 'Verify now'],
-  ['entry', '/ledger?entry=0', 'Proven in this browser'],
-  ['vault', '/vault', 'opens the vault'],
-  ['keys', '/vault?tab=keys', 'Root key'],
-  ['secrets', '/vault?tab=secrets', 'spt_ops@web-1'],
-  ['health', '/system', 'Anchors'],
-  ['account', '/account', 'Recovery codes'],
-  ['devices', '/account?tab=devices', 'this one'],
-  ['ssh-keys', '/account?tab=keys', 'Add a public key'],
-  ['tokens', '/account?tab=tokens', 'What is it for?'],
+  ['targets*', 'ada', '/', 'within your reach'],
+  ['sessions', 'ada', '/sessions', 'target close'],
+  ['overview*', 'carol', '/overview', 'Just happened'],
+  ['live*', 'carol', '/live', '1 running session'],
+  ['watch', 'carol', 'live', 'watching'],
+  ['recordings*', 'carol', '/recordings', 'Replay'],
+  ['player*', 'carol', 'player', 'proven in the ledger'],
+  ['inventory', 'admin', '/inventory', 'web-1'],
+  ['target', 'admin', '/inventory?target=web-1', 'Host keys'],
+  ['add-target*', 'admin', '/inventory?add=1', 'Ask for its key'],
+  ['people*', 'admin', '/people', 'carol'],
+  ['person', 'admin', '/people?user=ada', 'When something is wrong'],
+  ['roles', 'admin', '/people?tab=groups', 'sallyport:admin'],
+  ['policies*', 'admin', '/policies', 'ops-use-web'],
+  ['why', 'admin', '/policies?tab=why', 'At what'],
+  ['ledger*', 'carol', '/ledger', 'Verify now'],
+  ['entry*', 'carol', '/ledger?entry=0', 'Proven in this browser'],
+  ['vault*', 'admin', '/vault', 'opens the vault'],
+  ['keys', 'admin', '/vault?tab=keys', 'Root key'],
+  ['secrets', 'admin', '/vault?tab=secrets', 'spt_ops@web-1'],
+  ['health*', 'admin', '/system', 'Anchors'],
+  ['account*', 'ada', '/account', 'Recovery codes'],
+  ['devices', 'ada', '/account?tab=devices', 'this one'],
+  ['ssh-keys', 'ada', '/account?tab=keys', 'Add a public key'],
+  ['tokens', 'ada', '/account?tab=tokens', 'What is it for?'],
+];
+const LOOKS = [
+  [WIDE, 'light'],
+  [PHONE, 'dark'],
+  [WIDE, 'dark'],
+  [PHONE, 'light'],
 ];
 
 export default async function (browser, { links }) {
-  const first = await browser.person();
-  await first.go('/people?tab=groups');
-  await first.sees('Sign in to Sallyport');
-  ok(new URL(first.page.url()).searchParams.get('next') === '/people?tab=groups', 'where one wanted to go is kept');
-  await first.accessible('the sign-in');
-  await first.enrol(links.admin, PASSWORD);
-  const state = await first.context.storageState();
-  const looks = [
-    [WIDE, 'light'],
-    [WIDE, 'dark'],
-    [PHONE, 'light'],
-    [PHONE, 'dark'],
-  ];
-  // Two at a time: as many as there are cores.
-  const walk = async ([size, theme]) => {
-    const person = await browser.person({ size, theme });
-    await person.context.addCookies(state.cookies);
-    await person.context.addInitScript(() => localStorage.setItem('sallyport.been-here', '1'));
-    for (const [name, path, text] of PAGES) {
-      await person.go(path);
-      await person.page.getByText(text).first().waitFor({ state: 'visible' });
-      await person.accessible(`${name} (${size.width}, ${theme})`);
-      await person.picture(`${name}-${size.width}-${theme}`);
-    }
-    await person.context.close();
+  const cookies = {};
+  const admin = await browser.person();
+  await admin.go('/people?tab=groups');
+  await admin.sees('Sign in to Sallyport');
+  ok(new URL(admin.page.url()).searchParams.get('next') === '/people?tab=groups', 'where one wanted to go is kept');
+  await admin.accessible('the sign-in');
+  await admin.picture('sign-in-1280-light');
+  const enrolled = async (who, person) => {
+    await person.enrol(links[who], PASSWORD);
+    cookies[who] = (await person.context.storageState()).cookies;
+    return person;
   };
-  await Promise.all([walk(looks[0]), walk(looks[3])]);
-  await Promise.all([walk(looks[1]), walk(looks[2])]);
+  const [, ada] = await Promise.all([enrolled('admin', admin), enrolled('ada', await browser.person()), enrolled('carol', await browser.person())]);
 
-  // By keyboard alone: search, down, connect; the palette; escape closes one thing.
-  const { page } = first;
-  await first.go('/');
+  // One session to replay, and one that goes on while everybody looks.
+  await ada.button('Connect to ada+spt_ops@web-1');
+  await ada.terminal('$');
+  await ada.page.keyboard.type('uname -a\nls -la /etc/ssh\nexit\n');
+  await ada.sees('Connect again');
+  const session = (await ada.page.getByRole('link', { name: 'Replay' }).getAttribute('href')).split('/').pop();
+  await ada.button('Connect again');
+  await ada.terminal('$');
+  await ada.page.keyboard.type('clear; uptime; df -h /\n');
+  await ada.terminal('Mounted on');
+
+  const walk = async ([size, theme]) => {
+    const people = {};
+    for (const who of Object.keys(cookies)) {
+      people[who] = await browser.person({ size, theme });
+      await people[who].context.addCookies(cookies[who]);
+      await people[who].context.addInitScript(() => localStorage.setItem('sallyport.been-here', '1'));
+    }
+    for (const [name, who, path, text] of PAGES) {
+      const person = people[who];
+      const { page } = person;
+      if (path === 'live') await page.locator('a.screen').first().click();
+      else await person.go(path === 'player' ? `/recordings/${session}?t=2` : path);
+      await page.getByText(text).first().waitFor({ state: 'visible' });
+      if (path === 'player') await page.getByRole('slider', { name: 'Moment' }).waitFor();
+      await person.accessible(`${name} (${size.width}, ${theme})`);
+      if (name.endsWith('*')) await person.picture(`${name.slice(0, -1)}-${size.width}-${theme}`);
+    }
+    await people.ada.go('/');
+    await people.ada.button('Connect to ada+spt_ops@web-1');
+    await people.ada.terminal('$');
+    await people.ada.page.keyboard.type('echo shown-$((1+1)); uname -sr\n');
+    await people.ada.terminal('shown-2');
+    await people.ada.accessible(`a terminal (${size.width}, ${theme})`);
+    await people.ada.picture(`terminal-${size.width}-${theme}`);
+    await people.ada.page.keyboard.type('exit\n');
+    await people.ada.sees('Connect again');
+    for (const person of Object.values(people)) await person.context.close();
+  };
+  for (const look of LOOKS) await walk(look);
+
+  // By keyboard alone: to the search, the palette, and Escape closes one thing.
+  const { page } = admin;
+  await admin.go('/inventory');
   await page.getByRole('searchbox', { name: 'Search targets' }).waitFor();
   await page.keyboard.press('/');
   ok(await page.getByRole('searchbox', { name: 'Search targets' }).evaluate((box) => box === document.activeElement), '`/` leads to the search');
   await page.keyboard.press('Control+k');
-  await page.getByRole('combobox', { name: 'Go to, connect, find' }).fill('ledger');
+  const palette = page.getByRole('combobox', { name: 'Go to, connect, find' });
+  await palette.fill('ledger');
   await page.keyboard.press('Enter');
   await page.getByRole('heading', { name: 'Ledger', exact: true }).waitFor();
   await page.keyboard.press('Control+k');
+  await palette.waitFor();
   await page.keyboard.press('Escape');
-  ok((await page.getByRole('combobox').count()) === 0 || !(await page.getByRole('combobox', { name: 'Go to, connect, find' }).isVisible()), 'Escape closes the palette');
-  return { pages: PAGES.length * 4 };
+  await palette.waitFor({ state: 'detached' });
+  return { looked: PAGES.length * LOOKS.length };
 }
