@@ -1,4 +1,4 @@
-/** Words of the wire. Generated ones come from the API's own description, so that drift fails the build. */
+/** Words of the wire. They come from the API's own description, so that drift fails the build. */
 
 import type { components } from './schema';
 
@@ -7,109 +7,56 @@ export type Status = Schemas['Status'];
 export type Reach = Schemas['Reach'];
 export type Session = Schemas['Session'];
 export type Entry = Schemas['Entry'];
+export type Head = Schemas['Head'];
+export type Anchor = Schemas['Anchor'];
+export type Space = Schemas['Space'];
+export type ClusterNode = Schemas['Node'];
+export type Why = Schemas['Why'];
+export type WhoCan = Schemas['WhoCan'];
+export type Policies = Schemas['Policies'];
+export type Target = Schemas['Target'];
+export type HostKey = Schemas['HostKey'];
+export type Probed = Schemas['ProbedTarget'];
+export type Checked = Schemas['Checked'];
 export type Vault = Schemas['Vault'];
 export type Slot = Schemas['Slot'];
 export type AddedSlot = Schemas['AddedSlot'];
 export type Unsealed = Schemas['Unsealed'];
+export type Quorum = Schemas['Quorum'];
 export type Keys = Schemas['Keys'];
-export type Why = Schemas['Why'];
-export type Anchor = Schemas['Anchor'];
-export type Space = Schemas['Space'];
-export type ClusterNode = Schemas['Node'];
+export type User = Schemas['User'];
+export type Group = Schemas['Group'];
+export type Link = Schemas['Link'];
+export type Device = Schemas['Device'];
+export type SshKey = Schemas['SshKey'];
+export type OwnToken = Schemas['OwnToken'];
 export type NewToken = Schemas['Token'];
+export type Opened = Schemas['TerminalOpened'];
+export type Closed = Schemas['TerminalClosed'];
+export type Size = Schemas['ScreenSize'];
 
+/** A page of a list; `total` where the list can be searched. */
 export interface Page<T> {
   items: T[];
   next?: string | null;
   total?: number | null;
 }
 
-export interface Factor {
-  id: string;
-  kind: 'totp' | 'passkey' | 'recovery';
-  label: string;
-  created: string;
-  last_used?: string | null;
-  left?: number | null;
+export interface Items<T> {
+  items: T[];
 }
 
-export interface Me {
-  handle: string;
-  groups: string[];
-  sessions: number;
-  state: 'in' | 'factor' | 'enrolling';
-  kind: string;
-  rights: string[];
-  factors: Factor[];
-  methods: Method[];
-  step_up_until?: string | null;
-  session_expires?: string | null;
-  solo: boolean;
-  public_url?: string | null;
-  ssh?: string | null;
-}
-
+/** What can be presented as a second factor. */
 export type Method = 'totp' | 'passkey' | 'recovery';
 
-export interface SignedIn {
-  state: 'factor' | 'enrolling' | 'in';
-  methods?: Method[];
-}
-
-export interface HostKey {
-  algorithm: string;
-  fingerprint: string;
-  key?: string;
-}
-
-export interface TargetAccount {
-  name: string;
-  class: string;
-  has_secret: boolean;
-  owner?: string | null;
-}
-
-export interface Target {
-  name: string;
-  protocol: string;
-  host: string;
-  port: number;
-  zone?: string | null;
-  environment: string;
-  tier: number;
-  tags: string[];
-  host_keys: HostKey[];
-  accounts: TargetAccount[];
-  source?: string;
-}
-
-export interface User {
-  handle: string;
-  kind: string;
-  groups: string[];
-  disabled: boolean;
-  factors: string[];
-  last_seen?: string | null;
-}
-
-export interface Group {
-  name: string;
-  role: boolean;
-  sentence: string;
-  members: number;
-}
-
-export interface Policies {
-  hash: string;
-  files: { name: string; text: string }[];
-  schema: string;
-}
-
-export interface WhoCan {
-  handle: string;
-  state: string;
-  policies: string[];
-}
+type Narrowed<T, U> = Omit<T, keyof U> & U;
+export type Factor = Narrowed<Schemas['Factor'], { kind: Method }>;
+export type SignedIn = Narrowed<Schemas['SignedIn'], { state: 'factor' | 'enrolling' | 'in'; methods: Method[] }>;
+/** The server gives all of it; older ones, which had no people, did not. */
+export type Me = Narrowed<
+  Required<Schemas['Me']>,
+  { state: 'in' | 'factor' | 'enrolling'; factors: Factor[]; methods: Method[] }
+>;
 
 export interface Hit {
   at_seconds: number;
@@ -141,32 +88,6 @@ export interface EntryProof {
   size: number;
   proof: string[];
   checkpoint: string;
-}
-
-export interface Head {
-  note: string;
-  key: string;
-}
-
-export interface Device {
-  id: string;
-  current: boolean;
-  created: string;
-  last_seen: string;
-  from: string;
-  agent: string;
-  expires: string;
-}
-
-export interface SshKey {
-  fingerprint: string;
-  key: string;
-}
-
-export interface OwnToken {
-  id: string;
-  label: string;
-  expires: string;
 }
 
 export interface ScreenText {

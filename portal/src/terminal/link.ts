@@ -1,24 +1,9 @@
 /** The websocket of a terminal: bytes both ways in binary frames, control as JSON in text frames. */
 
 import { socketAddress, type Query } from '../api/client';
-import type { Size } from './screen';
+import type { Closed, Opened, Size } from '../api/words';
 
 export const PROTOCOL = 'sallyport.terminal.v1';
-
-export interface Opened {
-  session: string;
-  recording: string;
-  expires?: string | null;
-  limits?: { max_duration_seconds: number; idle_seconds: number; record: string } | null;
-}
-
-export interface Closed {
-  /** A word: how it ended, or why there was no session; `lost` where the session waits to be taken up again. */
-  reason: string;
-  /** What to tell. */
-  text: string;
-  code?: number | null;
-}
 
 /** What the server says beside the bytes. */
 export interface Heard {

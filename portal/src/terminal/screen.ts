@@ -3,11 +3,9 @@
 import '@xterm/xterm/css/xterm.css';
 import { FitAddon } from '@xterm/addon-fit';
 import { Terminal, type IDisposable } from '@xterm/xterm';
+import type { Size } from '../api/words';
 
-export interface Size {
-  cols: number;
-  rows: number;
-}
+export type { Size };
 
 const token = (name: string) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 
