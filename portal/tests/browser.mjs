@@ -53,6 +53,14 @@ export class Browser {
     page.on('console', (message) => {
       if (message.type() === 'error' || message.type() === 'warning') note(`${message.text()} ${message.location().url}`);
     });
+    if (process.env.FRAMES) {
+      page.on('websocket', (ws) => {
+        console.error('WS', ws.url());
+        ws.on('framereceived', ({ payload }) => console.error('<', String(payload).slice(0, 200)));
+        ws.on('framesent', ({ payload }) => console.error('>', String(payload).slice(0, 100)));
+        ws.on('close', () => console.error('WS closed'));
+      });
+    }
     page.on('pageerror', (error) => note(`uncaught: ${error.message}`));
     page.on('dialog', (dialog) => {
       note(`a dialog: ${dialog.message()}`);
@@ -113,7 +121,7 @@ export class Person {
     await this.button('Continue');
     await page.getByRole('tab', { name: 'Authenticator app' }).click();
     const secret = (await page.locator('.scan code').textContent()).trim();
-    await page.getByLabel('Six-digit code').fill(totp(secret, -1));
+    await page.getByLabel('Six-digit code').fill(totp(secret));
     await page.getByLabel('Name', { exact: true }).fill(label);
     await this.button('Confirm the code');
     await page.getByText('I have put them in a safe place').waitFor();
@@ -124,8 +132,8 @@ export class Person {
     return { secret, codes, password };
   }
 
-  /** Handle, password and a code of an app. */
-  async signIn(handle, { password, secret }, step = 0) {
+  /** Handle, password and a code of an app: the next one, since enrolment has used the present one. */
+  async signIn(handle, { password, secret }, step = 1) {
     const { page } = this;
     await this.fill('Handle', handle);
     await this.fill('Password', password);

@@ -51,7 +51,8 @@ export default async function (browser, { links }) {
     cookies[who] = (await person.context.storageState()).cookies;
     return person;
   };
-  const [, ada] = await Promise.all([enrolled('admin', admin), enrolled('ada', await browser.person()), enrolled('carol', await browser.person())]);
+  await enrolled('admin', admin);
+  const [ada] = await Promise.all([enrolled('ada', await browser.person()), enrolled('carol', await browser.person())]);
 
   // One session to replay, and one that goes on while everybody looks.
   await ada.button('Connect to ada+spt_ops@web-1');
