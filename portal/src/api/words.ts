@@ -69,17 +69,21 @@ export interface Recording {
   target: string;
   account: string;
   started: string;
-  ended?: string | null;
-  seconds?: number | null;
-  bytes?: number | null;
-  complete?: boolean | null;
-  hits?: Hit[];
+  ended: string;
+  seconds: number;
+  bytes: number;
+  complete: boolean;
+  hits: Hit[];
 }
 
 export interface Mark {
   at_seconds: number;
   kind: string;
   text: string;
+}
+
+export interface ConsistencyProof {
+  proof: string[];
 }
 
 export interface EntryProof {

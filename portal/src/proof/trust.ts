@@ -4,7 +4,7 @@
  */
 
 import { api } from '../api/client';
-import type { EntryProof, Head } from '../api/words';
+import type { ConsistencyProof, EntryProof, Head } from '../api/words';
 import { fromBase64, Refused, toBase64 } from './bytes';
 import { readEntry, type Proven } from './entry';
 import { able, fingerprint, openCheckpoint, verifier, type Checkpoint, type Verifier } from './note';
@@ -83,8 +83,7 @@ export async function checkHead(): Promise<Verdict> {
 async function continues(before: Kept, now: Checkpoint): Promise<void> {
   let proof: string[] = [];
   if (before.size > 0 && before.size < now.size) {
-    const answer = await api.get<string[] | { proof: string[] }>('/ledger/consistency', { from: before.size, to: now.size });
-    proof = Array.isArray(answer) ? answer : answer.proof;
+    proof = (await api.get<ConsistencyProof>('/ledger/consistency', { from: before.size, to: now.size })).proof;
   }
   await checkConsistency(before.size, now.size, proof.map(fromBase64), fromBase64(before.root), now.root);
 }

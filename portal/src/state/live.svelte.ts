@@ -4,8 +4,6 @@ import { address } from '../api/client';
 import type { Session, Status } from '../api/words';
 import { own } from './me.svelte';
 
-type Change = Session & { ended?: string | null };
-
 class Live {
   sessions = $state<Session[]>([]);
   /** Whether the present state has come. */
@@ -36,13 +34,13 @@ class Live {
       this.sessions = [];
     };
     source.onerror = () => (this.up = false);
-    source.addEventListener('sessions', ({ data }: MessageEvent<string>) => this.#take(JSON.parse(data) as Change[] | Change));
+    source.addEventListener('sessions', ({ data }: MessageEvent<string>) => this.#take(JSON.parse(data) as Session[]));
     source.addEventListener('status', ({ data }: MessageEvent<string>) => (own.status = JSON.parse(data) as Status));
   }
 
-  #take(changes: Change[] | Change): void {
+  #take(changes: Session[]): void {
     const byId = new Map(this.sessions.map((session) => [session.id, session]));
-    for (const change of Array.isArray(changes) ? changes : [changes]) {
+    for (const change of changes) {
       if (change.ended) byId.delete(change.id);
       else byId.set(change.id, change);
     }

@@ -12,6 +12,8 @@ export interface CastEvent {
 export interface Cast {
   size: Size;
   title: string;
+  /** When it began; none where the recording does not say. */
+  started: Date | null;
   events: CastEvent[];
   /** Seconds. */
   length: number;
@@ -19,7 +21,7 @@ export interface Cast {
 
 export function readCast(text: string): Cast {
   const lines = text.split('\n');
-  const head = JSON.parse(lines[0] ?? '') as { version?: number; title?: string; term?: { cols?: number; rows?: number } };
+  const head = JSON.parse(lines[0] ?? '') as { version?: number; title?: string; timestamp?: number; term?: { cols?: number; rows?: number } };
   if (head.version !== 3) throw new Error('This is no recording that the player knows (asciicast v3).');
   const events: CastEvent[] = [];
   let at = 0;
@@ -29,7 +31,7 @@ export function readCast(text: string): Cast {
     at += after;
     events.push({ at, kind, data });
   }
-  return { size: { cols: head.term?.cols ?? 80, rows: head.term?.rows ?? 24 }, title: head.title ?? '', events, length: at };
+  return { size: { cols: head.term?.cols ?? 80, rows: head.term?.rows ?? 24 }, title: head.title ?? '', started: head.timestamp ? new Date(head.timestamp * 1000) : null, events, length: at };
 }
 
 export function sizeOf(data: string): Size {

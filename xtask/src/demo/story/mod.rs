@@ -13,12 +13,21 @@ const MINUTE: Duration = Duration::from_secs(60);
 /// What ada types.
 const TYPED: &str = "whoami\nuname -sr\necho hello from a recorded session\ndate -u\nexit\n";
 
+/// Who signs in with a browser, and what for.
+const PEOPLE: [(&str, &str); 3] = [
+    ("ada", "ada, who works on web-1"),
+    ("olga", "olga, who audits what ada did"),
+    ("admin", "admin, who runs the installation"),
+];
+
 /// The product with its sample data, running.
 pub(crate) struct Story<'a> {
     place: &'a Place,
     target: Target,
     /// Token of the auditor.
     olga: String,
+    /// Who may sign in with a browser: what they do, and their one-time link.
+    links: Vec<(&'static str, String)>,
 }
 
 impl<'a> Story<'a> {
@@ -43,7 +52,13 @@ impl<'a> Story<'a> {
         })?;
         step("a credential that no person sees: `sallyport vault put`", || credential(place, &target))?;
         let olga = place.ask(None, &["token", "olga", "--ttl", "8h", "--label", "demo"], "")?;
-        Ok(Self { place, target, olga: text(&olga, "token")?.to_owned() })
+        let links = step("one-time links to the portal: `sallyport admin link`", || {
+            PEOPLE
+                .into_iter()
+                .map(|(who, does)| Ok((does, text(&place.ask(None, &["admin", "link", who], "")?, "link")?.to_owned())))
+                .collect::<Result<_>>()
+        })?;
+        Ok(Self { place, target, olga: text(&olga, "token")?.to_owned(), links })
     }
 
     /// A denied attempt, a recorded session, its replay and its proof.
@@ -71,6 +86,7 @@ impl<'a> Story<'a> {
             "data": self.place.data(),
             "config": self.place.config(),
             "url": format!("http://127.0.0.1:{}", self.place.ports.api),
+            "links": self.links.iter().map(|(does, link)| json!({ "for": does, "link": link })).collect::<Vec<_>>(),
             "ssh": {
                 "host": "127.0.0.1",
                 "port": self.place.ports.ssh,
@@ -85,12 +101,15 @@ impl<'a> Story<'a> {
     pub(crate) fn invitation(&self) -> String {
         let (ssh, api) = (self.place.ports.ssh, self.place.ports.api);
         let account = &self.target.account;
+        let links: Vec<_> = self.links.iter().map(|(does, link)| format!("  {does}:\n    {link}")).collect();
         format!(
-            "Connect yourself, with your own ssh:\n\n  \
+            "Look at it in a browser. Each link is good once, for an hour, and asks for a password and a factor:\n\n{}\n\n\
+             Or connect with your own ssh:\n\n  \
              ssh -p {ssh} -i .demo/keys/ada -o IdentitiesOnly=yes {}+{account}@web-1@127.0.0.1\n\n\
-             And look at it, as admin:\n\n  \
+             And on the command line, as admin:\n\n  \
              export XDG_CONFIG_HOME=$PWD/.demo/settings SALLYPORT_URL=http://127.0.0.1:{api}\n  \
              target/debug/sallyport sessions\n  target/debug/sallyport why ada+{account}@web-1",
+            links.join("\n"),
             "ada"
         )
     }
