@@ -1,18 +1,19 @@
 //! `bench`: measures in release and writes the figures with commit and date under docs/measures.
 
 use crate::demo::{self, Children, Place, Story};
-use crate::{components, run};
+use crate::{components, portal, run};
 use anyhow::{Context as _, Result, bail};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 /// Package, example.
-const EXAMPLES: [(&str, &str); 9] = [
+const EXAMPLES: [(&str, &str); 10] = [
     ("sallyport-control", "serving"),
     ("sallyport-ledger", "verify_speed"),
     ("sallyport-policy", "speed"),
     ("sallyport-recording", "seal_speed"),
+    ("sallyport-server", "portal"),
     ("sallyport-server", "revocation"),
     ("sallyport-store", "append_speed"),
     ("sallyport-store", "failover"),
@@ -62,6 +63,7 @@ pub(crate) fn bench(args: &Args) -> Result<()> {
 
 /// Builds the program, which some examples run.
 fn build() -> Result<()> {
+    portal::build()?;
     let built = run::attached(run::cargo().args(["build", "--release", "--quiet", "--package", "sallyport-server"]))?;
     anyhow::ensure!(built.success(), "sallyport does not build");
     Ok(())

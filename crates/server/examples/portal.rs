@@ -1,0 +1,54 @@
+//! Prints what a first visit of the portal loads and when it can be used, and how long a search among many targets takes in the
+//! browser, as JSON: `cargo run --release --example portal [TARGETS]`, with `sallyport` built beside it and
+//! `portal/dist` built before. SQLite, Debian's Chromium, loopback.
+
+use anyhow::{Context as _, Result, ensure};
+use sallyport_testkit::product::{Product, json};
+use serde_json::json;
+use std::fmt::Write as _;
+use std::io::Write as _;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+/// How many targets one apply brings: the body of a call is bounded.
+const BATCH: usize = 20_000;
+
+#[expect(clippy::disallowed_methods, reason = "a measurement takes its size from the command line")]
+fn main() -> Result<()> {
+    let targets: usize = std::env::args().nth(1).map_or(Ok(50_000), |text| text.parse())?;
+    let here = std::env::current_exe()?;
+    let binary = here.ancestors().nth(2).context("no folder of examples")?.join("sallyport");
+    let product = Product::start(&binary)?;
+    for first in (0..targets).step_by(BATCH) {
+        let mut text = String::new();
+        for number in first..targets.min(first + BATCH) {
+            write!(
+                text,
+                "[[target]]\nname = \"t-{number}\"\nhost = \"127.0.0.1\"\nenvironment = \"demo\"\ntier = 1\n\
+                 tags = [\"web\"]\n[[target.account]]\nname = \"ops\"\nclass = \"standard\"\n"
+            )?;
+        }
+        std::fs::create_dir_all(product.at("many"))?;
+        std::fs::write(product.at("many/inventory.toml"), text)?;
+        product.ok(&["apply", &product.at("many").display().to_string()])?;
+    }
+    let link = json(&product.local(&["admin", "link", "ada", "--output", "json"])?)?;
+    let facts = json!({
+        "url": product.url().replace("127.0.0.1", "localhost"),
+        "links": { "ada": link.get("link") },
+        "targets": targets + 1,
+    });
+    let play = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../portal/tests/play.mjs");
+    let mut node =
+        Command::new("node").arg(play).arg("figures").stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
+    node.stdin.take().context("no input")?.write_all(facts.to_string().as_bytes())?;
+    let output = node.wait_with_output()?;
+    ensure!(output.status.success(), "the browser could not be measured: see above, and {}", product.log());
+    print(&String::from_utf8(output.stdout)?);
+    Ok(())
+}
+
+#[expect(clippy::print_stdout, reason = "the result")]
+fn print(text: &str) {
+    println!("{}", text.trim());
+}
