@@ -33,11 +33,20 @@ pub(crate) async fn token(args: Token, client: &Client, out: Output) -> Result<(
 pub(crate) async fn status(client: &Client, out: Output) -> Result<(), Fail> {
     let status: wire::Status = client.get("/status", &[]).await?;
     let me = if status.sealed { None } else { client.get::<wire::Me>("/me", &[]).await.ok() };
+    let reach = match &me {
+        Some(_) => client.get::<wire::Listing<wire::Reach>>("/reach", &[("limit", "1".into())]).await.ok(),
+        None => None,
+    };
     out.show(&(&status, &me), |(status, me)| {
         let who = me.as_ref().map_or_else(
             || "Not signed in: run `sallyport login`.".into(),
             |me| format!("Signed in as {} ({}) until {}; {} live sessions.", me.handle, me.groups.join(" "), me.token_expires, me.sessions),
         );
+        let reach = reach.as_ref().map_or_else(String::new, |reach| match reach.total {
+            0 => "\nReach     nothing yet: ask an administrator for a policy that permits you something".into(),
+            1 => "\nReach     1 account: `sallyport ls`".into(),
+            total => format!("\nReach     {total} accounts: `sallyport ls`"),
+        });
         let vault = match (status.quarantined, status.sealed) {
             (0, false) => "open".to_owned(),
             (0, true) => "sealed: run `sallyport vault unseal`".to_owned(),
@@ -64,7 +73,7 @@ pub(crate) async fn status(client: &Client, out: Output) -> Result<(), Fail> {
             _ => "\nSpace     sessions are FROZEN: see `sallyport space`",
         };
         format!(
-            "{banner}{who}\n\nServer    {} (version {})\nVault     {vault}\nLedger    {} entries{ledger}\nAnchors   {anchors}\nBackup    {}{space}{solo}\nSessions  {} live on {} gateways\nSSH       {}",
+            "{banner}{who}\n\nServer    {} (version {})\nVault     {vault}\nLedger    {} entries{ledger}\nAnchors   {anchors}\nBackup    {}{space}{solo}\nSessions  {} live on {} gateways\nSSH       {}{reach}",
             client.url(),
             status.version,
             status.entries,

@@ -13,7 +13,6 @@ use std::process::{Command, Stdio};
 /// How many targets one apply brings: the body of a call is bounded.
 const BATCH: usize = 20_000;
 
-#[expect(clippy::disallowed_methods, reason = "a measurement takes its size from the command line")]
 fn main() -> Result<()> {
     let targets: usize = std::env::args().nth(1).map_or(Ok(50_000), |text| text.parse())?;
     let here = std::env::current_exe()?;

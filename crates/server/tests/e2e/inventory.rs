@@ -58,6 +58,9 @@ fn a_target_is_probed_added_checked_used_and_removed(product: &mut Product) {
     assert_eq!(api.put("/targets/web-3", &change).ok()["tags"], json!(["new", "web"]));
     let who = api.get(&format!("/who-can?target=web-2&account={ACCOUNT}")).ok();
     assert_eq!(who, json!([{"handle": "ada", "state": "usable", "policies": ["ops-use-web"]}]));
+    let mut alone = product.command(&[]);
+    let (_, here, _) = outcome(alone.env("SALLYPORT_TOKEN", token(product, "ada")).output().unwrap());
+    assert!(here.contains("Signed in as ada") && here.contains("Reach     3 accounts: `sallyport ls`"), "{here}");
     let reach = Api::new(product, &token(product, "ada")).get("/reach?search=web-2").ok();
     assert_eq!((&reach["total"], &reach["items"][0]["state"]), (&json!(1), &json!("usable")));
 

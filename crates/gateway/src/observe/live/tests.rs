@@ -1,0 +1,110 @@
+use super::*;
+use crate::authority::{Error, Order};
+use crate::conformance::bench::until;
+use sallyport_model::authority::{Boxed, Call, Pulse, Reply, Welcome};
+use sallyport_model::{Env, SessionId};
+use tokio::sync::{mpsc, watch};
+
+const SOON: Duration = Duration::from_secs(5);
+
+/// An authority that is there for views alone.
+#[derive(Default)]
+struct Nobody {
+    views: Mutex<Vec<View>>,
+    slow: std::sync::atomic::AtomicBool,
+}
+
+impl Authority for Nobody {
+    fn call(&self, _: Call, _: Duration) -> Boxed<'_, Result<Reply, Error>> {
+        Box::pin(std::future::ready(Err(Error::Silent)))
+    }
+
+    fn view(&self, view: View) -> bool {
+        self.views.lock().unwrap().push(view);
+        !self.slow.load(Ordering::Relaxed)
+    }
+
+    fn welcome(&self) -> watch::Receiver<Option<Arc<Welcome>>> {
+        watch::Sender::new(None).subscribe()
+    }
+
+    fn enlist(&self, _: SessionId) -> mpsc::UnboundedReceiver<Order> {
+        mpsc::unbounded_channel().1
+    }
+
+    fn delist(&self, _: SessionId) {}
+
+    fn hearing(&self) -> watch::Receiver<Pulse> {
+        watch::Sender::new(Pulse::Well).subscribe()
+    }
+
+    fn silence(&self) -> Duration {
+        Duration::ZERO
+    }
+
+    fn away(&self) -> Duration {
+        Duration::ZERO
+    }
+}
+
+impl Nobody {
+    /// What was viewed, as text.
+    fn seen(&self) -> String {
+        let views = self.views.lock().unwrap();
+        String::from_utf8_lossy(&views.iter().flat_map(|view| view.events.clone()).collect::<Vec<_>>()).into_owned()
+    }
+}
+
+fn push(live: &Live, what: WhatRef<'_>) {
+    let mut event = Vec::new();
+    event::encode(7, 1, what, &mut event);
+    let written = if let WhatRef::Output(bytes) = what { bytes.len() } else { 0 };
+    live.push(&event, written);
+}
+
+#[tokio::test]
+async fn who_comes_late_sees_the_terminal_as_it_is_and_then_what_happens() {
+    let (live, nobody) = (Live::start(), Arc::new(Nobody::default()));
+    push(&live, WhatRef::Resize { cols: 20, rows: 4 });
+    for n in 0..1000 {
+        push(&live, WhatRef::Output(format!("line {n}\r\n").as_bytes()));
+    }
+    live.onlooker().watch(nobody.clone(), WatchId::new(&Env::system()));
+    until(SOON, || nobody.seen().contains("line 999")).await.unwrap();
+    assert!(!nobody.seen().contains("line 9\r"), "what has scrolled away is not sent");
+    push(&live, WhatRef::Output(b"after"));
+    until(SOON, || nobody.seen().contains("after")).await.unwrap();
+    drop(live);
+    until(SOON, || nobody.views.lock().unwrap().last().is_some_and(|view| view.last)).await.unwrap();
+}
+
+#[tokio::test]
+async fn without_a_terminal_who_comes_late_sees_what_was_written_lately() {
+    let (live, nobody) = (Live::start(), Arc::new(Nobody::default()));
+    push(&live, WhatRef::Output(b"before"));
+    live.onlooker().watch(nobody.clone(), WatchId::new(&Env::system()));
+    until(SOON, || nobody.seen().contains("before")).await.unwrap();
+    assert!(live.onlooker().repaint().await.is_none() && live.onlooker().picture().await.is_none());
+}
+
+#[tokio::test]
+async fn a_flood_is_cut_and_never_waits_and_who_was_too_slow_is_shown_the_screen_again() {
+    let (live, nobody) = (Live::start(), Arc::new(Nobody::default()));
+    push(&live, WhatRef::Resize { cols: 20, rows: 4 });
+    live.onlooker().watch(nobody.clone(), WatchId::new(&Env::system()));
+    until(SOON, || !nobody.views.lock().unwrap().is_empty()).await.unwrap();
+    nobody.slow.store(true, Ordering::Relaxed);
+    // Nothing here waits for the task, which has no chance to run.
+    for _ in 0..100 {
+        push(&live, WhatRef::Output(&[b'x'; 30_000]));
+    }
+    push(&live, WhatRef::Output(b"\r\nthe end"));
+    let painted = live.onlooker().repaint().await.unwrap();
+    assert_eq!(painted.upto, 3_000_009);
+    assert!(String::from_utf8_lossy(&painted.bytes).contains("the end"));
+    nobody.views.lock().unwrap().clear();
+    nobody.slow.store(false, Ordering::Relaxed);
+    push(&live, WhatRef::Output(b"!"));
+    until(SOON, || nobody.seen().contains("the end!")).await.unwrap();
+    assert_eq!(live.onlooker().picture().await.unwrap().lines.last().unwrap(), "the end!");
+}
