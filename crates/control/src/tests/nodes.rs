@@ -224,7 +224,7 @@ async fn new_epochs_serve_every_node_and_a_new_root_key_has_the_others_open_anew
     assert!(epochs(&pair.one).contains(&EpochState::Pending), "others must have loaded it before it seals");
     let control = pair.one.control.clone();
     let tending = tokio::spawn(async move { control.tend_keys().await });
-    let carried = |house: &House| epochs(house).iter().filter(|state| **state == EpochState::Destroyed).count() == 2;
+    let carried = |house: &House| epochs(house).iter().filter(|state| **state == EpochState::Destroyed).count() == 3;
     until("the old epochs to go on both nodes", || carried(&pair.one) && carried(&pair.two)).await;
     tending.abort();
     let gateway = pair.two.gateway().await;
