@@ -9,6 +9,7 @@ use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::IntoResponse;
 use sallyport_control::Level;
+use sallyport_model::Kind;
 use sallyport_model::authority::Pulse;
 use sallyport_wire as wire;
 use std::time::Duration;
@@ -65,6 +66,15 @@ pub(crate) async fn ready(State(app): State<App>) -> (StatusCode, Json<wire::Hea
     };
     let code = if lacks.is_empty() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     (code, Json(wire::Health { ok: lacks.is_empty(), detail: lacks.into() }))
+}
+
+/// The authority of this node's certificate. It is public: what makes a client believe it is that somebody has compared
+/// its fingerprint with the one that the server logs.
+#[utoipa::path(get, path = "/api/v1/trust", responses((status = 200, body = wire::Trust)), tag = "status")]
+pub(crate) async fn trust(State(app): State<App>) -> Result<Json<wire::Trust>, Problem> {
+    let text =
+        "this server's certificate comes from no authority of its own: your machine knows its issuer, or nobody does";
+    app.trust.map(Json).ok_or_else(|| Problem::new(Kind::NotFound, text))
 }
 
 /// The space for recordings on this node, and what goes next.

@@ -13,8 +13,7 @@ pub(crate) async fn login(args: Login, common: &Common, surroundings: &Surroundi
         (_, true) => read_line("the token")?,
         (None, false) => ask("Token")?,
     };
-    let url = Client::open(common, surroundings)?.url().to_owned();
-    let client = Client::at(url, Some(token.trim().to_owned()))?;
+    let client = Client::open(common, surroundings)?.with_token(token.trim().to_owned());
     let me: wire::Me = client.get("/me", &[]).await?;
     client.remember(surroundings)?;
     out.show(&me, |me| {

@@ -17,6 +17,9 @@ use std::time::Duration;
 struct Remembered {
     url: Option<String>,
     token: Option<String>,
+    /// The authority that the server's certificate must come from, PEM; what the machine knows where absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    authority: Option<String>,
 }
 
 const FILE: &str = "cli.toml";
@@ -28,6 +31,7 @@ pub(crate) struct Client {
     http: reqwest::Client,
     url: String,
     token: Option<String>,
+    authority: Option<String>,
 }
 
 impl Client {
@@ -44,28 +48,54 @@ impl Client {
         let known = remembered.url.unwrap_or_else(|| HERE.into());
         let url = common.url.clone().unwrap_or_else(|| known.clone());
         // INVARIANT: a remembered token goes to the server it was remembered for, and to no other.
-        let token = remembered.token.filter(|_| url.trim_end_matches('/') == known);
-        Self::at(url, common.token.clone().or(token))
+        let same = url.trim_end_matches('/') == known;
+        let token = remembered.token.filter(|_| same);
+        Self::of(url, common.token.clone().or(token), remembered.authority.filter(|_| same))
     }
 
+    #[cfg(test)]
     pub(crate) fn at(url: String, token: Option<String>) -> Result<Self, Fail> {
+        Self::of(url, token, None)
+    }
+
+    /// The same server under the same authority, as somebody else.
+    pub(crate) fn with_token(self, token: String) -> Self {
+        Self { token: Some(token), ..self }
+    }
+
+    /// The same server, whose certificate must come from this authority and from no other.
+    pub(crate) fn with_authority(self, pem: String) -> Result<Self, Fail> {
+        Self::of(self.url, self.token, Some(pem))
+    }
+
+    /// What a server says of its authority. Nothing is believed yet, so nothing is sent along.
+    pub(crate) async fn said_trust(&self) -> Result<wire::Trust, Fail> {
+        let http = builder().tls_danger_accept_invalid_certs(true).build().map_err(Fail::failed)?;
+        let asker = Self { http, url: self.url.clone(), token: None, authority: None };
+        asker.get("/trust", &[]).await
+    }
+
+    fn of(url: String, token: Option<String>, authority: Option<String>) -> Result<Self, Fail> {
         let url = url.trim_end_matches('/').to_owned();
         let parsed = reqwest::Url::parse(&url).map_err(|e| Fail::usage(format!("`{url}` is no URL: {e}")))?;
         let here = matches!(parsed.host_str(), Some("127.0.0.1" | "localhost" | "[::1]"));
         if parsed.scheme() != "https" && !(parsed.scheme() == "http" && here) {
             return Err(Fail::usage("give an https URL; plain http is for this machine only"));
         }
-        let http = reqwest::Client::builder()
-            .connect_timeout(Duration::from_secs(5))
-            .redirect(reqwest::redirect::Policy::none())
-            .build()
-            .map_err(Fail::failed)?;
-        Ok(Self { http, url, token })
+        let mut http = builder();
+        if let Some(pem) = &authority {
+            let known = reqwest::Certificate::from_pem(pem.as_bytes()).map_err(|e| {
+                Fail::usage(format!("the authority that was remembered is none ({e}): run `sallyport trust` again"))
+            })?;
+            http = http.tls_certs_only([known]);
+        }
+        Ok(Self { http: http.build().map_err(Fail::failed)?, url, token, authority })
     }
 
     /// Remembers server and token for later commands, readable by this user alone.
     pub(crate) fn remember(&self, surroundings: &Surroundings) -> Result<(), Fail> {
-        let remembered = Remembered { url: Some(self.url.clone()), token: self.token.clone() };
+        let remembered =
+            Remembered { url: Some(self.url.clone()), token: self.token.clone(), authority: self.authority.clone() };
         let text = toml::to_string(&remembered).map_err(Fail::failed)?;
         std::fs::create_dir_all(&surroundings.settings).map_err(Fail::failed)?;
         let path = surroundings.settings.join(FILE);
@@ -135,7 +165,14 @@ impl Client {
             request = request.json(body);
         }
         let response = request.send().await.map_err(|error| {
-            let what = if error.is_connect() { "nobody answers there" } else { "the connection broke" };
+            let unproven = format!("{error:?}").contains("InvalidCertificate");
+            let what = match (unproven, error.is_connect()) {
+                (true, _) => {
+                    "its certificate comes from nobody whom this machine knows (`sallyport trust` makes it known)"
+                }
+                (false, true) => "nobody answers there",
+                (false, false) => "the connection broke",
+            };
             Fail::failed(format!(
                 "cannot reach {}: {what}. Is `sallyport serve` running? `--url` names another server",
                 self.url
@@ -151,4 +188,8 @@ impl Client {
             None => Fail::new(Kind::Failed, format!("the server answered {status}")),
         })
     }
+}
+
+fn builder() -> reqwest::ClientBuilder {
+    reqwest::Client::builder().connect_timeout(Duration::from_secs(5)).redirect(reqwest::redirect::Policy::none())
 }

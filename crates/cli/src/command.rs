@@ -30,6 +30,8 @@ pub struct Common {
 pub enum Command {
     /// Sign in with a token and remember it
     Login(Login),
+    /// Make this machine's commands trust a server that has a certificate authority of its own
+    Trust(Trust),
     /// Make a short-lived token, for yourself or (by right) for somebody else
     Token(Token),
     /// Where am I: signed in as whom, how the installation is
@@ -407,4 +409,15 @@ pub struct Verify {
     /// A witness's public key, its text or a file: the bundle's checkpoint must carry its cosignature. May be repeated
     #[arg(long, value_name = "KEY|FILE")]
     pub witness: Vec<String>,
+}
+
+/// `trust`
+#[derive(Args, Debug)]
+pub struct Trust {
+    /// What the server has logged at its start as `fingerprint`: the authority is trusted if this is its own
+    #[arg(long, value_name = "SHA256:..")]
+    pub fingerprint: Option<String>,
+    /// Print the authority's certificate as PEM, for a browser or for this machine's store, once the fingerprint fits
+    #[arg(long, requires = "fingerprint")]
+    pub print: bool,
 }

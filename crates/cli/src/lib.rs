@@ -17,6 +17,7 @@ mod play;
 mod sessions;
 mod space;
 mod ssh;
+mod trust;
 mod vault;
 mod verify;
 
@@ -48,6 +49,7 @@ pub async fn run(command: Command, common: &Common, surroundings: &Surroundings)
     let client = || Client::open(common, surroundings);
     match command {
         Command::Login(args) => account::login(args, common, surroundings, out).await,
+        Command::Trust(args) => trust::trust(args, client()?, surroundings, out).await,
         Command::Token(args) => account::token(args, &client()?, out).await,
         Command::Status => account::status(&client()?, out).await,
         Command::Ls(args) => inventory::ls(args, &client()?, out).await,

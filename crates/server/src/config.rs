@@ -183,8 +183,33 @@ impl std::fmt::Debug for Store {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Api {
-    /// Address and port. Plain http, so it must be on loopback.
+    /// Address and port. Without TLS it must be on loopback.
     pub(crate) listen: SocketAddr,
+    /// `"off"`, `"own"`, or `{ cert = FILE, key = FILE }`.
+    pub(crate) tls: Tls,
+    /// Peers whose forwarded headers are believed: networks such as `10.0.0.0/8`.
+    pub(crate) trusted_peers: Vec<String>,
+    /// Whether those peers begin each connection with the PROXY protocol.
+    pub(crate) proxy_protocol: bool,
+}
+
+/// How the API proves itself to clients.
+#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Tls {
+    /// Plain http.
+    #[default]
+    Off,
+    /// With an authority of this node, made at first start.
+    Own,
+    /// With files, which are read again when they change.
+    #[serde(untagged)]
+    Files {
+        /// The chain as PEM, the server's own certificate first.
+        cert: PathBuf,
+        /// The private key as PEM, closed to others.
+        key: PathBuf,
+    },
 }
 
 /// `[sign_in]`: durations such as `30m`.
@@ -289,7 +314,12 @@ impl Default for Config {
 
 impl Default for Api {
     fn default() -> Self {
-        Self { listen: SocketAddr::from(([127, 0, 0, 1], 8022)) }
+        Self {
+            listen: SocketAddr::from(([127, 0, 0, 1], 8022)),
+            tls: Tls::Off,
+            trusted_peers: Vec::new(),
+            proxy_protocol: false,
+        }
     }
 }
 
@@ -310,7 +340,8 @@ impl Config {
     pub(crate) fn sign_in(&self) -> Result<SignInRules, String> {
         let site = match &self.public_url {
             Some(url) => Site::parse(url).map_err(|e| format!("public_url: {e}"))?,
-            None => Site::local(self.api.listen.port()),
+            None if self.api.tls == Tls::Off => Site::local(self.api.listen.port()),
+            None => Site::parse(&format!("https://localhost:{}", self.api.listen.port()))?,
         };
         let read = |name: &str, text: &str, least: u64, most: u64| {
             let seconds = sallyport_cli::seconds(text).map_err(|e| format!("[sign_in] {name}: {e}"))?;
@@ -350,13 +381,31 @@ impl Config {
         Ok(config)
     }
 
-    fn check(&self) -> Result<(), String> {
-        if !self.api.listen.ip().is_loopback() {
+    /// Nothing leaves the machine in plain text, and what people open is what the certificate is for.
+    fn check_edge(&self) -> Result<(), String> {
+        let (listen, plain) = (self.api.listen, self.api.tls == Tls::Off);
+        if plain && !listen.ip().is_loopback() {
             return Err(format!(
-                "[api] listen = \"{}\" is not on loopback, and the API has no TLS of its own yet: listen on 127.0.0.1 and put a TLS proxy before it",
-                self.api.listen
+                "[api] listen = \"{listen}\" is not on loopback: set tls = \"own\", or name your certificate, or listen on 127.0.0.1 behind a TLS proxy"
             ));
         }
+        if !listen.ip().is_loopback() && self.public_url.is_none() {
+            return Err("`public_url` is missing: write where people reach this installation, https://NAME".into());
+        }
+        if !plain && !self.sign_in()?.site.secure() {
+            return Err("`public_url` is http, and the API speaks TLS: write https://".into());
+        }
+        for network in &self.api.trusted_peers {
+            network.parse::<crate::edge::Network>().map_err(|e| format!("[api] trusted_peers: {e}"))?;
+        }
+        if self.api.proxy_protocol && self.api.trusted_peers.is_empty() {
+            return Err("[api] proxy_protocol needs `trusted_peers`: write whose word is believed".into());
+        }
+        Ok(())
+    }
+
+    fn check(&self) -> Result<(), String> {
+        self.check_edge()?;
         if self.store.url.is_none() && (self.store.password_file.is_some() || self.store.password.is_some()) {
             return Err(
                 "[store] has a password and no `url`: write url = \"postgres://ROLE@HOST:PORT/DATABASE\"".into()

@@ -1,6 +1,7 @@
 //! The control process: vault, store, ledger, API.
 
 use crate::config::{Config, Pkcs11};
+use crate::edge::{Authority, Edge};
 use crate::private::Private;
 use crate::role::asked_to_stop;
 use crate::{anchors, host, quarantine};
@@ -9,7 +10,7 @@ use sallyport_control::{Control, Error, TokenConfig};
 use sallyport_gateway::transport::knock::Knocker;
 use sallyport_gateway::transport::{serve, unix};
 use sallyport_model::{Env, Kind, Secret};
-use std::net::SocketAddr;
+use sallyport_wire as wire;
 use std::sync::Arc;
 use tokio::net::TcpListener;
 
@@ -30,11 +31,12 @@ pub(crate) async fn run(config: &Config) -> Result<(), Fail> {
     })?;
     let socket = unix::Listener::bind(&config.socket())
         .map_err(|e| Fail::failed(format!("cannot make the socket `{}`: {e}", config.socket().display())))?;
-    let router = sallyport_api::router(control.clone(), Some(config.ssh.listen.to_string()))
-        .into_make_service_with_connect_info::<SocketAddr>();
+    let edge = Edge::new(config).await?;
+    let trust = Authority::of(config).map(|own| wire::Trust { fingerprint: own.fingerprint, certificate: own.pem });
+    let router = sallyport_api::router(control.clone(), Some(config.ssh.listen.to_string()), trust);
     tracing::info!(api = %config.api.listen, "Control is ready");
     let outcome = tokio::select! {
-        served = axum::serve(listener, router).into_future() => served.map_err(Fail::failed),
+        () = edge.serve(listener, router) => Ok(()),
         served = serve::serve(&socket, control.clone()) => served.map_err(Fail::failed),
         served = host::serve(config, control.clone()) => served,
         () = control.failed() => Err(Fail::failed("the ledger cannot be written; a new process verifies everything and goes on")),

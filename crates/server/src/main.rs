@@ -9,6 +9,7 @@ mod backup;
 mod config;
 mod control;
 mod doctor;
+mod edge;
 mod gateway;
 mod host;
 mod init;

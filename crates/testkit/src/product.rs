@@ -218,6 +218,29 @@ impl Product {
         Ok(())
     }
 
+    /// Starts it with TLS, under an authority of its own that the command line is told to trust.
+    ///
+    /// # Errors
+    /// When it does not come up within 30 seconds.
+    pub fn serve_tls(&mut self) -> Result<()> {
+        let port = self.url.rsplit(':').next().context("no port")?.to_owned();
+        self.url = format!("https://localhost:{port}");
+        self.surround("SALLYPORT__API__TLS", Path::new("own"));
+        self.launch()?;
+        let print = wait_for("a fingerprint", 30, || self.fingerprint()).with_context(|| self.log())?;
+        let trusted = || self.run(&["trust", "--fingerprint", &print]).ok().filter(|(code, ..)| *code == 0);
+        wait_for("a server to trust", 30, trusted).with_context(|| self.log())?;
+        self.ready()
+    }
+
+    /// The fingerprint of its authority, as it logs it.
+    #[must_use]
+    pub fn fingerprint(&self) -> Option<String> {
+        let log = self.log();
+        let (_, behind) = log.split_once("fingerprint=\"")?;
+        Some(behind.split('"').next()?.to_owned())
+    }
+
     /// Starts the parent of a server that will not open its vault, and waits until it answers.
     ///
     /// # Errors

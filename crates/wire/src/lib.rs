@@ -85,6 +85,15 @@ pub struct Status {
     pub space: String,
 }
 
+/// The authority of a node's certificate.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct Trust {
+    /// `SHA256` and the hash of the certificate, two digits behind two, with colons.
+    pub fingerprint: String,
+    /// The certificate, PEM.
+    pub certificate: String,
+}
+
 /// The space for recordings on this node.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub struct Space {

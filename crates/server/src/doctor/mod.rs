@@ -2,7 +2,8 @@
 
 mod risks;
 
-use crate::config::Config;
+use crate::config::{Config, Tls};
+use crate::edge::{Authority, expiry};
 use crate::private::Private;
 use sallyport_cli::{Fail, Format};
 use sallyport_model::Kind;
@@ -55,6 +56,7 @@ pub(crate) fn doctor(path: Option<&Path>, format: Format) -> Result<(), Fail> {
     let running = std::os::unix::net::UnixStream::connect(config.socket()).is_ok();
     let mut findings = vec![fine("the configuration is readable")];
     findings.push(directory(&config));
+    findings.push(certificate(&config));
     findings.extend(server(&config));
     match config.key_file() {
         Ok(file) => findings.push(private(&file, "the vault's key file")),
@@ -103,6 +105,24 @@ fn line(out: &mut impl std::io::Write, Finding { level, what, advice }: &Finding
         Level::Ok => writeln!(out, "ok     {what}"),
         Level::Risk => writeln!(out, "risk   {what}: {advice}"),
         Level::Wrong => writeln!(out, "WRONG  {what}: {advice}"),
+    }
+}
+
+/// How the API proves itself.
+fn certificate(config: &Config) -> Finding {
+    let advice = "renew it, or set `[api] tls` right";
+    match (&config.api.tls, Authority::of(config)) {
+        (Tls::Off, _) => fine("the API is plain http, on this host alone"),
+        (Tls::Own, Some(own)) => {
+            fine(format!("the API's certificate comes from its own authority, {}", own.fingerprint))
+        }
+        (Tls::Own, None) => fine("the API's own authority is made at first start"),
+        (Tls::Files { cert, .. }, _) => match expiry(cert) {
+            Err(why) => wrong(format!("the API's certificate `{}` cannot be used: {why}", cert.display()), advice),
+            Ok(days) if days < 0 => wrong("the API's certificate is over its time", advice),
+            Ok(days) if days < 21 => risk(format!("the API's certificate ends in {days} days"), advice),
+            Ok(days) => fine(format!("the API's certificate is good for {days} days")),
+        },
     }
 }
 
@@ -219,10 +239,13 @@ fn ledger(status: &sallyport_wire::Status) -> Finding {
 }
 
 fn status(config: &Config) -> Result<sallyport_wire::Status, Fail> {
-    let url = format!("http://{}{}/status", config.api.listen, sallyport_wire::BASE);
+    let scheme = if config.api.tls == Tls::Off { "http" } else { "https" };
+    let url = format!("{scheme}://{}{}/status", config.api.listen, sallyport_wire::BASE);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Fail::failed)?;
     runtime.block_on(async {
-        let client = reqwest::Client::builder().timeout(ANSWER).build().map_err(Fail::failed)?;
+        // It is asked at its own address, of which no certificate need speak, for what is told to everybody.
+        let client = reqwest::Client::builder().timeout(ANSWER).tls_danger_accept_invalid_certs(true);
+        let client = client.build().map_err(Fail::failed)?;
         client.get(url).send().await.map_err(Fail::failed)?.json().await.map_err(Fail::failed)
     })
 }

@@ -55,6 +55,12 @@ impl Site {
         &self.origin
     }
 
+    /// Its host: a name, or a number.
+    #[must_use]
+    pub fn host(&self) -> Option<String> {
+        Url::parse(&self.origin).ok()?.host_str().map(|host| host.trim_matches(['[', ']']).to_owned())
+    }
+
     /// Whether it is reached by TLS.
     #[must_use]
     pub const fn secure(&self) -> bool {
