@@ -190,8 +190,9 @@ impl Control {
             reason: "a check of the stored credential".into(),
         };
         let found = crate::access::find(&open, &ask)
-            .ok_or_else(|| Error::NotFound(format!("there is no `{account}@{target}`")))?;
-        self.require_at(op, Right::VaultWrite, &found.target)?;
+            .ok_or_else(|| Error::NotFound(format!("there is no `{account}@{target}`")))
+            .and_then(|found| self.require_at(op, Right::VaultWrite, &found.target).map(|()| found));
+        let found = self.unless_unseen(op, found)?;
         if let Some(why) = found.unready() {
             return Ok(Err(why.to_owned()));
         }
@@ -282,12 +283,12 @@ impl Control {
     pub async fn change_target(&self, op: &Op, name: &TargetName, about: About) -> Result<TargetLine, Error> {
         about.check()?;
         let open = self.opened()?;
-        let Versioned { version, value: before } = known(&open, name)?;
+        let Versioned { version, value: before } = self.unless_unseen(op, known(&open, name))?;
         let About { host, port, tier, tags, host_keys } = about;
         let after = Target { host, port, tier, tags, host_keys: public_keys(&host_keys), ..before.clone() };
         // The tier rule looks at both ends of a move.
         for target in [&before, &after] {
-            self.require_at(op, Right::InventoryWrite, target)?;
+            self.unless_unseen(op, self.require_at(op, Right::InventoryWrite, target))?;
         }
         if before != after {
             let place = format!("{} {}:{}", after.protocol, after.host, after.port);
@@ -309,8 +310,8 @@ impl Control {
     /// When the actor may not write at its tier, or there is none.
     pub async fn remove_target(&self, op: &Op, name: &TargetName) -> Result<(), Error> {
         let open = self.opened()?;
-        let Versioned { version, value: target } = known(&open, name)?;
-        self.require_at(op, Right::InventoryWrite, &target)?;
+        let Versioned { version, value: target } = self.unless_unseen(op, known(&open, name))?;
+        self.unless_unseen(op, self.require_at(op, Right::InventoryWrite, &target))?;
         let accounts = accounts_of(&open, name);
         let facts = [("accounts", accounts.len().to_string())];
         let draft = self.draft(&op.actor, "target.removed", name, &borrowed(&facts));

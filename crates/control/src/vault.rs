@@ -54,8 +54,9 @@ impl Control {
     /// When the actor lacks the right for this tier, the account is unknown, or the value unusable.
     pub async fn put_secret(&self, op: &Op, address: &Address, new: NewSecret) -> Result<SecretLine, Error> {
         let open = self.opened()?;
-        let found = place(&open, address)?;
-        self.require_at(op, Right::VaultWrite, &found.target)?;
+        let found = place(&open, address)
+            .and_then(|found| self.require_at(op, Right::VaultWrite, &found.target).map(|()| found));
+        let found = self.unless_unseen(op, found)?;
         let (kind, value, public, how) = material(&self.env, &found, new)?;
         self.ensure_environment(&op.actor, &open, &found.target.environment).await?;
 
@@ -146,6 +147,17 @@ impl Control {
                 let text = format!("you may not do this at {}: {}", target.name, denial.message);
                 Err(Denial::new(denial.kind, text).into())
             }
+        }
+    }
+
+    /// To somebody who may not see the inventory, what is not theirs and what is not there are one answer: no name is found
+    /// out by trying to change it.
+    pub(crate) fn unless_unseen<T>(&self, op: &Op, outcome: Result<T, Error>) -> Result<T, Error> {
+        match outcome {
+            Err(Error::NotFound(_) | Error::Denied(_)) if self.require(op, Right::InventoryRead).is_err() => {
+                Err(Error::NotFound("there is no such target or account, or it is not yours to change".into()))
+            }
+            other => other,
         }
     }
 

@@ -64,7 +64,7 @@ async fn somebody_without_the_right_changes_nothing() {
     assert_eq!(house.control.plan(&ada, &checkout(), false).err().unwrap().kind(), Kind::Denied);
     let secret = crate::NewSecret::GeneratePassword;
     let address = "ops@web-1".parse().unwrap();
-    assert_eq!(house.control.put_secret(&ada, &address, secret).await.err().unwrap().kind(), Kind::Denied);
+    assert_eq!(house.control.put_secret(&ada, &address, secret).await.err().unwrap().kind(), Kind::NotFound);
     assert_eq!(
         house.control.create_token(&ada, Some(&"bob".parse().unwrap()), HOUR, "").await.err().unwrap().kind(),
         Kind::Denied
