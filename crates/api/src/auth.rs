@@ -90,7 +90,7 @@ fn check_page(parts: &Parts, site: &Site) -> Result<(), Problem> {
 }
 
 /// The token or the cookie that a call comes with becomes somebody.
-async fn caller(parts: &Parts, app: &App) -> Result<(Op, Who), Problem> {
+pub(crate) async fn caller(parts: &Parts, app: &App) -> Result<(Op, Who), Problem> {
     let bearer = text(parts, AUTHORIZATION)
         .and_then(|text| text.strip_prefix("Bearer "))
         .map(|text| Secret::new(text.trim().to_owned()));

@@ -4,6 +4,7 @@
 //! result into `wire` types. It decides nothing.
 
 mod auth;
+mod body;
 mod convert;
 mod evidence;
 mod headers;
@@ -15,6 +16,7 @@ mod own;
 mod portal;
 mod problem;
 mod recordings;
+mod repeat;
 mod sessions;
 mod sign_in;
 mod status;
@@ -26,6 +28,7 @@ mod vault;
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use sallyport_control::Control;
+use sallyport_wire as wire;
 use std::sync::Arc;
 use utoipa::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
@@ -40,6 +43,10 @@ pub struct App {
     control: Arc<Control>,
     /// Where SSH clients connect to, `host:port`.
     ssh: Option<String>,
+    /// The authority of this node's certificate, where it has one of its own.
+    trust: Option<wire::Trust>,
+    /// Writes that may be repeated.
+    repeats: repeat::Repeats,
 }
 
 #[derive(OpenApi)]
@@ -92,6 +99,7 @@ fn open_router() -> OpenApiRouter<App> {
         .routes(routes!(status::status))
         .routes(routes!(status::alive))
         .routes(routes!(status::ready))
+        .routes(routes!(status::trust))
         .routes(routes!(status::space))
         .routes(routes!(status::metrics))
         .routes(routes!(inventory::reach))
@@ -137,9 +145,10 @@ fn open_router() -> OpenApiRouter<App> {
 }
 
 /// The API over a control plane.
-pub fn router(control: Arc<Control>, ssh: Option<String>) -> Router {
+pub fn router(control: Arc<Control>, ssh: Option<String>, trust: Option<wire::Trust>) -> Router {
     let (router, document) = open_router().split_for_parts();
     let text = document.to_json().unwrap_or_default();
+    let app = App { control, ssh, trust, repeats: repeat::Repeats::default() };
     router
         .route(
             "/api/v1/openapi.json",
@@ -149,9 +158,11 @@ pub fn router(control: Arc<Control>, ssh: Option<String>) -> Router {
             }),
         )
         .fallback(portal::serve)
+        .layer(axum::middleware::from_fn_with_state(app.clone(), repeat::once))
+        .layer(axum::middleware::map_request(body::in_time))
         .layer(DefaultBodyLimit::max(BODY))
-        .layer(axum::middleware::map_response_with_state(headers::Headers::of(control.site()), headers::add))
-        .with_state(App { control, ssh })
+        .layer(axum::middleware::map_response_with_state(headers::Headers::of(app.control.site()), headers::add))
+        .with_state(app)
 }
 
 /// The API's description, OpenAPI 3.1 as JSON.

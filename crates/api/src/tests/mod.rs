@@ -1,6 +1,9 @@
 //! The API's description is a golden: a change is a reviewed diff. What it refuses is not quoted.
 
+use crate::body::in_time;
 use crate::problem::unquoted;
+use axum::body::{Body, to_bytes};
+use axum::extract::Request;
 use sallyport_wire as wire;
 
 #[test]
@@ -24,4 +27,18 @@ fn what_does_not_fit_is_never_quoted() {
     let error = serde_json::from_str::<wire::Share>("{}").err().unwrap().to_string();
     assert_eq!(unquoted(&error), "missing field `share` at line 1 column 2");
     assert_eq!(unquoted("hunter2"), "see /api/v1/openapi.json");
+}
+
+#[tokio::test]
+async fn a_body_that_does_not_go_on_is_cut_off() {
+    let whole = in_time(Request::new(Body::from("all of it"))).await;
+    assert_eq!(to_bytes(whole.into_body(), 100).await.unwrap(), "all of it");
+    let (sender, receiver) = tokio::sync::mpsc::channel::<Result<&str, std::io::Error>>(2);
+    sender.send(Ok("a begin")).await.unwrap();
+    let pieces =
+        futures_util::stream::unfold(receiver, |mut receiver| async { Some((receiver.recv().await?, receiver)) });
+    let slow = crate::body::within(Request::new(Body::from_stream(pieces)), std::time::Duration::from_millis(50));
+    let error = to_bytes(slow.into_body(), 100).await.unwrap_err();
+    assert!(error.to_string().contains("too slowly"), "{error}");
+    drop(sender);
 }

@@ -59,7 +59,9 @@ impl Browser {
         let answer = self.runtime.block_on(async {
             let response = request.send().await?;
             let (status, headers) = (response.status().as_u16(), response.headers().clone());
-            let text = response.text().await?;
+            // A stream has no end to wait for.
+            let kind = headers.get("content-type").and_then(|value| value.to_str().ok()).unwrap_or_default();
+            let text = if kind.starts_with("text/event-stream") { String::new() } else { response.text().await? };
             let body = serde_json::from_str(&text).unwrap_or(Value::String(text));
             Ok::<_, reqwest::Error>(Answer { status, headers, body })
         });

@@ -103,3 +103,33 @@ fn every_answer_says_what_a_browser_must_not_do_with_it() {
         assert!(!answer.headers.contains_key("strict-transport-security"), "not without TLS");
     }
 }
+
+#[test]
+fn a_write_that_is_repeated_under_its_key_is_done_once() {
+    let product = crate::product();
+    let mut admin = Browser::of(&product);
+    admin.enrol(&link(&product, "admin")).unwrap();
+    let key = [("idempotency-key", "the-first-of-today")];
+    let user = json!({ "handle": "eve", "groups": [] });
+    let first = admin.ask(Method::POST, "/api/v1/users", Some(&user), &key);
+    let again = admin.ask(Method::POST, "/api/v1/users", Some(&user), &key);
+    assert_eq!((first.status, again.status), (200, 200));
+    assert_eq!(first.body, again.body, "the link of the first time, which is shown once to whoever asked");
+    assert_eq!(again.headers["idempotency-replayed"], "true");
+    assert!(!first.headers.contains_key("idempotency-replayed"));
+    let other = json!({ "handle": "mallory", "groups": [] });
+    assert_eq!(admin.ask(Method::POST, "/api/v1/users", Some(&other), &key).status, 409);
+    let made = product.ok(&["ledger", "list", "--actions", "user.created", "--output", "json"]).unwrap();
+    assert_eq!(made.matches("user.created").count(), 1, "{made}");
+
+    // Somebody else's key of the same text is another one, and without a key nothing is repeated.
+    let bearer = format!("Bearer {}", product.token());
+    let mut program = Browser::of(&product);
+    let headers = [("authorization", bearer.as_str()), ("idempotency-key", "the-first-of-today")];
+    let ada = product.ok(&["token", "ada", "--output", "json"]).unwrap();
+    let ada = format!("Bearer {}", json(&ada).unwrap()["token"].as_str().unwrap());
+    let theirs = [("authorization", ada.as_str()), ("idempotency-key", "the-first-of-today")];
+    assert_eq!(program.ask(Method::POST, "/api/v1/users", Some(&user), &headers).body, first.body, "the same identity");
+    assert_eq!(program.ask(Method::POST, "/api/v1/users", Some(&user), &theirs).status, 403, "ada is somebody else");
+    assert_eq!(admin.post("/api/v1/users", &user).status, 400, "the handle is taken");
+}
