@@ -174,9 +174,12 @@ export class Person {
   }
 
   /** No violation of what axe-core knows, and nothing wider than the screen. */
-  async accessible(what) {
+  async accessible(what, rules) {
     await this.page.evaluate(AXE);
-    const { violations } = await this.page.evaluate(() => globalThis.axe.run(document, { resultTypes: ['violations'] }));
+    const { violations } = await this.page.evaluate(
+      (only) => globalThis.axe.run(document, { resultTypes: ['violations'], ...(only ? { runOnly: only } : {}) }),
+      rules,
+    );
     const said = violations.map(({ id, nodes }) => `${id}: ${nodes.map((node) => `${node.html.slice(0, 160)} (${node.failureSummary})`).join('; ')}`);
     ok(violations.length === 0, `${what} is not accessible:\n${said.join('\n')}`);
     const wide = await this.page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);

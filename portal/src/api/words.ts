@@ -34,6 +34,11 @@ export type NewToken = Schemas['Token'];
 export type Opened = Schemas['TerminalOpened'];
 export type Closed = Schemas['TerminalClosed'];
 export type Size = Schemas['ScreenSize'];
+export type Recording = Schemas['Recording'];
+export type Mark = Schemas['Mark'];
+export type EntryProof = Schemas['EntryProof'];
+export type ConsistencyProof = Schemas['ConsistencyProof'];
+export type ScreenText = Schemas['ScreenText'];
 
 /** A page of a list; `total` where the list can be searched. */
 export interface Page<T> {
@@ -57,46 +62,3 @@ export type Me = Narrowed<
   Required<Schemas['Me']>,
   { state: 'in' | 'factor' | 'enrolling'; factors: Factor[]; methods: Method[] }
 >;
-
-export interface Hit {
-  at_seconds: number;
-  line: string;
-}
-
-export interface Recording {
-  session: string;
-  handle: string;
-  target: string;
-  account: string;
-  started: string;
-  ended: string;
-  seconds: number;
-  bytes: number;
-  complete: boolean;
-  hits: Hit[];
-}
-
-export interface Mark {
-  at_seconds: number;
-  kind: string;
-  text: string;
-}
-
-export interface ConsistencyProof {
-  proof: string[];
-}
-
-export interface EntryProof {
-  entry: string;
-  index: number;
-  size: number;
-  proof: string[];
-  checkpoint: string;
-}
-
-export interface ScreenText {
-  session: string;
-  cols: number;
-  rows: number;
-  lines: string[];
-}

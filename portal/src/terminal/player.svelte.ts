@@ -13,14 +13,11 @@ export class Player {
   #next = 0;
   #frame = 0;
   #last = 0;
-  readonly #onresize: () => void;
 
   constructor(
     readonly cast: Cast,
     readonly screen: Screen,
-    onresize: () => void = () => undefined,
   ) {
-    this.#onresize = onresize;
     screen.resize(cast.size);
   }
 
@@ -76,7 +73,6 @@ export class Player {
         this.screen.write(text);
         text = '';
         this.screen.resize(sizeOf(event.data));
-        this.#onresize();
       }
     }
     if (text) this.screen.write(text);

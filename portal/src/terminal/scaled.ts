@@ -1,26 +1,25 @@
-/** A screen of a given size, drawn as large as its place allows. */
+/** A screen of a given size, drawn as large as its place allows: scaled as a picture, so that its own measures stay as they are. */
 
 import type { Screen } from './screen';
 
-export function scaled(screen: Screen, place: HTMLElement): { again: () => void; stop: () => void } {
-  const MOST = 16;
-  const LEAST = 4;
-  let font = MOST;
+/** Largest and smallest scale of the house's font. */
+const MOST = 1.2;
+const LEAST = 0.2;
 
-  function again(): void {
-    const room = { width: place.clientWidth - 24, height: place.clientHeight - 24 };
-    const { width, height } = screen.drawn;
-    if (width === 0 || room.width <= 0 || room.height <= 0) return;
-    const by = Math.min(room.width / width, room.height / height);
-    const next = Math.max(LEAST, Math.min(MOST, Math.floor(font * by * 2) / 2));
-    if (next === font) return;
-    font = next;
-    screen.font = font;
-  }
-
-  screen.font = font;
-  // Once the font is drawn its real size is known.
-  const watch = new ResizeObserver(() => requestAnimationFrame(again));
+/** Follows the sizes of both from here on; the answer ends it. */
+export function scaled(screen: Screen, place: HTMLElement): () => void {
+  const drawn = screen.drawn;
+  if (!drawn) return () => undefined;
+  const fit = () => {
+    const { paddingLeft, paddingTop } = getComputedStyle(place);
+    const width = place.clientWidth - 2 * parseFloat(paddingLeft);
+    const height = place.clientHeight - 2 * parseFloat(paddingTop);
+    if (drawn.offsetWidth === 0 || width <= 0 || height <= 0) return;
+    const by = Math.min(width / drawn.offsetWidth, height / drawn.offsetHeight);
+    screen.scale = Math.max(LEAST, Math.min(MOST, by));
+  };
+  const watch = new ResizeObserver(fit);
   watch.observe(place);
-  return { again: () => requestAnimationFrame(again), stop: () => watch.disconnect() };
+  watch.observe(drawn);
+  return () => watch.disconnect();
 }

@@ -49,6 +49,8 @@ export class Screen {
     for (const code of [0, 1, 2, 4, 10, 11, 12, 52, 104, 110, 111, 112]) {
       this.#listeners.push(this.#terminal.parser.registerOscHandler(code, () => true));
     }
+    // Nor may they have it type for them: what a setting is (DECRQSS) is not answered.
+    this.#listeners.push(this.#terminal.parser.registerDcsHandler({ intermediates: '$', final: 'q' }, () => true));
     this.#terminal.open(place);
     this.#terminal.textarea?.setAttribute('aria-label', options.label);
     if (options.oninput) this.#listeners.push(this.#terminal.onData(options.oninput));
@@ -98,14 +100,17 @@ export class Screen {
     this.#terminal.reset();
   }
 
-  set font(size: number) {
-    this.#terminal.options.fontSize = size;
+  /** Draws the whole screen larger or smaller, from its upper left corner. */
+  set scale(by: number) {
+    const element = this.#terminal.element;
+    if (!element) return;
+    element.style.transformOrigin = '0 0';
+    element.style.transform = `scale(${by})`;
   }
 
-  /** Width and height of the drawn screen in pixels at the present font. */
-  get drawn(): { width: number; height: number } {
-    const screen = this.#terminal.element?.querySelector<HTMLElement>('.xterm-screen');
-    return { width: screen?.offsetWidth ?? 0, height: screen?.offsetHeight ?? 0 };
+  /** What is drawn: as large as the screen is, before it is scaled. */
+  get drawn(): HTMLElement | null {
+    return this.#terminal.element?.querySelector<HTMLElement>('.xterm-screen') ?? null;
   }
 
   focus(): void {
