@@ -40,5 +40,6 @@ fn exists(tree: &Tree, from: &str, link: &str) -> bool {
     }
     let path = path.to_string_lossy();
     let folder = format!("{}/", path.trim_end_matches('/'));
-    tree.files.iter().any(|file| file.path == path || file.path.starts_with(&folder))
+    let pictured = tree.pictures.iter().any(|picture| *picture == path);
+    pictured || tree.files.iter().any(|file| file.path == path || file.path.starts_with(&folder))
 }

@@ -130,6 +130,9 @@ fn links_lead_somewhere() {
         ("docs/book/index.md", ""),
     ];
     judges(links::check, &good, &[("docs/a.md", "x\n[gone](gone.md)")], "docs/a.md:2: `gone.md` leads nowhere");
+    let mut pictured = tree(&[("README.md", "![seen](docs/seen.png)")]);
+    pictured.pictures.push("docs/seen.png".into());
+    assert_eq!(links::check(&pictured), []);
 }
 
 #[test]

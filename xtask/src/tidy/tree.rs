@@ -57,6 +57,8 @@ pub(super) struct Tree {
     pub(super) root: PathBuf,
     /// Tracked text files that still exist.
     pub(super) files: Vec<File>,
+    /// Paths of the tracked files that are no text, such as pictures.
+    pub(super) pictures: Vec<String>,
     /// Packages.
     pub(super) packages: Vec<Package>,
     /// Today as `YYYY-MM-DD`.
@@ -72,11 +74,13 @@ impl Tree {
             .current_dir(&root)
             .output()
             .context("cannot run git: install it")?;
-        let mut files = Vec::new();
+        let (mut files, mut pictures) = (Vec::new(), Vec::new());
         for path in String::from_utf8(listed.stdout)?.split('\0').filter(|path| !path.is_empty()) {
             // What is not text, or is deleted but not yet committed, has no lines to judge.
             if let Ok(text) = std::fs::read_to_string(root.join(path)) {
                 files.push(File { path: path.to_owned(), text });
+            } else if root.join(path).is_file() {
+                pictures.push(path.to_owned());
             }
         }
         files.sort_by(|a, b| a.path.cmp(&b.path));
@@ -86,7 +90,7 @@ impl Tree {
         let folder = root.to_string_lossy().into_owned();
         let packages = array(&metadata, "packages").iter().map(|p| package(p, &folder)).collect();
         let today = Command::new("date").args(["-u", "+%F"]).output().context("cannot run date")?;
-        Ok(Self { root, files, packages, today: String::from_utf8(today.stdout)?.trim().to_owned() })
+        Ok(Self { root, files, pictures, packages, today: String::from_utf8(today.stdout)?.trim().to_owned() })
     }
 
     /// Rust files.
