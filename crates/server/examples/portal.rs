@@ -27,7 +27,9 @@ fn main() -> Result<()> {
                  tags = [\"web\"]\n[[target.account]]\nname = \"ops\"\nclass = \"standard\"\n"
             )?;
         }
+        // An apply without policies would leave none.
         std::fs::create_dir_all(product.at("many"))?;
+        std::fs::copy(product.at("checkout/ops.cedar"), product.at("many/ops.cedar"))?;
         std::fs::write(product.at("many/inventory.toml"), text)?;
         product.ok(&["apply", &product.at("many").display().to_string()])?;
     }

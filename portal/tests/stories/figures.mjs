@@ -16,7 +16,7 @@ export default async function (browser, { links, targets }) {
     await visitor.context.addCookies(cookies);
     await visitor.context.addInitScript(() => localStorage.setItem('sallyport.been-here', '1'));
     await visitor.go('/');
-    await visitor.page.getByRole('button', { name: /^Connect/ }).first().waitFor();
+    await visitor.page.locator('[role=row] .name').first().waitFor();
     // When the first row could be used, by the page's own clock, and what came over the wire but for the API.
     const seen = await visitor.page.evaluate(() => ({
       at: performance.now(),
