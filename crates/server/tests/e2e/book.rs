@@ -92,7 +92,10 @@ impl World {
         for directory in ["bin", "work"] {
             fs::create_dir(product.at(directory)).unwrap();
         }
-        fs::copy(product.at("sallyport.toml"), product.at("work/sallyport.toml")).unwrap();
+        // Only where a page names it: a directory that is planned holds policies and inventory, and nothing else.
+        if page.contains("--config sallyport.toml") {
+            fs::copy(product.at("sallyport.toml"), product.at("work/sallyport.toml")).unwrap();
+        }
         let program = |name: &str, line: String| {
             let path = product.at("bin").join(name);
             fs::write(&path, format!("#!/bin/sh\n{line}\n")).unwrap();
