@@ -14,7 +14,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// How often a change is made anew because keys or slots were changed in the meantime.
-const TRIES: usize = 4;
+pub(crate) const TRIES: usize = 4;
 
 /// What a new slot is opened with.
 pub enum AddSlot {
@@ -306,6 +306,6 @@ fn slot_facts(slot: &SlotBody) -> Vec<(&'static str, String)> {
     facts
 }
 
-fn busy() -> Error {
+pub(crate) fn busy() -> Error {
     Denial::new(Kind::Conflict, "keys or slots are being changed at this moment: repeat").into()
 }

@@ -5,7 +5,7 @@ use crate::control::{KEYRING, Open, put};
 use crate::directory::{all, kinds, load};
 use crate::lease::{SecretBody, version_id};
 use crate::sign_in::dangerous;
-use crate::slots::{SlotLine, borrowed, slots};
+use crate::slots::{SlotLine, TRIES, borrowed, busy, slots};
 use crate::{Actor, Control, Error, Op};
 use sallyport_model::access::{Ask, Denial, From};
 use sallyport_model::inventory::{Rest, Target};
@@ -163,19 +163,21 @@ impl Control {
 
     /// Makes the environment's key domain, once.
     pub(crate) async fn ensure_environment(&self, actor: &Actor, open: &Open, name: &Label) -> Result<(), Error> {
-        let change = {
-            let vault = open.vault();
-            let Some(body) = vault.ensure_domain(&self.env, name)? else { return Ok(()) };
-            let draft = self.draft(actor, "vault.domain_created", name, &[]);
-            Change::entry(draft).put(put(KEYRING, vault.keyring().version, kinds::KEYRING, &body)?)
-        };
-        match open.store.commit(change).await {
-            Ok(_) => Ok(()),
-            Err(sallyport_store::Error::Conflict(_)) => {
-                Err(Error::usage("the keyring was changed at the same moment: repeat"))
+        for _ in 0..TRIES {
+            let change = {
+                let vault = open.vault();
+                let Some(body) = vault.ensure_domain(&self.env, name)? else { return Ok(()) };
+                let draft = self.draft(actor, "vault.domain_created", name, &[]);
+                Change::entry(draft).put(put(KEYRING, vault.keyring().version, kinds::KEYRING, &body)?)
+            };
+            match open.store.commit(change).await {
+                Ok(_) => return Ok(()),
+                // Somebody else has changed the keyring, perhaps by this very domain.
+                Err(sallyport_store::Error::Conflict(_)) => {}
+                Err(other) => return Err(other.into()),
             }
-            Err(other) => Err(other.into()),
         }
+        Err(busy())
     }
 }
 

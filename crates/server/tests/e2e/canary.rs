@@ -19,6 +19,9 @@ const TYPED: usize = 20;
 const MISPLACED: usize = 20;
 
 /// The API, by hand: bodies as they come.
+/// How much of a stream of events is read.
+const STREAM: std::time::Duration = std::time::Duration::from_secs(2);
+
 struct Api {
     runtime: tokio::runtime::Runtime,
     client: reqwest::Client,
@@ -36,9 +39,21 @@ impl Api {
         let request = request.timeout(std::time::Duration::from_secs(20));
         let request = body.into_iter().fold(request, |r, body| r.header("content-type", "application/json").body(body));
         self.runtime.block_on(async {
-            let response = request.send().await.ok()?;
-            let status = response.status().as_u16();
-            Some((status, response.bytes().await.ok()?.to_vec()))
+            let mut response = request.send().await.ok()?;
+            let kind = response.headers().get("content-type").and_then(|kind| kind.to_str().ok());
+            let endless = kind.is_some_and(|kind| kind.starts_with("text/event-stream"));
+            let (status, until) = (response.status().as_u16(), tokio::time::Instant::now() + STREAM);
+            let mut said = Vec::new();
+            loop {
+                let chunk = response.chunk();
+                // Of what never ends, its beginning is read.
+                let chunk =
+                    if endless { tokio::time::timeout_at(until, chunk).await.unwrap_or(Ok(None)) } else { chunk.await };
+                match chunk.ok()? {
+                    Some(bytes) => said.extend_from_slice(&bytes),
+                    None => return Some((status, said)),
+                }
+            }
         })
     }
 }

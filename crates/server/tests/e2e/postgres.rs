@@ -30,8 +30,7 @@ fn an_installation_on_postgresql_serves_records_and_proves() {
     let report = json(&product.ok(&["verify", &bundle, "--trust", &trust, "--output", "json"]).unwrap()).unwrap();
     assert_eq!(report["verified"], true, "{report}");
     let doctor = product.local(&["doctor"]).unwrap();
-    for said in ["fit for a store", "2 ways to open it, 1 of them offline", "risk   nothing outside the database holds"]
-    {
+    for said in ["fit for a store", "2 ways to open it, 1 of them offline", "risk   nothing outside this host holds"] {
         assert!(doctor.contains(said), "{said} in {doctor}");
     }
     product.stop().unwrap();
