@@ -86,10 +86,10 @@ pub(crate) async fn watch(
         Some(_) => return Err(Problem::usage("`format` is `terminal`, or is left out")),
     };
     let Watching { id, views } = app.control.watch(&caller.op, session).await?;
-    let end = End { control: app.control, watch: id };
+    let end = End { control: app.control.clone(), watch: id };
     if let Some(upgrade) = upgrade {
         return Ok(upgrade.on_upgrade(move |socket| async move {
-            terminal::overlook(socket, views).await;
+            terminal::overlook(socket, views, &app, &caller.op).await;
             drop(end);
         }));
     }

@@ -11,7 +11,7 @@ use axum::extract::{Query, State};
 use axum::response::Response;
 use futures_util::stream::{SplitSink, SplitStream};
 use futures_util::{SinkExt as _, StreamExt as _};
-use sallyport_control::Terminal;
+use sallyport_control::{Op, Terminal};
 use sallyport_model::Limits;
 use sallyport_model::authority::View;
 use sallyport_model::door::{Closed, Hear, Inward, Opened, Outward, PIECE, Size, Speak};
@@ -32,6 +32,8 @@ const MESSAGE: usize = 1 << 20;
 const PING: Duration = Duration::from_secs(20);
 /// How long it may give no sign, or take nothing of what is sent, before its stream is taken for dead.
 const SILENT: Duration = Duration::from_secs(60);
+/// How often it is looked whether the client may stay.
+const LOOK: Duration = Duration::from_secs(2);
 /// How long it may take to close when it has been told to.
 const CLOSE: Duration = Duration::from_secs(2);
 
@@ -79,7 +81,7 @@ pub(crate) async fn terminal(
             ));
         }
     };
-    Ok(upgrade.on_upgrade(move |socket| carry(socket, terminal)))
+    Ok(upgrade.on_upgrade(move |socket| carry(socket, terminal, app, caller.op)))
 }
 
 /// A websocket of this house: the subprotocol is ours, and messages are bounded.
@@ -97,19 +99,33 @@ pub(crate) fn accept(
 type Sink = SplitSink<WebSocket, Message>;
 
 /// Carries bytes both ways until one side ends. Each way waits for its own sink only.
-async fn carry(socket: WebSocket, terminal: Terminal) {
+async fn carry(socket: WebSocket, terminal: Terminal, app: App, op: Op) {
     let (mut sink, stream) = socket.split();
     let Terminal { speak, hear } = terminal;
     let heard = Heard::default();
     let ended = tokio::select! {
         closed = show(&mut sink, hear, &heard) => closed,
         () = listen(stream, speak, &heard) => None,
+        closed = let_go(&app, &op) => Some(closed),
     };
     say_goodbye(&mut sink, ended).await;
 }
 
+/// Resolves when the caller may do nothing here any more: their browser is signed out, or they were disabled.
+async fn let_go(app: &App, op: &Op) -> wire::TerminalClosed {
+    let mut look = interval(LOOK);
+    look.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        look.tick().await;
+        if !app.control.may_stay(op) {
+            let text = "you are signed out: sign in again".into();
+            return wire::TerminalClosed { reason: "signed_out".into(), text, code: None };
+        }
+    }
+}
+
 /// Shows the newest terminal of a session that is watched, until it ends or the watcher leaves. What they say is not heard.
-pub(crate) async fn overlook(socket: WebSocket, mut views: Receiver<View>) {
+pub(crate) async fn overlook(socket: WebSocket, mut views: Receiver<View>, app: &App, op: &Op) {
     let (mut sink, mut stream) = socket.split();
     let heard = Heard::default();
     let showing = async {
@@ -148,6 +164,7 @@ pub(crate) async fn overlook(socket: WebSocket, mut views: Receiver<View>) {
     let closed = tokio::select! {
         closed = showing => closed,
         () = listening => None,
+        closed = let_go(app, op) => Some(closed),
     };
     say_goodbye(&mut sink, closed).await;
 }

@@ -42,10 +42,22 @@ impl Browser {
     /// # Errors
     /// When the server is not reached.
     pub fn connect(product: &Product, token: &str, path: &str) -> Result<Result<Self, Refused>> {
+        Self::connect_with(product, ("authorization", &format!("Bearer {token}")), path)
+    }
+
+    /// As `connect`, with this header in place of a token.
+    ///
+    /// # Errors
+    /// As `connect`.
+    pub fn connect_with(
+        product: &Product,
+        (name, value): (&'static str, &str),
+        path: &str,
+    ) -> Result<Result<Self, Refused>> {
         let address = product.url().strip_prefix("http://").context("no plain address")?;
         let mut request = format!("ws://{address}/api/v1{path}").into_client_request()?;
         let headers = request.headers_mut();
-        headers.insert("authorization", HeaderValue::from_str(&format!("Bearer {token}"))?);
+        headers.insert(name, HeaderValue::from_str(value)?);
         headers.insert("origin", HeaderValue::from_str(product.url())?);
         headers.insert("sec-websocket-protocol", HeaderValue::from_static(TERMINAL));
         #[expect(clippy::disallowed_methods, reason = "a browser is no gateway")]

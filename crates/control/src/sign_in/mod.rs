@@ -170,6 +170,13 @@ impl Control {
         }
     }
 
+    /// Whether somebody who was let in may stay: not once their browser is signed out, or they are disabled. While the vault
+    /// is sealed nobody knows, and sessions are bounded by their grace.
+    #[must_use]
+    pub fn may_stay(&self, op: &Op) -> bool {
+        self.acting(op).map_or_else(|error| error.kind() != Kind::Denied, |_| true)
+    }
+
     /// Refuses a device that is not wholly signed in.
     pub(crate) fn demand_signed_in(&self, open: &Open, op: &Op) -> Result<(), Error> {
         match device_of(open, op)? {

@@ -16,7 +16,6 @@ pub(super) fn of(entry: &Entry) -> String {
             or(entry, "without", "evidence")
         ),
         "screens.watched" => format!("{actor} watched the screens of all running sessions"),
-        "recordings.searched" => format!("{actor} searched recordings{}", by(entry, "text", " for ")),
         "session.watched" => format!("{actor} watched the session {object}"),
         "channel.opened" => {
             format!("{actor} opened {} on {object}{}", or(entry, "channel", "a channel"), by(entry, "detail", ": "))
@@ -34,7 +33,7 @@ pub(super) fn of(entry: &Entry) -> String {
         action if PEOPLE.iter().any(|what| action.starts_with(what)) => people(entry, actor, object),
         "inventory.applied" => format!("{actor} applied {} objects of the inventory", or(entry, "objects", "some")),
         "policy.applied" => format!("{actor} applied the policy set {}", or(entry, "policy", object)),
-        "recording.expired" => format!("the recording {object} expired by rule{}", by(entry, "rule", ", ")),
+        action if action.starts_with("recording") => recording(entry, actor, object),
         "space.level" => format!(
             "recordings take {} % of their room on {object}: {}",
             or(entry, "share", "some"),
@@ -44,7 +43,8 @@ pub(super) fn of(entry: &Entry) -> String {
                 _ => "running sessions freeze",
             }
         ),
-        "recording.anchor" => format!("the recording {object} reached {} segments", or(entry, "segments", "some")),
+        "state.root" => "all documents were summed up, so that an altered one shows at the next start".into(),
+        "system.founded" => format!("this installation was founded on the node {}", entry.node),
         "admin.recovered" => format!(
             "{actor} LENT {object} THE RIGHTS OF AN ADMINISTRATOR{}, with a seal slot{}",
             by(entry, "until", " until "),
@@ -99,6 +99,18 @@ fn node(entry: &Entry, actor: &str, object: &str) -> String {
     }
 }
 
+/// Acts on recordings.
+fn recording(entry: &Entry, actor: &str, object: &str) -> String {
+    match entry.action.as_str() {
+        "recording.played" => format!("{actor} replayed the session {object}"),
+        "recording.exported" => format!("{actor} took the evidence of the session {object} out"),
+        "recordings.searched" => format!("{actor} searched recordings{}", by(entry, "text", " for ")),
+        "recording.anchor" => format!("the recording {object} reached {} segments", or(entry, "segments", "some")),
+        "recording.expired" => format!("the recording {object} expired by rule{}", by(entry, "rule", ", ")),
+        other => plain(other, actor, object),
+    }
+}
+
 /// Acts on one target.
 fn target(entry: &Entry, actor: &str, object: &str) -> String {
     match entry.action.as_str() {
@@ -139,6 +151,7 @@ fn vault(entry: &Entry, actor: &str, object: &str) -> String {
                 by(entry, "slots", ", ")
             )
         }
+        "vault.domain_created" => format!("keys of their own were made for the secrets of {object}"),
         "vault.root_rotated" => format!("{actor} replaced the root key{}", by(entry, "root_version", ", now version ")),
         "vault.epoch_begun" => format!("{actor} began a new epoch of keys ({object})"),
         "vault.epoch_activated" => "new epochs of keys seal from here on".into(),

@@ -2,10 +2,12 @@
 
 use crate::browser::{Browser, WORDS};
 use reqwest::Method;
+use sallyport_testkit::browser::Browser as Websocket;
 use sallyport_testkit::product::{Product, json};
+use sallyport_testkit::sshd::ACCOUNT;
 use serde_json::json;
 
-on_both!(a_person_enrols_signs_in_acts_and_signs_out);
+on_both!(a_person_enrols_signs_in_acts_and_signs_out, a_terminal_ends_with_the_browser_that_it_is_in);
 
 fn link(product: &Product, handle: &str) -> String {
     let made = product.local(&["admin", "link", handle, "--output", "json"]).unwrap();
@@ -56,6 +58,19 @@ fn a_person_enrols_signs_in_acts_and_signs_out(product: &mut Product) {
     for action in ["link.made", "link.used", "factor.added", "device.signed_in", "device.ended", "user.disabled"] {
         assert!(entries.contains(action), "{action} is missing");
     }
+}
+
+fn a_terminal_ends_with_the_browser_that_it_is_in(product: &mut Product) {
+    let mut ada = Browser::of(product);
+    ada.enrol(&link(product, "ada")).unwrap();
+    let cookie = ada.cookie.clone().unwrap();
+    let path = format!("/terminal?target=web-1&account={ACCOUNT}&cols=80&rows=24");
+    let mut terminal = Websocket::connect_with(product, ("cookie", &cookie), &path).unwrap().unwrap();
+    terminal.until_told("opened").unwrap();
+    ada.ok(Method::POST, "/api/v1/sign-out", Some(&json!({})));
+    let closed = terminal.until_told("closed").unwrap();
+    assert_eq!(closed["reason"], "signed_out", "{closed}");
+    assert_eq!(Websocket::connect_with(product, ("cookie", &cookie), &path).unwrap().err().unwrap().status, 401);
 }
 
 #[test]

@@ -59,9 +59,12 @@ fn goes_on(mut product: Product) {
     product.sign_in(json(&recovered).unwrap()["token"].as_str().unwrap());
     product.serve().unwrap();
     let entries = product.ok(&["ledger", "list", "--limit", "500"]).unwrap();
-    for sentence in
-        ["system founded", "stored a new version of the secret", "ada opened a session on", "ada's session on"]
-    {
+    for sentence in [
+        "this installation was founded",
+        "stored a new version of the secret",
+        "ada opened a session on",
+        "ada's session on",
+    ] {
         assert!(entries.contains(sentence), "{sentence} is missing in: {entries}");
     }
     // The session of then is exported now, and replayed.
