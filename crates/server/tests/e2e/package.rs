@@ -3,7 +3,7 @@
 use crate::binary;
 use sallyport_testkit::product::{free_port, outcome, wait_for};
 use std::fs;
-use std::os::unix::fs::{PermissionsExt as _, chown};
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -97,11 +97,21 @@ fn what_the_package_installs_works_for_a_user_without_rights() {
     let mut server = program().arg("serve").stderr(fs::File::create(&log).unwrap()).spawn().unwrap();
     let said = || fs::read_to_string(&log).unwrap();
     let ready = wait_for("a gateway", 30, || said().contains("The gateway is ready").then_some(()));
-    // No core file takes what is in memory to the disk.
-    let limits = fs::read_to_string(format!("/proc/{}/limits", server.id())).unwrap();
-    let core = limits.lines().find(|line| line.starts_with("Max core file size")).unwrap().to_owned();
+    // No core file takes what is in memory to the disk, and what /proc shows of each process is root's, not its user's: that
+    // is how a process shows into which nobody but root looks.
+    let parent = server.id().to_string();
+    let children = fs::read_to_string(format!("/proc/{parent}/task/{parent}/children")).unwrap();
+    let looked: Vec<(String, u32)> = std::iter::once(parent.as_str())
+        .chain(children.split_whitespace())
+        .map(|pid| {
+            let limits = fs::read_to_string(format!("/proc/{pid}/limits")).unwrap();
+            let core = limits.lines().find(|line| line.starts_with("Max core file size")).unwrap();
+            let core = core.split_whitespace().skip(4).collect::<Vec<_>>().join(" ");
+            (core, fs::metadata(format!("/proc/{pid}/environ")).unwrap().uid())
+        })
+        .collect();
     run(Command::new("kill").arg(server.id().to_string()));
     assert!(server.wait().unwrap().success());
     assert!(ready.is_ok(), "{}", said());
-    assert_eq!(core.split_whitespace().skip(4).collect::<Vec<_>>(), ["0", "0", "bytes"]);
+    assert_eq!(looked, vec![("0 0 bytes".to_owned(), 0); 3]);
 }
