@@ -91,13 +91,17 @@ pub(crate) async fn screens(
     caller: Caller,
 ) -> Result<Sse<impl Stream<Item = Events>>, Problem> {
     let watching = app.control.watch_screens(&caller.op).await?;
-    let stream = unfold(watching, |mut watching: Terminal| async move {
+    let stream = unfold((watching, app, caller.op), |(mut watching, app, op): (Terminal, App, Op)| async move {
         loop {
             if let Outward::Screen(screen) = watching.hear.hear().await? {
+                // Nothing more is shown once the watcher is signed out or has lost the right.
+                if !app.control.may_watch_on(&op) {
+                    return None;
+                }
                 let Screened { session, size, lines } = *screen;
                 let text = wire::ScreenText { session: session.to_string(), cols: size.cols, rows: size.rows, lines };
                 if let Ok(event) = Event::default().event("screen").json_data(text) {
-                    return Some((Ok(event), watching));
+                    return Some((Ok(event), (watching, app, op)));
                 }
             }
         }

@@ -81,6 +81,12 @@ impl Control {
         }
     }
 
+    /// Whether somebody who watches screens may go on.
+    #[must_use]
+    pub fn may_watch_on(&self, op: &Op) -> bool {
+        self.require(op, Right::SessionWatch).is_ok()
+    }
+
     async fn knock(
         &self,
         op: &Op,

@@ -69,19 +69,30 @@ impl Api {
     /// # Panics
     /// When it does not come.
     #[must_use]
+    pub fn event(&self, path: &str, wanted: impl FnMut(&str, &Value) -> bool) -> Value {
+        self.events(path, wanted).unwrap_or_else(|| unreachable!("the events of {path} ended"))
+    }
+
+    /// As `event`; nothing where the stream ends before it comes.
+    ///
+    /// # Panics
+    /// When nothing comes for long.
+    #[must_use]
     #[expect(clippy::unwrap_used, reason = "an API that is not there fails the test that asked it")]
-    pub fn event(&self, path: &str, mut wanted: impl FnMut(&str, &Value) -> bool) -> Value {
+    pub fn events(&self, path: &str, mut wanted: impl FnMut(&str, &Value) -> bool) -> Option<Value> {
         let mut stream = BufReader::new(self.ask("GET", path, ""));
         let (mut name, mut line) = (String::new(), String::new());
         loop {
             line.clear();
-            assert!(stream.read_line(&mut line).unwrap() > 0, "the events of {path} ended");
+            if stream.read_line(&mut line).unwrap() == 0 {
+                return None;
+            }
             if let Some(event) = line.strip_prefix("event: ") {
                 event.trim().clone_into(&mut name);
             } else if let Some(data) = line.strip_prefix("data: ") {
                 let data = serde_json::from_str(data).unwrap();
                 if wanted(&name, &data) {
-                    return data;
+                    return Some(data);
                 }
             }
         }

@@ -13,6 +13,7 @@ on_both!(
     a_lost_browser_finds_its_session_again_and_nobody_else_does,
     a_terminal_outlives_control,
     a_screen_is_painted_again_for_who_comes_back_and_for_who_watches,
+    the_wall_ends_for_who_may_watch_no_more,
     a_browser_that_does_not_read_holds_up_nobody_else,
     somebody_who_is_done_leaves_no_session_behind,
 );
@@ -171,6 +172,25 @@ fn somebody_who_is_done_leaves_no_session_behind(product: &mut Product) {
     browser.leave().unwrap();
     product.idle().unwrap();
     assert_eq!(product.newest_session().unwrap()["reason"], "client_close");
+}
+
+fn the_wall_ends_for_who_may_watch_no_more(product: &mut Product) {
+    let (carol, admin) = (Api::new(product, &token(product, "carol")), Api::new(product, product.token()));
+    let mut browser = terminal(product, "ada");
+    browser.type_in("echo first-$((1+1))\r").unwrap();
+    browser.until_shown("first-2").unwrap();
+    let mut seen = 0;
+    let wall = carol.events("/live/screens", |_, screen| {
+        if screen["lines"].to_string().contains("first-2") {
+            seen += 1;
+            if seen == 1 {
+                let _ = admin.post("/users/carol/disable", &value!({})).is(204);
+                browser.type_in("echo more\r").unwrap();
+            }
+        }
+        seen > 1
+    });
+    assert_eq!((wall, seen), (None, 1), "a screen was shown to somebody who is disabled");
 }
 
 fn a_screen_is_painted_again_for_who_comes_back_and_for_who_watches(product: &mut Product) {
