@@ -1,0 +1,96 @@
+//! SSH's transport and connection layers, as state machines; and the loop that drives them over a socket.
+//!
+//! Both roles, for a broker that stands between a client and a server. Bytes in, messages out: nothing
+//! in [`Transport`] waits, reads a clock or opens a socket. What the product does not want is not
+//! here: no compression, no cipher without authentication of its own, no SHA-1, no host keys but Ed25519
+//! of its own. Cryptographic primitives are the library's, all of them.
+
+pub mod auth;
+pub mod key;
+mod kex;
+mod leg;
+pub mod link;
+mod message;
+pub mod negotiate;
+mod packet;
+mod transport;
+pub mod wire;
+
+pub use leg::Leg;
+pub use message::{SERVICE_ACCEPT, SERVICE_REQUEST};
+pub use packet::CipherName;
+pub use transport::{Random, Settings, Transport};
+
+/// Which side we are.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Role {
+    /// The one that connects.
+    Client,
+    /// The one that is connected to.
+    Server,
+}
+
+/// Why a connection cannot go on.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The socket.
+    #[error("the connection broke: {0}")]
+    Io(#[from] std::io::Error),
+    /// The peer closed its side.
+    #[error("the peer hung up")]
+    HungUp,
+    /// The peer said goodbye.
+    #[error("the peer disconnected: {0}")]
+    Disconnected(String),
+    /// We did.
+    #[error("the connection was closed")]
+    Closed,
+    /// The peer gave no byte for too long.
+    #[error("the peer does not answer")]
+    Silent,
+    /// It speaks something else.
+    #[error("the peer does not speak SSH 2.0")]
+    Identification,
+    /// A packet that claims a length that none may have.
+    #[error("a packet's length is out of bounds")]
+    Length,
+    /// A packet of ours that would be.
+    #[error("a packet would be too long")]
+    TooLong,
+    /// Padding that reaches over the packet.
+    #[error("a packet's padding is out of bounds")]
+    Padding,
+    /// A packet that was changed under way.
+    #[error("a packet is not authentic")]
+    Mac,
+    /// A message that cannot be read.
+    #[error(transparent)]
+    Malformed(#[from] wire::Malformed),
+    /// A message that may not come now.
+    #[error("message {0} came out of turn")]
+    OutOfTurn(u8),
+    /// More than a peer may send.
+    #[error("the peer sends more than it may: {0}")]
+    Overrun(&'static str),
+    /// Nothing in common.
+    #[error("no algorithm in common: {0}")]
+    NoCommon(&'static str),
+    /// A cipher that needs strict key exchange, without it.
+    #[error("the peer speaks ChaCha20-Poly1305 without strict key exchange, which is not safe (CVE-2023-48795)")]
+    NotStrict,
+    /// The peer's half of a key exchange is none.
+    #[error("the peer's half of the key exchange is not valid")]
+    Exchange,
+    /// The server's key is not one that is accepted; its bytes.
+    #[error("the server's host key is not one that is accepted")]
+    HostKey(Vec<u8>),
+    /// A signature that is none.
+    #[error("a signature is not valid")]
+    Signature,
+    /// Bytes that are no key.
+    #[error("a key is malformed or of an unknown sort")]
+    Key,
+    /// The cryptographic library refused.
+    #[error("the cryptographic library failed")]
+    Crypto,
+}

@@ -1,0 +1,180 @@
+//! The loop of a link: socket to state, state to socket. It waits for nothing but its own socket.
+
+use super::{Bounds, Shared};
+use crate::Error;
+use bytes::BytesMut;
+use std::future::{Future, poll_fn};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::time::{Instant, Sleep};
+use tokio_util::io::poll_read_buf;
+
+/// How much is read at once: at first, and where the socket has much.
+const LITTLE: usize = 4 << 10;
+const MUCH: usize = 64 << 10;
+/// Rounds in one go, after which others have their turn.
+const ROUNDS: usize = 16;
+/// A buffer that is larger than this is given back when it is empty.
+const KEPT: usize = 16 << 10;
+
+/// Drives a link over its socket.
+pub struct Driver<S> {
+    stream: S,
+    input: BytesMut,
+    target: usize,
+    shared: Arc<Shared>,
+    writing: Vec<u8>,
+    written: usize,
+    bounds: Bounds,
+    timer: Pin<Box<Sleep>>,
+    heard: bool,
+    unanswered: u32,
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
+    pub(super) fn new(stream: S, input: BytesMut, shared: Arc<Shared>, bounds: Bounds) -> Self {
+        let timer = Box::pin(tokio::time::sleep(bounds.quiet));
+        Self {
+            stream,
+            input,
+            target: LITTLE,
+            shared,
+            writing: Vec::new(),
+            written: 0,
+            bounds,
+            timer,
+            heard: false,
+            unanswered: 0,
+        }
+    }
+
+    /// Runs until the link is gone; gives why. The socket is closed with the driver.
+    pub async fn run(mut self) -> Error {
+        let why = poll_fn(|cx| self.poll(cx)).await;
+        self.shared.lock().end(&why);
+        why
+    }
+
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Error> {
+        // What came with the last message before channels began.
+        if !self.input.is_empty()
+            && let Err(error) = self.take()
+        {
+            return self.poll_last(cx, error);
+        }
+        for _ in 0..ROUNDS {
+            let wrote = match self.poll_write(cx) {
+                Ok(wrote) => wrote,
+                Err(error) => return Poll::Ready(error.into()),
+            };
+            if self.shared.lock().ended.is_some() {
+                return self.poll_last(cx, Error::Closed);
+            }
+            let read = match self.poll_read(cx) {
+                Ok(read) => read,
+                Err(error) => return self.poll_last(cx, error),
+            };
+            if let Err(error) = self.poll_timer(cx) {
+                return self.poll_last(cx, error);
+            }
+            if !wrote && !read {
+                return Poll::Pending;
+            }
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
+
+    /// Sends what is left, the goodbye among it, as far as the socket takes it at once.
+    fn poll_last(&mut self, cx: &mut Context<'_>, error: Error) -> Poll<Error> {
+        self.shared.lock().end(&error);
+        while let Ok(true) = self.poll_write(cx) {}
+        let _ = ready!(Pin::new(&mut self.stream).poll_shutdown(cx));
+        Poll::Ready(error)
+    }
+
+    /// Whether something was written and there may be more.
+    fn poll_write(&mut self, cx: &mut Context<'_>) -> std::io::Result<bool> {
+        if self.written >= self.writing.len() {
+            self.writing.clear();
+            self.written = 0;
+            if self.writing.capacity() > KEPT {
+                self.writing = Vec::new();
+            }
+            let mut state = self.shared.lock();
+            std::mem::swap(&mut self.writing, state.transport.output());
+            state.writing = self.writing.len();
+            state.driver = Some(cx.waker().clone());
+            if self.writing.is_empty() {
+                state.wrote(0);
+                return Ok(false);
+            }
+        }
+        let rest = self.writing.get(self.written..).unwrap_or_default();
+        match Pin::new(&mut self.stream).poll_write(cx, rest) {
+            Poll::Pending => Ok(false),
+            Poll::Ready(Ok(0)) => Err(std::io::ErrorKind::WriteZero.into()),
+            Poll::Ready(Err(error)) => Err(error),
+            Poll::Ready(Ok(sent)) => {
+                self.written = self.written.saturating_add(sent);
+                let left = self.writing.len().saturating_sub(self.written);
+                self.shared.lock().wrote(left);
+                Ok(true)
+            }
+        }
+    }
+
+    /// Whether something was read.
+    fn poll_read(&mut self, cx: &mut Context<'_>) -> Result<bool, Error> {
+        if self.input.capacity().saturating_sub(self.input.len()) < LITTLE {
+            self.input.reserve(self.target);
+        }
+        let room = self.input.capacity().saturating_sub(self.input.len());
+        match poll_read_buf(Pin::new(&mut self.stream), cx, &mut self.input) {
+            Poll::Pending => {
+                if self.input.is_empty() && self.input.capacity() > KEPT {
+                    self.input = BytesMut::new();
+                }
+                Ok(false)
+            }
+            Poll::Ready(Ok(0)) => Err(Error::HungUp),
+            Poll::Ready(Err(error)) => Err(error.into()),
+            Poll::Ready(Ok(read)) => {
+                self.target = if read >= room.min(MUCH) { MUCH } else if read < LITTLE { LITTLE } else { self.target };
+                self.heard = true;
+                self.take()?;
+                Ok(true)
+            }
+        }
+    }
+
+    fn take(&mut self) -> Result<(), Error> {
+        self.shared.lock().read(&mut self.input)
+    }
+
+    /// Asks a quiet peer whether it is there.
+    fn poll_timer(&mut self, cx: &mut Context<'_>) -> Result<(), Error> {
+        while self.timer.as_mut().poll(cx).is_ready() {
+            self.timer.as_mut().reset(Instant::now() + self.bounds.quiet);
+            if std::mem::take(&mut self.heard) {
+                self.unanswered = 0;
+                continue;
+            }
+            if self.unanswered >= self.bounds.patience {
+                return Err(Error::Silent);
+            }
+            self.unanswered = self.unanswered.saturating_add(1);
+            // The answer is heard as a byte of the peer's; nobody waits for it.
+            let _ = self.shared.lock().ask("keepalive@openssh.com", bytes::Bytes::new());
+        }
+        Ok(())
+    }
+}
+
+impl<S> Drop for Driver<S> {
+    fn drop(&mut self) {
+        self.shared.lock().end(&Error::Closed);
+    }
+}

@@ -1,0 +1,332 @@
+//! Packets (RFC 4253 section 6): sealed and opened where they lie.
+//!
+//! Three ciphers are spoken, all with their own authentication: AES-GCM with 256 or 128 bits
+//! (RFC 5647, in OpenSSH's form) and ChaCha20-Poly1305 (OpenSSH's PROTOCOL.chacha20poly1305).
+
+use crate::Error;
+use crate::wire::Put as _;
+use aws_lc_rs::aead::chacha20_poly1305_openssh as chacha;
+use aws_lc_rs::aead::{AES_128_GCM, AES_256_GCM, Aad, Algorithm, LessSafeKey, Nonce, UnboundKey};
+use bytes::{Bytes, BytesMut};
+
+/// A cipher of the table that both sides choose from.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum CipherName {
+    /// `aes256-gcm@openssh.com`
+    Aes256Gcm,
+    /// `aes128-gcm@openssh.com`
+    Aes128Gcm,
+    /// `chacha20-poly1305@openssh.com`; safe under strict key exchange only (CVE-2023-48795).
+    ChaCha20,
+}
+
+impl CipherName {
+    /// Best first.
+    pub const ALL: [Self; 3] = [Self::Aes256Gcm, Self::Aes128Gcm, Self::ChaCha20];
+
+    /// As key exchange writes it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Aes256Gcm => "aes256-gcm@openssh.com",
+            Self::Aes128Gcm => "aes128-gcm@openssh.com",
+            Self::ChaCha20 => "chacha20-poly1305@openssh.com",
+        }
+    }
+
+    /// Bytes of key and of initial vector.
+    pub(crate) const fn lengths(self) -> (usize, usize) {
+        match self {
+            Self::Aes256Gcm => (32, 12),
+            Self::Aes128Gcm => (16, 12),
+            Self::ChaCha20 => (64, 0),
+        }
+    }
+}
+
+/// The keys of one direction.
+enum Keys<C> {
+    /// Before the first key exchange.
+    None,
+    Gcm(LessSafeKey, Counter),
+    ChaCha(C),
+}
+
+/// RFC 5647 section 7.1: a fixed part, and a counter of packets.
+struct Counter([u8; 12]);
+
+impl Counter {
+    fn next(&mut self) -> Nonce {
+        let now = self.0;
+        if let Some(counter) = self.0.last_chunk_mut::<8>() {
+            *counter = u64::from_be_bytes(*counter).wrapping_add(1).to_be_bytes();
+        }
+        Nonce::assume_unique_for_key(now)
+    }
+}
+
+fn gcm<C>(algorithm: &'static Algorithm, key: &[u8], iv: &[u8]) -> Result<Keys<C>, Error> {
+    let key = UnboundKey::new(algorithm, key).map_err(|_| Error::Crypto)?;
+    let iv = iv.first_chunk::<12>().ok_or(Error::Crypto)?;
+    Ok(Keys::Gcm(LessSafeKey::new(key), Counter(*iv)))
+}
+
+fn keys<C>(
+    cipher: CipherName,
+    (key, iv): (&[u8], &[u8]),
+    stream: impl FnOnce(&[u8; 64]) -> C,
+) -> Result<Keys<C>, Error> {
+    match cipher {
+        CipherName::Aes256Gcm => gcm(&AES_256_GCM, key, iv),
+        CipherName::Aes128Gcm => gcm(&AES_128_GCM, key, iv),
+        CipherName::ChaCha20 => Ok(Keys::ChaCha(stream(key.first_chunk::<64>().ok_or(Error::Crypto)?))),
+    }
+}
+
+const LENGTH: usize = 4;
+const TAG: usize = 16;
+/// Blocks that a packet fills up: RFC 4253 wants 8 at least, AES has 16.
+const BLOCK: usize = 8;
+const AES_BLOCK: usize = 16;
+/// Least padding.
+const PADDING: usize = 4;
+
+/// How much a direction has carried since its keys are new.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Carried {
+    pub(crate) packets: u64,
+    pub(crate) bytes: u64,
+}
+
+impl Carried {
+    fn add(&mut self, bytes: usize) {
+        self.packets = self.packets.saturating_add(1);
+        self.bytes = self.bytes.saturating_add(u64::try_from(bytes).unwrap_or(u64::MAX));
+    }
+}
+
+/// Seals what goes out.
+pub(crate) struct Sealer {
+    keys: Keys<chacha::SealingKey>,
+    sequence: u32,
+    pub(crate) carried: Carried,
+}
+
+impl Sealer {
+    pub(crate) fn new() -> Self {
+        Self { keys: Keys::None, sequence: 0, carried: Carried::default() }
+    }
+
+    /// From the next packet on, under these keys.
+    pub(crate) fn rekey(&mut self, cipher: CipherName, key: &[u8], iv: &[u8], strict: bool) -> Result<(), Error> {
+        self.keys = keys(cipher, (key, iv), chacha::SealingKey::new)?;
+        self.carried = Carried::default();
+        if strict {
+            self.sequence = 0;
+        }
+        Ok(())
+    }
+
+    /// Appends a packet to `out`. `fill` writes its payload, and nothing else.
+    pub(crate) fn seal(&mut self, out: &mut Vec<u8>, fill: impl FnOnce(&mut Vec<u8>)) -> Result<(), Error> {
+        let start = out.len();
+        out.bytes(&[0; LENGTH + 1]);
+        fill(out);
+        // What padding aligns: all of it, but not the length where that is authenticated apart.
+        let plain = out.len().saturating_sub(start);
+        let (counted, block) = match &self.keys {
+            Keys::None => (plain, BLOCK),
+            Keys::Gcm(..) => (plain.saturating_sub(LENGTH), AES_BLOCK),
+            Keys::ChaCha(_) => (plain.saturating_sub(LENGTH), BLOCK),
+        };
+        let short = block.saturating_sub(counted % block);
+        let padding = if short < PADDING { short.saturating_add(block) } else { short };
+        out.resize(out.len().saturating_add(padding), 0);
+        let length = out.len().saturating_sub(start).saturating_sub(LENGTH);
+        let packet = out.get_mut(start..).unwrap_or_default();
+        if let Some((head, rest)) = packet.split_first_chunk_mut::<LENGTH>() {
+            *head = u32::try_from(length).map_err(|_| Error::TooLong)?.to_be_bytes();
+            if let Some(first) = rest.first_mut() {
+                *first = u8::try_from(padding).map_err(|_| Error::TooLong)?;
+            }
+        }
+        let mut tag = [0; TAG];
+        match &mut self.keys {
+            Keys::None => {}
+            Keys::Gcm(key, counter) => {
+                let (head, body) = packet.split_at_mut_checked(LENGTH).ok_or(Error::TooLong)?;
+                let sealed = key.seal_in_place_separate_tag(counter.next(), Aad::from(&*head), body);
+                tag.copy_from_slice(sealed.map_err(|_| Error::Crypto)?.as_ref());
+                out.bytes(&tag);
+            }
+            Keys::ChaCha(key) => {
+                key.seal_in_place(self.sequence, packet, &mut tag);
+                out.bytes(&tag);
+            }
+        }
+        self.sequence = self.sequence.wrapping_add(1);
+        self.carried.add(length);
+        Ok(())
+    }
+}
+
+/// Opens what comes in.
+pub(crate) struct Opener {
+    keys: Keys<chacha::OpeningKey>,
+    sequence: u32,
+    pub(crate) carried: Carried,
+}
+
+impl Opener {
+    pub(crate) fn new() -> Self {
+        Self { keys: Keys::None, sequence: 0, carried: Carried::default() }
+    }
+
+    /// From the next packet on, under these keys.
+    pub(crate) fn rekey(&mut self, cipher: CipherName, key: &[u8], iv: &[u8], strict: bool) -> Result<(), Error> {
+        self.keys = keys(cipher, (key, iv), chacha::OpeningKey::new)?;
+        self.carried = Carried::default();
+        if strict {
+            self.sequence = 0;
+        }
+        Ok(())
+    }
+
+    /// The number of the last packet, for `SSH_MSG_UNIMPLEMENTED`.
+    pub(crate) const fn last(&self) -> u32 {
+        self.sequence.wrapping_sub(1)
+    }
+
+    /// The payload of the packet at the beginning of `input`, once all of it is there. Its length is
+    /// judged before anything waits for it.
+    pub(crate) fn open(&mut self, input: &mut BytesMut, longest: usize) -> Result<Option<Bytes>, Error> {
+        let Some(head) = input.first_chunk::<LENGTH>() else { return Ok(None) };
+        let (plain, tag, block, counted) = match &self.keys {
+            Keys::None => (*head, 0, BLOCK, LENGTH),
+            Keys::Gcm(..) => (*head, TAG, AES_BLOCK, 0),
+            Keys::ChaCha(key) => (key.decrypt_packet_length(self.sequence, *head), TAG, BLOCK, 0),
+        };
+        let length = usize::try_from(u32::from_be_bytes(plain)).map_err(|_| Error::TooLong)?;
+        let aligned = length.saturating_add(counted) % block == 0;
+        if length > longest || length < PADDING + 1 || !aligned {
+            return Err(Error::Length);
+        }
+        let body = LENGTH.saturating_add(length);
+        let all = body.saturating_add(tag);
+        if input.len() < all {
+            return Ok(None);
+        }
+        let mut packet = input.split_to(all);
+        self.unseal(&mut packet, body)?;
+        self.sequence = self.sequence.wrapping_add(1);
+        self.carried.add(length);
+        let padding = usize::from(*packet.get(LENGTH).ok_or(Error::Length)?);
+        let end = body.checked_sub(padding).filter(|end| *end > LENGTH + 1 && padding >= PADDING);
+        let end = end.ok_or(Error::Padding)?;
+        Ok(Some(packet.freeze().slice(LENGTH + 1..end)))
+    }
+
+    fn unseal(&mut self, packet: &mut BytesMut, body: usize) -> Result<(), Error> {
+        match &mut self.keys {
+            Keys::None => Ok(()),
+            Keys::Gcm(key, counter) => {
+                let (head, sealed) = packet.split_at_mut_checked(LENGTH).ok_or(Error::Length)?;
+                let opened = key.open_in_place(counter.next(), Aad::from(&*head), sealed);
+                opened.map(drop).map_err(|_| Error::Mac)
+            }
+            Keys::ChaCha(key) => {
+                let (sealed, tag) = packet.split_at_mut_checked(body).ok_or(Error::Length)?;
+                let tag = tag.first_chunk::<TAG>().ok_or(Error::Length)?;
+                key.open_in_place(self.sequence, sealed, tag).map(drop).map_err(|_| Error::Mac)
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const LONGEST: usize = 1 << 18;
+
+    fn pair(cipher: Option<CipherName>) -> (Sealer, Opener) {
+        let (mut sealer, mut opener) = (Sealer::new(), Opener::new());
+        if let Some(cipher) = cipher {
+            let (key, iv) = cipher.lengths();
+            let (key, iv) = (vec![7; key], vec![255; iv]);
+            sealer.rekey(cipher, &key, &iv, true).unwrap();
+            opener.rekey(cipher, &key, &iv, true).unwrap();
+        }
+        (sealer, opener)
+    }
+
+    fn ciphers() -> impl Iterator<Item = Option<CipherName>> {
+        std::iter::once(None).chain(CipherName::ALL.map(Some))
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_sealed_is_opened_however_it_arrives(payloads: Vec<Vec<u8>>, step in 1_usize..64) {
+            for cipher in ciphers() {
+                let (mut sealer, mut opener) = pair(cipher);
+                let mut out = Vec::new();
+                for payload in &payloads {
+                    sealer.seal(&mut out, |out| { out.byte(94); out.bytes(payload); }).unwrap();
+                }
+                let (mut input, mut opened) = (BytesMut::new(), Vec::new());
+                for chunk in out.chunks(step) {
+                    input.extend_from_slice(chunk);
+                    while let Some(payload) = opener.open(&mut input, LONGEST).unwrap() {
+                        opened.push(payload[1..].to_vec());
+                    }
+                }
+                prop_assert_eq!(&opened, &payloads);
+            }
+        }
+
+        #[test]
+        fn a_changed_bit_is_noticed(payload: Vec<u8>, at: prop::sample::Index, bit in 0..8_u8) {
+            for cipher in CipherName::ALL {
+                let (mut sealer, mut opener) = pair(Some(cipher));
+                let mut out = Vec::new();
+                sealer.seal(&mut out, |out| { out.byte(94); out.bytes(&payload); }).unwrap();
+                let at = at.index(out.len());
+                out[at] ^= 1 << bit;
+                // A length that is longer now waits for bytes that never come: that is no packet either.
+                let opened = opener.open(&mut BytesMut::from(out.as_slice()), LONGEST);
+                prop_assert!(!matches!(opened, Ok(Some(_))));
+            }
+        }
+
+        #[test]
+        fn no_bytes_are_too_strange(bytes: Vec<u8>) {
+            for cipher in ciphers() {
+                let (_, mut opener) = pair(cipher);
+                let mut input = BytesMut::from(bytes.as_slice());
+                while let Ok(Some(_)) = opener.open(&mut input, LONGEST) {}
+            }
+        }
+    }
+
+    #[test]
+    fn packets_neither_repeat_nor_change_places() {
+        for cipher in CipherName::ALL {
+            let (mut sealer, mut opener) = pair(Some(cipher));
+            let (mut first, mut second) = (Vec::new(), Vec::new());
+            sealer.seal(&mut first, |out| out.bytes(b"^first")).unwrap();
+            sealer.seal(&mut second, |out| out.bytes(b"^second")).unwrap();
+            assert!(opener.open(&mut BytesMut::from(second.as_slice()), LONGEST).is_err());
+            let (_, mut opener) = pair(Some(cipher));
+            assert!(opener.open(&mut BytesMut::from(first.as_slice()), LONGEST).unwrap().is_some());
+            assert!(opener.open(&mut BytesMut::from(first.as_slice()), LONGEST).is_err());
+        }
+    }
+
+    #[test]
+    fn a_length_is_refused_before_its_bytes_come() {
+        let (_, mut opener) = pair(None);
+        let mut input = BytesMut::from(&[0x7f, 0xff, 0xff, 0xfc][..]);
+        assert!(matches!(opener.open(&mut input, LONGEST), Err(Error::Length)));
+    }
+}

@@ -1,0 +1,224 @@
+//! A client and a server, in memory.
+
+use super::*;
+use proptest::prelude::*;
+
+fn random() -> Random {
+    Arc::new(|bytes: &mut [u8]| bytes.fill(42))
+}
+
+/// Both sides, and what is on its way between them.
+struct Pair {
+    client: Transport,
+    server: Transport,
+    to_client: BytesMut,
+    to_server: BytesMut,
+}
+
+fn host_key() -> HostKey {
+    HostKey::from_seed(&[7; 32]).unwrap()
+}
+
+impl Pair {
+    fn new(rekey: u64) -> Self {
+        let accepted = vec![host_key().public().to_vec()];
+        let client = Settings::client(accepted, random()).rekey_after(rekey);
+        let server = Settings::server(host_key(), random()).rekey_after(rekey);
+        Self::with(client, server)
+    }
+
+    fn with(client: Settings, server: Settings) -> Self {
+        Self {
+            client: Transport::new(Arc::new(client)).unwrap(),
+            server: Transport::new(Arc::new(server)).unwrap(),
+            to_client: BytesMut::new(),
+            to_server: BytesMut::new(),
+        }
+    }
+
+    /// Lets everything arrive, in pieces; gives what came out on each side.
+    fn run(&mut self, step: usize) -> Result<(Vec<Bytes>, Vec<Bytes>), Error> {
+        let (mut at_client, mut at_server) = (Vec::new(), Vec::new());
+        loop {
+            let up = std::mem::take(self.client.output());
+            let down = std::mem::take(self.server.output());
+            if up.is_empty() && down.is_empty() {
+                return Ok((at_client, at_server));
+            }
+            for piece in up.chunks(step) {
+                self.to_server.extend_from_slice(piece);
+                while let Some(payload) = self.server.next(&mut self.to_server)? {
+                    at_server.push(payload);
+                }
+            }
+            for piece in down.chunks(step) {
+                self.to_client.extend_from_slice(piece);
+                while let Some(payload) = self.client.next(&mut self.to_client)? {
+                    at_client.push(payload);
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn both_sides_have_one_session_and_talk() {
+    let mut pair = Pair::new(REKEY);
+    pair.run(usize::MAX).unwrap();
+    assert_eq!(pair.client.session(), pair.server.session());
+    assert!(pair.client.session().is_some());
+    let agreed = pair.client.algorithms().unwrap();
+    assert!(agreed.method.post_quantum() && pair.client.strict && pair.server.strict);
+    assert!(pair.client.their_signatures().unwrap().contains("sk-ssh-ed25519@openssh.com"));
+    pair.client.send(|out| out.bytes(b"\x32hello")).unwrap();
+    let (_, at_server) = pair.run(1).unwrap();
+    assert_eq!(at_server, [&b"\x32hello"[..]]);
+}
+
+#[test]
+fn a_key_that_is_not_accepted_is_named_and_nothing_is_sent_to_it() {
+    let other = HostKey::from_seed(&[8; 32]).unwrap().public().to_vec();
+    let mut pair = Pair::with(Settings::client(vec![other], random()), Settings::server(host_key(), random()));
+    match pair.run(usize::MAX) {
+        Err(Error::HostKey(key)) => assert_eq!(key, host_key().public()),
+        other => panic!("{other:?}"),
+    }
+    assert!(pair.client.session().is_none());
+    assert!(pair.client.send(|out| out.bytes(b"\x32password")).is_err());
+}
+
+#[test]
+fn a_server_that_changes_its_key_at_a_later_exchange_is_left() {
+    let mut pair = Pair::new(REKEY);
+    pair.run(usize::MAX).unwrap();
+    pair.server.settings = Arc::new(Settings::server(HostKey::from_seed(&[8; 32]).unwrap(), random()));
+    pair.client.exchange().unwrap();
+    assert!(matches!(pair.run(usize::MAX), Err(Error::HostKey(_))));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+    #[test]
+    fn keys_change_in_the_middle_of_everything(
+        payloads in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..4000), 1..60),
+        step in 1_usize..3000,
+        rekey in 1_u64..20_000,
+    ) {
+        let mut pair = Pair::new(rekey);
+        pair.run(usize::MAX).unwrap();
+        pair.client.authenticated();
+        pair.server.authenticated();
+        let framed = |payload: &Vec<u8>| [&[94], payload.as_slice()].concat();
+        let (mut at_client, mut at_server) = (Vec::new(), Vec::new());
+        for payload in &payloads {
+            pair.client.send(|out| out.bytes(&framed(payload))).unwrap();
+            pair.server.send(|out| out.bytes(&framed(payload))).unwrap();
+            let (down, up) = pair.run(step).unwrap();
+            at_client.extend(down);
+            at_server.extend(up);
+        }
+        let sent: Vec<Bytes> = payloads.iter().map(|payload| framed(payload).into()).collect();
+        prop_assert_eq!(&at_client, &sent);
+        prop_assert_eq!(&at_server, &sent);
+    }
+
+    #[test]
+    fn no_bytes_are_too_strange(bytes: Vec<u8>, identified: bool) {
+        for settings in [Settings::server(host_key(), random()), Settings::looker(vec!["ssh-ed25519"], random())] {
+            let mut transport = Transport::new(Arc::new(settings)).unwrap();
+            let mut input = BytesMut::new();
+            if identified {
+                input.extend_from_slice(b"SSH-2.0-x\r\n");
+            }
+            input.extend_from_slice(&bytes);
+            while let Ok(Some(_)) = transport.next(&mut input) {}
+        }
+    }
+}
+
+/// A peer that says what it likes before any key is agreed on.
+fn says(payloads: &[&[u8]]) -> Result<Option<Bytes>, Error> {
+    let mut server = Transport::new(Arc::new(Settings::server(host_key(), random()))).unwrap();
+    let mut input = BytesMut::from(&b"SSH-2.0-peer\r\n"[..]);
+    let mut sealer = Sealer::new();
+    let mut out = Vec::new();
+    for payload in payloads {
+        sealer.seal(&mut out, |out| out.bytes(payload)).unwrap();
+    }
+    input.extend_from_slice(&out);
+    server.next(&mut input)
+}
+
+/// CVE-2023-48795: nothing may be slipped in before keys are new, and nothing before the offer.
+#[test]
+fn nothing_is_slipped_into_a_strict_exchange() {
+    let offer = negotiate::ours(Role::Client, &["ssh-ed25519"], [1; 16], true);
+    assert!(matches!(says(&[&offer]), Ok(None)));
+    for slipped in [&[IGNORE, 0, 0, 0, 0][..], &[DEBUG, 0], &[EXT_INFO, 0, 0, 0, 0], &[UNIMPLEMENTED, 0, 0, 0, 0]] {
+        assert!(matches!(says(&[&offer, slipped]), Err(Error::OutOfTurn(_))), "after the offer: {slipped:?}");
+        assert!(matches!(says(&[slipped, &offer]), Err(Error::OutOfTurn(_))), "before the offer: {slipped:?}");
+    }
+}
+
+#[test]
+fn nothing_but_the_exchange_comes_before_keys() {
+    let offer = negotiate::ours(Role::Client, &["ssh-ed25519"], [1; 16], true);
+    for early in [&[50_u8][..], &[90], &[SERVICE_REQUEST], &[NEWKEYS], &[KEX_INIT], &[KEX_REPLY, 1], &[80], &[200]] {
+        assert!(says(&[early]).is_err(), "{early:?}");
+        assert!(says(&[&offer, early]).is_err(), "{early:?} after the offer");
+    }
+    assert!(says(&[&offer, &offer]).is_err());
+}
+
+#[test]
+fn chacha_without_strict_exchange_is_refused() {
+    let offer = negotiate::ours(Role::Client, &["ssh-ed25519"], [1; 16], false);
+    let text = String::from_utf8_lossy(&offer).replace("aes", "xes");
+    // Lossy text would spoil the cookie; this one is text.
+    assert_eq!(text.len(), offer.len());
+    assert!(matches!(says(&[text.as_bytes()]), Err(Error::NotStrict)));
+}
+
+#[test]
+fn a_wrong_guess_is_passed_over() {
+    let mut offer = negotiate::ours(Role::Client, &["rsa-sha2-512", "ssh-ed25519"], [1; 16], true);
+    let flag = offer.len() - 5;
+    offer[flag] = 1;
+    let guess = [KEX_INIT, 0, 0, 0, 1, 9];
+    assert!(matches!(says(&[&offer, &guess]), Ok(None)));
+    assert!(matches!(says(&[&offer, &guess, &guess]), Err(Error::Exchange)));
+}
+
+#[test]
+fn identifications_are_bounded() {
+    let begins = |bytes: &[u8], server: bool| {
+        let settings =
+            if server { Settings::server(host_key(), random()) } else { Settings::looker(vec![], random()) };
+        let mut transport = Transport::new(Arc::new(settings)).unwrap();
+        transport.next(&mut BytesMut::from(bytes)).map(drop)
+    };
+    assert!(begins(b"SSH-2.0-OpenSSH_9.2\r\n", true).is_ok());
+    assert!(begins(b"SSH-1.5-old\r\n", true).is_err());
+    assert!(begins(b"GET / HTTP/1.1\r\n", true).is_err());
+    assert!(begins(b"welcome\r\nSSH-2.0-x\r\n", false).is_ok());
+    assert!(begins(&b"a banner line\r\n".repeat(2000), false).is_err());
+    assert!(begins(&[b'S'; 300], true).is_err());
+}
+
+#[test]
+fn a_peer_that_is_not_known_yet_may_not_talk_for_ever() {
+    let mut pair = Pair::new(REKEY);
+    pair.run(usize::MAX).unwrap();
+    for _ in 0..600 {
+        pair.client.send(|out| out.bytes(&[IGNORE, 0, 0, 0, 0])).unwrap();
+    }
+    assert!(matches!(pair.run(usize::MAX), Err(Error::Overrun(_))));
+}
+
+#[test]
+fn a_goodbye_says_why() {
+    let mut pair = Pair::new(REKEY);
+    pair.run(usize::MAX).unwrap();
+    pair.server.disconnect(11, "the session is over\x1b[2J");
+    assert!(matches!(pair.run(usize::MAX), Err(Error::Disconnected(why)) if why == "the session is over[2J"));
+}
