@@ -41,7 +41,7 @@ pub(crate) async fn run(config: &Config) -> Result<(), Fail> {
     dialer.own(config.ssh.listen);
     let id = GatewayId::new(&env);
     let gateway = Gateway::start(Setup {
-        env,
+        env: env.clone(),
         id,
         zone: "default".parse().map_err(Fail::failed)?,
         connect: Box::new(unix::Connector::new(config.socket())),
@@ -61,7 +61,7 @@ pub(crate) async fn run(config: &Config) -> Result<(), Fail> {
             return Ok(());
         }
     };
-    let ssh = Arc::new(Ssh::new(&key).map_err(Fail::usage)?);
+    let ssh = Arc::new(Ssh::new(&key, &env).map_err(Fail::usage)?);
     let door = unix::Listener::bind(&config.door())
         .map_err(|e| Fail::failed(format!("cannot make the socket `{}`: {e}", config.door().display())))?;
     let doors = Arc::new(Doors::new(gateway.clone(), id).with(ssh.clone()));

@@ -94,3 +94,21 @@ pub enum Error {
     #[error("the cryptographic library failed")]
     Crypto,
 }
+
+impl Error {
+    /// Whether the peer broke the protocol, rather than left it.
+    #[must_use]
+    pub const fn violation(&self) -> bool {
+        matches!(
+            self,
+            Self::Length
+                | Self::Padding
+                | Self::Mac
+                | Self::Malformed(_)
+                | Self::OutOfTurn(_)
+                | Self::Overrun(_)
+                | Self::Exchange
+                | Self::Signature
+        )
+    }
+}

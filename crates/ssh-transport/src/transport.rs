@@ -93,7 +93,14 @@ struct Exchange {
     /// A wrong guess of theirs is to be passed over.
     skip: bool,
     /// The keys for what comes in, once theirs are new too.
-    incoming: Option<(CipherName, Zeroizing<Vec<u8>>, Zeroizing<Vec<u8>>)>,
+    incoming: Option<Fresh>,
+}
+
+/// New keys of one direction.
+struct Fresh {
+    cipher: CipherName,
+    key: Zeroizing<Vec<u8>>,
+    iv: Zeroizing<Vec<u8>>,
 }
 
 /// One side of a connection.
@@ -491,7 +498,7 @@ impl Transport {
         let derive = |cipher: CipherName, iv: u8, key: u8| {
             let (key_length, iv_length) = cipher.lengths();
             let part = |letter, length| kex::derive(shared, hash, letter, &session, length);
-            (cipher, part(key, key_length), part(iv, iv_length))
+            Fresh { cipher, key: part(key, key_length), iv: part(iv, iv_length) }
         };
         let to_server = derive(agreed.to_server, b'A', b'C');
         let to_client = derive(agreed.to_client, b'B', b'D');
@@ -499,7 +506,7 @@ impl Transport {
             Role::Client => (to_server, to_client),
             Role::Server => (to_client, to_server),
         };
-        self.sealer.rekey(outgoing.0, &outgoing.1, &outgoing.2, self.strict)?;
+        self.sealer.rekey(outgoing.cipher, &outgoing.key, &outgoing.iv, self.strict)?;
         self.algorithms = Some(*agreed);
         if let Some(exchange) = &mut self.exchange {
             exchange.incoming = Some(incoming);
@@ -518,7 +525,7 @@ impl Transport {
     /// Their keys are new too: the exchange is over, and what waited goes out.
     fn renewed(&mut self, payload: &[u8]) -> Result<(), Error> {
         let incoming = self.exchange.as_mut().and_then(|exchange| exchange.incoming.take());
-        let Some((cipher, key, iv)) = incoming.filter(|_| payload.len() == 1) else {
+        let Some(Fresh { cipher, key, iv }) = incoming.filter(|_| payload.len() == 1) else {
             return Err(Error::OutOfTurn(NEWKEYS));
         };
         self.opener.rekey(cipher, &key, &iv, self.strict)?;

@@ -129,6 +129,22 @@ impl Tap {
         self.out(channel, bytes, true).await
     }
 
+    /// Lets bytes of a forward through: they are counted, and where they go is recorded with their channel.
+    ///
+    /// # Errors
+    /// When they must not go on.
+    pub async fn flow(&self, up: bool, bytes: usize) -> Result<(), Stop> {
+        let counter = if up {
+            self.touch();
+            self.thaw().await?;
+            &self.bytes.0
+        } else {
+            &self.bytes.1
+        };
+        counter.fetch_add(u64::try_from(bytes).unwrap_or(0), Ordering::Relaxed);
+        self.open()
+    }
+
     /// Lets a whole command through; to be asked before any byte of it is sent.
     ///
     /// # Errors

@@ -1,17 +1,17 @@
 //! The client's end of a channel: a channel of its SSH connection, or a terminal that came through the door.
 
-use crate::events::{Arrival, line};
-use crate::meter::{Cut, Meter, Share};
+use crate::events::line;
 use crate::start::{Program, Started, Terminal};
 use bytes::Bytes;
-use russh::server::{Handle, Msg};
-use russh::{ChannelMsg, ChannelReadHalf, ChannelWriteHalf, Error, Sig};
 use sallyport_gateway::spine;
 use sallyport_model::access::Denial;
-use sallyport_model::door::TERM;
+use sallyport_model::door::{self, TERM};
+use sallyport_ssh_transport::link::{self, Arrival, Arrivals, Gone, Link};
+use sallyport_ssh_transport::wire::{Cursor, Put as _};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc;
+use tokio_util::task::AbortOnDropHandle;
 
 /// How long a line for the client may wait for its window.
 const SAY: Duration = Duration::from_millis(200);
@@ -19,40 +19,69 @@ const SAY: Duration = Duration::from_millis(200);
 /// A client that has logged in.
 pub struct Client {
     /// Its connection; absent where it came through the door.
-    pub(crate) handle: Option<Handle>,
-    /// Ends with the client.
-    pub(crate) arrivals: mpsc::UnboundedReceiver<Arrival>,
-    pub(crate) meter: Arc<Meter>,
+    pub(crate) connected: Option<Connected>,
+    begins: Begins,
     /// The first channel, where `hold` had to look at it, or where there is no other.
     pub(crate) started: Option<Started>,
     /// Whether it knows what it waits for.
     pub(crate) told: bool,
+}
+
+/// A client's connection.
+pub(crate) struct Connected {
+    pub(crate) link: Link,
     /// Closes the socket when nobody holds the client any more.
-    pub(crate) _cut: Cut,
+    pub(crate) _driver: AbortOnDropHandle<sallyport_ssh_transport::Error>,
+}
+
+/// What a client begins.
+enum Begins {
+    Link(Arrivals),
+    /// Nothing; the receiver ends with the client.
+    Door(mpsc::Receiver<()>),
 }
 
 impl Client {
+    /// A client with a connection of its own.
+    pub(crate) fn connected(connected: Connected, arrivals: Arrivals) -> Self {
+        Self { connected: Some(connected), begins: Begins::Link(arrivals), started: None, told: false }
+    }
+
     /// A terminal that came through the door: one channel, which has asked for a shell.
     pub(crate) fn seated(terminal: spine::Terminal) -> Self {
         let spine::Terminal { keys, screen, size } = terminal;
-        let (here, arrivals) = mpsc::unbounded_channel();
-        let meter = Meter::new();
-        let terminal =
-            Terminal { term: TERM.into(), size: (size.cols.into(), size.rows.into(), 0, 0), modes: Vec::new() };
+        let (here, gone) = mpsc::channel(1);
         let started = Started {
             read: Reader::Door(keys),
-            write: Writer::Door { screen, _here: here },
-            terminal: Some(terminal),
+            write: Writer::Door { screen: Arc::new(screen), _here: here },
+            terminal: Some(Terminal::new(TERM, size)),
             env: Vec::new(),
+            extras: Vec::new(),
             program: Program::Shell,
+            reply: false,
         };
-        Self { handle: None, arrivals, meter: meter.clone(), started: Some(started), told: false, _cut: Cut(meter) }
+        Self { connected: None, begins: Begins::Door(gone), started: Some(started), told: false }
+    }
+
+    /// What the client begins next; `None` once it is gone.
+    pub(crate) async fn next(&mut self) -> Option<Arrival> {
+        match &mut self.begins {
+            Begins::Link(arrivals) => arrivals.next().await,
+            Begins::Door(gone) => {
+                gone.recv().await;
+                None
+            }
+        }
     }
 
     /// Whether nobody waits any more.
     pub(crate) fn gone(&self) -> bool {
         let left = |started: &Started| matches!(&started.write, Writer::Door { screen, .. } if !screen.attended());
-        self.arrivals.is_closed() || self.started.as_ref().is_some_and(left)
+        let gone = match &self.begins {
+            Begins::Link(arrivals) => arrivals.gone(),
+            Begins::Door(gone) => gone.is_closed(),
+        };
+        gone || self.started.as_ref().is_some_and(left)
     }
 }
 
@@ -60,81 +89,71 @@ impl Client {
 pub(crate) enum Said {
     Bytes(Bytes),
     Eof,
-    /// Columns, rows, and the same in pixels.
-    Resize(u32, u32, u32, u32),
-    Signal(Sig),
+    /// A request, and whether it wants an answer.
+    Request(String, bool, Bytes),
     Close,
+}
+
+/// `window-change` (RFC 4254 section 6.7) of a size without pixels.
+fn window_change(size: door::Size) -> Said {
+    let mut data = Vec::with_capacity(16);
+    for number in [size.cols.into(), size.rows.into(), 0, 0] {
+        data.uint32(number);
+    }
+    Said::Request("window-change".into(), false, data.into())
+}
+
+/// Columns and rows of a `window-change`.
+pub(crate) fn window(data: &[u8]) -> Option<(u32, u32)> {
+    let mut cursor = Cursor::new(data);
+    Some((cursor.uint32().ok()?, cursor.uint32().ok()?))
 }
 
 /// Where a client's words come from.
 pub(crate) enum Reader {
-    Channel {
-        read: ChannelReadHalf,
-        share: Arc<Share>,
-        /// What the last message counted.
-        counted: Option<usize>,
-    },
+    Channel(link::Reader),
     Door(spine::Keys),
 }
 
 impl Reader {
-    pub(crate) fn channel(read: ChannelReadHalf, share: Arc<Share>) -> Self {
-        Self::Channel { read, share, counted: None }
-    }
-
-    /// The next word. What the one before it counted is taken off: whoever asks for more is done with it.
+    /// The next word. Whoever asks for more is done with the one before.
     pub(crate) async fn next(&mut self) -> Said {
         match self {
-            Self::Channel { read, share, counted } => loop {
-                if let Some(counted) = counted.take() {
-                    share.sub(counted);
-                }
-                let Some(message) = read.wait().await else { return Said::Close };
-                *counted = Some(size(&message));
-                match message {
-                    ChannelMsg::Data { data } => return Said::Bytes(data),
-                    ChannelMsg::Eof => return Said::Eof,
-                    ChannelMsg::WindowChange { col_width, row_height, pix_width, pix_height } => {
-                        return Said::Resize(col_width, row_height, pix_width, pix_height);
-                    }
-                    ChannelMsg::Signal { signal } => return Said::Signal(signal),
-                    ChannelMsg::Close => return Said::Close,
-                    _ => {}
+            Self::Channel(read) => loop {
+                match read.next().await {
+                    link::Said::Data(data) => return Said::Bytes(data),
+                    link::Said::Eof => return Said::Eof,
+                    link::Said::Request(name, reply, data) => return Said::Request(name, reply, data),
+                    link::Said::Close => return Said::Close,
+                    // A client has no second stream, and we ask it nothing in a session.
+                    link::Said::Extended(..) | link::Said::Answer(_) => {}
                 }
             },
             Self::Door(keys) => match keys.next().await {
                 spine::Said::Bytes(bytes) => Said::Bytes(bytes.into()),
-                spine::Said::Resize(size) => Said::Resize(size.cols.into(), size.rows.into(), 0, 0),
+                spine::Said::Resize(size) => window_change(size),
                 spine::Said::Leave => Said::Close,
             },
         }
     }
 }
 
-/// What was counted is given back with the channel.
-impl Drop for Reader {
-    fn drop(&mut self) {
-        if let Self::Channel { share, .. } = self {
-            share.close();
-        }
-    }
-}
-
 /// Where words for a client go.
+#[derive(Clone)]
 pub(crate) enum Writer {
-    Channel(ChannelWriteHalf<Msg>, Handle),
+    Channel(link::Writer),
     Door {
-        screen: spine::Screen,
+        screen: Arc<spine::Screen>,
         /// Says, as long as it lives, that the client is there.
-        _here: mpsc::UnboundedSender<Arrival>,
+        _here: mpsc::Sender<()>,
     },
 }
 
 impl Writer {
     /// The target's bytes; waits for the client to take them.
-    pub(crate) async fn output(&self, data: Bytes) -> Result<(), Error> {
+    pub(crate) async fn output(&self, data: Bytes) -> Result<(), Gone> {
         match self {
-            Self::Channel(write, _) => write.data_bytes(data).await,
+            Self::Channel(write) => write.data(data).await,
             Self::Door { screen, .. } => {
                 screen.show(&data).await;
                 Ok(())
@@ -143,111 +162,96 @@ impl Writer {
     }
 
     /// The target's error bytes; a terminal shows them where it shows the others.
-    pub(crate) async fn error(&self, data: Bytes) -> Result<(), Error> {
+    pub(crate) async fn error(&self, code: u32, data: Bytes) -> Result<(), Gone> {
         match self {
-            Self::Channel(write, _) => write.extended_data_bytes(1, data).await,
+            Self::Channel(write) => write.extended(code, data).await,
             Self::Door { .. } => self.output(data).await,
         }
     }
 
     /// The target's program writes nothing more.
-    pub(crate) async fn eof(&self) {
-        if let Self::Channel(write, _) = self {
-            let _ = write.eof().await;
+    pub(crate) fn eof(&self) {
+        if let Self::Channel(write) = self {
+            let _ = write.eof();
         }
     }
 
-    /// The target's program has ended.
-    pub(crate) async fn exited(&self, status: u32) -> Result<(), Error> {
-        match self {
-            Self::Channel(write, _) => write.exit_status(status).await,
-            Self::Door { screen, .. } => {
-                screen.exited(status);
-                Ok(())
-            }
+    /// Answers a request of the client's.
+    pub(crate) fn answer(&self, yes: bool) {
+        if let Self::Channel(write) = self {
+            let _ = write.answer(yes);
         }
     }
 
-    /// A signal has ended the target's program.
-    pub(crate) async fn killed(&self, signal: Sig, core: bool, text: String, language: String) -> Result<(), Error> {
+    /// Passes on what the target says of its program, such as how it ended.
+    pub(crate) async fn tell(&self, name: &str, data: Bytes) {
         match self {
-            Self::Channel(write, handle) => {
-                let sent = handle.exit_signal_request(write.id(), signal, core, text, language);
-                sent.await.map_err(|()| Error::SendError)
+            Self::Channel(write) => {
+                let _ = write.request(name, false, data);
             }
-            Self::Door { screen, .. } => {
-                screen.tell(&format!("a signal has ended the program: {}", name(&signal))).await;
-                Ok(())
-            }
+            Self::Door { screen, .. } => match Exit::read(name, &data) {
+                Some(Exit::Status(status)) => screen.exited(status),
+                Some(Exit::Signal(signal)) => {
+                    screen.tell(&format!("a signal has ended the program: {signal}")).await;
+                }
+                None => {}
+            },
         }
     }
 
     /// Shows a line, if the client takes it soon.
     pub(crate) async fn say(&self, text: &str) {
         match self {
-            Self::Channel(write, _) => say(write, text).await,
+            Self::Channel(write) => {
+                let _ = tokio::time::timeout(SAY, write.extended(1, line(text).into())).await;
+            }
             Self::Door { screen, .. } => screen.tell(text).await,
         }
     }
 
     /// Tells why not, and ends the channel with an exit code for it.
     pub(crate) async fn refuse(&self, why: &Denial) {
-        let code = u32::from(why.kind.exit_code());
         match self {
-            Self::Channel(write, _) => {
-                say(write, &why.message).await;
-                end(write, Some(code)).await;
+            Self::Channel(write) => {
+                self.say(&why.message).await;
+                let code = u32::from(why.kind.exit_code());
+                let _ = write.request("exit-status", false, Bytes::copy_from_slice(&code.to_be_bytes()));
+                self.end();
             }
             Self::Door { screen, .. } => screen.refuse(why),
         }
     }
 
-    /// Ends the channel.
-    pub(crate) async fn end(&self) {
-        // A seat ends with its session.
-        if let Self::Channel(write, _) = self {
-            end(write, None).await;
+    /// Ends the channel. A seat ends with its session.
+    pub(crate) fn end(&self) {
+        if let Self::Channel(write) = self {
+            let _ = write.eof();
+            write.close();
         }
     }
 }
 
-/// What the client's leg counted for a message, beside its fixed part.
-pub(crate) fn size(message: &ChannelMsg) -> usize {
-    match message {
-        ChannelMsg::Data { data } | ChannelMsg::ExtendedData { data, .. } => data.len(),
-        ChannelMsg::RequestPty { term, terminal_modes, .. } => {
-            term.len().saturating_add(terminal_modes.len().saturating_mul(8))
+/// How a program on the target ended (RFC 4254 section 6.10).
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) enum Exit {
+    Status(u32),
+    /// The signal's name, without `SIG`.
+    Signal(String),
+}
+
+impl Exit {
+    /// What a request says of it, if it does.
+    pub(crate) fn read(name: &str, data: &[u8]) -> Option<Self> {
+        let mut cursor = Cursor::new(data);
+        match name {
+            "exit-status" => Some(Self::Status(cursor.uint32().ok()?)),
+            "exit-signal" => Some(Self::Signal(signal(cursor.string().ok()?))),
+            _ => None,
         }
-        ChannelMsg::SetEnv { variable_name, variable_value, .. } => {
-            variable_name.len().saturating_add(variable_value.len())
-        }
-        ChannelMsg::Exec { command, .. } => command.len(),
-        ChannelMsg::RequestSubsystem { name, .. } => name.len(),
-        _ => 0,
     }
 }
 
-/// Shows a line on a channel's error stream, if the client takes it soon.
-pub(crate) async fn say(write: &ChannelWriteHalf<Msg>, text: &str) {
-    let _ = tokio::time::timeout(SAY, write.extended_data_bytes(1, line(text).into_bytes())).await;
-}
-
-/// Ends a channel.
-pub(crate) async fn end(write: &ChannelWriteHalf<Msg>, exit: Option<u32>) {
-    let ending = async {
-        if let Some(exit) = exit {
-            let _ = write.exit_status(exit).await;
-        }
-        let _ = write.eof().await;
-        let _ = write.close().await;
-    };
-    let _ = tokio::time::timeout(SAY, ending).await;
-}
-
-/// A signal's name without `SIG` (RFC 4254 section 6.10).
-pub(crate) fn name(signal: &Sig) -> String {
-    match signal {
-        Sig::Custom(name) => name.chars().take(32).collect(),
-        known => format!("{known:?}"),
-    }
+/// A signal's name, as far as it is one.
+pub(crate) fn signal(name: &[u8]) -> String {
+    String::from_utf8_lossy(name).chars().filter(|c| !c.is_control()).take(32).collect()
 }

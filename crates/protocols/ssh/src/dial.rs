@@ -1,198 +1,184 @@
 //! `dial`: the target's leg. Its host key is compared with the pinned ones before anything is sent to it.
 
 use crate::config;
-use crate::meter::{Cut, Meter, TargetStream};
-use russh::client::{self, AuthResult, Handle, Handler, KeyboardInteractiveAuthResponse, Session};
-use russh::keys::agent::AgentIdentity;
-use russh::keys::ssh_key::HashAlg;
-use russh::keys::{PublicKey, PublicKeyOrCertificate};
-use russh::{ChannelId, Error, MethodKind, MethodSet, SendError, cipher};
 use sallyport_gateway::spine::{Clearance, DialError, Lease};
 use sallyport_model::Kind;
-use sallyport_model::access::{Denial, LeaseKind};
+use sallyport_model::access::LeaseKind;
+use sallyport_ssh_transport::link::{Arrivals, Link};
+use sallyport_ssh_transport::wire::{Put as _, lists};
+use sallyport_ssh_transport::{Error, Leg, Random, SERVICE_ACCEPT, SERVICE_REQUEST, Transport, auth, key};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+use tokio::net::TcpStream;
+use tokio_util::task::AbortOnDropHandle;
 
-/// A connection to the target, logged in. It carries one channel.
+/// A connection to the target, logged in.
 pub struct Upstream {
-    pub(crate) handle: Handle<TargetLeg>,
-    pub(crate) meter: Arc<Meter>,
-    pub(crate) _cut: Cut,
+    pub(crate) link: Link,
+    /// What the target begins, until the relay takes it.
+    pub(crate) arrivals: Option<Arrivals>,
+    /// Closes the socket when nobody holds the connection any more.
+    _driver: AbortOnDropHandle<Error>,
 }
 
-/// The handler of one connection to a target.
-pub(crate) struct TargetLeg {
-    pinned: Vec<String>,
-    refused: Arc<AtomicBool>,
-    meter: Arc<Meter>,
-}
-
-impl Handler for TargetLeg {
-    type Error = Error;
-
-    /// Runs before the first key exchange is done, so before any credential is sent.
-    async fn check_server_key(&mut self, key: &PublicKeyOrCertificate) -> Result<bool, Error> {
-        let known = match key {
-            PublicKeyOrCertificate::PublicKey { key, .. } => {
-                config::openssh(key).is_some_and(|key| self.pinned.contains(&key))
-            }
-            PublicKeyOrCertificate::Certificate(_) => false,
-        };
-        self.refused.store(!known, Ordering::Release);
-        Ok(known)
-    }
-
-    /// CVE-2023-48795: ChaCha20-Poly1305 is safe under strict key exchange only.
-    async fn kex_done(
-        &mut self,
-        _secret: Option<&[u8]>,
-        names: &russh::Names,
-        _session: &mut Session,
-    ) -> Result<(), Error> {
-        if names.cipher == cipher::CHACHA20_POLY1305 && !names.strict_kex() { Err(Error::KexInit) } else { Ok(()) }
-    }
-
-    async fn data(&mut self, _channel: ChannelId, data: &[u8], _session: &mut Session) -> Result<(), Error> {
-        self.meter.add(data.len());
-        Ok(())
-    }
-
-    async fn extended_data(
-        &mut self,
-        _channel: ChannelId,
-        _code: u32,
-        data: &[u8],
-        _session: &mut Session,
-    ) -> Result<(), Error> {
-        self.meter.add(data.len());
-        Ok(())
-    }
-}
+/// How long a dial may take, with login.
+const DIAL: Duration = Duration::from_secs(20);
+/// Banners that a target may show while it is logged in to.
+const BANNERS: u32 = 16;
+/// Rounds of questions that a target may ask.
+const ROUNDS: u32 = 8;
 
 /// Connects to the permitted place, checks who answers, and injects the credential.
-pub(crate) async fn dial(go: &Clearance) -> Result<Upstream, DialError> {
+async fn dial(go: &Clearance, random: &Random) -> Result<Upstream, DialError> {
     let place = go.place();
     if place.host_keys.is_empty() {
         let text = "no host key of the target is pinned, so nothing may be sent to it; ask its owner to pin one";
         return Err(DialError::new(Kind::Denied, text));
     }
     let stream = go.connect().await?;
-    let meter = Meter::new();
-    let cut = Cut(meter.clone());
-    let refused = Arc::new(AtomicBool::new(false));
-    let leg = TargetLeg { pinned: place.host_keys.clone(), refused: refused.clone(), meter: meter.clone() };
-    let stream = TargetStream::new(stream, meter.clone());
-    let handle = client::connect_stream(Arc::new(config::client(&place.host_keys)), stream, leg).await;
-    let mut handle = handle.map_err(|error| {
-        if refused.load(Ordering::Acquire) {
+    let failed = |e: Error| DialError::new(Kind::Failed, e.to_string());
+    let transport = Transport::new(Arc::new(config::client(go, random))).map_err(failed)?;
+    let mut leg = Leg::new(stream, transport);
+    exchange(&mut leg).await.map_err(|error| match error {
+        Error::HostKey(_) => {
             DialError::new(Kind::Denied, "the target shows a host key that is not pinned: no credential was sent")
-        } else {
-            DialError::new(Kind::Unavailable, format!("the target's SSH server did not agree with us: {error}"))
         }
+        error => DialError::new(Kind::Unavailable, format!("the target's SSH server did not agree with us: {error}")),
     })?;
-    authenticate(&mut handle, place.account.as_str(), go.lease()).await?;
-    Ok(Upstream { handle, meter, _cut: cut })
+    let mut login = Login { leg, account: place.account.as_str(), banners: 0 };
+    login.run(go.lease()).await?;
+    let mut leg = login.leg;
+    leg.authenticated();
+    let (link, arrivals, driver) = Link::start(leg, config::TARGET);
+    Ok(Upstream { link, arrivals: Some(arrivals), _driver: AbortOnDropHandle::new(tokio::spawn(driver.run())) })
 }
 
-async fn authenticate(handle: &mut Handle<TargetLeg>, account: &str, lease: &Lease) -> Result<(), DialError> {
-    let broke = |error: Error| DialError::new(Kind::Unavailable, format!("the login at the target broke: {error}"));
-    let accepted = match lease.kind() {
-        LeaseKind::Password => by_password(handle, account, lease).await?,
-        LeaseKind::SshKey(public) => {
-            let bad = |_| DialError::new(Kind::Failed, "the leased key is no OpenSSH key; rotate the account's key");
-            let key = PublicKey::from_openssh(public).map_err(bad)?;
-            let hash = match key.algorithm().is_rsa() {
-                true => handle.best_supported_rsa_hash().await.map_err(broke)?.flatten().or(Some(HashAlg::Sha512)),
-                false => None,
-            };
-            let mut signer = Signer { lease };
-            match handle.authenticate_publickey_with(account, key, hash, &mut signer).await {
-                Ok(result) => result.success(),
-                Err(SignError::Denied(denial)) => return Err(denial.into()),
-                Err(SignError::Gone) => return Err(broke(Error::Disconnect)),
-            }
+/// The same, which may not take longer than a person waits.
+pub(crate) async fn dial_soon(go: &Clearance, random: &Random) -> Result<Upstream, DialError> {
+    let slow = || DialError::new(Kind::Unavailable, "the target's SSH server did not let us in within 20 seconds");
+    tokio::time::timeout(DIAL, Box::pin(dial(go, random))).await.map_err(|_| slow())?
+}
+
+/// Keys are exchanged and the service is asked for: from here on the target is who it is pinned to be.
+async fn exchange(leg: &mut Leg<TcpStream>) -> Result<(), Error> {
+    leg.send(|out| {
+        out.byte(SERVICE_REQUEST);
+        out.string(b"ssh-userauth");
+    })?;
+    match leg.receive().await?.first() {
+        Some(&SERVICE_ACCEPT) => Ok(()),
+        other => Err(Error::OutOfTurn(other.copied().unwrap_or_default())),
+    }
+}
+
+struct Login<'a> {
+    leg: Leg<TcpStream>,
+    account: &'a str,
+    banners: u32,
+}
+
+/// How the target took what it was shown.
+enum Taken {
+    In,
+    /// What may be tried instead.
+    Refused(String),
+    /// It asks something.
+    Asks(Vec<(String, bool)>),
+}
+
+/// A login that broke says nothing of the credential.
+fn broke(error: Error) -> DialError {
+    let text = match error {
+        Error::HungUp | Error::Io(_) | Error::Disconnected(_) => {
+            "the target closed the connection during the login; it may be stopping, or limit logins".to_owned()
         }
+        error => format!("the login at the target broke: {error}"),
     };
-    if accepted {
-        Ok(())
-    } else if handle.is_closed() {
-        // A refusal leaves the connection open for another try; one that broke says nothing of the credential.
-        let text = "the target closed the connection during the login; it may be stopping, or limit logins";
-        Err(DialError::new(Kind::Unavailable, text))
-    } else {
-        let text = format!("the target did not accept the credential of `{account}`; check or rotate it");
+    DialError::new(Kind::Unavailable, text)
+}
+
+impl Login<'_> {
+    async fn run(&mut self, lease: &Lease) -> Result<(), DialError> {
+        let accepted = match lease.kind() {
+            LeaseKind::Password => self.by_password(lease).await?,
+            LeaseKind::SshKey(public) => self.by_key(public, lease).await?,
+        };
+        if accepted {
+            return Ok(());
+        }
+        let text = format!("the target did not accept the credential of `{}`; check or rotate it", self.account);
         Err(DialError::new(Kind::Denied, text))
     }
-}
 
-async fn by_password(handle: &mut Handle<TargetLeg>, account: &str, lease: &Lease) -> Result<bool, DialError> {
-    let broke = |error: Error| DialError::new(Kind::Unavailable, format!("the login at the target broke: {error}"));
-    let secret = lease.password().await?;
-    let no_text = |_| DialError::new(Kind::Failed, "the account's password is no UTF-8 text; rotate it");
-    let password = std::str::from_utf8(secret.expose()).map_err(no_text)?;
-    let other = match handle.authenticate_password(account, password).await.map_err(broke)? {
-        AuthResult::Success => return Ok(true),
-        AuthResult::Failure { remaining_methods, .. } => asks(&remaining_methods),
-    };
-    if !other {
-        return Ok(false);
-    }
-    let mut answer = handle.authenticate_keyboard_interactive_start(account, None).await.map_err(broke)?;
-    let mut asked = false;
-    loop {
-        match answer {
-            KeyboardInteractiveAuthResponse::Success => return Ok(true),
-            KeyboardInteractiveAuthResponse::Failure { .. } => return Ok(false),
-            KeyboardInteractiveAuthResponse::InfoRequest { prompts, .. } => {
-                // The one question that a password answers: hidden, alone, and asked once.
-                let replies = match prompts.as_slice() {
-                    [] => Vec::new(),
-                    [prompt] if !prompt.echo && !asked => {
-                        asked = true;
-                        vec![password.to_owned()]
+    async fn taken(&mut self) -> Result<Taken, Error> {
+        loop {
+            let payload = self.leg.receive().await?;
+            match payload.first() {
+                Some(&auth::SUCCESS) => return Ok(Taken::In),
+                Some(&auth::FAILURE) => return Ok(Taken::Refused(auth::refused(&payload)?.0.to_owned())),
+                Some(&auth::MORE) => return Ok(Taken::Asks(auth::asked(&payload)?)),
+                Some(&auth::BANNER) => {
+                    self.banners = self.banners.saturating_add(1);
+                    if self.banners > BANNERS {
+                        return Err(Error::Overrun("too many banners"));
                     }
-                    _ => return Ok(false),
-                };
-                answer = handle.authenticate_keyboard_interactive_respond(replies).await.map_err(broke)?;
+                }
+                other => return Err(Error::OutOfTurn(other.copied().unwrap_or_default())),
             }
         }
     }
-}
 
-fn asks(methods: &MethodSet) -> bool {
-    methods.contains(&MethodKind::KeyboardInteractive)
-}
-
-/// Lets control sign: the key never comes here.
-struct Signer<'a> {
-    lease: &'a Lease,
-}
-
-enum SignError {
-    Denied(Denial),
-    Gone,
-}
-
-impl From<SendError> for SignError {
-    fn from(_: SendError) -> Self {
-        Self::Gone
+    /// Lets control sign: the key never comes here.
+    async fn by_key(&mut self, public: &str, lease: &Lease) -> Result<bool, DialError> {
+        let bad = |_| DialError::new(Kind::Failed, "the leased key is no OpenSSH key; rotate the account's key");
+        let blob = key::parse(public).map_err(bad)?;
+        let kind = key::kind(&blob).map_err(bad)?;
+        let theirs = self.leg.transport().their_signatures();
+        let algorithm = match (kind, theirs) {
+            // RFC 8332: the best of both that the server says it takes.
+            ("ssh-rsa", Some(theirs)) if !lists(theirs, "rsa-sha2-512") => "rsa-sha2-256",
+            ("ssh-rsa", _) => "rsa-sha2-512",
+            (other, _) => other,
+        };
+        let session = self.leg.transport().session().copied().unwrap_or_default();
+        let challenge = auth::proof(&session, self.account, algorithm, &blob);
+        let signature = lease.sign(challenge).await?;
+        let request = auth::with_key(self.account, algorithm, &blob, &signature);
+        self.leg.send(|out| out.bytes(&request)).map_err(broke)?;
+        Ok(matches!(self.taken().await.map_err(broke)?, Taken::In))
     }
-}
 
-impl russh::Signer for Signer<'_> {
-    type Error = SignError;
-
-    async fn auth_sign(
-        &mut self,
-        _key: &AgentIdentity,
-        _hash: Option<HashAlg>,
-        mut challenge: Vec<u8>,
-    ) -> Result<Vec<u8>, SignError> {
-        let blob = self.lease.sign(challenge.clone()).await.map_err(SignError::Denied)?;
-        // RFC 4252 section 7: the request is followed by the signature as a string.
-        let length = u32::try_from(blob.len()).map_err(|_| SignError::Gone)?;
-        challenge.extend_from_slice(&length.to_be_bytes());
-        challenge.extend_from_slice(&blob);
-        Ok(challenge)
+    async fn by_password(&mut self, lease: &Lease) -> Result<bool, DialError> {
+        let secret = lease.password().await?;
+        let password = secret.expose();
+        let account = self.account;
+        self.leg.send(|out| auth::with_password(out, account, password)).map_err(broke)?;
+        match self.taken().await.map_err(broke)? {
+            Taken::In => return Ok(true),
+            // A demand for a new password, which is not ours to choose here.
+            Taken::Asks(_) => return Ok(false),
+            Taken::Refused(methods) if lists(&methods, "keyboard-interactive") => {}
+            Taken::Refused(_) => return Ok(false),
+        }
+        self.leg.send(|out| auth::to_be_asked(out, account)).map_err(broke)?;
+        let mut said = false;
+        for _ in 0..ROUNDS {
+            let prompts = match self.taken().await.map_err(broke)? {
+                Taken::In => return Ok(true),
+                Taken::Refused(_) => return Ok(false),
+                Taken::Asks(prompts) => prompts,
+            };
+            // The one question that a password answers: hidden, alone, and asked once.
+            let answers: &[&[u8]] = match prompts.as_slice() {
+                [] => &[],
+                [(_, false)] if !said => {
+                    said = true;
+                    &[password]
+                }
+                _ => return Ok(false),
+            };
+            self.leg.send(|out| auth::answer(out, answers)).map_err(broke)?;
+        }
+        Ok(false)
     }
 }

@@ -1,28 +1,25 @@
 //! SSH: login, deny, hold, dial, relay.
 //!
-//! Two legs of russh, metered: see `meter`. Each channel of the client has a connection to the target
-//! of its own, so that one which sleeps stalls no other.
+//! Both legs are [`sallyport_ssh_transport`] links: credit is given when bytes are taken, so what either
+//! side may have under way is bounded by windows, and a channel that sleeps stalls no other.
 
 mod client;
 mod config;
 mod dial;
 mod events;
-mod leg;
 mod login;
-mod meter;
 mod probe;
 mod relay;
 mod start;
 
-use events::Arrival as Event;
-use russh::keys::PrivateKey;
-use russh::keys::ssh_key::private::{Ed25519Keypair, KeypairData};
 use sallyport_gateway::dial::Dialer;
 use sallyport_gateway::listen::Downstream;
 use sallyport_gateway::spine::{Arrival, Clearance, DialError, Hold, Live, Login, Protocol, Seated, Terminal};
 use sallyport_model::access::{Denial, EndReason};
 use sallyport_model::door::Probed;
-use sallyport_model::{Kind, Secret};
+use sallyport_model::{Env, Kind, Secret};
+use sallyport_ssh_transport::link::Arrival as Begun;
+use sallyport_ssh_transport::{Random, Settings};
 use start::Started;
 use std::sync::Arc;
 use std::time::Duration;
@@ -45,8 +42,9 @@ impl BadHostKey {
 
 /// The protocol.
 pub struct Ssh {
-    config: Arc<russh::server::Config>,
+    settings: Arc<Settings>,
     public: String,
+    random: Random,
 }
 
 impl Ssh {
@@ -54,12 +52,10 @@ impl Ssh {
     ///
     /// # Errors
     /// When it has another length.
-    pub fn new(host_key: &Secret<Vec<u8>>) -> Result<Self, BadHostKey> {
+    pub fn new(host_key: &Secret<Vec<u8>>, env: &Env) -> Result<Self, BadHostKey> {
         let seed = host_key.expose().first_chunk::<32>().filter(|_| host_key.len() == 32).ok_or(BadHostKey)?;
-        let pair = KeypairData::from(Ed25519Keypair::from_seed(seed));
-        let key = PrivateKey::new(pair, "").map_err(|_| BadHostKey)?;
-        let public = config::openssh(key.public_key()).ok_or(BadHostKey)?;
-        Ok(Self { config: Arc::new(config::server(key)), public })
+        let (settings, public) = config::server(seed, env)?;
+        Ok(Self { settings: Arc::new(settings), public, random: config::random(env) })
     }
 
     /// The host key's public half, algorithm and base64, for known-hosts files.
@@ -75,8 +71,6 @@ const TELL: Duration = Duration::from_secs(10);
 const LEAVE: Duration = Duration::from_secs(2);
 /// Between two tries of a held client.
 const HOLD: Duration = Duration::from_secs(2);
-/// How long a dial may take, with login.
-const DIAL: Duration = Duration::from_secs(20);
 
 impl Protocol for Ssh {
     const NAME: &'static str = "ssh";
@@ -84,7 +78,7 @@ impl Protocol for Ssh {
     type Upstream = Upstream;
 
     async fn login(&self, io: Downstream, login: Login) -> Result<Arrival<Client>, Denial> {
-        let (mut client, who, wish) = login::login(self.config.clone(), io, login).await?;
+        let (mut client, who, wish) = login::login(self.settings.clone(), io, login).await?;
         match wish {
             Ok(wish) => Ok(Arrival { client, who, wish }),
             Err(denial) => {
@@ -115,12 +109,11 @@ impl Protocol for Ssh {
     }
 
     async fn dial(&self, go: &Clearance) -> Result<Upstream, DialError> {
-        let slow = || DialError::new(Kind::Unavailable, "the target's SSH server did not let us in within 20 seconds");
-        tokio::time::timeout(DIAL, Box::pin(dial::dial(go))).await.map_err(|_| slow())?
+        dial::dial_soon(go, &self.random).await
     }
 
     async fn relay(&self, client: Client, upstream: Upstream, live: Live) -> EndReason {
-        Box::pin(relay::relay(client, upstream, live)).await
+        Box::pin(relay::relay(client, upstream, self.random.clone(), live)).await
     }
 }
 
@@ -130,14 +123,26 @@ impl Seated for Ssh {
     }
 
     async fn probe(&self, dialer: &Dialer, host: &str, port: u16) -> Result<Probed, DialError> {
-        Box::pin(probe::probe(dialer, host, port)).await
+        Box::pin(probe::probe(dialer, host, port, &self.random)).await
     }
 }
 
-/// The first channel that a client starts something in, if it does soon.
+/// The first channel that a client starts something in, if it does soon. What else it begins meanwhile is
+/// refused: nothing opens before the decision.
 async fn first_channel(client: &mut Client) -> Option<Started> {
-    let handle = client.handle.clone()?;
-    tokio::time::timeout(TELL, start::first(&mut client.arrivals, &handle)).await.ok().flatten()
+    let first = async {
+        loop {
+            match client.next().await? {
+                Begun::Open(opening) if opening.kind == "session" => {
+                    if let Some(started) = start::start(opening.accept()?).await {
+                        return Some(started);
+                    }
+                }
+                Begun::Open(_) | Begun::Global(_) => {}
+            }
+        }
+    };
+    tokio::time::timeout(TELL, first).await.ok().flatten()
 }
 
 /// Tells a client no in its first channel, with an exit code that says what sort of no it is.

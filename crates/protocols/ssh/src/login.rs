@@ -1,36 +1,190 @@
 //! `login`: who the client is, by key or token, and what its user name asks for.
 
-use crate::leg::{ClientLeg, LoggedIn};
-use crate::meter::{ClientStream, Cut, Meter};
-use crate::{Client, Event};
+use crate::Client;
+use crate::client::Connected;
+use crate::config;
 use sallyport_gateway::listen::Downstream;
-use sallyport_gateway::spine::{Authenticated, Login, Wish};
+use sallyport_gateway::spine::{Authenticated, Login, Step, Wish};
 use sallyport_model::access::{Ask, Denial, From as Source};
-use sallyport_model::{Address, Kind};
+use sallyport_model::authority::Evidence;
+use sallyport_model::{Address, Kind, Secret};
+use sallyport_ssh_transport::auth::{self, Method, Request};
+use sallyport_ssh_transport::link::Link;
+use sallyport_ssh_transport::wire::{Cursor, Put as _};
+use sallyport_ssh_transport::{Leg, SERVICE_ACCEPT, SERVICE_REQUEST, Settings, Transport, key};
 use std::net::IpAddr;
 use std::sync::Arc;
-use tokio::sync::{mpsc, oneshot};
+use std::time::Duration;
+use tokio::net::TcpStream;
+use tokio_util::task::AbortOnDropHandle;
 
 type Outcome = (Client, Authenticated, Result<Wish, Denial>);
 
+/// Keys that a client may offer. An offer is never a factor.
+const OFFERS: u32 = 10;
+/// Requests of all sorts that a client may make.
+const ATTEMPTS: u32 = 20;
+/// Longest token.
+const TOKEN: usize = 4096;
+/// How long a refusal waits, so that guessing costs time; the question what there is costs none.
+const REJECT: Duration = Duration::from_millis(500);
+/// What may be tried.
+const METHODS: [&str; 3] = ["publickey", "password", "keyboard-interactive"];
+
 /// Speaks SSH with a client until it is known. A wish that cannot be granted is for the caller to tell.
-pub(crate) async fn login(config: Arc<russh::server::Config>, io: Downstream, login: Login) -> Result<Outcome, Denial> {
+pub(crate) async fn login(settings: Arc<Settings>, io: Downstream, login: Login) -> Result<Outcome, Denial> {
     let from = io.from.ip();
-    let meter = Meter::new();
-    let cut = Cut(meter.clone());
-    let (logged_in, done) = oneshot::channel::<LoggedIn>();
-    let (events, arrivals) = mpsc::unbounded_channel::<Event>();
-    let leg = ClientLeg::new(login, logged_in, events, meter.clone());
-    let stream = ClientStream::new(io.stream, meter.clone());
-    let gone = |e: russh::Error| Denial::new(Kind::Usage, format!("the client left before it logged in: {e}"));
-    let running = russh::server::run_stream(config, stream, leg).await.map_err(gone)?;
-    let handle = running.handle();
-    // The handler is dropped with the connection, and its sender with it.
-    let (who, address) =
-        done.await.map_err(|_| Denial::new(Kind::Denied, "the client left, or no proof of it was accepted"))?;
+    let transport = Transport::new(settings).map_err(|e| Denial::new(Kind::Failed, e.to_string()))?;
+    let leg = Leg::new(io.stream, transport);
+    let mut conversation = Conversation { leg, login, offers: 0, asked: None };
+    let (who, address) = conversation.run().await?;
     drop(io.half_open);
-    let client = Client { handle: Some(handle), arrivals, meter, started: None, told: false, _cut: cut };
-    Ok((client, who, wish(address, from)))
+    let Conversation { mut leg, .. } = conversation;
+    leg.authenticated();
+    let (link, arrivals, driver) = Link::start(leg, config::CLIENT);
+    let driver = AbortOnDropHandle::new(tokio::spawn(driver.run()));
+    Ok((Client::connected(Connected { link, _driver: driver }, arrivals), who, wish(address, from)))
+}
+
+struct Conversation {
+    leg: Leg<TcpStream>,
+    login: Login,
+    offers: u32,
+    /// Who was asked for a token. An answer counts for that name alone.
+    asked: Option<String>,
+}
+
+/// What a request came to.
+enum Turn {
+    /// This is who it is.
+    In(Authenticated, Address),
+    /// It was answered.
+    Answered,
+    /// No.
+    Rejected,
+}
+
+impl Conversation {
+    async fn run(&mut self) -> Result<(Authenticated, Address), Denial> {
+        let left = |e: sallyport_ssh_transport::Error| {
+            Denial::new(Kind::Usage, format!("the client left before it logged in: {e}"))
+        };
+        self.serve().await.map_err(left)?;
+        for _ in 0..ATTEMPTS {
+            let payload = self.leg.receive().await.map_err(left)?;
+            match self.turn(&payload).await.map_err(left)? {
+                Turn::In(who, address) => {
+                    self.leg.send(|out| out.byte(auth::SUCCESS)).map_err(left)?;
+                    self.leg.flush().await.map_err(left)?;
+                    return Ok((who, address));
+                }
+                Turn::Answered => {}
+                Turn::Rejected => self.leg.send(|out| auth::failure(out, &METHODS, false)).map_err(left)?,
+            }
+        }
+        // RFC 4253 section 11.1: no more authentication methods available.
+        self.leg.disconnect(14, "too many attempts; no proof was accepted").await;
+        Err(Denial::new(Kind::Denied, "no proof of the client's was accepted"))
+    }
+
+    /// The one service there is; and "Permission denied" would be a lie where nobody can be let in.
+    async fn serve(&mut self) -> Result<(), sallyport_ssh_transport::Error> {
+        let payload = self.leg.receive().await?;
+        let mut cursor = Cursor::new(&payload);
+        if cursor.byte()? != SERVICE_REQUEST || cursor.string()? != b"ssh-userauth" {
+            self.leg.disconnect(7, "only ssh-userauth is served").await;
+            return Err(sallyport_ssh_transport::Error::Closed);
+        }
+        self.leg.send(|out| {
+            out.byte(SERVICE_ACCEPT);
+            out.string(b"ssh-userauth");
+        })?;
+        if let Err(denial) = self.login.possible() {
+            self.leg.send(|out| auth::banner(out, &format!("sallyport: {denial}\r\n")))?;
+        }
+        Ok(())
+    }
+
+    async fn turn(&mut self, payload: &[u8]) -> Result<Turn, sallyport_ssh_transport::Error> {
+        if payload.first() == Some(&auth::INFO_RESPONSE) {
+            let answers = auth::answers(payload)?;
+            let (Some(user), Some(token)) = (self.asked.take(), answers.first()) else { return Ok(Turn::Rejected) };
+            return Ok(self.token(&user, token).await);
+        }
+        self.asked = None;
+        let Request { user, method } = Request::read(payload)?;
+        Ok(match method {
+            Method::None => {
+                self.leg.send(|out| auth::failure(out, &METHODS, false))?;
+                Turn::Answered
+            }
+            Method::PublicKey { algorithm, key, signature: None } => self.offer(user, algorithm, key).await?,
+            Method::PublicKey { algorithm, key, signature: Some(signature) } => {
+                self.signed(user, (algorithm, key, signature)).await
+            }
+            Method::Password(token) => self.token(user, token).await,
+            Method::Interactive => {
+                self.asked = Some(user.to_owned());
+                self.leg.send(|out| auth::questions(out, "Sallyport", "", &[("Token: ", false)]))?;
+                Turn::Answered
+            }
+            Method::Other => Turn::Rejected,
+        })
+    }
+
+    async fn offer(
+        &mut self,
+        user: &str,
+        algorithm: &str,
+        blob: &[u8],
+    ) -> Result<Turn, sallyport_ssh_transport::Error> {
+        self.offers = self.offers.saturating_add(1);
+        let known = key::SIGNATURES.contains(&algorithm) && key::kind(blob).is_ok_and(|k| k == key::type_of(algorithm));
+        let (Ok(address), Ok(text)) = (user.parse::<Address>(), key::print(blob)) else { return Ok(Turn::Rejected) };
+        if !known || self.offers > OFFERS {
+            return Ok(Turn::Rejected);
+        }
+        let evidence = Evidence::SshKey { key: text, proved: false };
+        match self.login.step(address.handle().cloned(), evidence).await {
+            Ok(Step::More) => {
+                self.leg.send(|out| auth::welcome(out, algorithm, blob))?;
+                Ok(Turn::Answered)
+            }
+            // An offer that is not welcome says nothing of a secret: no need to wait.
+            Ok(Step::Authenticated(_)) | Err(_) => Ok(Turn::Rejected),
+        }
+    }
+
+    async fn signed(&self, user: &str, (algorithm, blob, signature): (&str, &[u8], &[u8])) -> Turn {
+        let session = self.leg.transport().session();
+        let proved = session.is_some_and(|session| auth::proved(session, user, algorithm, blob, signature).is_ok());
+        match key::print(blob) {
+            Ok(key) if proved => self.prove(user, Evidence::SshKey { key, proved: true }).await,
+            _ => reject().await,
+        }
+    }
+
+    async fn token(&self, user: &str, token: &[u8]) -> Turn {
+        if token.is_empty() || token.len() > TOKEN {
+            return reject().await;
+        }
+        self.prove(user, Evidence::Token(Secret::new(token.to_vec()))).await
+    }
+
+    /// Shows a proof. The user name of this very request counts, so that a client which changes it
+    /// between requests gains nothing.
+    async fn prove(&self, user: &str, evidence: Evidence) -> Turn {
+        let Ok(address) = user.parse::<Address>() else { return reject().await };
+        match self.login.step(address.handle().cloned(), evidence).await {
+            Ok(Step::Authenticated(who)) => Turn::In(who, address),
+            Ok(Step::More) | Err(_) => reject().await,
+        }
+    }
+}
+
+async fn reject() -> Turn {
+    tokio::time::sleep(REJECT).await;
+    Turn::Rejected
 }
 
 fn wish(address: Address, from: IpAddr) -> Result<Wish, Denial> {

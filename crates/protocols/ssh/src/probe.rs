@@ -1,14 +1,12 @@
 //! What an SSH server shows to somebody who only looks: its host keys, sort by sort, and its identification.
 
 use crate::config;
-use russh::client::{self, Handler};
-use russh::keys::PublicKeyOrCertificate;
-use russh::{Error, keys};
 use sallyport_gateway::dial::Dialer;
 use sallyport_gateway::spine::DialError;
 use sallyport_model::Kind;
 use sallyport_model::door::Probed;
-use std::sync::{Arc, Mutex, PoisonError};
+use sallyport_ssh_transport::{Error, Leg, Random, Settings, Transport, key};
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpStream;
 
@@ -17,22 +15,8 @@ const LOOK: Duration = Duration::from_secs(10);
 /// Longest identification (RFC 4253 section 4.2).
 const BANNER: usize = 255;
 
-/// Takes down the key that is shown, and goes no further.
-struct Looker(Arc<Mutex<Option<String>>>);
-
-impl Handler for Looker {
-    type Error = Error;
-
-    async fn check_server_key(&mut self, key: &PublicKeyOrCertificate) -> Result<bool, Error> {
-        if let PublicKeyOrCertificate::PublicKey { key, .. } = key {
-            *self.0.lock().unwrap_or_else(PoisonError::into_inner) = config::openssh(key);
-        }
-        Ok(false)
-    }
-}
-
 /// Looks once for each sort of key: a server shows the one that was agreed on.
-pub(crate) async fn probe(dialer: &Dialer, host: &str, port: u16) -> Result<Probed, DialError> {
+pub(crate) async fn probe(dialer: &Dialer, host: &str, port: u16, random: &Random) -> Result<Probed, DialError> {
     let mut probed = Probed::default();
     for sort in config::SORTS {
         let stream = dialer.dial(host, port).await?;
@@ -43,7 +27,7 @@ pub(crate) async fn probe(dialer: &Dialer, host: &str, port: u16) -> Result<Prob
                 return Err(DialError::new(Kind::Usage, text));
             }
         }
-        probed.host_keys.extend(look(stream, sort).await);
+        probed.host_keys.extend(look(stream, sort, random).await);
     }
     if probed.host_keys.is_empty() {
         let text = format!("the SSH server at {host}:{port} shows no host key of a sort that is safe to use");
@@ -52,13 +36,14 @@ pub(crate) async fn probe(dialer: &Dialer, host: &str, port: u16) -> Result<Prob
     Ok(probed)
 }
 
-async fn look(stream: TcpStream, sort: &[keys::Algorithm]) -> Option<String> {
-    let found = Arc::new(Mutex::new(None));
-    let looking = client::connect_stream(Arc::new(config::looker(sort)), stream, Looker(found.clone()));
-    // It always fails: where the key is taken down, because it is then refused.
-    let _ = tokio::time::timeout(LOOK, looking).await;
-    let mut found = found.lock().unwrap_or_else(PoisonError::into_inner);
-    found.take()
+/// Goes as far as the key that is shown, and no further.
+async fn look(stream: TcpStream, sort: &[&'static str], random: &Random) -> Option<String> {
+    let transport = Transport::new(Arc::new(Settings::looker(sort.to_vec(), random.clone()))).ok()?;
+    let mut leg = Leg::new(stream, transport);
+    match tokio::time::timeout(LOOK, leg.receive()).await.ok()? {
+        Err(Error::HostKey(shown)) => key::print(&shown).ok(),
+        _ => None,
+    }
 }
 
 /// The identification, left on the stream for the library to read.

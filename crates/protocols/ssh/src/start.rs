@@ -1,30 +1,58 @@
-//! A channel until its program starts: terminal, environment, shell or command.
+//! A channel until its program starts: terminal, environment, what it brings along, shell or command.
 
-use crate::client::{Reader, Writer, end, say, size};
-use crate::events::{Arrival, env_allowed, not_yet, subsystem};
-use crate::meter::Share;
-use russh::server::{Handle, Msg};
-use russh::{ChannelMsg, Pty};
+use crate::client::{Reader, Writer, window};
+use crate::events::{env_allowed, subsystem, text};
+use bytes::Bytes;
 use sallyport_model::access::{Channel, Denial};
-use std::sync::Arc;
-use tokio::sync::mpsc;
+use sallyport_model::door::Size;
+use sallyport_ssh_transport::link::{self, Said};
+use sallyport_ssh_transport::wire::{Cursor, Malformed, Put as _};
 
 /// Variables that are kept of a client's environment.
 const VARIABLES: usize = 32;
 /// Longest value of one.
 const VALUE: usize = 1024;
+/// Requests before a program that are kept for later: X11 and the agent, once each.
+const EXTRAS: usize = 2;
 
-/// A terminal, as the client asked for it.
+/// A terminal, as the client asked for it (RFC 4254 section 6.2).
 pub(crate) struct Terminal {
     pub(crate) term: String,
-    pub(crate) size: (u32, u32, u32, u32),
-    pub(crate) modes: Vec<(Pty, u32)>,
+    /// Columns, rows, and the same in pixels.
+    pub(crate) size: [u32; 4],
+    pub(crate) modes: Bytes,
+}
+
+impl Terminal {
+    /// One without modes of its own.
+    pub(crate) fn new(term: &str, size: Size) -> Self {
+        Self { term: term.into(), size: [size.cols.into(), size.rows.into(), 0, 0], modes: Bytes::new() }
+    }
+
+    fn read(data: &Bytes) -> Result<Self, Malformed> {
+        let mut c = Cursor::new(data);
+        let term = c.text()?.chars().filter(|c| c.is_ascii_graphic()).take(64).collect();
+        let size = [c.uint32()?, c.uint32()?, c.uint32()?, c.uint32()?];
+        Ok(Self { term, size, modes: data.slice_ref(c.string()?) })
+    }
+
+    /// The request for one like it.
+    pub(crate) fn request(&self) -> Bytes {
+        let mut out = Vec::with_capacity(64);
+        out.string(self.term.as_bytes());
+        for number in self.size {
+            out.uint32(number);
+        }
+        out.string(&self.modes);
+        out.into()
+    }
 }
 
 /// What a channel runs.
 pub(crate) enum Program {
     Shell,
-    Command(Vec<u8>),
+    Command(Bytes),
+    Subsystem(String),
 }
 
 /// A channel whose program was asked for.
@@ -33,75 +61,82 @@ pub(crate) struct Started {
     pub(crate) write: Writer,
     pub(crate) terminal: Option<Terminal>,
     pub(crate) env: Vec<(String, String)>,
+    /// X11 and agent, as they were asked for. Whether they may is decided when they would begin.
+    pub(crate) extras: Vec<(Channel, Bytes)>,
     pub(crate) program: Program,
-}
-
-/// Waits for the first channel that starts something.
-pub(crate) async fn first(arrivals: &mut mpsc::UnboundedReceiver<Arrival>, handle: &Handle) -> Option<Started> {
-    loop {
-        match arrivals.recv().await? {
-            Arrival::Channel(channel, share) => {
-                if let Some(started) = start(channel, share, handle.clone()).await {
-                    return Some(started);
-                }
-            }
-            Arrival::Refused(_, detail, share) => share.sub(detail.len()),
-        }
-    }
+    /// Whether the client wants to know that its program was started.
+    pub(crate) reply: bool,
 }
 
 /// Reads a channel's requests until one starts a program; `None` where the channel ends before.
-pub(crate) async fn start(channel: russh::Channel<Msg>, share: Arc<Share>, handle: Handle) -> Option<Started> {
-    let (mut read, write) = channel.split();
-    let (mut terminal, mut env) = (None, Vec::new());
-    let program = loop {
-        let message = read.wait().await;
-        share.sub(message.as_ref().map_or(0, size));
-        match message {
-            Some(ChannelMsg::RequestPty {
-                term, col_width, row_height, pix_width, pix_height, terminal_modes, ..
-            }) => {
-                let size = (col_width, row_height, pix_width, pix_height);
-                terminal = Some(Terminal { term, size, modes: terminal_modes });
-            }
-            Some(ChannelMsg::WindowChange { col_width, row_height, pix_width, pix_height }) => {
-                if let Some(terminal) = terminal.as_mut() {
-                    terminal.size = (col_width, row_height, pix_width, pix_height);
-                }
-            }
-            Some(ChannelMsg::SetEnv { variable_name, variable_value, .. }) => {
-                if env.len() < VARIABLES && variable_value.len() <= VALUE && env_allowed(&variable_name) {
-                    env.push((variable_name, variable_value));
-                }
-            }
-            Some(ChannelMsg::RequestShell { .. }) => break Some(Program::Shell),
-            Some(ChannelMsg::Exec { command, .. }) => break Some(Program::Command(command)),
-            Some(ChannelMsg::RequestSubsystem { name, .. }) => {
-                say(&write, &not_yet(subsystem(&name))).await;
-                end(&write, Some(1)).await;
-                break None;
-            }
+pub(crate) async fn start((mut read, write): (link::Reader, link::Writer)) -> Option<Started> {
+    let (mut terminal, mut env, mut extras) = (None, Vec::new(), Vec::new());
+    let (program, reply) = loop {
+        let (name, reply, data) = match read.next().await {
+            Said::Request(name, reply, data) => (name, reply, data),
+            Said::Close => return None,
             // Bytes before a program have nowhere to go.
-            Some(ChannelMsg::Close) | None => break None,
-            Some(_) => {}
+            _ => continue,
+        };
+        let taken = match name.as_str() {
+            "pty-req" => {
+                terminal = Terminal::read(&data).ok();
+                terminal.is_some()
+            }
+            "window-change" => match (terminal.as_mut(), window(&data)) {
+                (Some(terminal), Some((cols, rows))) => {
+                    terminal.size = [cols, rows, 0, 0];
+                    true
+                }
+                _ => false,
+            },
+            "env" => variable(&data).is_some_and(|variable| {
+                let room = env.len() < VARIABLES;
+                if room {
+                    env.push(variable);
+                }
+                room
+            }),
+            "x11-req" => keep(&mut extras, Channel::X11, data),
+            "auth-agent-req@openssh.com" => keep(&mut extras, Channel::Agent, data),
+            "shell" => break (Program::Shell, reply),
+            "exec" => match Cursor::new(&data).string() {
+                Ok(command) => break (Program::Command(data.slice_ref(command)), reply),
+                Err(_) => false,
+            },
+            "subsystem" => match Cursor::new(&data).text() {
+                Ok(name) => break (Program::Subsystem(name.chars().take(64).collect()), reply),
+                Err(_) => false,
+            },
+            _ => false,
+        };
+        if reply {
+            write.answer(taken).ok()?;
         }
     };
-    match program {
-        Some(program) => {
-            let (read, write) = (Reader::channel(read, share), Writer::Channel(write, handle));
-            Some(Started { read, write, terminal, env, program })
-        }
-        None => {
-            share.close();
-            None
-        }
+    let (read, write) = (Reader::Channel(read), Writer::Channel(write));
+    Some(Started { read, write, terminal, env, extras, program, reply })
+}
+
+fn keep(extras: &mut Vec<(Channel, Bytes)>, kind: Channel, data: Bytes) -> bool {
+    let room = extras.len() < EXTRAS && !extras.iter().any(|(kept, _)| *kept == kind);
+    if room {
+        extras.push((kind, data));
     }
+    room
+}
+
+fn variable(data: &[u8]) -> Option<(String, String)> {
+    let mut c = Cursor::new(data);
+    let (name, value) = (c.text().ok()?, c.text().ok()?);
+    (value.len() <= VALUE && env_allowed(name)).then(|| (name.into(), value.into()))
 }
 
 impl Started {
     /// Which channel kind it is for the policy.
     pub(crate) fn kind(&self) -> Channel {
         match (&self.program, &self.terminal) {
+            (Program::Subsystem(name), _) => subsystem(name),
             (Program::Command(_), None) => Channel::Exec,
             _ => Channel::Shell,
         }
@@ -112,15 +147,12 @@ impl Started {
         self.kind().interactive() && self.terminal.is_some()
     }
 
-    /// The command, as text; empty for a shell. Bytes that are no text are escaped, so that what is
-    /// judged and recorded is what is run.
+    /// The command, or the subsystem's name, as text; empty for a shell.
     pub(crate) fn command(&self) -> String {
         match &self.program {
             Program::Shell => String::new(),
-            Program::Command(command) => match std::str::from_utf8(command) {
-                Ok(text) => text.to_owned(),
-                Err(_) => command.escape_ascii().to_string(),
-            },
+            Program::Command(command) => text(command),
+            Program::Subsystem(name) => name.clone(),
         }
     }
 
@@ -131,6 +163,11 @@ impl Started {
 
     /// Tells the client why not, and ends the channel with an exit code for it.
     pub(crate) async fn refuse(self, why: &Denial) {
+        // Success, because OpenSSH drops what it was shown when the answer is a failure: the
+        // channel then shows the line and ends with an exit code.
+        if self.reply {
+            self.write.answer(true);
+        }
         self.write.refuse(why).await;
     }
 }

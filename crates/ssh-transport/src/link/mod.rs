@@ -265,6 +265,13 @@ impl Link {
         self.shared.lock().ended.clone()
     }
 
+    /// How the peer broke the protocol, where that is why the link is gone.
+    #[must_use]
+    pub fn violation(&self) -> Option<String> {
+        let state = self.shared.lock();
+        state.ended.clone().filter(|_| state.violated)
+    }
+
     /// Bytes that arrived and that nobody took yet, in all channels.
     #[must_use]
     pub fn backlog(&self) -> usize {

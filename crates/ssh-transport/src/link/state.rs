@@ -141,7 +141,9 @@ pub(super) struct State {
     /// What the driver has taken out of the transport and not yet written.
     pub(super) writing: usize,
     room: Vec<Waker>,
+    /// Why the link is gone, and whether the peer broke the protocol.
     pub(super) ended: Option<String>,
+    pub(super) violated: bool,
 }
 
 impl State {
@@ -161,6 +163,7 @@ impl State {
             writing: 0,
             room: Vec::new(),
             ended: None,
+            violated: false,
         }
     }
 
@@ -197,7 +200,10 @@ impl State {
 
     /// Ends the link: everybody who waits is told.
     pub(super) fn end(&mut self, why: &Error) {
-        self.ended.get_or_insert_with(|| why.to_string());
+        if self.ended.is_none() {
+            self.ended = Some(why.to_string());
+            self.violated = why.violation();
+        }
         self.channels.iter_mut().flatten().for_each(Channel::wake);
         self.asked.clear();
         self.room.drain(..).chain(self.arrived.take()).chain(self.driver.take()).for_each(Waker::wake);

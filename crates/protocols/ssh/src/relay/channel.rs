@@ -1,71 +1,67 @@
-//! One channel: a pump each way. A pump waits for its own sink only, never for the other pump.
+//! One session channel: a pump each way. A pump waits for its own sink only, never for the other pump.
 
-use super::connect;
-use crate::client::{Reader, Said, Writer, name};
-use crate::dial::Upstream;
+use super::Session;
+use crate::client::{Exit, Reader, Said, Writer, signal, window};
 use crate::start::{Program, Started};
-use russh::{ChannelMsg, ChannelReadHalf, ChannelWriteHalf, client};
+use bytes::Bytes;
 use sallyport_gateway::observe::WhatRef;
 use sallyport_gateway::observe::tap::Stop;
 use sallyport_gateway::spine::Live;
 use sallyport_model::Kind;
-use sallyport_model::access::{Denial, EndReason};
+use sallyport_model::access::{Channel, Denial, EndReason};
+use sallyport_ssh_transport::link;
+use sallyport_ssh_transport::wire::{Cursor, Put as _};
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
+use tokio::time::Instant;
 
-/// How long the target's end-of-file waits for its exit status: russh answers the client's close
-/// at once and drops a later exit status.
-const EOF: Duration = Duration::from_secs(1);
-/// How often a quiet or paused target is told that we are there.
-const KEEP: Duration = Duration::from_secs(15);
-/// How long a target may give no byte at all, answers to keep-alives among them.
-const SILENT: Duration = Duration::from_secs(75);
+/// How long a target may take to close a channel that the client has closed.
+const CLOSE: Duration = Duration::from_secs(5);
+/// Words of a target's before it says that the program runs.
+const EARLY: usize = 64;
 
 /// How a channel ended.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub(crate) enum Outcome {
+pub(super) enum Outcome {
     /// The client closed it, or it never started.
     ByClient,
     /// The target closed it.
     ByTarget,
+    /// It says nothing of how the session ended.
+    Beside,
     /// The session must end.
     Stopped(EndReason, String),
 }
 
-/// How a program on the target ended.
-#[derive(Default)]
-struct Exit {
-    status: Option<u32>,
-    signal: Option<String>,
+/// The target's end of a channel whose program runs.
+struct Running {
+    read: link::Reader,
+    write: link::Writer,
+    /// What it said before it said that the program runs.
+    early: Vec<link::Said>,
 }
 
 /// Carries one channel from its start to its end.
-pub(crate) async fn carry(started: Started, ready: Option<Upstream>, live: Live) -> Outcome {
+pub(super) async fn carry(started: Started, session: Arc<Session>) -> Outcome {
+    let live = session.live.clone();
     let command = started.command();
     let number = match live.channel(started.kind(), &command).await {
         Ok(number) => number,
         Err(denial) => return refused(started, &denial).await,
     };
-    if !command.is_empty()
+    if matches!(started.program, Program::Command(_))
         && let Err(stop) = live.tap().command(number, &command).await
     {
         return stopped(started, stop).await;
     }
-    // The connection that was made ahead may have died of waiting.
-    let upstream = match ready.filter(|upstream| !upstream.handle.is_closed()) {
-        Some(upstream) => upstream,
-        None => match connect(&live).await {
-            Ok(upstream) => upstream,
-            Err(error) => return refused(started, &Denial::new(error.kind(), error.to_string())).await,
-        },
+    let running = match run(&started, &session, &live, number).await {
+        Ok(running) => running,
+        Err(denial) => return refused(started, &denial).await,
     };
-    let (target_read, target_write) = match run(&started, &upstream, &live, number).await {
-        Ok(halves) => halves,
-        Err(error) => {
-            let text = format!("the target did not start the program: {error}");
-            return refused(started, &Denial::new(Kind::Unavailable, text)).await;
-        }
-    };
-    pump(started, upstream, (target_read, target_write), live, number).await
+    if started.reply {
+        started.write.answer(true);
+    }
+    pump(started, running, live, number).await
 }
 
 async fn refused(started: Started, denial: &Denial) -> Outcome {
@@ -78,26 +74,83 @@ async fn stopped(started: Started, stop: Stop) -> Outcome {
     Outcome::Stopped(stop.reason(), stop.to_string())
 }
 
-type TargetHalves = (ChannelReadHalf, ChannelWriteHalf<client::Msg>);
-
 /// Starts the program on the target as the client asked for it.
-async fn run(started: &Started, upstream: &Upstream, live: &Live, number: u32) -> Result<TargetHalves, russh::Error> {
-    let channel = upstream.handle.channel_open_session().await?;
+async fn run(started: &Started, session: &Session, live: &Live, number: u32) -> Result<Running, Denial> {
+    let (mut read, write) =
+        session.pool.session(live).await.map_err(|error| Denial::new(error.kind(), error.to_string()))?;
+    let gone = |_| Denial::unavailable("the target");
+    let mut asked = 1;
     if let Some(terminal) = &started.terminal {
-        let (cols, rows, width, height) = terminal.size;
+        let [cols, rows, ..] = terminal.size;
         let _ = live.tap().note(number, resize(cols, rows)).await;
-        channel.request_pty(false, &terminal.term, cols, rows, width, height, &terminal.modes).await?;
+        write.request("pty-req", true, terminal.request()).map_err(gone)?;
+        asked += 1;
     }
     for (name, value) in &started.env {
         let text = format!("{name}={value}");
         let _ = live.tap().note(number, WhatRef::Mark { kind: "env", text: &text }).await;
-        channel.set_env(false, name.clone(), value.clone()).await?;
+        let mut data = Vec::new();
+        data.string(name.as_bytes());
+        data.string(value.as_bytes());
+        write.request("env", false, data.into()).map_err(gone)?;
     }
-    match &started.program {
-        Program::Shell => channel.request_shell(true).await?,
-        Program::Command(command) => channel.exec(true, command.clone()).await?,
+    for (kind, data) in &started.extras {
+        asked += usize::from(extra(*kind, data, (started, session, &write)).await?);
     }
-    Ok(channel.split())
+    let (name, data) = match &started.program {
+        Program::Shell => ("shell", Bytes::new()),
+        Program::Command(command) => ("exec", string(command)),
+        Program::Subsystem(name) => ("subsystem", string(name.as_bytes())),
+    };
+    write.request(name, true, data).map_err(gone)?;
+    let (mut early, mut answer) = (Vec::new(), false);
+    while asked > 0 {
+        match read.next().await {
+            link::Said::Answer(yes) => (asked, answer) = (asked - 1, yes),
+            link::Said::Close => return Err(Denial::unavailable("the target")),
+            _ if early.len() >= EARLY => return Err(Denial::unavailable("the target")),
+            said => early.push(said),
+        }
+    }
+    if answer {
+        return Ok(Running { read, write, early });
+    }
+    let text = match &started.program {
+        Program::Subsystem(name) => format!("the target has no subsystem `{name}`"),
+        _ => "the target refused to start the program".to_owned(),
+    };
+    Err(Denial::new(Kind::Unavailable, text))
+}
+
+/// X11 and the agent: each is a decision of its own, and without it the session goes on without. Whether
+/// the target was asked.
+async fn extra(
+    kind: Channel,
+    data: &Bytes,
+    (started, session, write): (&Started, &Session, &link::Writer),
+) -> Result<bool, Denial> {
+    if let Err(denial) = session.live.channel(kind, "").await {
+        started.say(&denial.message).await;
+        return Ok(false);
+    }
+    let name = {
+        let mut granted = session.granted.lock().unwrap_or_else(PoisonError::into_inner);
+        if kind == Channel::X11 {
+            granted.x11 = true;
+            "x11-req"
+        } else {
+            granted.agent = true;
+            "auth-agent-req@openssh.com"
+        }
+    };
+    write.request(name, true, data.clone()).map_err(|_| Denial::unavailable("the target"))?;
+    Ok(true)
+}
+
+fn string(bytes: &[u8]) -> Bytes {
+    let mut data = Vec::with_capacity(bytes.len().saturating_add(4));
+    data.string(bytes);
+    data.into()
 }
 
 fn resize(cols: u32, rows: u32) -> WhatRef<'static> {
@@ -105,166 +158,145 @@ fn resize(cols: u32, rows: u32) -> WhatRef<'static> {
     WhatRef::Resize { cols: small(cols), rows: small(rows) }
 }
 
-async fn pump(started: Started, upstream: Upstream, target: TargetHalves, live: Live, number: u32) -> Outcome {
+async fn pump(started: Started, running: Running, live: Live, number: u32) -> Outcome {
     let shows = started.interactive();
     let Started { mut read, write, .. } = started;
-    let (mut target_read, target_write) = target;
-    let mut heard = live.clone();
-    let mut ended = live.clone();
-    let mut exit = Exit::default();
+    let (mut heard, mut ended) = (live.clone(), live.clone());
+    let mut exit = None;
     let outcome = {
-        let up = up(&live, number, &mut read, &target_write);
-        let down = down(&live, number, (&mut target_read, &write), &upstream, &mut exit);
+        let target = running.write.clone();
+        let up = up(&live, number, (&mut read, &write), &target);
+        let down = down(&live, number, running, &write, &mut exit);
         tokio::pin!(up, down);
+        let mut closing: Option<Instant> = None;
         loop {
             tokio::select! {
-                outcome = &mut up => break outcome,
+                stop = &mut up, if closing.is_none() => match stop {
+                    Ok(()) => closing = Some(Instant::now() + CLOSE),
+                    Err(stop) => break Outcome::Stopped(stop.reason(), stop.to_string()),
+                },
                 outcome = &mut down => break outcome,
+                () = tokio::time::sleep_until(closing.unwrap_or_else(Instant::now)), if closing.is_some() => {
+                    break Outcome::ByClient;
+                }
                 line = heard.notice(), if shows => write.say(&line).await,
                 ending = ended.ended() => break Outcome::Stopped(ending.reason, ending.text),
             }
         }
     };
-    let close = WhatRef::Close { exit: exit.status, signal: exit.signal.as_deref() };
-    let _ = live.tap().note(number, close).await;
+    let (status, signal) = match &exit {
+        Some(Exit::Status(status)) => (Some(*status), None),
+        Some(Exit::Signal(signal)) => (None, Some(signal.as_str())),
+        None => (None, None),
+    };
+    let _ = live.tap().note(number, WhatRef::Close { exit: status, signal }).await;
     match &outcome {
         Outcome::Stopped(reason, text) => {
             let kind = if *reason == EndReason::Block { Kind::Denied } else { Kind::Unavailable };
             write.refuse(&Denial::new(kind, text.as_str())).await;
         }
-        Outcome::ByTarget | Outcome::ByClient => write.end().await,
+        _ => write.end(),
     }
     // The client closes as soon as it has the exit status, often before the target does.
-    let exited = exit.status.is_some() || exit.signal.is_some();
-    if outcome == Outcome::ByClient && exited { Outcome::ByTarget } else { outcome }
+    if outcome == Outcome::ByClient && exit.is_some() { Outcome::ByTarget } else { outcome }
 }
 
-/// Client to target.
-async fn up(live: &Live, number: u32, from: &mut Reader, to: &ChannelWriteHalf<client::Msg>) -> Outcome {
+/// Client to target, until the client closes.
+async fn up(live: &Live, number: u32, (from, back): (&mut Reader, &Writer), to: &link::Writer) -> Result<(), Stop> {
     loop {
-        let sent = match from.next().await {
-            Said::Bytes(data) => match live.tap().input(number, &data).await {
-                Ok(()) => to.data_bytes(data).await,
-                Err(stop) => return Outcome::Stopped(stop.reason(), stop.to_string()),
-            },
-            Said::Eof => match live.tap().thaw().await {
-                Ok(()) => to.eof().await,
-                Err(stop) => return Outcome::Stopped(stop.reason(), stop.to_string()),
-            },
-            Said::Resize(cols, rows, width, height) => {
-                live.tap().touch();
-                if let Err(stop) = live.tap().thaw().await {
-                    return Outcome::Stopped(stop.reason(), stop.to_string());
+        match from.next().await {
+            Said::Bytes(data) => {
+                live.tap().input(number, &data).await?;
+                if to.data(data).await.is_err() {
+                    // The target has closed; the other pump sees it and says how.
+                    std::future::pending::<()>().await;
                 }
-                let _ = live.tap().note(number, resize(cols, rows)).await;
-                to.window_change(cols, rows, width, height).await
             }
-            Said::Signal(signal) => {
-                live.tap().touch();
-                if let Err(stop) = live.tap().thaw().await {
-                    return Outcome::Stopped(stop.reason(), stop.to_string());
+            Said::Eof => {
+                live.tap().thaw().await?;
+                let _ = to.eof();
+            }
+            Said::Request(name, reply, data) => {
+                let known = request(live, number, &name, &data).await?;
+                if known {
+                    let _ = to.request(&name, false, data);
                 }
-                let _ = live.tap().note(number, WhatRef::Signal(&name(&signal))).await;
-                to.signal(signal).await
+                if reply {
+                    back.answer(known);
+                }
             }
-            Said::Close => return Outcome::ByClient,
-        };
-        if sent.is_err() {
-            // The target's leg is gone; the other pump sees its end and says how.
-            std::future::pending::<()>().await;
+            Said::Close => {
+                to.close();
+                return Ok(());
+            }
         }
     }
 }
 
-/// Target to client.
-async fn down(
-    live: &Live,
-    number: u32,
-    (from, to): (&mut ChannelReadHalf, &Writer),
-    upstream: &Upstream,
-    exit: &mut Exit,
-) -> Outcome {
-    let mut eof = None;
+/// Whether a request in a running channel goes on to the target.
+async fn request(live: &Live, number: u32, name: &str, data: &[u8]) -> Result<bool, Stop> {
+    if !matches!(name, "window-change" | "signal" | "break" | "eow@openssh.com") {
+        return Ok(false);
+    }
+    live.tap().touch();
+    live.tap().thaw().await?;
+    match name {
+        "window-change" => match window(data) {
+            Some((cols, rows)) => live.tap().note(number, resize(cols, rows)).await?,
+            None => return Ok(false),
+        },
+        "signal" => {
+            let name = signal(Cursor::new(data).string().unwrap_or_default());
+            live.tap().note(number, WhatRef::Signal(&name)).await?;
+        }
+        _ => {}
+    }
+    Ok(true)
+}
+
+/// Target to client, until the target closes.
+async fn down(live: &Live, number: u32, mut from: Running, to: &Writer, exit: &mut Option<Exit>) -> Outcome {
+    let mut early = std::mem::take(&mut from.early).into_iter();
     loop {
-        let message = match next(from, upstream, eof).await {
-            Next::Message(message) => message,
-            Next::Silent => return Outcome::ByTarget,
-            Next::EofDue => {
-                eof = None;
-                to.eof().await;
+        let said = match early.next() {
+            Some(said) => said,
+            None => from.read.next().await,
+        };
+        let (passed, sent) = match said {
+            link::Said::Data(data) => match live.tap().output(number, &data).await {
+                Ok(()) => (Ok(()), to.output(data).await),
+                Err(stop) => (Err(stop), Ok(())),
+            },
+            link::Said::Extended(code, data) => match live.tap().stderr(number, &data).await {
+                Ok(()) => (Ok(()), to.error(code, data).await),
+                Err(stop) => (Err(stop), Ok(())),
+            },
+            link::Said::Eof => {
+                to.eof();
                 continue;
             }
+            link::Said::Request(name, reply, data) => {
+                match name.as_str() {
+                    "exit-status" | "exit-signal" => {
+                        *exit = Exit::read(&name, &data);
+                        to.tell(&name, data).await;
+                    }
+                    "eow@openssh.com" | "xon-xoff" => to.tell(&name, data).await,
+                    // Whether we are there, sshd asks by a request that nobody needs to know.
+                    _ if reply => drop(from.write.answer(false)),
+                    _ => {}
+                }
+                continue;
+            }
+            link::Said::Answer(_) => continue,
+            link::Said::Close => return Outcome::ByTarget,
         };
-        let Some(message) = message else { return Outcome::ByTarget };
-        let counted = match &message {
-            ChannelMsg::Data { data } | ChannelMsg::ExtendedData { data, .. } => Some(data.len()),
-            _ => None,
-        };
-        let passed = match message {
-            ChannelMsg::Data { data } => match live.tap().output(number, &data).await {
-                Ok(()) => awake(upstream, to.output(data)).await,
-                Err(stop) => return Outcome::Stopped(stop.reason(), stop.to_string()),
-            },
-            ChannelMsg::ExtendedData { data, ext: 1 } => match live.tap().stderr(number, &data).await {
-                Ok(()) => awake(upstream, to.error(data)).await,
-                Err(stop) => return Outcome::Stopped(stop.reason(), stop.to_string()),
-            },
-            ChannelMsg::Eof => {
-                eof = Some(tokio::time::Instant::now() + EOF);
-                Ok(())
-            }
-            ChannelMsg::ExitStatus { exit_status } => {
-                exit.status = Some(exit_status);
-                to.exited(exit_status).await
-            }
-            ChannelMsg::ExitSignal { signal_name, core_dumped, error_message, lang_tag } => {
-                exit.signal = Some(name(&signal_name));
-                to.killed(signal_name, core_dumped, error_message, lang_tag).await
-            }
-            ChannelMsg::Failure => {
-                to.say("the target refused to start the program").await;
-                Ok(())
-            }
-            ChannelMsg::Close => return Outcome::ByTarget,
-            _ => Ok(()),
-        };
-        if let Some(bytes) = counted {
-            upstream.meter.sub(bytes);
+        if let Err(stop) = passed {
+            return Outcome::Stopped(stop.reason(), stop.to_string());
         }
-        if passed.is_err() {
-            return Outcome::ByClient;
-        }
-    }
-}
-
-enum Next {
-    Message(Option<ChannelMsg>),
-    EofDue,
-    Silent,
-}
-
-/// The target's next message. A quiet target is asked whether it is there.
-async fn next(from: &mut ChannelReadHalf, upstream: &Upstream, eof: Option<tokio::time::Instant>) -> Next {
-    loop {
-        let due = tokio::time::Instant::now() + KEEP;
-        let at = eof.map_or(due, |eof| eof.min(due));
-        match tokio::time::timeout_at(at, from.wait()).await {
-            Ok(message) => return Next::Message(message),
-            Err(_) if eof.is_some_and(|eof| eof <= at) => return Next::EofDue,
-            Err(_) if upstream.meter.silent() > SILENT => return Next::Silent,
-            Err(_) => drop(upstream.handle.send_keepalive(true).await),
-        }
-    }
-}
-
-/// Waits for the client to take bytes. The target's socket may be paused meanwhile, so that it hears
-/// from us only what we send: a keep-alive that wants no answer.
-async fn awake<T>(upstream: &Upstream, sending: impl Future<Output = T>) -> T {
-    tokio::pin!(sending);
-    loop {
-        match tokio::time::timeout(KEEP, &mut sending).await {
-            Ok(sent) => return sent,
-            Err(_) => drop(upstream.handle.send_keepalive(false).await),
+        if sent.is_err() {
+            // The client has closed; what it said before goes on to the target in the other pump.
+            from.write.close();
         }
     }
 }

@@ -1,20 +1,24 @@
-//! `relay`: the client's channels, each in a task of its own with a connection to the target of its own.
+//! `relay`: the client's channels, each in a task of its own, over connections to the target that they share.
 
 mod channel;
+mod forward;
+mod pool;
 
-use crate::dial::{self, Upstream};
-use crate::events::{Arrival, not_yet};
-use crate::meter::Share;
-use crate::{Client, DIAL, start};
+use crate::Client;
+use crate::dial::Upstream;
+use crate::start;
 use channel::Outcome;
-use russh::Disconnect;
-use sallyport_gateway::spine::{DialError, Live};
+use pool::Pool;
+use sallyport_gateway::spine::Live;
 use sallyport_model::access::{Channel as Kind, EndReason};
-use std::sync::Arc;
+use sallyport_ssh_transport::Random;
+use sallyport_ssh_transport::link::{Arrival, Global, Link, Opening, code};
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::task::{JoinError, JoinSet};
-use tokio_util::task::AbortOnDropHandle;
 
 /// How long channels may take to say goodbye when the session is ended from outside.
 const CHANNELS_END: Duration = Duration::from_millis(300);
@@ -23,59 +27,83 @@ const FLUSH: Duration = Duration::from_millis(200);
 /// How long it may take to leave when it is told to.
 const DISCONNECT: Duration = Duration::from_millis(80);
 
+/// What the tasks of one relay share.
+struct Session {
+    live: Live,
+    pool: Pool,
+    /// The client's connection, for what the target begins.
+    client: Option<Link>,
+    granted: Mutex<Granted>,
+    no_more: AtomicBool,
+}
+
+/// What the target may begin, because the client asked for it and was permitted.
+#[derive(Default)]
+struct Granted {
+    x11: bool,
+    agent: bool,
+    /// Listeners on the target's side, by what names them there, with their number in the recording.
+    listeners: HashMap<String, u32>,
+}
+
 /// Carries a client's channels until it leaves or the session ends.
-pub(crate) async fn relay(mut client: Client, upstream: Upstream, live: Live) -> EndReason {
-    let mut ready = Some(upstream);
+pub(crate) async fn relay(mut client: Client, upstream: Upstream, random: Random, live: Live) -> EndReason {
+    let (pool, mut born) = Pool::new(upstream, random);
+    let link = client.connected.as_ref().map(|connected| connected.link.clone());
+    let session = Session {
+        live: live.clone(),
+        pool,
+        client: link.clone(),
+        granted: Mutex::default(),
+        no_more: AtomicBool::new(false),
+    };
+    let session = Arc::new(session);
     let mut channels: JoinSet<Outcome> = JoinSet::new();
+    // Beside the channels: what the target begins, and what is asked of the whole connection.
+    let mut beside: JoinSet<()> = JoinSet::new();
+    let (questions, asked) = mpsc::unbounded_channel::<Global>();
+    beside.spawn(forward::questions(asked, session.clone()));
     let mut ended = live.clone();
     let mut by_target = false;
-    // Beside the loop: control may be slow to hear of a refusal. The shares bound what waits here.
-    let (refused, refusals) = mpsc::unbounded_channel();
-    let refusing = AbortOnDropHandle::new(tokio::spawn(tell_refusals(live.clone(), refusals)));
     if let Some(started) = client.started.take() {
-        channels.spawn(channel::carry(started, ready.take(), live.clone()));
+        channels.spawn(channel::carry(started, session.clone()));
     }
     let (mut reason, text) = loop {
         tokio::select! {
-            arrival = client.arrivals.recv() => match arrival {
-                Some(Arrival::Channel(channel, share)) => if let Some(handle) = client.handle.clone() {
-                    let (live, ready) = (live.clone(), ready.take());
-                    channels.spawn(async move {
-                        match start::start(channel, share, handle).await {
-                            Some(started) => channel::carry(started, ready, live).await,
-                            None => Outcome::ByClient,
-                        }
-                    });
+            arrival = client.next() => match arrival {
+                Some(Arrival::Open(opening)) => {
+                    channels.spawn(serve(opening, session.clone()));
+                }
+                Some(Arrival::Global(global)) => drop(questions.send(global)),
+                None => break match link.as_ref().and_then(Link::violation) {
+                    Some(why) => (EndReason::Violation, why),
+                    None => (EndReason::ClientClose, String::new()),
                 },
-                Some(Arrival::Refused(kind, detail, share)) => {
-                    live.announce(&not_yet(kind));
-                    let _ = refused.send((kind, detail, share));
-                }
-                // The client's leg ends itself when its meter is over the hard bound.
-                None if client.meter.over() => {
-                    break (EndReason::Violation, "the client sends more than its windows allow".into());
-                }
-                None => break (EndReason::ClientClose, String::new()),
             },
+            Some(arrivals) = born.recv() => {
+                beside.spawn(forward::begun(arrivals, session.clone()));
+            }
             Some(done) = channels.join_next(), if !channels.is_empty() => match outcome(done) {
+                Outcome::Beside => {}
                 Outcome::ByClient => by_target = false,
                 Outcome::ByTarget => by_target = true,
                 Outcome::Stopped(reason, text) => break (reason, text),
             },
+            Some(Err(error)) = beside.join_next(), if !beside.is_empty() => drop(outcome(Err(error))),
             ending = ended.ended() => break (ending.reason, ending.text),
         }
     };
-    drop(refused);
+    drop(questions);
+    beside.abort_all();
     // Channels often end in the same moment as the connection: theirs is the better reason.
     let all = async {
         while let Some(done) = channels.join_next().await {
             match outcome(done) {
                 Outcome::Stopped(why, _) if reason == EndReason::ClientClose => reason = why,
                 Outcome::ByTarget => by_target = true,
-                Outcome::ByClient | Outcome::Stopped(..) => {}
+                Outcome::ByClient | Outcome::Beside | Outcome::Stopped(..) => {}
             }
         }
-        let _ = refusing.await;
     };
     if tokio::time::timeout(CHANNELS_END, all).await.is_err() {
         channels.shutdown().await;
@@ -87,11 +115,28 @@ pub(crate) async fn relay(mut client: Client, upstream: Upstream, live: Live) ->
     reason
 }
 
-/// Writes what was refused into the recording and, the first of each kind, into the ledger.
-async fn tell_refusals(live: Live, mut refusals: mpsc::UnboundedReceiver<(Kind, String, Arc<Share>)>) {
-    while let Some((kind, detail, share)) = refusals.recv().await {
-        live.refuse(kind, &detail, &not_yet(kind)).await;
-        share.sub(detail.len());
+/// One channel that the client wants.
+async fn serve(opening: Opening, session: Arc<Session>) -> Outcome {
+    match opening.kind.as_str() {
+        "session" if session.no_more.load(Ordering::Relaxed) => {
+            opening.refuse(code::PROHIBITED, "this client said that it opens no more sessions");
+            Outcome::Beside
+        }
+        "session" => {
+            let Some(channel) = opening.accept() else { return Outcome::ByClient };
+            match start::start(channel).await {
+                Some(started) => channel::carry(started, session).await,
+                None => Outcome::ByClient,
+            }
+        }
+        "direct-tcpip" => forward::direct(opening, Kind::ForwardLocal, &session).await,
+        "direct-streamlocal@openssh.com" => forward::direct(opening, Kind::ForwardSocket, &session).await,
+        other => {
+            let why = "this kind of channel is not carried";
+            session.live.refuse(Kind::Stream, other, why).await;
+            opening.refuse(code::UNKNOWN, why);
+            Outcome::Beside
+        }
     }
 }
 
@@ -101,38 +146,24 @@ fn outcome(done: Result<Outcome, JoinError>) -> Outcome {
         Ok(outcome) => outcome,
         Err(error) => match error.try_into_panic() {
             Ok(panic) => std::panic::resume_unwind(panic),
-            Err(_) => Outcome::ByClient,
+            Err(_) => Outcome::Beside,
         },
     }
 }
 
 /// Lets the client leave by itself for a while, because one that is disconnected forgets its exit code;
-/// then disconnects it, and cuts the socket if it does not go.
+/// then disconnects it. The socket is cut when the client is dropped.
 pub(crate) async fn goodbye(client: &mut Client, text: &str, leave: Duration) {
     let text = if text.is_empty() { "the session has ended" } else { text };
     if tokio::time::timeout(leave, gone(client)).await.is_err() {
-        let polite = async {
-            if let Some(handle) = &client.handle {
-                let _ = handle.disconnect(Disconnect::ByApplication, text.to_owned(), String::new()).await;
-            }
-            gone(client).await;
-        };
-        let _ = tokio::time::timeout(DISCONNECT, polite).await;
+        if let Some(connected) = &client.connected {
+            // RFC 4253 section 11.1: by application.
+            connected.link.disconnect(11, text);
+        }
+        let _ = tokio::time::timeout(DISCONNECT, gone(client)).await;
     }
-    client.meter.cut();
 }
 
 async fn gone(client: &mut Client) {
-    while client.arrivals.recv().await.is_some() {}
-}
-
-/// A connection for one more channel.
-async fn connect(live: &Live) -> Result<Upstream, DialError> {
-    let slow = || {
-        DialError::new(
-            sallyport_model::Kind::Unavailable,
-            "the target's SSH server did not let us in within 20 seconds",
-        )
-    };
-    tokio::time::timeout(DIAL, dial::dial(live.clearance())).await.map_err(|_| slow())?
+    while client.next().await.is_some() {}
 }

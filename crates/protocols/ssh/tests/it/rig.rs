@@ -4,7 +4,7 @@ use aws_lc_rs::signature::Ed25519KeyPair;
 use sallyport_gateway::conformance::bench::TOKEN;
 use sallyport_gateway::conformance::desk::{Credential, Sign, Target};
 use sallyport_gateway::conformance::{Bench, Entrance, Failure, Fixture, Flood, Oracle, PASSWORD, Transport};
-use sallyport_model::{Limits, Secret, TargetName};
+use sallyport_model::{Env, Limits, Secret, TargetName};
 use sallyport_ssh::Ssh;
 use sallyport_testkit::sshd::{ACCOUNT, Sshd};
 use std::collections::HashMap;
@@ -82,7 +82,7 @@ impl Fixed {
         let ask = home.path().join("askpass");
         std::fs::write(&ask, format!("#!/bin/sh\necho {TOKEN}\n")).unwrap();
         std::fs::set_permissions(&ask, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
-        let protocol = Arc::new(Ssh::new(&Secret::new(vec![7; 32])).unwrap());
+        let protocol = Arc::new(Ssh::new(&Secret::new(vec![7; 32]), &Env::system()).unwrap());
         Self { protocol, home, scratches: Mutex::default() }
     }
 
