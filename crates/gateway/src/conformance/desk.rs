@@ -1,6 +1,6 @@
 //! A reference `Desk` in memory: it decides by simple tables and keeps every entry for the suite to read.
 
-use sallyport_model::access::{Denial, LeaseKind, Terms};
+use sallyport_model::access::{Channel, Denial, LeaseKind, Terms};
 use sallyport_model::authority::{
     Authenticated, Boxed, Call, Close, Desk, Down, DownSink, Evidence, Hello, Open, Opened, Orphan, PASSWORD_INFO,
     Pulse, RecordingKey, Reply, VERSION, View, Welcome, decode, encode,
@@ -11,7 +11,7 @@ use sallyport_model::{
     AccountName, AuthId, CallId, ClusterId, Env, GatewayId, Handle, IdentityId, Kind, Limits, RecordingId, SessionId,
     TargetName, WatchId,
 };
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Signs a challenge and gives an SSH signature blob.
@@ -84,6 +84,7 @@ struct State {
     open: HashMap<SessionId, OpenSession>,
     replies: HashMap<CallId, Vec<u8>>,
     gateways: HashMap<GatewayId, DownSink>,
+    forbidden: HashSet<Channel>,
     entries: Vec<Entry>,
     views: Vec<View>,
     down: bool,
@@ -164,6 +165,11 @@ impl Reference {
     /// Orders every open session killed.
     pub fn kill_all(&self) {
         self.order_all(|session| Down::Kill(session, "killed by the suite".into()));
+    }
+
+    /// Permits these kinds of channels no longer.
+    pub fn forbid(&self, kinds: impl IntoIterator<Item = Channel>) {
+        self.state().forbidden.extend(kinds);
     }
 
     /// Orders every open session revoked.
@@ -277,7 +283,8 @@ impl Reference {
             Call::Open(open) => state.open(gateway, open),
             Call::Channel(ask) => {
                 let text = format!("{} {}", ask.kind.action(), ask.detail);
-                match ask.refused {
+                let forbidden = state.forbidden.contains(&ask.kind).then(|| format!("{text} is not permitted"));
+                match ask.refused.or(forbidden) {
                     None => state.done("channel.opened", Some(ask.session), text),
                     Some(why) => {
                         state.done("channel.denied", Some(ask.session), text);

@@ -184,7 +184,7 @@ fn spawn(directory: &Path, port: u16, lines: &str) -> Result<Child> {
     let config = format!(
         "Port {port}\nListenAddress 127.0.0.1\nHostKey {at}/host\nPidFile none\nUsePAM yes\n\
          PasswordAuthentication yes\nKbdInteractiveAuthentication yes\nPermitRootLogin no\nStrictModes no\n\
-         AuthorizedKeysFile {at}/authorized\nMaxStartups 200:30:400\nMaxSessions 100\nUseDNS no\n\
+         AuthorizedKeysFile {at}/authorized\nMaxStartups 200:30:400\nUseDNS no\n\
          AcceptEnv LANG LC_* COLORTERM TZ\nLogLevel VERBOSE\nSubsystem sftp internal-sftp\n{lines}"
     );
     let file = directory.join("sshd.conf");

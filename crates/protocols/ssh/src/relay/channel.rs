@@ -11,6 +11,7 @@ use sallyport_model::Kind;
 use sallyport_model::access::{Channel, Denial, EndReason};
 use sallyport_ssh_transport::link;
 use sallyport_ssh_transport::wire::{Cursor, Put as _};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 use tokio::time::Instant;
@@ -162,11 +163,16 @@ async fn pump(started: Started, running: Running, live: Live, number: u32) -> Ou
     let shows = started.interactive();
     let Started { mut read, write, .. } = started;
     let (mut heard, mut ended) = (live.clone(), live.clone());
-    let mut exit = None;
+    let (mut exit, left) = (None, AtomicBool::new(false));
     let outcome = {
         let target = running.write.clone();
-        let up = up(&live, number, (&mut read, &write), &target);
-        let down = down(&live, number, running, &write, &mut exit);
+        let up = async {
+            let closed = up(&live, number, (&mut read, &write), &target).await;
+            left.store(true, Ordering::Relaxed);
+            target.close();
+            closed
+        };
+        let down = down(&live, number, running, (&write, &left), &mut exit);
         tokio::pin!(up, down);
         let mut closing: Option<Instant> = None;
         loop {
@@ -197,8 +203,7 @@ async fn pump(started: Started, running: Running, live: Live, number: u32) -> Ou
         }
         _ => write.end(),
     }
-    // The client closes as soon as it has the exit status, often before the target does.
-    if outcome == Outcome::ByClient && exit.is_some() { Outcome::ByTarget } else { outcome }
+    outcome
 }
 
 /// Client to target, until the client closes.
@@ -225,10 +230,7 @@ async fn up(live: &Live, number: u32, (from, back): (&mut Reader, &Writer), to: 
                     back.answer(known);
                 }
             }
-            Said::Close => {
-                to.close();
-                return Ok(());
-            }
+            Said::Close => return Ok(()),
         }
     }
 }
@@ -254,9 +256,17 @@ async fn request(live: &Live, number: u32, name: &str, data: &[u8]) -> Result<bo
     Ok(true)
 }
 
-/// Target to client, until the target closes.
-async fn down(live: &Live, number: u32, mut from: Running, to: &Writer, exit: &mut Option<Exit>) -> Outcome {
+/// Target to client, until the target closes. A client leaves as soon as it has the exit status, often
+/// before the target closes; one that leaves before has ended the channel itself.
+async fn down(
+    live: &Live,
+    number: u32,
+    mut from: Running,
+    (to, left): (&Writer, &AtomicBool),
+    exit: &mut Option<Exit>,
+) -> Outcome {
     let mut early = std::mem::take(&mut from.early).into_iter();
+    let mut outcome = None;
     loop {
         let said = match early.next() {
             Some(said) => said,
@@ -279,6 +289,7 @@ async fn down(live: &Live, number: u32, mut from: Running, to: &Writer, exit: &m
                 match name.as_str() {
                     "exit-status" | "exit-signal" => {
                         *exit = Exit::read(&name, &data);
+                        outcome.get_or_insert(by(left));
                         to.tell(&name, data).await;
                     }
                     "eow@openssh.com" | "xon-xoff" => to.tell(&name, data).await,
@@ -289,14 +300,20 @@ async fn down(live: &Live, number: u32, mut from: Running, to: &Writer, exit: &m
                 continue;
             }
             link::Said::Answer(_) => continue,
-            link::Said::Close => return Outcome::ByTarget,
+            link::Said::Close => return outcome.unwrap_or_else(|| by(left)),
         };
         if let Err(stop) = passed {
             return Outcome::Stopped(stop.reason(), stop.to_string());
         }
         if sent.is_err() {
             // The client has closed; what it said before goes on to the target in the other pump.
+            left.store(true, Ordering::Relaxed);
             from.write.close();
         }
     }
+}
+
+/// By whom a channel ends that ends now.
+fn by(left: &AtomicBool) -> Outcome {
+    if left.load(Ordering::Relaxed) { Outcome::ByClient } else { Outcome::ByTarget }
 }

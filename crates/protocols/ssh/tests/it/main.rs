@@ -1,6 +1,10 @@
 //! SSH through a whole gateway: the stock client on one side, a real sshd on the other.
 
 #[cfg(test)]
+mod channels;
+#[cfg(test)]
+mod clients;
+#[cfg(test)]
 mod conformance;
 #[cfg(test)]
 mod crash;

@@ -86,8 +86,23 @@ impl Fixed {
         Self { protocol, home, scratches: Mutex::default() }
     }
 
+    /// A target whose sshd has these lines in its configuration.
+    pub(crate) fn target_with(&self, lines: &str) -> Result<(Server, Target), Failure> {
+        let sshd = Sshd::with(PASSWORD, lines)?;
+        let scratch = sshd.scratch()?;
+        self.scratches.lock().unwrap().insert(sshd.address().port(), scratch.clone());
+        let known = target(&sshd);
+        let before = connections(&sshd);
+        Ok((Server { sshd, scratch, before }, known))
+    }
+
     pub(crate) fn home(&self) -> &Path {
         self.home.path()
+    }
+
+    /// The gateway's host key, as known-hosts files have it.
+    pub(crate) fn host_key(&self) -> &str {
+        self.protocol.host_key()
     }
 
     /// The stock client, logging in with the suite's token.
@@ -129,9 +144,14 @@ impl Rig {
 
     /// With a target that was changed before the desk knew it.
     pub(crate) async fn with(change: impl FnOnce(&mut Target, &Sshd)) -> Self {
+        Self::configured("", change).await
+    }
+
+    /// With lines in the configuration of the target's sshd, too.
+    pub(crate) async fn configured(lines: &str, change: impl FnOnce(&mut Target, &Sshd)) -> Self {
         let fixed = Fixed::new();
         let bench = Bench::start(fixed.protocol(), Transport::Unix).await.unwrap();
-        let (server, mut known) = fixed.target().await.unwrap();
+        let (server, mut known) = fixed.target_with(lines).unwrap();
         change(&mut known, &server.sshd);
         let name = bench.know(known).await.unwrap();
         Self { fixed, bench, server, name }
@@ -143,6 +163,23 @@ impl Rig {
             ssh.arg(command);
         }
         ssh
+    }
+
+    /// A client that takes OpenSSH's options, such as `scp`, with what every client here needs.
+    pub(crate) fn client(&self, program: &str) -> Command {
+        let mut command = Command::new(program);
+        self.fixed.options(&mut command, self.bench.address);
+        command
+    }
+
+    /// `ops@target@127.0.0.1`
+    pub(crate) fn user_at_host(&self) -> String {
+        format!("ops@{}@127.0.0.1", self.name)
+    }
+
+    /// A directory that the target's account may write to.
+    pub(crate) fn scratch(&self) -> &Path {
+        &self.server.scratch
     }
 
     /// Runs a command to its end.
@@ -183,12 +220,7 @@ impl Fixture for Fixed {
     }
 
     async fn target(&self) -> Result<(Server, Target), Failure> {
-        let sshd = Sshd::start(PASSWORD)?;
-        let scratch = sshd.scratch()?;
-        self.scratches.lock().unwrap().insert(sshd.address().port(), scratch.clone());
-        let known = target(&sshd);
-        let before = connections(&sshd);
-        Ok((Server { sshd, scratch, before }, known))
+        self.target_with("")
     }
 
     async fn talk(&self, at: &Entrance, account: &str, target: &TargetName, command: &str) -> Result<String, Failure> {

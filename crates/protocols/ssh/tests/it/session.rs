@@ -160,42 +160,13 @@ async fn a_signal_that_ends_the_program_is_told() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_is_not_carried_is_refused_with_a_line_and_recorded() {
+async fn what_the_target_lacks_is_told() {
     let rig = Rig::new().await;
-    let mut sftp = rig.fixed.ssh(rig.bench.address, "ops", rig.name.as_str(), &["-s"]);
-    let output = finish(sftp.arg("sftp").spawn().unwrap()).await;
-    assert!(text(&output.stderr).contains("sftp and scp are not carried"), "{}", text(&output.stderr));
+    let mut ssh = rig.fixed.ssh(rig.bench.address, "ops", rig.name.as_str(), &["-s"]);
+    let output = finish(ssh.arg("netconf").spawn().unwrap()).await;
+    assert!(text(&output.stderr).contains("no subsystem `netconf`"), "{}", text(&output.stderr));
     assert_ne!(output.status.code(), Some(0));
-    let output = rig.run(&["-W", "127.0.0.1:22"], "").await;
-    assert!(text(&output.stderr).contains("not carried"), "{}", text(&output.stderr));
-    let output = rig.run(&["-R", "0:127.0.0.1:22", "-o", "ExitOnForwardFailure=yes"], "echo no").await;
-    assert_eq!(text(&output.stdout), "");
-    rig.bench.returned(SOON).await.unwrap();
-    let marks: Vec<String> = rig.bench.events().await.unwrap().into_iter().filter_map(refused).collect();
-    for action in ["channel:sftp", "channel:forward_local 127.0.0.1:22", "channel:forward_remote"] {
-        assert!(marks.iter().any(|mark| mark.contains(action)), "{action}: {marks:?}");
-        let entries = rig.bench.desk.entries_of("channel.denied");
-        assert!(entries.iter().any(|entry| entry.text.contains(action)), "{action}: {entries:?}");
-    }
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn many_refusals_of_one_kind_are_one_entry_and_all_of_them_marks() {
-    let rig = Rig::new().await;
-    let forwards: Vec<String> = (1..=20).flat_map(|port| ["-R".into(), format!("{port}:127.0.0.1:22")]).collect();
-    let forwards: Vec<&str> = forwards.iter().map(String::as_str).collect();
-    let output = rig.run(&forwards, "echo still here").await;
-    assert_eq!(text(&output.stdout), "still here\n");
-    rig.bench.returned(SOON).await.unwrap();
-    assert_eq!(rig.bench.desk.entries_of("channel.denied").len(), 1);
-    assert_eq!(rig.bench.events().await.unwrap().into_iter().filter_map(refused).count(), 20);
-}
-
-fn refused(event: Event) -> Option<String> {
-    match event.what {
-        What::Mark { kind, text } if kind == "refused" => Some(text),
-        _ => None,
-    }
+    closed(&rig).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -1,0 +1,235 @@
+//! Other people's clients, as they are packaged: each logs in with a token and does its daily work.
+
+use crate::rig::{Rig, finish, text};
+use sallyport_gateway::conformance::bench::TOKEN;
+use std::path::Path;
+use std::process::{Output, Stdio};
+use std::time::Duration;
+use tokio::io::AsyncWriteExt as _;
+use tokio::process::Command;
+
+fn program(rig: &Rig, program: &str) -> Command {
+    let mut command = Command::new(program);
+    command.env("HOME", rig.fixed.home()).env("TOKEN", TOKEN).env("PORT", rig.bench.address.port().to_string());
+    command.env("TARGET_USER", format!("ops@{}", rig.name)).env("SCRATCH", rig.scratch());
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
+    command
+}
+
+async fn run(command: &mut Command) -> Output {
+    finish(command.spawn().unwrap_or_else(|error| panic!("{command:?}: {error}"))).await
+}
+
+async fn says(command: &mut Command, expected: &str) {
+    let output = run(command).await;
+    let all = text(&output.stdout) + &text(&output.stderr);
+    assert!(output.status.success() && all.contains(expected), "{command:?}: {}\n{all}", output.status);
+}
+
+/// `ssh` with everything it needs, as one word for programs that start it.
+fn remote_shell(rig: &Rig) -> String {
+    let ssh = rig.client("ssh");
+    let ssh = ssh.as_std();
+    std::iter::once("ssh".to_owned())
+        .chain(ssh.get_args().map(|arg| arg.to_str().unwrap().to_owned()))
+        .collect::<Vec<_>>()
+        .join(" ")
+}
+
+/// A program that starts `ssh` by itself.
+fn over_ssh(rig: &Rig, name: &str) -> Command {
+    let mut command = program(rig, name);
+    for (name, value) in rig.client("ssh").as_std().get_envs() {
+        command.env(name, value.unwrap());
+    }
+    command.env("GIT_SSH_COMMAND", remote_shell(rig)).env("GIT_CONFIG_NOSYSTEM", "1");
+    command
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn dropbear() {
+    let rig = Rig::new().await;
+    let mut dbclient = program(&rig, "dbclient");
+    dbclient.env("DROPBEAR_PASSWORD", TOKEN).args(["-y", "-y", "-p"]).arg(rig.bench.address.port().to_string());
+    dbclient.arg("-l").arg(format!("ops@{}", rig.name)).args(["127.0.0.1", "echo from dropbear; exit 0"]);
+    says(&mut dbclient, "from dropbear").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn putty() {
+    let rig = Rig::new().await;
+    let print = rig.fixed.home().join("host.pub");
+    std::fs::write(&print, format!("{}\n", rig.fixed.host_key())).unwrap();
+    let shown = run(program(&rig, "ssh-keygen").arg("-lf").arg(&print)).await;
+    let print = text(&shown.stdout).split(' ').nth(1).unwrap().to_owned();
+    let putty = |name: &str| {
+        let mut command = program(&rig, name);
+        command.args(["-batch", "-P", &rig.bench.address.port().to_string(), "-hostkey", &print, "-pw", TOKEN]);
+        command
+    };
+    let user = format!("ops@{}", rig.name);
+    says(putty("plink").args(["-ssh", "-l", &user, "127.0.0.1", "echo from plink"]), "from plink").await;
+    let file = rig.fixed.home().join("file");
+    std::fs::write(&file, vec![b'x'; 3 << 20]).unwrap();
+    for mode in ["-scp", "-sftp"] {
+        let there = format!("127.0.0.1:{}/{mode}", rig.scratch().display());
+        let output = run(putty("pscp").args([mode, "-q", "-l", &user]).arg(&file).arg(there)).await;
+        assert!(output.status.success(), "{}{}", text(&output.stdout), text(&output.stderr));
+        assert_eq!(std::fs::read(rig.scratch().join(mode)).unwrap().len(), 3 << 20);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn paramiko_with_sftp_and_a_shell() {
+    let rig = Rig::new().await;
+    says(program(&rig, "/usr/bin/python3").args(["-c", include_str!("clients/paramiko.py")]), "paramiko is content").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn asyncssh_with_a_hundred_channels_on_one_connection() {
+    let rig = Rig::new().await;
+    let mut python = program(&rig, "/usr/bin/python3");
+    says(python.args(["-c", include_str!("clients/asyncssh.py")]), "asyncssh is content").await;
+    assert_eq!(rig.bench.desk.entries_of("session.opened").len(), 1);
+    assert!(rig.bench.desk.entries_of("channel.opened").len() >= 100);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn libssh() {
+    let rig = Rig::new().await;
+    let (source, binary) = (rig.fixed.home().join("client.c"), rig.fixed.home().join("client"));
+    std::fs::write(&source, include_str!("clients/libssh.c")).unwrap();
+    let built = run(program(&rig, "cc").arg(&source).arg("-o").arg(&binary).arg("-lssh")).await;
+    assert!(built.status.success(), "{}", text(&built.stderr));
+    says(&mut program(&rig, binary.to_str().unwrap()), "libssh is content").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn rsync_both_ways() {
+    let rig = Rig::new().await;
+    let (here, back) = (rig.fixed.home().join("tree"), rig.fixed.home().join("back"));
+    for n in 0..40_usize {
+        let folder = here.join(format!("folder{}", n % 4));
+        std::fs::create_dir_all(&folder).unwrap();
+        std::fs::write(folder.join(format!("file{n}")), vec![b'r'; n * 9000]).unwrap();
+    }
+    let there = format!("{}:{}/tree/", rig.user_at_host(), rig.scratch().display());
+    let rsync = |from: &str, to: &str| {
+        let mut command = over_ssh(&rig, "rsync");
+        command.args(["-a", "--no-owner", "--no-group", "-e", &remote_shell(&rig), from, to]);
+        command
+    };
+    let (here, back) = (format!("{}/", here.display()), format!("{}/", back.display()));
+    for (from, to) in [(&here, &there), (&there, &back)] {
+        let output = run(&mut rsync(from, to)).await;
+        assert!(output.status.success(), "{}", text(&output.stderr));
+    }
+    let output = run(program(&rig, "diff").args(["-r", &here, &back])).await;
+    assert!(output.status.success(), "{}", text(&output.stdout));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn git_clones_and_pushes() {
+    let rig = Rig::new().await;
+    let bare = rig.scratch().join("project.git");
+    let at = format!("ssh://{}/{}", rig.user_at_host(), bare.display());
+    let output = rig.run(&[], &format!("git init -q --bare -b trunk {}", bare.display())).await;
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    let work = rig.fixed.home().join("work");
+    let git = |arguments: &[&str], folder: &Path| {
+        let mut command = over_ssh(&rig, "git");
+        command.args(["-c", "user.name=ada", "-c", "user.email=ada@example.org"]).args(arguments).current_dir(folder);
+        command
+    };
+    let home = rig.fixed.home().to_owned();
+    let work_name = work.to_str().unwrap();
+    let steps: [(&[&str], &Path); 6] = [
+        (&["clone", "-q", &at, work_name], &home),
+        (&["checkout", "-q", "-b", "trunk"], &work),
+        (&["commit", "-q", "--allow-empty", "-m", "one"], &work),
+        (&["push", "-q", "origin", "trunk"], &work),
+        (&["clone", "-q", &at, "again"], &home),
+        (&["-C", "again", "log", "--oneline", "-1"], &home),
+    ];
+    for (arguments, folder) in steps {
+        let output = run(&mut git(arguments, folder)).await;
+        assert!(output.status.success(), "{arguments:?}: {}", text(&output.stderr));
+    }
+    let log = run(&mut git(&["-C", "again", "log", "--format=%s", "-1"], &home)).await;
+    assert_eq!(text(&log.stdout), "one\n");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn ansible_with_a_token_in_place_of_the_password() {
+    let rig = Rig::new().await;
+    let inventory = rig.fixed.home().join("inventory");
+    let options = remote_shell(&rig).replace("ssh -F none", "-F none");
+    let host = format!(
+        "web ansible_host=127.0.0.1 ansible_port={} ansible_user=ops@{} ansible_password={TOKEN} \
+         ansible_python_interpreter=/usr/bin/python3 ansible_remote_tmp={}/tmp ansible_ssh_common_args='{options}'\n",
+        rig.bench.address.port(),
+        rig.name,
+        rig.scratch().display(),
+    );
+    std::fs::write(&inventory, host).unwrap();
+    let mut ansible = program(&rig, "ansible");
+    ansible.env("ANSIBLE_HOME", rig.fixed.home().join("ansible")).env("LC_ALL", "C.UTF-8");
+    ansible.args(["-i"]).arg(&inventory).args(["web", "-m", "copy", "-a"]);
+    ansible.arg(format!("content=configured dest={}/ansible.txt", rig.scratch().display()));
+    let child = ansible.spawn().unwrap();
+    let output = tokio::time::timeout(Duration::from_secs(90), child.wait_with_output()).await.unwrap().unwrap();
+    assert!(output.status.success(), "{}{}", text(&output.stdout), text(&output.stderr));
+    assert_eq!(std::fs::read_to_string(rig.scratch().join("ansible.txt")).unwrap(), "configured");
+}
+
+/// The shape of a remote development server's start: a script on standard input, which reports a port; a
+/// forward to that port on the same connection.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_remote_editor_starts_its_server_and_reaches_it() {
+    let rig = Rig::new().await;
+    let socks = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port().to_string();
+    let script = "python3 -u -c 'import socket; s=socket.socket(); s.bind((\"127.0.0.1\",0)); s.listen(); \
+                  print(\"listeningOn==%d==\" % s.getsockname()[1]); c,_=s.accept(); c.sendall(b\"server\"); c.close()'\n";
+    let mut child =
+        rig.ssh(&["-T", "-D", &socks], "bash -s").stdin(Stdio::piped()).spawn().unwrap();
+    let mut input = child.stdin.take().unwrap();
+    input.write_all(script.as_bytes()).await.unwrap();
+    let mut lines = tokio::io::AsyncBufReadExt::lines(tokio::io::BufReader::new(child.stdout.take().unwrap()));
+    let line = tokio::time::timeout(Duration::from_secs(20), lines.next_line()).await.unwrap().unwrap().unwrap();
+    let port = line.split("==").nth(1).unwrap().to_owned();
+    let mut curl = program(&rig, "curl");
+    curl.args(["-s", "--http0.9", "--socks5", &format!("127.0.0.1:{socks}"), &format!("http://127.0.0.1:{port}/")]);
+    says(&mut curl, "server").await;
+    drop(input);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn full_screen_programs_draw_and_take_keys() {
+    let rig = Rig::new().await;
+    let file = rig.scratch().join("note");
+    let vim = format!("TERM=xterm vim.tiny -u NONE -n {}", file.display());
+    let session = format!("TERM=xterm tmux -L spt -f /dev/null new-session '{vim}'");
+    let mut child = rig.ssh(&["-tt"], &session).stdin(Stdio::piped()).spawn().unwrap();
+    let mut input = child.stdin.take().unwrap();
+    let mut output = child.stdout.take().unwrap();
+    let mut seen = String::new();
+    let mut see = async |what: &str| {
+        let mut buffer = [0; 4096];
+        while !seen.contains(what) {
+            let read = tokio::io::AsyncReadExt::read(&mut output, &mut buffer);
+            let read = tokio::time::timeout(Duration::from_secs(20), read).await;
+            let read = read.unwrap_or_else(|_| panic!("no {what:?} in {seen:?}")).unwrap();
+            assert!(read > 0, "it ended without {what:?}: {seen:?}");
+            seen += &text(&buffer[..read]);
+        }
+        seen.clear();
+    };
+    see("note").await;
+    input.write_all(b"iwritten in vim inside tmux\x1b").await.unwrap();
+    see("inside tmux").await;
+    input.write_all(b":wq\r").await.unwrap();
+    see("[exited]").await;
+    drop(input);
+    finish(child).await;
+    assert_eq!(std::fs::read_to_string(file).unwrap(), "written in vim inside tmux\n");
+}
