@@ -2,8 +2,7 @@
 //!
 //! Both roles, for a broker that stands between a client and a server. Bytes in, messages out: nothing
 //! in [`Transport`] waits, reads a clock or opens a socket. What the product does not want is not
-//! here: no compression, no cipher without authentication of its own, no SHA-1, no host keys but Ed25519
-//! of its own. Cryptographic primitives are the library's, all of them.
+//! here: no compression, no CBC, no MAC before encryption, no SHA-1, no host keys of its own but Ed25519. Cryptographic primitives are the library's, all of them.
 
 pub mod auth;
 pub mod key;
@@ -18,7 +17,7 @@ pub mod wire;
 
 pub use leg::Leg;
 pub use message::{SERVICE_ACCEPT, SERVICE_REQUEST};
-pub use packet::CipherName;
+pub use packet::{CipherName, MacName, Suite};
 pub use transport::{Random, Settings, Transport};
 
 /// Which side we are.

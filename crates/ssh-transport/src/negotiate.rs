@@ -1,6 +1,6 @@
 //! What both sides can do, and what they agree on (RFC 4253 section 7.1).
 
-use crate::packet::CipherName;
+use crate::packet::{CipherName, MacName, Suite};
 use crate::wire::{Cursor, Malformed, Put as _, lists};
 use crate::{Error, Role, message};
 
@@ -41,8 +41,6 @@ const EXT_INFO_CLIENT: &str = "ext-info-c";
 /// OpenSSH's PROTOCOL, section 1.10: against CVE-2023-48795.
 const STRICT_CLIENT: &str = "kex-strict-c-v00@openssh.com";
 const STRICT_SERVER: &str = "kex-strict-s-v00@openssh.com";
-/// Named because some peers want a name; every cipher here brings its own.
-const MACS: [&str; 2] = ["hmac-sha2-256-etm@openssh.com", "hmac-sha2-512-etm@openssh.com"];
 
 /// Our `SSH_MSG_KEXINIT`, whole. `signatures` are the algorithms of host keys, best first.
 pub(crate) fn ours(role: Role, signatures: &[&str], cookie: [u8; 16], first: bool) -> Vec<u8> {
@@ -53,13 +51,13 @@ pub(crate) fn ours(role: Role, signatures: &[&str], cookie: [u8; 16], first: boo
             Role::Server => methods.push(STRICT_SERVER),
         }
     }
-    let ciphers = CipherName::ALL.map(CipherName::name);
+    let (ciphers, macs) = (CipherName::ALL.map(CipherName::name), MacName::ALL.map(MacName::name));
     let mut out = Vec::with_capacity(640);
     out.byte(message::KEXINIT);
     out.bytes(&cookie);
     out.names(&methods);
     out.names(signatures);
-    for list in [&ciphers[..], &ciphers[..], &MACS[..], &MACS[..], &["none"][..], &["none"][..], &[][..], &[][..]] {
+    for list in [&ciphers[..], &ciphers[..], &macs[..], &macs[..], &["none"][..], &["none"][..], &[][..], &[][..]] {
         out.names(list);
     }
     out.boolean(false);
@@ -73,6 +71,7 @@ struct Offer<'a> {
     signatures: &'a str,
     /// Client to server, server to client.
     ciphers: [&'a str; 2],
+    macs: [&'a str; 2],
     compression: [&'a str; 2],
     guessed: bool,
 }
@@ -82,13 +81,13 @@ fn read(payload: &[u8]) -> Result<Offer<'_>, Malformed> {
     cursor.take(17)?;
     let (methods, signatures) = (cursor.text()?, cursor.text()?);
     let ciphers = [cursor.text()?, cursor.text()?];
-    let _macs = [cursor.text()?, cursor.text()?];
+    let macs = [cursor.text()?, cursor.text()?];
     let compression = [cursor.text()?, cursor.text()?];
     let _languages = [cursor.text()?, cursor.text()?];
     let guessed = cursor.boolean()?;
     cursor.uint32()?;
     cursor.end()?;
-    Ok(Offer { methods, signatures, ciphers, compression, guessed })
+    Ok(Offer { methods, signatures, ciphers, macs, compression, guessed })
 }
 
 /// What was agreed on.
@@ -99,9 +98,9 @@ pub struct Agreed {
     /// The algorithm of the server's signature.
     pub signature: &'static str,
     /// From client to server.
-    pub to_server: CipherName,
+    pub to_server: Suite,
     /// From server to client.
-    pub to_client: CipherName,
+    pub to_client: Suite,
     /// Whether key exchange is strict (first one only).
     pub(crate) strict: bool,
     /// Whether the peer takes `EXT_INFO` (first one only).
@@ -114,15 +113,21 @@ pub struct Agreed {
 pub(crate) fn agree(role: Role, signatures: &[&'static str], theirs: &[u8]) -> Result<Agreed, Error> {
     let offer = read(theirs)?;
     let methods: Vec<&'static str> = Method::ALL.iter().map(|method| method.name()).collect();
-    let ciphers = CipherName::ALL.map(CipherName::name);
     let name = choose(role, &methods, offer.methods).ok_or(Error::NoCommon("key exchange"))?;
     let signature = choose(role, signatures, offer.signatures).ok_or(Error::NoCommon("host keys"))?;
-    let cipher = |list| {
-        let name = choose(role, &ciphers, list).ok_or(Error::NoCommon("ciphers"))?;
-        CipherName::ALL.into_iter().find(|cipher| cipher.name() == name).ok_or(Error::NoCommon("ciphers"))
+    let suite = |ciphers, macs| {
+        let cipher = choose(role, &CipherName::ALL.map(CipherName::name), ciphers);
+        let cipher = CipherName::ALL.into_iter().find(|known| Some(known.name()) == cipher);
+        let cipher = cipher.ok_or(Error::NoCommon("ciphers"))?;
+        if !cipher.wants_mac() {
+            return Ok::<_, Error>(Suite { cipher, mac: None });
+        }
+        let mac = choose(role, &MacName::ALL.map(MacName::name), macs);
+        let mac = MacName::ALL.into_iter().find(|known| Some(known.name()) == mac);
+        Ok(Suite { cipher, mac: Some(mac.ok_or(Error::NoCommon("MACs"))?) })
     };
-    let [there, back] = offer.ciphers;
-    let (to_server, to_client) = (cipher(there)?, cipher(back)?);
+    let ([there, back], [mac_there, mac_back]) = (offer.ciphers, offer.macs);
+    let (to_server, to_client) = (suite(there, mac_there)?, suite(back, mac_back)?);
     if !offer.compression.iter().all(|list| lists(list, "none")) {
         return Err(Error::NoCommon("compression: only \"none\" is spoken"));
     }
@@ -162,7 +167,8 @@ mod tests {
         let client = ours(Role::Client, &SIGNATURES, [1; 16], true);
         let agreed = agree(Role::Server, &["ssh-ed25519"], &client).unwrap();
         assert_eq!((agreed.method, agreed.signature), (Method::MlKem768X25519, "ssh-ed25519"));
-        assert_eq!((agreed.to_server, agreed.to_client), (CipherName::Aes256Gcm, CipherName::Aes256Gcm));
+        let best = Suite { cipher: CipherName::Aes256Gcm, mac: None };
+        assert_eq!((agreed.to_server, agreed.to_client), (best, best));
         assert!(agreed.strict && agreed.ext_info && !agreed.skip);
         // Not again: a later exchange says nothing of either.
         let client = ours(Role::Client, &SIGNATURES, [1; 16], false);

@@ -1,12 +1,17 @@
 //! Packets (RFC 4253 section 6): sealed and opened where they lie.
 //!
-//! Three ciphers are spoken, all with their own authentication: AES-GCM with 256 or 128 bits
-//! (RFC 5647, in OpenSSH's form) and ChaCha20-Poly1305 (OpenSSH's PROTOCOL.chacha20poly1305).
+//! Spoken are AES-GCM with 256 or 128 bits (RFC 5647, in OpenSSH's form), ChaCha20-Poly1305 (OpenSSH's
+//! PROTOCOL.chacha20poly1305), and for peers that have neither AES-CTR (RFC 4344) under an
+//! encrypt-then-MAC of SHA-2 (OpenSSH's PROTOCOL, section 1.5). A packet is authenticated before
+//! anything of it is deciphered, but for the length under ChaCha20, which has a key of its own.
 
 use crate::Error;
 use crate::wire::Put as _;
 use aws_lc_rs::aead::chacha20_poly1305_openssh as chacha;
 use aws_lc_rs::aead::{AES_128_GCM, AES_256_GCM, Aad, Algorithm, LessSafeKey, Nonce, UnboundKey};
+use aws_lc_rs::cipher::{AES_128, AES_256, EncryptionContext, StreamingEncryptingKey, UnboundCipherKey};
+use aws_lc_rs::{constant_time, hmac};
+use aws_lc_rs::iv::FixedLength;
 use bytes::{Bytes, BytesMut};
 
 /// A cipher of the table that both sides choose from.
@@ -18,11 +23,92 @@ pub enum CipherName {
     Aes128Gcm,
     /// `chacha20-poly1305@openssh.com`; safe under strict key exchange only (CVE-2023-48795).
     ChaCha20,
+    /// `aes256-ctr`, with a MAC of its own.
+    Aes256Ctr,
+    /// `aes128-ctr`, with a MAC of its own.
+    Aes128Ctr,
+}
+
+/// How packets are authenticated whose cipher does not do it.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum MacName {
+    /// `hmac-sha2-256-etm@openssh.com`
+    Sha256,
+    /// `hmac-sha2-512-etm@openssh.com`
+    Sha512,
+}
+
+impl MacName {
+    /// Best first.
+    pub const ALL: [Self; 2] = [Self::Sha256, Self::Sha512];
+
+    /// As key exchange writes it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Sha256 => "hmac-sha2-256-etm@openssh.com",
+            Self::Sha512 => "hmac-sha2-512-etm@openssh.com",
+        }
+    }
+
+    const fn length(self) -> usize {
+        match self {
+            Self::Sha256 => 32,
+            Self::Sha512 => 64,
+        }
+    }
+}
+
+/// What protects one direction.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Suite {
+    /// Its cipher.
+    pub cipher: CipherName,
+    /// How packets are authenticated, where the cipher does not do it.
+    pub mac: Option<MacName>,
+}
+
+/// Lengths of what a suite needs, in bytes.
+pub(crate) struct Lengths {
+    pub(crate) key: usize,
+    pub(crate) iv: usize,
+    pub(crate) mac: usize,
+}
+
+impl Suite {
+    pub(crate) const fn lengths(self) -> Lengths {
+        let (key, iv) = match self.cipher {
+            CipherName::Aes256Gcm => (32, 12),
+            CipherName::Aes128Gcm => (16, 12),
+            CipherName::ChaCha20 => (64, 0),
+            CipherName::Aes256Ctr => (32, 16),
+            CipherName::Aes128Ctr => (16, 16),
+        };
+        let mac = match self.mac {
+            Some(mac) => mac.length(),
+            None => 0,
+        };
+        Lengths { key, iv, mac }
+    }
+}
+
+/// The secrets of one direction.
+pub(crate) struct Secrets<'a> {
+    pub(crate) key: &'a [u8],
+    pub(crate) iv: &'a [u8],
+    pub(crate) mac: &'a [u8],
 }
 
 impl CipherName {
     /// Best first.
-    pub const ALL: [Self; 3] = [Self::Aes256Gcm, Self::Aes128Gcm, Self::ChaCha20];
+    pub const ALL: [Self; 5] =
+        [Self::Aes256Gcm, Self::Aes128Gcm, Self::ChaCha20, Self::Aes256Ctr, Self::Aes128Ctr];
+
+    /// Whether it needs a MAC beside it.
+    #[must_use]
+    pub const fn wants_mac(self) -> bool {
+        matches!(self, Self::Aes256Ctr | Self::Aes128Ctr)
+    }
 
     /// As key exchange writes it.
     #[must_use]
@@ -31,15 +117,8 @@ impl CipherName {
             Self::Aes256Gcm => "aes256-gcm@openssh.com",
             Self::Aes128Gcm => "aes128-gcm@openssh.com",
             Self::ChaCha20 => "chacha20-poly1305@openssh.com",
-        }
-    }
-
-    /// Bytes of key and of initial vector.
-    pub(crate) const fn lengths(self) -> (usize, usize) {
-        match self {
-            Self::Aes256Gcm => (32, 12),
-            Self::Aes128Gcm => (16, 12),
-            Self::ChaCha20 => (64, 0),
+            Self::Aes256Ctr => "aes256-ctr",
+            Self::Aes128Ctr => "aes128-ctr",
         }
     }
 }
@@ -50,6 +129,44 @@ enum Keys<C> {
     None,
     Gcm(LessSafeKey, Counter),
     ChaCha(C),
+    Ctr(Box<Ctr>),
+}
+
+/// AES-CTR with encrypt-then-MAC. The same key stream deciphers.
+struct Ctr {
+    stream: StreamingEncryptingKey,
+    mac: hmac::Key,
+    tag: usize,
+    scratch: Vec<u8>,
+}
+
+impl Ctr {
+    fn new(aes: &'static aws_lc_rs::cipher::Algorithm, suite: Suite, secrets: &Secrets<'_>) -> Result<Self, Error> {
+        let key = UnboundCipherKey::new(aes, secrets.key).map_err(|_| Error::Crypto)?;
+        let iv = secrets.iv.first_chunk::<16>().ok_or(Error::Crypto)?;
+        let iv = EncryptionContext::Iv128(FixedLength::from(iv));
+        let stream = StreamingEncryptingKey::less_safe_ctr(key, iv).map_err(|_| Error::Crypto)?;
+        let mac = suite.mac.ok_or(Error::Crypto)?;
+        let algorithm = if mac == MacName::Sha256 { hmac::HMAC_SHA256 } else { hmac::HMAC_SHA512 };
+        Ok(Self { stream, mac: hmac::Key::new(algorithm, secrets.mac), tag: mac.length(), scratch: Vec::new() })
+    }
+
+    fn run(&mut self, body: &mut [u8]) -> Result<(), Error> {
+        self.scratch.resize(body.len().saturating_add(AES_BLOCK), 0);
+        let done = self.stream.update(body, &mut self.scratch).map_err(|_| Error::Crypto)?;
+        if done.written().len() != body.len() {
+            return Err(Error::Crypto);
+        }
+        body.copy_from_slice(done.written());
+        Ok(())
+    }
+
+    fn sign(&self, sequence: u32, packet: &[u8]) -> hmac::Tag {
+        let mut context = hmac::Context::with_key(&self.mac);
+        context.update(&sequence.to_be_bytes());
+        context.update(packet);
+        context.sign()
+    }
 }
 
 /// RFC 5647 section 7.1: a fixed part, and a counter of packets.
@@ -71,15 +188,13 @@ fn gcm<C>(algorithm: &'static Algorithm, key: &[u8], iv: &[u8]) -> Result<Keys<C
     Ok(Keys::Gcm(LessSafeKey::new(key), Counter(*iv)))
 }
 
-fn keys<C>(
-    cipher: CipherName,
-    (key, iv): (&[u8], &[u8]),
-    stream: impl FnOnce(&[u8; 64]) -> C,
-) -> Result<Keys<C>, Error> {
-    match cipher {
-        CipherName::Aes256Gcm => gcm(&AES_256_GCM, key, iv),
-        CipherName::Aes128Gcm => gcm(&AES_128_GCM, key, iv),
-        CipherName::ChaCha20 => Ok(Keys::ChaCha(stream(key.first_chunk::<64>().ok_or(Error::Crypto)?))),
+fn keys<C>(suite: Suite, secrets: &Secrets<'_>, stream: impl FnOnce(&[u8; 64]) -> C) -> Result<Keys<C>, Error> {
+    match suite.cipher {
+        CipherName::Aes256Gcm => gcm(&AES_256_GCM, secrets.key, secrets.iv),
+        CipherName::Aes128Gcm => gcm(&AES_128_GCM, secrets.key, secrets.iv),
+        CipherName::ChaCha20 => Ok(Keys::ChaCha(stream(secrets.key.first_chunk::<64>().ok_or(Error::Crypto)?))),
+        CipherName::Aes256Ctr => Ok(Keys::Ctr(Box::new(Ctr::new(&AES_256, suite, secrets)?))),
+        CipherName::Aes128Ctr => Ok(Keys::Ctr(Box::new(Ctr::new(&AES_128, suite, secrets)?))),
     }
 }
 
@@ -118,8 +233,8 @@ impl Sealer {
     }
 
     /// From the next packet on, under these keys.
-    pub(crate) fn rekey(&mut self, cipher: CipherName, key: &[u8], iv: &[u8], strict: bool) -> Result<(), Error> {
-        self.keys = keys(cipher, (key, iv), chacha::SealingKey::new)?;
+    pub(crate) fn rekey(&mut self, suite: Suite, secrets: &Secrets<'_>, strict: bool) -> Result<(), Error> {
+        self.keys = keys(suite, secrets, chacha::SealingKey::new)?;
         self.carried = Carried::default();
         if strict {
             self.sequence = 0;
@@ -136,7 +251,7 @@ impl Sealer {
         let plain = out.len().saturating_sub(start);
         let (counted, block) = match &self.keys {
             Keys::None => (plain, BLOCK),
-            Keys::Gcm(..) => (plain.saturating_sub(LENGTH), AES_BLOCK),
+            Keys::Gcm(..) | Keys::Ctr(_) => (plain.saturating_sub(LENGTH), AES_BLOCK),
             Keys::ChaCha(_) => (plain.saturating_sub(LENGTH), BLOCK),
         };
         let short = block.saturating_sub(counted % block);
@@ -163,6 +278,11 @@ impl Sealer {
                 key.seal_in_place(self.sequence, packet, &mut tag);
                 out.bytes(&tag);
             }
+            Keys::Ctr(ctr) => {
+                ctr.run(packet.get_mut(LENGTH..).unwrap_or_default())?;
+                let tag = ctr.sign(self.sequence, packet);
+                out.bytes(tag.as_ref());
+            }
         }
         self.sequence = self.sequence.wrapping_add(1);
         self.carried.add(length);
@@ -183,8 +303,8 @@ impl Opener {
     }
 
     /// From the next packet on, under these keys.
-    pub(crate) fn rekey(&mut self, cipher: CipherName, key: &[u8], iv: &[u8], strict: bool) -> Result<(), Error> {
-        self.keys = keys(cipher, (key, iv), chacha::OpeningKey::new)?;
+    pub(crate) fn rekey(&mut self, suite: Suite, secrets: &Secrets<'_>, strict: bool) -> Result<(), Error> {
+        self.keys = keys(suite, secrets, chacha::OpeningKey::new)?;
         self.carried = Carried::default();
         if strict {
             self.sequence = 0;
@@ -204,6 +324,7 @@ impl Opener {
         let (plain, tag, block, counted) = match &self.keys {
             Keys::None => (*head, 0, BLOCK, LENGTH),
             Keys::Gcm(..) => (*head, TAG, AES_BLOCK, 0),
+            Keys::Ctr(ctr) => (*head, ctr.tag, AES_BLOCK, 0),
             Keys::ChaCha(key) => (key.decrypt_packet_length(self.sequence, *head), TAG, BLOCK, 0),
         };
         let length = usize::try_from(u32::from_be_bytes(plain)).map_err(|_| Error::TooLong)?;
@@ -239,6 +360,12 @@ impl Opener {
                 let tag = tag.first_chunk::<TAG>().ok_or(Error::Length)?;
                 key.open_in_place(self.sequence, sealed, tag).map(drop).map_err(|_| Error::Mac)
             }
+            Keys::Ctr(ctr) => {
+                let (sealed, tag) = packet.split_at_mut_checked(body).ok_or(Error::Length)?;
+                let signed = ctr.sign(self.sequence, sealed);
+                constant_time::verify_slices_are_equal(signed.as_ref(), tag).map_err(|_| Error::Mac)?;
+                ctr.run(sealed.get_mut(LENGTH..).unwrap_or_default())
+            }
         }
     }
 }
@@ -250,19 +377,28 @@ mod tests {
 
     const LONGEST: usize = 1 << 18;
 
-    fn pair(cipher: Option<CipherName>) -> (Sealer, Opener) {
+    fn pair(suite: Option<Suite>) -> (Sealer, Opener) {
         let (mut sealer, mut opener) = (Sealer::new(), Opener::new());
-        if let Some(cipher) = cipher {
-            let (key, iv) = cipher.lengths();
-            let (key, iv) = (vec![7; key], vec![255; iv]);
-            sealer.rekey(cipher, &key, &iv, true).unwrap();
-            opener.rekey(cipher, &key, &iv, true).unwrap();
+        if let Some(suite) = suite {
+            let Lengths { key, iv, mac } = suite.lengths();
+            let (key, iv, mac) = (vec![7; key], vec![255; iv], vec![9; mac]);
+            let secrets = Secrets { key: &key, iv: &iv, mac: &mac };
+            sealer.rekey(suite, &secrets, true).unwrap();
+            opener.rekey(suite, &secrets, true).unwrap();
         }
         (sealer, opener)
     }
 
-    fn ciphers() -> impl Iterator<Item = Option<CipherName>> {
-        std::iter::once(None).chain(CipherName::ALL.map(Some))
+    fn suites() -> impl Iterator<Item = Suite> {
+        CipherName::ALL.into_iter().flat_map(|cipher| {
+            let macs = MacName::ALL.map(Some);
+            let macs = if cipher.wants_mac() { macs.to_vec() } else { vec![None] };
+            macs.into_iter().map(move |mac| Suite { cipher, mac })
+        })
+    }
+
+    fn ciphers() -> impl Iterator<Item = Option<Suite>> {
+        std::iter::once(None).chain(suites().map(Some))
     }
 
     proptest! {
@@ -287,7 +423,7 @@ mod tests {
 
         #[test]
         fn a_changed_bit_is_noticed(payload: Vec<u8>, at: prop::sample::Index, bit in 0..8_u8) {
-            for cipher in CipherName::ALL {
+            for cipher in suites() {
                 let (mut sealer, mut opener) = pair(Some(cipher));
                 let mut out = Vec::new();
                 sealer.seal(&mut out, |out| { out.byte(94); out.bytes(&payload); }).unwrap();
@@ -311,7 +447,7 @@ mod tests {
 
     #[test]
     fn packets_neither_repeat_nor_change_places() {
-        for cipher in CipherName::ALL {
+        for cipher in suites() {
             let (mut sealer, mut opener) = pair(Some(cipher));
             let (mut first, mut second) = (Vec::new(), Vec::new());
             sealer.seal(&mut first, |out| out.bytes(b"^first")).unwrap();

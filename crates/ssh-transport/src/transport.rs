@@ -6,7 +6,7 @@ use crate::message::{
     SERVICE_REQUEST, UNIMPLEMENTED,
 };
 use crate::negotiate::{self, Agreed};
-use crate::packet::{Opener, Sealer};
+use crate::packet::{Opener, Sealer, Secrets, Suite};
 use crate::wire::{Cursor, Put as _};
 use crate::{CipherName, Error, Role, kex};
 use bytes::{Bytes, BytesMut};
@@ -98,9 +98,16 @@ struct Exchange {
 
 /// New keys of one direction.
 struct Fresh {
-    cipher: CipherName,
+    suite: Suite,
     key: Zeroizing<Vec<u8>>,
     iv: Zeroizing<Vec<u8>>,
+    mac: Zeroizing<Vec<u8>>,
+}
+
+impl Fresh {
+    fn secrets(&self) -> Secrets<'_> {
+        Secrets { key: &self.key, iv: &self.iv, mac: &self.mac }
+    }
 }
 
 /// One side of a connection.
@@ -328,8 +335,9 @@ impl Transport {
             KEXINIT => self.offered(&payload).map(|()| None),
             KEX_INIT | KEX_REPLY => self.exchanged(number, &payload).map(|()| None),
             NEWKEYS => self.renewed(&payload).map(|()| None),
-            // Nothing but the exchange, from their offer to their new keys.
-            _ if first || exchanging => Err(Error::OutOfTurn(number)),
+            // Nothing but the exchange, until there are keys. In a later one some peers (asyncssh) still
+            // send what they had begun, under keys that hold: RFC 4253 section 7.1 forbids it, and nothing is lost.
+            _ if first => Err(Error::OutOfTurn(number)),
             SERVICE_REQUEST | SERVICE_ACCEPT => Ok(Some(payload)),
             number if AUTHENTICATION.contains(&number) == self.early.is_some() && number >= 50 => Ok(Some(payload)),
             // RFC 4252 section 5.1: what comes after success is passed over.
@@ -392,7 +400,7 @@ impl Transport {
                 return Err(Error::OutOfTurn(KEXINIT));
             }
         }
-        let streams = [agreed.to_server, agreed.to_client];
+        let streams = [agreed.to_server.cipher, agreed.to_client.cipher];
         if !self.strict && streams.contains(&CipherName::ChaCha20) {
             return Err(Error::NotStrict);
         }
@@ -495,18 +503,18 @@ impl Transport {
         let first = self.session.is_none();
         let session = *self.session.get_or_insert(*hash);
         self.seal(|out| out.byte(NEWKEYS))?;
-        let derive = |cipher: CipherName, iv: u8, key: u8| {
-            let (key_length, iv_length) = cipher.lengths();
+        let derive = |suite: Suite, [iv, key, mac]: [u8; 3]| {
+            let lengths = suite.lengths();
             let part = |letter, length| kex::derive(shared, hash, letter, &session, length);
-            Fresh { cipher, key: part(key, key_length), iv: part(iv, iv_length) }
+            Fresh { suite, iv: part(iv, lengths.iv), key: part(key, lengths.key), mac: part(mac, lengths.mac) }
         };
-        let to_server = derive(agreed.to_server, b'A', b'C');
-        let to_client = derive(agreed.to_client, b'B', b'D');
+        let to_server = derive(agreed.to_server, *b"ACE");
+        let to_client = derive(agreed.to_client, *b"BDF");
         let (outgoing, incoming) = match self.settings.role {
             Role::Client => (to_server, to_client),
             Role::Server => (to_client, to_server),
         };
-        self.sealer.rekey(outgoing.cipher, &outgoing.key, &outgoing.iv, self.strict)?;
+        self.sealer.rekey(outgoing.suite, &outgoing.secrets(), self.strict)?;
         self.algorithms = Some(*agreed);
         if let Some(exchange) = &mut self.exchange {
             exchange.incoming = Some(incoming);
@@ -525,10 +533,10 @@ impl Transport {
     /// Their keys are new too: the exchange is over, and what waited goes out.
     fn renewed(&mut self, payload: &[u8]) -> Result<(), Error> {
         let incoming = self.exchange.as_mut().and_then(|exchange| exchange.incoming.take());
-        let Some(Fresh { cipher, key, iv }) = incoming.filter(|_| payload.len() == 1) else {
+        let Some(fresh) = incoming.filter(|_| payload.len() == 1) else {
             return Err(Error::OutOfTurn(NEWKEYS));
         };
-        self.opener.rekey(cipher, &key, &iv, self.strict)?;
+        self.opener.rekey(fresh.suite, &fresh.secrets(), self.strict)?;
         self.exchange = None;
         self.held_bytes = 0;
         for held in std::mem::take(&mut self.held) {

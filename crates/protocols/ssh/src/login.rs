@@ -155,7 +155,7 @@ impl Conversation {
         }
     }
 
-    async fn signed(&self, user: &str, (algorithm, blob, signature): (&str, &[u8], &[u8])) -> Turn {
+    async fn signed(&mut self, user: &str, (algorithm, blob, signature): (&str, &[u8], &[u8])) -> Turn {
         let session = self.leg.transport().session();
         let proved = session.is_some_and(|session| auth::proved(session, user, algorithm, blob, signature).is_ok());
         match key::print(blob) {
@@ -164,7 +164,7 @@ impl Conversation {
         }
     }
 
-    async fn token(&self, user: &str, token: &[u8]) -> Turn {
+    async fn token(&mut self, user: &str, token: &[u8]) -> Turn {
         if token.is_empty() || token.len() > TOKEN {
             return reject().await;
         }
@@ -173,7 +173,7 @@ impl Conversation {
 
     /// Shows a proof. The user name of this very request counts, so that a client which changes it
     /// between requests gains nothing.
-    async fn prove(&self, user: &str, evidence: Evidence) -> Turn {
+    async fn prove(&mut self, user: &str, evidence: Evidence) -> Turn {
         let Ok(address) = user.parse::<Address>() else { return reject().await };
         match self.login.step(address.handle().cloned(), evidence).await {
             Ok(Step::Authenticated(who)) => Turn::In(who, address),

@@ -187,7 +187,7 @@ async fn standard_input_and_sockets_are_forwarded() {
 async fn the_agent_goes_along_where_it_is_permitted() {
     let rig = Rig::new().await;
     let socket = rig.fixed.home().join("agent.sock");
-    let agent = tokio::process::Command::new("ssh-agent").arg("-D").arg("-a").arg(&socket).kill_on_drop(true).spawn();
+    let agent = tokio::process::Command::new("ssh-agent").arg("-D").arg("-a").arg(&socket).stdout(Stdio::null()).kill_on_drop(true).spawn();
     let _agent = agent.unwrap();
     until(SOON, || socket.exists()).await.unwrap();
     let key = rig.fixed.home().join("mine");
@@ -195,8 +195,9 @@ async fn the_agent_goes_along_where_it_is_permitted() {
     let add = tokio::process::Command::new("ssh-add").env("SSH_AUTH_SOCK", &socket).arg(&key).output().await.unwrap();
     assert!(add.status.success(), "{}", text(&add.stderr));
     let run = |rig: &Rig| {
-        let agent = format!("ForwardAgent={}", socket.display());
-        finish(rig.ssh(&["-o", &agent], "ssh-add -L").spawn().unwrap())
+        let mut ssh = rig.ssh(&["-A"], "ssh-add -L");
+        ssh.env("SSH_AUTH_SOCK", &socket);
+        finish(ssh.spawn().unwrap())
     };
     let public = sallyport_testkit::sshd::public(&key.with_extension("pub")).unwrap();
     let output = run(&rig).await;

@@ -40,7 +40,9 @@ fn remote_shell(rig: &Rig) -> String {
 fn over_ssh(rig: &Rig, name: &str) -> Command {
     let mut command = program(rig, name);
     for (name, value) in rig.client("ssh").as_std().get_envs() {
-        command.env(name, value.unwrap());
+        if let Some(value) = value {
+            command.env(name, value);
+        }
     }
     command.env("GIT_SSH_COMMAND", remote_shell(rig)).env("GIT_CONFIG_NOSYSTEM", "1");
     command
