@@ -2,6 +2,7 @@
 
 mod children;
 mod database;
+mod person;
 mod place;
 mod story;
 mod target;

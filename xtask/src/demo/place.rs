@@ -11,8 +11,10 @@ use std::process::Command;
 use std::time::Duration;
 
 const PEOPLE: &str = include_str!("sample/people/identities.toml");
-const TARGETS: &str = include_str!("sample/targets.toml");
+const INVENTORY: &str = include_str!("sample/targets.toml");
 const ACCESS: &str = include_str!("sample/access.cedar");
+/// Names of the sample targets.
+pub(super) const TARGETS: [&str; 2] = ["web-1", "db-1"];
 /// The longest that a command of the story may take.
 const LONGEST: Duration = Duration::from_secs(60);
 
@@ -20,7 +22,8 @@ const LONGEST: Duration = Duration::from_secs(60);
 pub(crate) struct Ports {
     pub(crate) api: u16,
     pub(crate) ssh: u16,
-    pub(super) target: u16,
+    /// Of the targets, in the order of [`TARGETS`].
+    pub(super) targets: [u16; 2],
 }
 
 /// The place of one demo.
@@ -62,17 +65,21 @@ impl Place {
     }
 
     /// The sample checkout: people, targets, policies.
-    pub(crate) fn checkout(&self, target: &Target) -> Result<PathBuf> {
+    pub(crate) fn checkout(&self, targets: &[Target]) -> Result<PathBuf> {
         let checkout = self.home.join("checkout");
         let people = PEOPLE
             .replace("{ada}", &public(&self.key("ada").with_extension("pub"))?)
             .replace("{bob}", &public(&self.key("bob").with_extension("pub"))?);
-        let targets = TARGETS
-            .replace("{port}", &self.ports.target.to_string())
-            .replace("{host_key}", &target.host_key)
-            .replace("{account}", &target.account);
+        let mut inventory = INVENTORY.to_owned();
+        for target in targets {
+            let Target { name, port, host_key, account, .. } = target;
+            inventory = inventory
+                .replace(&format!("{{{name}.port}}"), &port.to_string())
+                .replace(&format!("{{{name}.host_key}}"), host_key)
+                .replace(&format!("{{{name}.account}}"), account);
+        }
         std::fs::write(checkout.join("people/identities.toml"), people)?;
-        std::fs::write(checkout.join("targets.toml"), targets)?;
+        std::fs::write(checkout.join("targets.toml"), inventory)?;
         std::fs::write(checkout.join("access.cedar"), ACCESS)?;
         Ok(checkout)
     }
@@ -97,9 +104,9 @@ impl Place {
         self.home.join(format!("{name}.log"))
     }
 
-    /// Files of the sample target.
-    pub(super) fn target(&self) -> PathBuf {
-        self.home.join("target")
+    /// Files of a sample target.
+    pub(super) fn target(&self, name: &str) -> PathBuf {
+        self.home.join("targets").join(name)
     }
 
     /// The program with this configuration and nothing else of our environment.
@@ -129,8 +136,8 @@ impl Place {
         serde_json::from_str(&said).with_context(|| format!("`sallyport {}` gave no JSON: {said}", words.join(" ")))
     }
 
-    /// The machine's own ssh client, as a person, to the gateway.
-    pub(crate) fn ssh(&self, person: &str, account: &str, more: &[&str]) -> Result<Command> {
+    /// The machine's own ssh client, as a person, to the gateway and through it to a target.
+    pub(crate) fn ssh(&self, person: &str, target: &Target, more: &[&str]) -> Result<Command> {
         let mut command = Command::new(run::find("ssh").context("ssh is missing: install the OpenSSH client")?);
         command.args([
             "-F",
@@ -144,23 +151,23 @@ impl Place {
         ]);
         command.arg("-o").arg(format!("UserKnownHostsFile={}", self.home.join("known_hosts").display()));
         command.arg("-p").arg(self.ports.ssh.to_string()).arg("-i").arg(self.key(person));
-        command.args(more).arg(format!("{person}+{account}@web-1@127.0.0.1"));
+        command.args(more).arg(format!("{person}+{}@127.0.0.1", target.address()));
         command.env_remove("SSH_AUTH_SOCK");
         Ok(command)
     }
 }
 
 impl Ports {
-    /// Three ports that are free now.
+    /// Ports that are free now.
     fn free() -> Result<Self> {
-        let listeners = [(); 3].map(|()| TcpListener::bind("127.0.0.1:0"));
+        let listeners = [(); 4].map(|()| TcpListener::bind("127.0.0.1:0"));
         let mut ports = Vec::new();
         for listener in &listeners {
             let listener = listener.as_ref().map_err(|e| anyhow::anyhow!("no port is free: {e}"))?;
             ports.push(listener.local_addr()?.port());
         }
         match ports.as_slice() {
-            [api, ssh, target] => Ok(Self { api: *api, ssh: *ssh, target: *target }),
+            [api, ssh, first, second] => Ok(Self { api: *api, ssh: *ssh, targets: [*first, *second] }),
             _ => anyhow::bail!("no port is free"),
         }
     }

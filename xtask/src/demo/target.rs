@@ -1,7 +1,7 @@
-//! The sample target: a real OpenSSH server with one account, or the built-in one where there is none.
+//! The sample targets: real OpenSSH servers with one account, or the built-in ones where there is none.
 
 use super::children::{Children, private};
-use super::place::Place;
+use super::place::{Place, TARGETS};
 use crate::run;
 use anyhow::{Context as _, Result};
 use std::io::Read as _;
@@ -15,6 +15,10 @@ const MINUTE: Duration = Duration::from_secs(60);
 
 /// A running target.
 pub(crate) struct Target {
+    /// Its name in the inventory.
+    pub(super) name: &'static str,
+    /// Its port.
+    pub(super) port: u16,
     /// The account's name.
     pub(super) account: String,
     /// Its host key: algorithm and base64.
@@ -27,18 +31,46 @@ pub(crate) struct Target {
 }
 
 impl Target {
-    /// Starts it.
-    pub(super) fn start(place: &Place, children: &mut Children) -> Result<Self> {
+    /// Starts all of them. They are one machine's, so they share the account and its password.
+    pub(super) fn start_all(place: &Place, real: bool, children: &mut Children) -> Result<Vec<Self>> {
+        let password = if real && run::is_root() { Some(make_account()?) } else { None };
+        if !real {
+            let mut build = run::cargo();
+            build.args(["build", "--quiet", "--workspace", "--example", "demo_target"]);
+            anyhow::ensure!(run::attached(&mut build)?.success(), "the built-in target does not build");
+        }
+        let mut targets = Vec::new();
+        for (name, port) in TARGETS.into_iter().zip(place.ports.targets) {
+            targets.push(if real {
+                Self::start(place, name, port, password.clone(), children)?
+            } else {
+                Self::built_in(place, name, port, children)?
+            });
+        }
+        Ok(targets)
+    }
+
+    /// How it is named to the gateway: `account@target`.
+    pub(super) fn address(&self) -> String {
+        format!("{}@{}", self.account, self.name)
+    }
+
+    fn start(
+        place: &Place,
+        name: &'static str,
+        port: u16,
+        password: Option<String>,
+        children: &mut Children,
+    ) -> Result<Self> {
         let sshd = run::find("sshd").context("sshd is missing: install the OpenSSH server (package openssh-server)")?;
-        let home = place.target();
+        let home = place.target(name);
         std::fs::create_dir_all(&home)?;
         keygen(&home.join("host_key"))?;
         let authorized = home.join("authorized_keys");
         private(&authorized, "")?;
         let root = run::is_root();
         let account = if root { ACCOUNT.to_owned() } else { own_name()? };
-        let password = if root { Some(make_account()?) } else { None };
-        let config = config(&home, place.ports.target, root);
+        let config = config(&home, port, root);
         std::fs::write(home.join("sshd_config"), config)?;
         if root {
             // Its own place for privilege separation, which a package's service would have made.
@@ -47,36 +79,34 @@ impl Target {
         let mut command = Command::new(sshd);
         command.env_clear().env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin");
         command.arg("-D").arg("-e").arg("-f").arg(home.join("sshd_config"));
-        children.start("sshd", &mut command, &place.log("sshd"))?;
-        run::wait_for("the sample sshd", MINUTE, || {
+        children.start(name, &mut command, &place.log(name))?;
+        run::wait_for("a sample sshd", MINUTE, || {
             children.alive()?;
-            Ok(greets(place.ports.target).then_some(()))
+            Ok(greets(port).then_some(()))
         })?;
         let host_key = public(&home.join("host_key.pub"))?;
-        Ok(Self { account, host_key, password, terminal: root || terminals_need_no_root(), authorized })
+        Ok(Self { name, port, account, host_key, password, terminal: root || terminals_need_no_root(), authorized })
     }
 
     /// Starts the target that Sallyport brings along, for machines without an OpenSSH server. It runs commands as
     /// this very user.
-    pub(super) fn built_in(place: &Place, children: &mut Children) -> Result<Self> {
-        let mut build = run::cargo();
-        build.args(["build", "--quiet", "--workspace", "--example", "demo_target"]);
-        anyhow::ensure!(run::attached(&mut build)?.success(), "the built-in target does not build");
-        let home = place.target();
+    fn built_in(place: &Place, name: &'static str, port: u16, children: &mut Children) -> Result<Self> {
+        let home = place.target(name);
         std::fs::create_dir_all(&home)?;
         keygen(&home.join("host_key"))?;
         let password = fresh_password()?;
         private(&home.join("password"), &password)?;
         let mut command = Command::new(run::root().join("target/debug/examples/demo_target"));
-        command.arg(place.ports.target.to_string()).arg(home.join("host_key")).arg(home.join("password"));
-        children.start("demo_target", &mut command, &place.log("demo_target"))?;
-        run::wait_for("the built-in target", MINUTE, || {
+        command.arg(port.to_string()).arg(home.join("host_key")).arg(home.join("password"));
+        children.start(name, &mut command, &place.log(name))?;
+        run::wait_for("a built-in target", MINUTE, || {
             children.alive()?;
-            Ok(greets(place.ports.target).then_some(()))
+            Ok(greets(port).then_some(()))
         })?;
         let host_key = public(&home.join("host_key.pub"))?;
         let authorized = home.join("authorized_keys");
-        Ok(Self { account: own_name()?, host_key, password: Some(password), terminal: true, authorized })
+        let account = own_name()?;
+        Ok(Self { name, port, account, host_key, password: Some(password), terminal: true, authorized })
     }
 
     /// Lets a public key in.
@@ -88,7 +118,8 @@ impl Target {
             return private(&self.authorized, &format!("{known}{public}\n"));
         };
         std::fs::create_dir_all(user.dir.join(".ssh"))?;
-        Ok(std::fs::write(user.dir.join(".ssh/authorized_keys"), format!("{public}\n"))?)
+        let file = user.dir.join(".ssh/authorized_keys");
+        Ok(std::fs::write(file, format!("{public}\n"))?)
     }
 }
 
@@ -123,7 +154,8 @@ fn make_account() -> Result<String> {
     Ok(password)
 }
 
-fn fresh_password() -> Result<String> {
+/// 24 bytes of the machine's randomness, in hexadecimal.
+pub(super) fn fresh_password() -> Result<String> {
     let mut bytes = [0; 24];
     std::fs::File::open("/dev/urandom")?.read_exact(&mut bytes)?;
     Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())

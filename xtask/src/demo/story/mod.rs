@@ -1,6 +1,7 @@
 //! The story: from an empty directory to a verified bundle, one line a step.
 
 use super::children::Children;
+use super::person::{self, Person};
 use super::place::Place;
 use super::target::{Target, greets, public};
 use crate::run;
@@ -12,59 +13,56 @@ use std::time::{Duration, Instant};
 const MINUTE: Duration = Duration::from_secs(60);
 /// What ada types.
 const TYPED: &str = "whoami\nuname -sr\necho hello from a recorded session\ndate -u\nexit\n";
-
-/// Who signs in with a browser, and what for.
-const PEOPLE: [(&str, &str); 3] = [
-    ("ada", "ada, who works on web-1"),
-    ("olga", "olga, who audits what ada did"),
-    ("admin", "admin, who runs the installation"),
-];
+/// What ada runs on the second target.
+const COMMAND: &str = "echo one command, also recorded";
 
 /// The product with its sample data, running.
 pub(crate) struct Story<'a> {
     place: &'a Place,
-    target: Target,
+    /// Where ada works in a terminal, and what takes a command.
+    targets: Vec<Target>,
     /// Token of the auditor.
     olga: String,
-    /// Who may sign in with a browser: what they do, and their one-time link.
-    links: Vec<(&'static str, String)>,
+    /// Who may sign in with a browser.
+    people: Vec<Person>,
 }
 
 impl<'a> Story<'a> {
-    /// Starts target and product, signs in, applies the sample checkout, stores the credential.
+    /// Starts targets and product, signs in, applies the sample checkout, stores the credentials, enrols people.
     pub(crate) fn begin(place: &'a Place, real: bool, children: &mut Children) -> Result<Self> {
-        let target = if real {
-            step("a target: OpenSSH with one account", || Target::start(place, children))?
+        let what = if real {
+            "two targets: OpenSSH with one account each"
         } else {
-            step("a target: the built-in one, for want of an OpenSSH server", || Target::built_in(place, children))?
+            "two targets: the built-in ones, for want of an OpenSSH server"
         };
+        let targets = step(what, || Target::start_all(place, real, children))?;
         let founded = step("an installation: `sallyport init`", || place.ask(None, &["init", "--fast"], ""))?;
         let admin = text(&founded, "token")?;
         crate::demo::children::private(&place.home.join("recovery"), text(&founded, "recovery")?)?;
         step("the server: `sallyport serve`", || serve(place, children))?;
         step("signed in: `sallyport login`", || place.ask(None, &["login", "--token-stdin"], &format!("{admin}\n")))?;
-        let checkout = place.checkout(&target)?;
+        let checkout = place.checkout(&targets)?;
         step("people, targets, policies: `sallyport apply`", || {
             let (all, people) = (checkout.to_string_lossy(), checkout.join("people"));
             // People first: who may change targets is itself a group of the inventory.
             place.ask(None, &["apply", &people.to_string_lossy()], "")?;
             place.ask(None, &["apply", &all], "")
         })?;
-        step("a credential that no person sees: `sallyport vault put`", || credential(place, &target))?;
-        let olga = place.ask(None, &["token", "olga", "--ttl", "8h", "--label", "demo"], "")?;
-        let links = step("one-time links to the portal: `sallyport admin link`", || {
-            PEOPLE
-                .into_iter()
-                .map(|(who, does)| Ok((does, text(&place.ask(None, &["admin", "link", who], "")?, "link")?.to_owned())))
-                .collect::<Result<_>>()
+        step("credentials that no person sees: `sallyport vault put`", || {
+            targets.iter().try_for_each(|target| credential(place, target))
         })?;
-        Ok(Self { place, target, olga: text(&olga, "token")?.to_owned(), links })
+        let olga = place.ask(None, &["token", "olga", "--ttl", "8h", "--label", "demo"], "")?;
+        let people = step("people with password and factor: `sallyport admin link`, signed in and out again", || {
+            person::enrol_all(place)
+        })?;
+        Ok(Self { place, targets, olga: text(&olga, "token")?.to_owned(), people })
     }
 
     /// A denied attempt, a recorded session, its replay and its proof.
     pub(crate) fn tell(&mut self) -> Result<Value> {
-        step("bob is not permitted, and the target hears nothing of it", || self.denied())?;
+        step("bob is not permitted, and the targets hear nothing of it", || self.denied())?;
         let session = step("ada works on web-1 with stock ssh, recorded", || self.session())?;
+        step("ada runs a command on db-1, recorded too", || self.command())?;
         let lines = step("olga, the auditor, plays it: `sallyport play`", || self.played(&session))?;
         for line in &lines {
             eprintln!("      | {line}");
@@ -85,12 +83,13 @@ impl<'a> Story<'a> {
             "trust": trust,
             "data": self.place.data(),
             "config": self.place.config(),
-            "url": format!("http://127.0.0.1:{}", self.place.ports.api),
-            "links": self.links.iter().map(|(does, link)| json!({ "for": does, "link": link })).collect::<Vec<_>>(),
+            "url": self.portal(),
+            "logins": self.people.iter().map(Person::as_json).collect::<Vec<_>>(),
+            "targets": self.targets.iter().map(Target::address).collect::<Vec<_>>(),
             "ssh": {
                 "host": "127.0.0.1",
                 "port": self.place.ports.ssh,
-                "user": format!("ada+{}@web-1", self.target.account),
+                "user": format!("ada+{}", self.targets.first().context("no target")?.address()),
                 "key": self.place.key("ada"),
             },
             "verified": true,
@@ -100,18 +99,42 @@ impl<'a> Story<'a> {
     /// How to go on by oneself.
     pub(crate) fn invitation(&self) -> String {
         let (ssh, api) = (self.place.ports.ssh, self.place.ports.api);
-        let account = &self.target.account;
-        let links: Vec<_> = self.links.iter().map(|(does, link)| format!("  {does}:\n    {link}")).collect();
+        let logins: Vec<_> = self.people.iter().map(Person::told).collect();
+        let own: Vec<_> = self
+            .targets
+            .iter()
+            .map(|target| {
+                let at = target.address();
+                format!("  ssh -p {ssh} -i .demo/keys/ada -o IdentitiesOnly=yes ada+{at}@127.0.0.1\n")
+            })
+            .collect();
+        let why: Vec<_> = self
+            .targets
+            .iter()
+            .map(|target| format!("  target/debug/sallyport why ada+{}\n", target.address()))
+            .collect();
         format!(
-            "Look at it in a browser. Each link is good once, for an hour, and asks for a password and a factor:\n\n{}\n\n\
-             Or connect with your own ssh:\n\n  \
-             ssh -p {ssh} -i .demo/keys/ada -o IdentitiesOnly=yes {}+{account}@web-1@127.0.0.1\n\n\
+            "Look at it in a browser, {}, as one of\n\n{}\n\
+             An app computes codes from its secret; without one, a code of the last line does. All of it stands in\n\
+             .demo/logins.txt, and is made anew with each demo.\n\n\
+             Or connect with your own ssh:\n\n{}\n\
              And on the command line, as admin:\n\n  \
              export XDG_CONFIG_HOME=$PWD/.demo/settings SALLYPORT_URL=http://127.0.0.1:{api}\n  \
-             target/debug/sallyport sessions\n  target/debug/sallyport why ada+{account}@web-1",
-            links.join("\n"),
-            "ada"
+             target/debug/sallyport sessions\n{}",
+            self.portal(),
+            logins.join("\n"),
+            own.concat(),
+            why.concat().trim_end(),
         )
+    }
+
+    fn portal(&self) -> String {
+        format!("http://127.0.0.1:{}", self.place.ports.api)
+    }
+
+    /// The target of the story's terminal.
+    fn web(&self) -> Result<&Target> {
+        self.targets.first().context("there is no target")
     }
 
     /// End points for measuring scripts: the target itself, the target through OpenSSH's own jump host,
@@ -119,36 +142,37 @@ impl<'a> Story<'a> {
     pub(crate) fn ends(&self, server: i32) -> Result<Vec<String>> {
         let key = self.place.key("ada");
         // The baseline signs in with the same key, so that both pay for the same handshake.
-        self.target.authorize(&public(&key.with_extension("pub"))?)?;
-        let (account, ports) = (&self.target.account, &self.place.ports);
+        let web = self.web()?;
+        web.authorize(&public(&key.with_extension("pub"))?)?;
+        let (account, target, ports) = (&web.account, web.port, &self.place.ports);
         let end = |name: &str, port: u16, user: &str| {
             format!("{name},host=127.0.0.1,port={port},user={user},key={}", key.display())
         };
-        let direct = end("direct", ports.target, account);
-        let jump = end("jump", ports.target, account);
+        let direct = end("direct", target, account);
+        let jump = end("jump", target, account);
         let ours = end("sallyport", ports.ssh, &format!("ada+{account}@web-1"));
         Ok(vec![
             direct,
-            format!("{jump},jump={account}@127.0.0.1:{},jumpkey={}", ports.target, key.display()),
+            format!("{jump},jump={account}@127.0.0.1:{target},jumpkey={}", key.display()),
             format!("{ours},pids={server}"),
         ])
     }
 
     fn denied(&self) -> Result<()> {
-        let output = run::output(
-            &mut self.place.ssh("bob", &self.target.account, &["-o", "BatchMode=yes", "-T"])?,
-            "id\n",
-            MINUTE,
-        )?;
-        ensure!(!output.status.success(), "bob was let in: {}", String::from_utf8_lossy(&output.stdout));
+        for target in &self.targets {
+            let mut command = self.place.ssh("bob", target, &["-o", "BatchMode=yes", "-T"])?;
+            let output = run::output(&mut command, "id\n", MINUTE)?;
+            ensure!(!output.status.success(), "bob was let in: {}", String::from_utf8_lossy(&output.stdout));
+        }
         let sessions = self.place.ask(None, &["sessions"], "")?;
         ensure!(items(&sessions).is_empty(), "a denied attempt opened a session");
         Ok(())
     }
 
     fn session(&self) -> Result<String> {
-        let terminal = if self.target.terminal { "-tt" } else { "-T" };
-        let mut command = self.place.ssh("ada", &self.target.account, &["-o", "BatchMode=yes", terminal])?;
+        let web = self.web()?;
+        let terminal = if web.terminal { "-tt" } else { "-T" };
+        let mut command = self.place.ssh("ada", web, &["-o", "BatchMode=yes", terminal])?;
         let output = run::output(&mut command, TYPED, MINUTE)?;
         let said = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
         ensure!(output.status.success(), "ada's session failed ({}): {}", output.status, run::last_lines(&said, 8));
@@ -161,6 +185,23 @@ impl<'a> Story<'a> {
             let page = self.place.ask(None, &["sessions"], "")?;
             let closed = items(&page).iter().find(|s| s.get("reason").is_some_and(|r| !r.is_null()));
             closed.map(|session| text(session, "id").map(str::to_owned)).transpose()
+        })
+    }
+
+    /// A command on the second target, in a session of its own.
+    fn command(&self) -> Result<()> {
+        let target = self.targets.get(1).context("there is no second target")?;
+        let mut command = self.place.ssh("ada", target, &["-o", "BatchMode=yes", "-T"])?;
+        let said = run::succeed(command.arg(COMMAND), "", MINUTE)?;
+        ensure!(
+            said.contains("one command, also recorded"),
+            "the target did not answer: {}",
+            run::last_lines(&said, 8)
+        );
+        run::wait_for("the command's session", MINUTE, || {
+            let page = self.place.ask(None, &["sessions"], "")?;
+            let on = |session: &&Value| session.get("target").and_then(Value::as_str) == Some(target.name);
+            Ok(items(&page).iter().find(on).map(drop))
         })
     }
 
@@ -191,7 +232,7 @@ fn serve(place: &Place, children: &mut Children) -> Result<()> {
 
 /// Hands the account's credential to the vault: its password, or a key that the vault makes itself.
 fn credential(place: &Place, target: &Target) -> Result<()> {
-    let address = format!("{}@web-1", target.account);
+    let address = target.address();
     match &target.password {
         Some(password) => {
             place.ask(None, &["vault", "put", &address, "--password-stdin"], &format!("{password}\n")).map(drop)
@@ -219,7 +260,8 @@ fn step<T>(what: &str, act: impl FnOnce() -> Result<T>) -> Result<T> {
     }
 }
 
-fn text<'v>(value: &'v Value, key: &str) -> Result<&'v str> {
+/// A text of an answer.
+pub(super) fn text<'v>(value: &'v Value, key: &str) -> Result<&'v str> {
     value.get(key).and_then(Value::as_str).with_context(|| format!("the answer names no `{key}`"))
 }
 
