@@ -3,21 +3,25 @@
 use crate::client::Client;
 use crate::command::{Login, Token};
 use crate::output::Output;
+use crate::sign_in::{self, until};
 use crate::{Common, Fail, Surroundings};
 use sallyport_wire as wire;
 use std::io::IsTerminal;
+use std::time::Duration;
 
 pub(crate) async fn login(args: Login, common: &Common, surroundings: &Surroundings, out: Output) -> Result<(), Fail> {
+    let client = Client::open(common, surroundings)?;
     let token = match (&common.token, args.token_stdin) {
+        _ if args.password => sign_in::with_password(&args, &client).await?,
         (Some(token), false) => token.clone(),
         (_, true) => read_line("the token")?,
         (None, false) => ask("Token")?,
     };
-    let client = Client::open(common, surroundings)?.with_token(token.trim().to_owned());
+    let client = client.with_token(token.trim().to_owned());
     let me: wire::Me = client.get("/me", &[]).await?;
     client.remember(surroundings)?;
     out.show(&me, |me| {
-        format!("Signed in as {} until {}. `sallyport ls` shows what you can reach.", me.handle, me.token_expires)
+        format!("Signed in as {}, {}. `sallyport ls` shows what you can reach.", me.handle, until(&me.token_expires))
     })
 }
 
@@ -39,7 +43,10 @@ pub(crate) async fn status(client: &Client, out: Output) -> Result<(), Fail> {
     out.show(&(&status, &me), |(status, me)| {
         let who = me.as_ref().map_or_else(
             || "Not signed in: run `sallyport login`.".into(),
-            |me| format!("Signed in as {} ({}) until {}; {} live sessions.", me.handle, me.groups.join(" "), me.token_expires, me.sessions),
+            |me| {
+                let (groups, until) = (me.groups.join(" "), until(&me.token_expires));
+                format!("Signed in as {} ({groups}), {until}; {} live sessions.", me.handle, me.sessions)
+            },
         );
         let reach = reach.as_ref().map_or_else(String::new, |reach| match reach.total {
             0 => "\nReach     nothing yet: ask an administrator for a policy that permits you something".into(),
@@ -86,13 +93,42 @@ pub(crate) async fn status(client: &Client, out: Output) -> Result<(), Fail> {
 
 /// Asks without echo.
 pub(crate) fn ask(what: &str) -> Result<String, Fail> {
-    if !std::io::stdin().is_terminal() {
-        return Err(Fail::usage(format!(
-            "nobody is here to type it: give the {} on standard input with the -stdin option",
-            what.to_lowercase()
-        )));
-    }
+    somebody_is_here(what)?;
     dialoguer::Password::new().with_prompt(what).interact().map_err(Fail::failed)
+}
+
+/// Asks for what is no secret.
+pub(crate) fn ask_openly(what: &str) -> Result<String, Fail> {
+    somebody_is_here(what)?;
+    dialoguer::Input::new().with_prompt(what).interact_text().map_err(Fail::failed)
+}
+
+fn somebody_is_here(what: &str) -> Result<(), Fail> {
+    if std::io::stdin().is_terminal() {
+        return Ok(());
+    }
+    let what = what.to_lowercase();
+    Err(Fail::usage(format!(
+        "nobody is here to type the {what}: run this in a terminal, or give it on standard input where there is a -stdin option; programs sign in with a token, `SALLYPORT_TOKEN`"
+    )))
+}
+
+/// A time in words, its two greatest units: `7 h 12 min`.
+pub(crate) fn left(time: Duration) -> String {
+    let seconds = time.as_secs();
+    let units = [(86_400, "d"), (3600, "h"), (60, "min"), (1, "s")];
+    let parts = units.iter().scan(seconds, |rest, (unit, name)| {
+        let count = *rest / unit;
+        *rest %= unit;
+        Some((count, *name))
+    });
+    let words: Vec<String> = parts
+        .skip_while(|(count, _)| *count == 0)
+        .take(2)
+        .filter(|(count, _)| *count > 0)
+        .map(|(count, name)| format!("{count} {name}"))
+        .collect();
+    if words.is_empty() { "no time".into() } else { words.join(" ") }
 }
 
 /// One line of standard input.

@@ -2,7 +2,7 @@
 
 use crate::output::harmless;
 use crate::{Common, Fail, Surroundings};
-use reqwest::{Method, Response};
+use reqwest::{Method, RequestBuilder, Response};
 use sallyport_model::Kind;
 use sallyport_wire as wire;
 use serde::de::DeserializeOwned;
@@ -157,13 +157,23 @@ impl Client {
         query: &[(&str, String)],
         body: Option<&B>,
     ) -> Result<Response, Fail> {
-        let mut request = self.http.request(method, format!("{}{}{path}", self.url, wire::BASE)).query(query);
+        let mut request = self.anonymous(method, path).query(query);
         if let Some(token) = &self.token {
             request = request.bearer_auth(token);
         }
         if let Some(body) = body {
             request = request.json(body);
         }
+        self.answer(request).await
+    }
+
+    /// A request that says nothing of who asks.
+    pub(crate) fn anonymous(&self, method: Method, path: &str) -> RequestBuilder {
+        self.http.request(method, format!("{}{}{path}", self.url, wire::BASE))
+    }
+
+    /// What is answered to a request, where it is a success.
+    pub(crate) async fn answer(&self, request: RequestBuilder) -> Result<Response, Fail> {
         let response = request.send().await.map_err(|error| {
             let unproven = format!("{error:?}").contains("InvalidCertificate");
             let what = match (unproven, error.is_connect()) {

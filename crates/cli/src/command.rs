@@ -28,7 +28,7 @@ pub struct Common {
 /// Commands that speak to a server, or to nobody.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Sign in with a token and remember it
+    /// Sign in with a token, or with a password and a code, and remember it
     Login(Login),
     /// Make this machine's commands trust a server that has a certificate authority of its own
     Trust(Trust),
@@ -77,8 +77,17 @@ pub enum Command {
 #[derive(Args, Debug)]
 pub struct Login {
     /// Read the token from standard input instead of asking
-    #[arg(long)]
+    #[arg(long, conflicts_with = "password")]
     pub token_stdin: bool,
+    /// Ask for user name, password and a code of your app (or a recovery code), and make a token of them
+    #[arg(long)]
+    pub password: bool,
+    /// User name, instead of asking
+    #[arg(long, requires = "password", value_name = "HANDLE")]
+    pub handle: Option<String>,
+    /// How long the token lives, such as 1h, 8h, 30d
+    #[arg(long, default_value = "8h", requires = "password")]
+    pub ttl: String,
 }
 
 /// `token`

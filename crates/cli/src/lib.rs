@@ -15,6 +15,7 @@ mod node;
 mod output;
 mod play;
 mod sessions;
+mod sign_in;
 mod space;
 mod ssh;
 mod trust;

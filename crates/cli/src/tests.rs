@@ -5,6 +5,7 @@ use crate::output::{Format, harmless, table};
 use crate::testing::serve;
 use crate::{Fail, Surroundings};
 use sallyport_model::Kind;
+use std::time::Duration;
 
 #[test]
 fn durations_have_a_unit_and_fit() {
@@ -13,6 +14,23 @@ fn durations_have_a_unit_and_fit() {
     }
     for text in ["", "s", "8", "0s", "-1h", "+", "1.5h", "8 h", "8H", "49711d", "99999999999s", "8hh", "ü", "８h"] {
         assert_eq!(seconds(text).unwrap_err().kind, Kind::Usage, "{text}");
+    }
+}
+
+#[test]
+fn time_left_is_told_in_its_two_greatest_units() {
+    let told = |seconds| crate::account::left(Duration::from_secs(seconds));
+    let cases = [
+        (0, "no time"),
+        (59, "59 s"),
+        (60, "1 min"),
+        (3_601, "1 h"),
+        (25_920, "7 h 12 min"),
+        (86_400, "1 d"),
+        (180_000, "2 d 2 h"),
+    ];
+    for (seconds, wanted) in cases {
+        assert_eq!(told(seconds), wanted, "{seconds}");
     }
 }
 

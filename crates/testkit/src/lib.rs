@@ -9,4 +9,5 @@ pub mod http;
 pub mod postgres;
 pub mod product;
 pub mod sshd;
+pub mod terminal;
 pub mod waiting;

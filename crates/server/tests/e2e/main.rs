@@ -24,6 +24,7 @@ mod bad_input;
 mod book;
 mod browser;
 mod canary;
+mod command_line;
 mod conformance;
 mod crash;
 mod evidence;

@@ -9,7 +9,7 @@ use serde_json::json;
 
 on_both!(a_person_enrols_signs_in_acts_and_signs_out, a_terminal_ends_with_the_browser_that_it_is_in);
 
-fn link(product: &Product, handle: &str) -> String {
+pub(crate) fn link(product: &Product, handle: &str) -> String {
     let made = product.local(&["admin", "link", handle, "--output", "json"]).unwrap();
     json(&made).unwrap()["link"].as_str().unwrap().to_owned()
 }
