@@ -1,0 +1,107 @@
+//! What is wrong with a configuration, with a word on what to write instead.
+
+use super::Config;
+use super::sections::{Keep, Space, Tls};
+use sallyport_control::{SignInRules, Site, SpaceRules};
+use std::time::Duration;
+
+impl Config {
+    pub(super) fn check(&self) -> Result<(), String> {
+        self.check_edge()?;
+        if self.store.url.is_none() && (self.store.password_file.is_some() || self.store.password.is_some()) {
+            return Err(
+                "[store] has a password and no `url`: write url = \"postgres://ROLE@HOST:PORT/DATABASE\"".into()
+            );
+        }
+        if self.node.parse::<sallyport_model::name::Label>().is_err() {
+            return Err("`node` is 1 to 63 of a-z, 0-9, `.`, `_`, `:`, `/`, `-`".into());
+        }
+        if let Some(witness) = self.witness.as_ref().filter(|w| !w.listen.ip().is_loopback()) {
+            return Err(format!(
+                "[witness] listen = \"{}\" is not on loopback, and a witness has no TLS of its own: listen on 127.0.0.1 and put a TLS proxy before it",
+                witness.listen
+            ));
+        }
+        crate::backup::recipients(&self.backup.recipients).map_err(|e| format!("[backup] {e}"))?;
+        self.space.rules().map(drop)?;
+        self.sign_in().map(drop)?;
+        // Wrong anchors are named when the configuration is read, not when a checkpoint is due.
+        crate::anchors::all(self).map(drop)?;
+        if let Some(name) = &self.seal.credential {
+            if self.seal.key_file.is_some() {
+                return Err("[seal] has both `key_file` and `credential`: keep the one that holds the key file".into());
+            }
+            if name.is_empty() || name.contains('/') {
+                return Err(format!(
+                    "[seal] credential = {name:?} is no name of a credential: it is the part before the colon in `LoadCredentialEncrypted=`"
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    /// Nothing leaves the machine in plain text, and what people open is what the certificate is for.
+    fn check_edge(&self) -> Result<(), String> {
+        let (listen, plain) = (self.api.listen, self.api.tls == Tls::Off);
+        if plain && !listen.ip().is_loopback() {
+            return Err(format!(
+                "[api] listen = \"{listen}\" is not on loopback: set tls = \"own\", or name your certificate, or listen on 127.0.0.1 behind a TLS proxy"
+            ));
+        }
+        if !listen.ip().is_loopback() && self.public_url.is_none() {
+            return Err("`public_url` is missing: write where people reach this installation, https://NAME".into());
+        }
+        if !plain && !self.sign_in()?.site.secure() {
+            return Err("`public_url` is http, and the API speaks TLS: write https://".into());
+        }
+        for network in &self.api.trusted_peers {
+            network.parse::<crate::edge::Network>().map_err(|e| format!("[api] trusted_peers: {e}"))?;
+        }
+        if self.api.proxy_protocol && self.api.trusted_peers.is_empty() {
+            return Err("[api] proxy_protocol needs `trusted_peers`: write whose word is believed".into());
+        }
+        Ok(())
+    }
+
+    /// How people sign in with browsers.
+    pub(crate) fn sign_in(&self) -> Result<SignInRules, String> {
+        let site = match &self.public_url {
+            Some(url) => Site::parse(url).map_err(|e| format!("public_url: {e}"))?,
+            None if self.api.tls == Tls::Off => Site::local(self.api.listen.port()),
+            None => Site::parse(&format!("https://localhost:{}", self.api.listen.port()))?,
+        };
+        let read = |name: &str, text: &str, least: u64, most: u64| {
+            let seconds = sallyport_cli::seconds(text).map_err(|e| format!("[sign_in] {name}: {e}"))?;
+            let wrong = || format!("[sign_in] {name} = {text:?} is not within {least} s and {most} s");
+            Some(u64::from(seconds)).filter(|s| (least..=most).contains(s)).map(Duration::from_secs).ok_or_else(wrong)
+        };
+        let idle = read("idle", &self.sign_in.idle, 60, 12 * 3600)?;
+        let absolute = read("absolute", &self.sign_in.absolute, 300, 7 * 24 * 3600)?;
+        Ok(SignInRules { site, idle, absolute })
+    }
+}
+
+impl Space {
+    /// The rules that these are.
+    pub(crate) fn rules(&self) -> Result<SpaceRules, String> {
+        let quota = self.quota.as_deref().map(|text| {
+            bytes(text).ok_or_else(|| format!("[space] quota = {text:?} is no size: write 500MiB, 20GiB or 2TiB"))
+        });
+        let keep = |text: &Option<String>| {
+            let read = |text: &String| {
+                let seconds = sallyport_cli::seconds(text).map_err(|e| format!("[space.keep] {e}"))?;
+                Ok::<_, String>(Duration::from_secs(seconds.into()))
+            };
+            text.as_ref().map(read).transpose()
+        };
+        let Keep { tier0, tier1, tier2 } = &self.keep;
+        Ok(SpaceRules { quota: quota.transpose()?, keep: [keep(tier0)?, keep(tier1)?, keep(tier2)?] })
+    }
+}
+
+/// `500MiB` in bytes.
+fn bytes(text: &str) -> Option<u64> {
+    let units = [("KiB", 10), ("MiB", 20), ("GiB", 30), ("TiB", 40)];
+    let (number, shift) = units.iter().find_map(|(unit, shift)| Some((text.strip_suffix(unit)?, *shift)))?;
+    number.trim_end().parse::<u64>().ok()?.checked_mul(1 << shift).filter(|bytes| *bytes > 0)
+}

@@ -1,0 +1,246 @@
+//! The sections of the file. What their comments say is what the reference says of each setting.
+
+use serde::Deserialize;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+/// `[space]`
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Space {
+    /// Bytes that recordings may take, such as `500MiB` or `2TiB`; what the disk has where absent.
+    pub(crate) quota: Option<String>,
+    /// How long recordings are kept after their session, by the tier of their target.
+    pub(crate) keep: Keep,
+}
+
+/// `[space.keep]`: durations such as `90d`; for ever where absent.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Keep {
+    /// Of targets of tier 0.
+    pub(crate) tier0: Option<String>,
+    /// Of targets of tier 1.
+    pub(crate) tier1: Option<String>,
+    /// Of targets of tier 2.
+    pub(crate) tier2: Option<String>,
+}
+
+/// `[backup]`
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Backup {
+    /// Who can open a backup: age recipients, `age1...`.
+    pub(crate) recipients: Vec<String>,
+    /// How old the last one may be before `doctor` says so, in hours.
+    pub(crate) max_age_hours: u32,
+}
+
+impl Default for Backup {
+    fn default() -> Self {
+        Self { recipients: Vec::new(), max_age_hours: 25 }
+    }
+}
+
+/// `[[anchors]]`: one of `file`, `syslog` and `witness`.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Anchor {
+    /// Its name in ledger and messages: 1 to 63 of `a-z 0-9 . _ : / -`.
+    pub(crate) name: String,
+    /// A file, best on another disk; its directory must exist.
+    pub(crate) file: Option<PathBuf>,
+    /// `unix:PATH` (a datagram socket) or `tcp:HOST:PORT` (octet counting); only written.
+    pub(crate) syslog: Option<String>,
+    /// Submission prefix of a witness: https, or http on this host.
+    pub(crate) witness: Option<String>,
+    /// Public key of the witness.
+    pub(crate) key: Option<String>,
+    /// How late it may be, in seconds; 60 where absent.
+    pub(crate) max_age_seconds: Option<u32>,
+    /// What happens when it is later.
+    pub(crate) late: Late,
+}
+
+/// What a late anchor does.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Late {
+    /// It is told: status, metrics, doctor, ledger.
+    #[default]
+    Warn,
+    /// New sessions are refused until it has caught up.
+    Freeze,
+}
+
+/// `[witness]`
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Witness {
+    /// Its name in cosignatures, such as `witness.example.org/w1`.
+    pub(crate) name: String,
+    /// Address and port. Plain http, so it must be on loopback.
+    pub(crate) listen: SocketAddr,
+    /// Directory of its key and of what it has seen; closed to other users.
+    pub(crate) state: PathBuf,
+    /// Public keys of the ledgers that it serves.
+    pub(crate) logs: Vec<String>,
+}
+
+/// `[store]`
+#[derive(Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Store {
+    /// `postgres://ROLE@HOST:PORT/DATABASE`; a file in the data directory where absent.
+    pub(crate) url: Option<String>,
+    /// File with the role's password, closed to other users.
+    pub(crate) password_file: Option<PathBuf>,
+    /// The password itself: from the environment only.
+    pub(super) password: Option<String>,
+}
+
+/// Shows where, never the password.
+impl std::fmt::Debug for Store {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Store")
+            .field("url", &self.url)
+            .field("password_file", &self.password_file)
+            .finish_non_exhaustive()
+    }
+}
+
+/// `[api]`
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Api {
+    /// Address and port. Without TLS it must be on loopback.
+    pub(crate) listen: SocketAddr,
+    /// `"off"`, `"own"`, or `{ cert = FILE, key = FILE }`.
+    pub(crate) tls: Tls,
+    /// Peers whose forwarded headers are believed: networks such as `10.0.0.0/8`.
+    pub(crate) trusted_peers: Vec<String>,
+    /// Whether those peers begin each connection with the PROXY protocol.
+    pub(crate) proxy_protocol: bool,
+}
+
+impl Default for Api {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::from(([127, 0, 0, 1], 8022)),
+            tls: Tls::Off,
+            trusted_peers: Vec::new(),
+            proxy_protocol: false,
+        }
+    }
+}
+
+/// How the API proves itself to clients.
+#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Tls {
+    /// Plain http.
+    #[default]
+    Off,
+    /// With an authority of this node, made at first start.
+    Own,
+    /// With files, which are read again when they change.
+    #[serde(untagged)]
+    Files {
+        /// The chain as PEM, the server's own certificate first.
+        cert: PathBuf,
+        /// The private key as PEM, closed to others.
+        key: PathBuf,
+    },
+}
+
+/// `[sign_in]`: durations such as `30m`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct SignIn {
+    /// After so long without a call a browser is signed out; 1m to 12h.
+    pub(crate) idle: String,
+    /// After so long a browser is signed out, whatever it does; 5m to 7d.
+    pub(crate) absolute: String,
+}
+
+impl Default for SignIn {
+    fn default() -> Self {
+        Self { idle: "30m".into(), absolute: "12h".into() }
+    }
+}
+
+/// `[ssh]`
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Ssh {
+    /// Address and port.
+    pub(crate) listen: SocketAddr,
+}
+
+impl Default for Ssh {
+    fn default() -> Self {
+        Self { listen: SocketAddr::from(([127, 0, 0, 1], 2222)) }
+    }
+}
+
+/// `[seal]`
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Seal {
+    /// Key file that opens the vault at start; `keys/vault.key` of the data directory where absent.
+    pub(crate) key_file: Option<PathBuf>,
+    /// Name of a systemd credential that holds the key file, instead of a path (`LoadCredentialEncrypted=`).
+    pub(crate) credential: Option<String>,
+    /// Start sealed, and wait for `sallyport vault unseal`.
+    pub(crate) manual: bool,
+    /// A token that keeps the key of a seal slot.
+    pub(crate) pkcs11: Option<Pkcs11>,
+}
+
+/// `[seal.pkcs11]`
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Pkcs11 {
+    /// Path of the PKCS#11 module.
+    pub(crate) module: PathBuf,
+    /// Label of the token.
+    pub(crate) token: String,
+    /// Label of the key on it; made there with the first slot.
+    #[serde(default = "Pkcs11::house_key")]
+    pub(crate) key: String,
+    /// File with the PIN; where absent it is asked for.
+    #[serde(default)]
+    pub(crate) pin_file: Option<PathBuf>,
+}
+
+impl Pkcs11 {
+    fn house_key() -> String {
+        "sallyport-seal".into()
+    }
+}
+
+/// `[log]`
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Log {
+    /// `text` or `json`.
+    pub(crate) format: LogFormat,
+    /// Filter, such as `info` or `sallyport_gateway=debug,info`.
+    pub(crate) level: String,
+}
+
+impl Default for Log {
+    fn default() -> Self {
+        Self { format: LogFormat::Text, level: "info".into() }
+    }
+}
+
+/// Form of the logs.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
