@@ -25,7 +25,7 @@ mod verify;
 pub use account::seconds;
 pub use command::{Command, Common, EVERYWHERE};
 pub use fail::Fail;
-pub use output::{Format, progress};
+pub use output::{Format, line, progress};
 pub use verify::{LedgerSource, OpenLedger, Sayings};
 
 use client::Client;

@@ -39,7 +39,10 @@ impl Output {
 }
 
 /// Prints a line on standard output. A closed pipe ends in silence.
-pub(crate) fn line(text: &str) -> Result<(), Fail> {
+///
+/// # Errors
+/// When it cannot be written.
+pub fn line(text: &str) -> Result<(), Fail> {
     write(format!("{text}\n").as_bytes())
 }
 

@@ -50,6 +50,9 @@ enum Command {
     Init(init::Init),
     /// Check this deployment and say what to do
     Doctor,
+    /// The configuration: print the reference of its settings
+    #[command(subcommand)]
+    Config(ConfigCommand),
     /// Write a backup that only its recipients can open, also while the server runs
     Backup(backup::Backup),
     /// Make this blank host the installation of a backup, after all of it was verified
@@ -77,6 +80,12 @@ enum Command {
     Remote(sallyport_cli::Command),
 }
 
+#[derive(Subcommand)]
+enum ConfigCommand {
+    /// Print every setting with its default, its variable and what it does
+    Reference,
+}
+
 fn main() -> ExitCode {
     let cli = Cli::parse();
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
@@ -84,6 +93,7 @@ fn main() -> ExitCode {
         Some(Command::Serve(args)) => role::serve(&args, cli.config.as_deref()),
         Some(Command::Init(args)) => init::init(&args, cli.config.as_deref(), cli.common.output),
         Some(Command::Doctor) => doctor::doctor(cli.config.as_deref(), cli.common.output),
+        Some(Command::Config(ConfigCommand::Reference)) => config::print_reference(cli.common.output),
         Some(Command::Backup(args)) => backup::backup(&args, cli.config.as_deref(), cli.common.output),
         Some(Command::Restore(args)) => backup::restore(&args, cli.config.as_deref(), cli.common.output),
         Some(Command::Admin(command)) => admin::run(&command, cli.config.as_deref(), cli.common.output),

@@ -76,7 +76,7 @@ fn fragments_are_well_formed() {
 fn only_the_server_reads_the_environment() {
     let reads = "//! a\nlet home = std::env::var(\"HOME\");";
     let good = [
-        ("crates/server/src/config.rs", reads),
+        ("crates/server/src/config/environment.rs", reads),
         ("crates/a/src/tests.rs", reads),
         ("crates/a/src/lib.rs", "// std::env is read elsewhere"),
         ("crates/a/build.rs", reads),

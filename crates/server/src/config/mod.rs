@@ -4,9 +4,11 @@
 
 mod check;
 mod environment;
+mod reference;
 mod sections;
 
 pub(crate) use environment::{PASSWORD, user_settings};
+pub(crate) use reference::print as print_reference;
 pub(crate) use sections::*;
 
 use crate::private::Private;
@@ -14,12 +16,13 @@ use environment::{credentials, environment, set};
 use sallyport_cli::Fail;
 use sallyport_model::Secret;
 use sallyport_store::Place;
-use serde::Deserialize;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
-/// The whole configuration.
-#[derive(Clone, Debug, Deserialize)]
+/// What is set outside of any section.
+#[derive(Clone, Debug, Deserialize, JsonSchema, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Config {
     /// Where everything is kept; closed to other users.
@@ -28,9 +31,10 @@ pub(crate) struct Config {
     pub(crate) node: String,
     /// Where documents and ledger are kept.
     pub(crate) store: Store,
-    /// Where people reach this installation, such as `https://pam.example.org`; this host where absent.
+    /// Where people reach this installation, such as `https://pam.example.org`: links, cookies and passkeys are bound to
+    /// it. This host, by the port of `[api]`, where absent.
     pub(crate) public_url: Option<String>,
-    /// The REST API.
+    /// The REST API and the portal.
     pub(crate) api: Api,
     /// Signing in with a browser.
     pub(crate) sign_in: SignIn,
@@ -42,7 +46,7 @@ pub(crate) struct Config {
     pub(crate) log: Log,
     /// Where checkpoints of the ledger go, besides the data directory itself.
     pub(crate) anchors: Vec<Anchor>,
-    /// A witness for the ledgers of others, run by `sallyport witness`.
+    /// A witness for the ledgers of others, run by `sallyport witness serve`.
     pub(crate) witness: Option<Witness>,
     /// Backups.
     pub(crate) backup: Backup,

@@ -1,38 +1,39 @@
 //! The sections of the file. What their comments say is what the reference says of each setting.
 
-use serde::Deserialize;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-/// `[space]`
-#[derive(Clone, Debug, Default, Deserialize)]
+/// What recordings may take, and for how long.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Space {
-    /// Bytes that recordings may take, such as `500MiB` or `2TiB`; what the disk has where absent.
+    /// What recordings may take, such as `500MiB`, `20GiB` or `2TiB`; what the disk has where absent.
     pub(crate) quota: Option<String>,
     /// How long recordings are kept after their session, by the tier of their target.
     pub(crate) keep: Keep,
 }
 
-/// `[space.keep]`: durations such as `90d`; for ever where absent.
-#[derive(Clone, Debug, Default, Deserialize)]
+/// How long recordings are kept after their session, such as `90d`; for ever where absent.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Keep {
-    /// Of targets of tier 0.
+    /// Those of targets of tier 0.
     pub(crate) tier0: Option<String>,
-    /// Of targets of tier 1.
+    /// Those of targets of tier 1.
     pub(crate) tier1: Option<String>,
-    /// Of targets of tier 2.
+    /// Those of targets of tier 2.
     pub(crate) tier2: Option<String>,
 }
 
-/// `[backup]`
-#[derive(Clone, Debug, Deserialize)]
+/// Backups.
+#[derive(Clone, Debug, Deserialize, JsonSchema, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Backup {
     /// Who can open a backup: age recipients, `age1...`.
     pub(crate) recipients: Vec<String>,
-    /// How old the last one may be before `doctor` says so, in hours.
+    /// How old the last backup may be before `doctor` says so, in hours, where there are recipients.
     pub(crate) max_age_hours: u32,
 }
 
@@ -42,8 +43,8 @@ impl Default for Backup {
     }
 }
 
-/// `[[anchors]]`: one of `file`, `syslog` and `witness`.
-#[derive(Clone, Debug, Default, Deserialize)]
+/// Where checkpoints of the ledger go, besides the data directory itself: each one of `file`, `syslog` and `witness`.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Anchor {
     /// Its name in ledger and messages: 1 to 63 of `a-z 0-9 . _ : / -`.
@@ -63,7 +64,7 @@ pub(crate) struct Anchor {
 }
 
 /// What a late anchor does.
-#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, Deserialize, JsonSchema, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Late {
     /// It is told: status, metrics, doctor, ledger.
@@ -73,8 +74,8 @@ pub(crate) enum Late {
     Freeze,
 }
 
-/// `[witness]`
-#[derive(Clone, Debug, Deserialize)]
+/// A witness for the ledgers of others, run by `sallyport witness serve`.
+#[derive(Clone, Debug, Deserialize, JsonSchema, Serialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Witness {
     /// Its name in cosignatures, such as `witness.example.org/w1`.
@@ -87,15 +88,18 @@ pub(crate) struct Witness {
     pub(crate) logs: Vec<String>,
 }
 
-/// `[store]`
-#[derive(Clone, Default, Deserialize)]
+/// Where documents and ledger are kept.
+#[derive(Clone, Default, Deserialize, JsonSchema, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Store {
-    /// `postgres://ROLE@HOST:PORT/DATABASE`; a file in the data directory where absent.
+    /// `postgres://ROLE@HOST:PORT/DATABASE` of PostgreSQL 15 or newer; a primary and its standbys stand behind commas,
+    /// `HOST:PORT,HOST:PORT`. A file in the data directory where absent.
     pub(crate) url: Option<String>,
     /// File with the role's password, closed to other users.
     pub(crate) password_file: Option<PathBuf>,
     /// The password itself: from the environment only.
+    #[serde(skip_serializing)]
+    #[schemars(skip)]
     pub(super) password: Option<String>,
 }
 
@@ -109,17 +113,17 @@ impl std::fmt::Debug for Store {
     }
 }
 
-/// `[api]`
-#[derive(Clone, Debug, Deserialize)]
+/// The REST API and the portal.
+#[derive(Clone, Debug, Deserialize, JsonSchema, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Api {
     /// Address and port. Without TLS it must be on loopback.
     pub(crate) listen: SocketAddr,
-    /// `"off"`, `"own"`, or `{ cert = FILE, key = FILE }`.
+    /// How the API proves itself to clients.
     pub(crate) tls: Tls,
-    /// Peers whose forwarded headers are believed: networks such as `10.0.0.0/8`.
+    /// Networks such as `10.0.0.0/8` whose `X-Forwarded-For` is believed, from the right.
     pub(crate) trusted_peers: Vec<String>,
-    /// Whether those peers begin each connection with the PROXY protocol.
+    /// Whether those peers begin each connection with the PROXY protocol, version 1 or 2.
     pub(crate) proxy_protocol: bool,
 }
 
@@ -135,7 +139,7 @@ impl Default for Api {
 }
 
 /// How the API proves itself to clients.
-#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq)]
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Tls {
     /// Plain http.
@@ -143,7 +147,7 @@ pub(crate) enum Tls {
     Off,
     /// With an authority of this node, made at first start.
     Own,
-    /// With files, which are read again when they change.
+    /// PEM files, which are read again when they change.
     #[serde(untagged)]
     Files {
         /// The chain as PEM, the server's own certificate first.
@@ -153,11 +157,11 @@ pub(crate) enum Tls {
     },
 }
 
-/// `[sign_in]`: durations such as `30m`.
-#[derive(Clone, Debug, Deserialize)]
+/// Signing in with a browser.
+#[derive(Clone, Debug, Deserialize, JsonSchema, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct SignIn {
-    /// After so long without a call a browser is signed out; 1m to 12h.
+    /// After so long without a call a browser is signed out, such as `30m`; 1m to 12h.
     pub(crate) idle: String,
     /// After so long a browser is signed out, whatever it does; 5m to 7d.
     pub(crate) absolute: String,
@@ -169,8 +173,8 @@ impl Default for SignIn {
     }
 }
 
-/// `[ssh]`
-#[derive(Clone, Debug, Deserialize)]
+/// The SSH listener.
+#[derive(Clone, Debug, Deserialize, JsonSchema, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Ssh {
     /// Address and port.
@@ -183,8 +187,8 @@ impl Default for Ssh {
     }
 }
 
-/// `[seal]`
-#[derive(Clone, Debug, Default, Deserialize)]
+/// How the vault opens at start.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Seal {
     /// Key file that opens the vault at start; `keys/vault.key` of the data directory where absent.
@@ -197,8 +201,8 @@ pub(crate) struct Seal {
     pub(crate) pkcs11: Option<Pkcs11>,
 }
 
-/// `[seal.pkcs11]`
-#[derive(Clone, Debug, Deserialize)]
+/// A token that keeps the key of a seal slot.
+#[derive(Clone, Debug, Deserialize, JsonSchema, Serialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Pkcs11 {
     /// Path of the PKCS#11 module.
@@ -208,7 +212,7 @@ pub(crate) struct Pkcs11 {
     /// Label of the key on it; made there with the first slot.
     #[serde(default = "Pkcs11::house_key")]
     pub(crate) key: String,
-    /// File with the PIN; where absent it is asked for.
+    /// File with the PIN, closed to other users; where absent it is asked for.
     #[serde(default)]
     pub(crate) pin_file: Option<PathBuf>,
 }
@@ -219,11 +223,11 @@ impl Pkcs11 {
     }
 }
 
-/// `[log]`
-#[derive(Clone, Debug, Deserialize)]
+/// Logs, for operators.
+#[derive(Clone, Debug, Deserialize, JsonSchema, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Log {
-    /// `text` or `json`.
+    /// Form of the logs.
     pub(crate) format: LogFormat,
     /// Filter, such as `info` or `sallyport_gateway=debug,info`.
     pub(crate) level: String,
@@ -236,7 +240,7 @@ impl Default for Log {
 }
 
 /// Form of the logs.
-#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum LogFormat {
     /// For people.
