@@ -11,6 +11,7 @@ mod headers;
 mod inventory;
 mod keys;
 mod live;
+mod measured;
 mod nodes;
 mod own;
 mod portal;
@@ -161,6 +162,7 @@ pub fn router(control: Arc<Control>, ssh: Option<String>, trust: Option<wire::Tr
         .layer(axum::middleware::from_fn_with_state(app.clone(), repeat::once))
         .layer(axum::middleware::map_request(body::in_time))
         .layer(DefaultBodyLimit::max(BODY))
+        .layer(axum::middleware::from_fn_with_state(app.clone(), measured::measure))
         .layer(axum::middleware::map_response_with_state(headers::Headers::of(app.control.site()), headers::add))
         .with_state(app)
 }

@@ -8,7 +8,6 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::IntoResponse;
-use sallyport_control::Level;
 use sallyport_model::Kind;
 use sallyport_model::authority::Pulse;
 use sallyport_wire as wire;
@@ -117,45 +116,8 @@ pub(crate) async fn create_token(
     }))
 }
 
-/// Figures in the Prometheus text format.
+/// Figures of this node, as OpenMetrics text.
 #[utoipa::path(get, path = "/metrics", responses((status = 200, body = String)), tag = "status")]
 pub(crate) async fn metrics(State(app): State<App>) -> impl IntoResponse {
-    let status = app.control.status();
-    let text = format!(
-        "# TYPE sallyport_sealed gauge\nsallyport_sealed {}\n\
-         # TYPE sallyport_ledger_entries counter\nsallyport_ledger_entries {}\n\
-         # TYPE sallyport_gateways gauge\nsallyport_gateways {}\n\
-         # TYPE sallyport_sessions gauge\nsallyport_sessions {}\n\
-         # TYPE sallyport_anchors gauge\nsallyport_anchors {}\n\
-         # TYPE sallyport_anchors_late gauge\nsallyport_anchors_late {}\n\
-         # TYPE sallyport_frozen gauge\nsallyport_frozen {}\n\
-         # TYPE sallyport_quarantined gauge\nsallyport_quarantined {}\n\
-         # TYPE sallyport_deaf gauge\nsallyport_deaf {}\n\
-         # TYPE sallyport_mute gauge\nsallyport_mute {}\n\
-         # TYPE sallyport_last_backup_timestamp_seconds gauge\nsallyport_last_backup_timestamp_seconds {}\n\
-         # TYPE sallyport_recovery gauge\nsallyport_recovery {}\n\
-         # TYPE sallyport_recordings_bytes gauge\nsallyport_recordings_bytes {}\n\
-         # TYPE sallyport_recordings_room_bytes gauge\nsallyport_recordings_room_bytes {}\n\
-         # TYPE sallyport_space_level gauge\nsallyport_space_level {}\n",
-        u8::from(status.sealed),
-        status.entries,
-        status.gateways,
-        status.sessions,
-        status.anchors,
-        status.anchors_late,
-        u8::from(status.frozen),
-        status.quarantined,
-        u8::from(status.pulse == Pulse::Deaf),
-        u8::from(status.pulse == Pulse::Mute),
-        status.backup.map_or(0, |at| at.0.div_euclid(1_000_000)),
-        u8::from(status.recovery.is_some()),
-        status.space.used,
-        status.space.room,
-        match status.space.level {
-            Level::Fine => 0,
-            Level::Refuse => 1,
-            Level::Freeze => 2,
-        }
-    );
-    ([(CONTENT_TYPE, "text/plain; version=0.0.4")], text)
+    ([(CONTENT_TYPE, "application/openmetrics-text; version=1.0.0; charset=utf-8")], app.control.figures())
 }

@@ -101,7 +101,7 @@ type Sink = SplitSink<WebSocket, Message>;
 /// Carries bytes both ways until one side ends. Each way waits for its own sink only.
 async fn carry(socket: WebSocket, terminal: Terminal, app: App, op: Op) {
     let (mut sink, stream) = socket.split();
-    let Terminal { speak, hear } = terminal;
+    let Terminal { speak, hear, streaming: _counted } = terminal;
     let heard = Heard::default();
     let ended = tokio::select! {
         closed = show(&mut sink, hear, &heard) => closed,

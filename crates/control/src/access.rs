@@ -159,6 +159,7 @@ impl Control {
         });
         let committed = commit.await.map_err(Error::failed)??;
         self.live.began(body.id, gateway);
+        self.metrics.session_opened();
         Ok(Reply::Opened(Box::new(Opened { terms: body.terms(permitted.found.dial(), committed.index), lease })))
     }
 
@@ -204,6 +205,7 @@ impl Control {
         let mut facts = found.facts(who, self.env.now(), ask.from.0, &ask.reason);
         facts.met = self.met_by(open, who.id);
         let decision = decide(&policy, &facts, Act::Connect);
+        self.metrics.decided(Act::Connect, &decision);
         let why = decision.denial().map(|denial| denial.message).unwrap_or_default();
         match decision {
             Decision::Permit { limits, determining } => match found.unready() {
@@ -303,7 +305,9 @@ impl Control {
         let found = by_id(open, session.target, session.account).ok_or_else(gone)?;
         let mut facts = found.facts(&who, self.env.now(), session.from, &session.reason);
         facts.met = session.met.clone();
-        match decide(&open.policy(), &facts, Act::Channel(ask.kind)).denial() {
+        let decision = decide(&open.policy(), &facts, Act::Channel(ask.kind));
+        self.metrics.decided(Act::Channel(ask.kind), &decision);
+        match decision.denial() {
             None => Ok(()),
             Some(denial) => {
                 let text = format!("policy does not permit {} here: {}", ask.kind.action(), denial.message);
@@ -377,6 +381,7 @@ impl Control {
             }
         };
         self.live.ended(close.session);
+        self.metrics.session_ended(close.reason);
         let (live, id) = (self.live.clone(), close.session);
         tokio::spawn(async move {
             tokio::time::sleep(LAST_VIEW).await;

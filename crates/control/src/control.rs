@@ -4,20 +4,21 @@ use crate::anchors::{Anchor, Anchors, Keeping};
 use crate::directory::{Directory, kinds, load};
 use crate::follow::Follow;
 use crate::gathering::Gathering;
+use crate::metrics::Metrics;
 use crate::places::Kept;
 use crate::quarantine::Heal;
 use crate::recovery::lent;
 use crate::sessions::{Live, SessionBody};
 use crate::sign_in::{SignIn, SignInRules, dangerous};
-use crate::space::{Space, SpaceState};
+use crate::space::SpaceState;
 use crate::token::{Token, TokenConfig};
 use crate::{Actor, Error, Op};
 use sallyport_ledger::Signer;
 use sallyport_model::access::Denial;
-use sallyport_model::authority::{Desk as _, Down, Pulse};
+use sallyport_model::authority::Down;
 use sallyport_model::door::Door;
 use sallyport_model::inventory::Identity;
-use sallyport_model::{ClusterId, EntryId, Env, Handle, IdentityId, Kind, Secret, SessionId, Timestamp};
+use sallyport_model::{ClusterId, EntryId, Env, Handle, IdentityId, Kind, Secret, SessionId};
 use sallyport_policy::{Act, Decision, Demand, PolicySet, Right};
 use sallyport_store::{Change, Committed, Connected, DocId, Document, Draft, Finding, NodeKeys, Place, Put, Store};
 use sallyport_vault::Vault;
@@ -54,41 +55,6 @@ pub(crate) struct PolicyBody {
 
 /// How often it is looked whether the vault was opened or sealed meanwhile.
 const LOOK: Duration = Duration::from_secs(1);
-
-/// How things are.
-#[derive(Clone, Debug)]
-pub struct Status {
-    /// The installation; absent while sealed.
-    pub cluster: Option<ClusterId>,
-    /// Whether the vault is sealed.
-    pub sealed: bool,
-    /// Entries in the ledger.
-    pub entries: u64,
-    /// Connected gateways.
-    pub gateways: usize,
-    /// Live sessions.
-    pub sessions: usize,
-    /// Places outside the database that hold the newest checkpoint.
-    pub anchors: usize,
-    /// Those of them that are later than they may be.
-    pub anchors_late: usize,
-    /// Whether new sessions are refused, because an anchor that must not be late is.
-    pub frozen: bool,
-    /// Objects of the database that are not what this installation wrote; nothing is decided while there is one.
-    pub quarantined: usize,
-    /// What is possible here: what gateways are told.
-    pub pulse: Pulse,
-    /// When the last backup was made; absent while sealed, and where there is none.
-    pub backup: Option<Timestamp>,
-    /// How long ago that was.
-    pub backup_age: Option<Duration>,
-    /// Until when the rights of an administrator are lent by a recovery on the host.
-    pub recovery: Option<Timestamp>,
-    /// Whether one person administers this installation, by a choice at its founding.
-    pub solo: bool,
-    /// How the space for recordings is.
-    pub space: Space,
-}
 
 /// Everything that exists only while the vault is open.
 pub(crate) struct Open {
@@ -152,6 +118,7 @@ pub struct Control {
     /// One at a time gives names to targets.
     pub(crate) naming: tokio::sync::Mutex<()>,
     pub(crate) sign_in: SignIn,
+    pub(crate) metrics: Metrics,
 }
 
 impl Control {
@@ -177,6 +144,7 @@ impl Control {
             door: None,
             naming: tokio::sync::Mutex::default(),
             sign_in: SignIn::default(),
+            metrics: Metrics::default(),
         }
     }
 
@@ -369,31 +337,6 @@ impl Control {
         open.ok_or_else(|| self.quarantine().map_or(Error::Sealed, |found| Error::Quarantined(found.len())))
     }
 
-    /// How things are. Open to everybody: it names nothing.
-    #[must_use]
-    pub fn status(&self) -> Status {
-        let open = self.opened().ok();
-        let anchors = self.anchors.lines();
-        let backup = self.last_backup();
-        Status {
-            cluster: open.as_ref().map(|o| o.cluster),
-            sealed: open.is_none(),
-            entries: open.map_or(0, |o| o.store.working(sallyport_store::WorkingSet::size)),
-            gateways: self.live.gateways(),
-            sessions: self.live.sessions(),
-            anchors: anchors.len(),
-            anchors_late: anchors.iter().filter(|anchor| anchor.late).count(),
-            frozen: self.anchors.frozen(),
-            quarantined: self.quarantine().map_or(0, |found| found.len()),
-            pulse: self.pulse(),
-            backup,
-            backup_age: backup.map(|at| self.env.now().since(at)),
-            recovery: self.recovery(),
-            solo: self.is_solo(),
-            space: self.space_now(),
-        }
-    }
-
     /// The acting identity, if it may act at all.
     pub(crate) fn acting(&self, op: &Op) -> Result<Identity, Error> {
         let open = self.opened()?;
@@ -416,6 +359,7 @@ impl Control {
         }
         let policy = self.opened()?.policy();
         let decision = sallyport_policy::decide(&policy, &self.facts(op, &identity), Act::Right(right));
+        self.metrics.decided(Act::Right(right), &decision);
         match decision {
             Decision::Permit { .. } => Ok(()),
             Decision::Needs { demands, .. } if demands == [Demand::StepUp] && op.device.is_some() => Err(Error::StepUp),

@@ -4,7 +4,9 @@ use crate::directory::{all, kinds};
 use crate::sessions::SessionBody;
 use crate::{Control, Error};
 use sallyport_model::access::Denial;
-use sallyport_model::authority::{Boxed, Call, Desk, DownSink, Hello, Orphan, Pulse, Reply, VERSION, View, Welcome};
+use sallyport_model::authority::{
+    Boxed, Call, Desk, DownSink, Figures, Hello, Orphan, Pulse, Reply, VERSION, View, Welcome,
+};
 use sallyport_model::{CallId, ClusterId, GatewayId, Kind, SessionId};
 use std::time::Duration;
 
@@ -62,7 +64,12 @@ impl Desk for Control {
         self.live.view(gateway, view);
     }
 
+    fn figures(&self, gateway: GatewayId, figures: Figures) {
+        self.metrics.of_gateway(gateway, figures);
+    }
+
     fn leave(&self, gateway: GatewayId) {
+        self.metrics.without_gateway(gateway);
         tracing::info!(%gateway, "A gateway has left; its sessions go on within their grace");
         self.live.leave(gateway);
     }

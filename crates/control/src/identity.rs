@@ -157,6 +157,7 @@ impl Control {
             self.count_failure(&step, how).await?;
             return Ok(Reply::Denied(Denial::new(Kind::Denied, "not signed in: unknown key or token")));
         };
+        self.metrics.signed_in(how, true);
         let auth = AuthId::from_bytes(*call.as_bytes());
         let spendable =
             Spendable { gateway, identity: found.id, how, from: step.from, expires: now.plus(AUTH_LIFE), checks: None };
@@ -165,13 +166,14 @@ impl Control {
     }
 
     /// Failed sign-ins are ledgered singly up to a budget per source, then as one counted entry a minute.
-    async fn count_failure(&self, step: &AuthStep, how: &str) -> Result<(), Error> {
+    async fn count_failure(&self, step: &AuthStep, how: &'static str) -> Result<(), Error> {
         let named = step.handle.as_ref().map_or_else(|| "no handle".into(), ToString::to_string);
         self.note_failure(step.from.0, named, how).await
     }
 
     /// The same, of whatever sort of sign-in.
-    pub(crate) async fn note_failure(&self, from: IpAddr, object: String, how: &str) -> Result<(), Error> {
+    pub(crate) async fn note_failure(&self, from: IpAddr, object: String, how: &'static str) -> Result<(), Error> {
+        self.metrics.signed_in(how, false);
         let Some(earlier) = self.live.failure(from, self.env.now()) else { return Ok(()) };
         let draft = Draft {
             id: EntryId::new(&self.env),

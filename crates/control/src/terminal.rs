@@ -2,6 +2,7 @@
 
 use crate::directory::{kinds, load};
 use crate::identity::{AUTH_LIFE, Spendable};
+use crate::metrics::Streaming;
 use crate::{Control, Error, Op};
 use sallyport_model::access::{Ask, Denial, From};
 use sallyport_model::authority::Authenticated;
@@ -21,6 +22,8 @@ pub struct Terminal {
     pub speak: Box<dyn Speak>,
     /// From the session.
     pub hear: Box<dyn Hear>,
+    /// Counted while it is held.
+    pub streaming: Streaming,
 }
 
 impl Control {
@@ -75,7 +78,7 @@ impl Control {
         self.note(op.actor.clone(), "screens.watched", "sessions", &[]).await?;
         let Doorway { mut speak, hear, .. } = self.at_door().await?;
         if speak.say(Inward::Knock(Box::new(Knock::Screens))).await {
-            Ok(Terminal { speak, hear })
+            Ok(Terminal { speak, hear, streaming: self.metrics.streaming() })
         } else {
             Err(away())
         }
@@ -99,7 +102,11 @@ impl Control {
             return Err(away());
         }
         let who = self.admit(op, own, gateway, None);
-        if speak.say(Inward::Knock(Box::new(knock(who)))).await { Ok(Terminal { speak, hear }) } else { Err(away()) }
+        if speak.say(Inward::Knock(Box::new(knock(who)))).await {
+            Ok(Terminal { speak, hear, streaming: self.metrics.streaming() })
+        } else {
+            Err(away())
+        }
     }
 
     /// Makes an authentication that this gateway alone may spend; where a place is named, on a check of it alone.

@@ -6,6 +6,7 @@ pub mod conformance;
 pub mod dial;
 pub mod listen;
 pub mod observe;
+pub mod process;
 #[cfg(not(feature = "sabotage"))]
 mod sabotage;
 #[cfg(feature = "sabotage")]

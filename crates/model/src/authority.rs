@@ -19,7 +19,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 /// Version of the conversation; a different major number is refused at `Hello`.
-pub const VERSION: u16 = 1;
+pub const VERSION: u16 = 2;
 
 /// Largest frame, in bytes.
 pub const MAX_FRAME: usize = 1 << 20;
@@ -42,6 +42,23 @@ pub enum Up {
     /// A piece of a live session for a watcher; best effort.
     #[n(2)]
     View(#[n(0)] View),
+    /// How the gateway is, every few seconds.
+    #[n(3)]
+    Figures(#[n(0)] Figures),
+}
+
+/// What a process takes and carries.
+#[derive(Clone, Copy, Debug, Default, Decode, Encode, Eq, PartialEq)]
+pub struct Figures {
+    /// Memory that it holds, in bytes.
+    #[n(0)]
+    pub memory: u64,
+    /// Files and sockets that it has open.
+    #[n(1)]
+    pub files: u64,
+    /// Live sessions that it carries.
+    #[n(2)]
+    pub sessions: u64,
 }
 
 /// From control to gateway.
@@ -436,6 +453,9 @@ pub trait Desk: Send + Sync {
 
     /// A piece for a watcher.
     fn view(&self, gateway: GatewayId, view: View);
+
+    /// How a gateway is.
+    fn figures(&self, gateway: GatewayId, figures: Figures);
 
     /// The connection is gone. The gateway's sessions go on within grace.
     fn leave(&self, gateway: GatewayId);

@@ -1,7 +1,7 @@
 //! The control process: vault, store, ledger, API.
 
-use crate::config::{Config, Pkcs11};
-use crate::edge::{Authority, Edge};
+use crate::config::{Config, Pkcs11, Tls};
+use crate::edge::{Authority, CertificateFile, Edge};
 use crate::private::Private;
 use crate::role::asked_to_stop;
 use crate::{anchors, host, quarantine};
@@ -55,9 +55,14 @@ pub(crate) fn host(config: &Config) -> Result<Control, Fail> {
     let control = Control::new(Env::system(), &config.data, &config.node)
         .at(config.place()?)
         .with_anchors(anchors)
+        .with_process(sallyport_gateway::process::own)
         .with_door(Arc::new(Knocker::new(Box::new(unix::Connector::new(config.door())))))
         .with_space(config.space.rules().map_err(Fail::usage)?)
         .with_sign_in(config.sign_in().map_err(Fail::usage)?);
+    let control = match &config.api.tls {
+        Tls::Files { cert, .. } => control.with_certificate(Arc::new(CertificateFile(cert.clone()))),
+        Tls::Off | Tls::Own => control,
+    };
     Ok(match &config.seal.pkcs11 {
         Some(found) => control.with_token(token(found)?),
         None => control,

@@ -212,6 +212,7 @@ impl Control {
             other => other,
         })?;
         self.succeeded(&open, &Limit::factor(who.id), &source).await?;
+        self.metrics.signed_in("passkey", true);
         Ok(begun)
     }
 

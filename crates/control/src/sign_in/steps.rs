@@ -104,6 +104,7 @@ impl Control {
             return Err(wrong());
         };
         self.succeeded(&open, &own, &source).await?;
+        self.metrics.signed_in("password", true);
         let methods = methods(&open, who.id);
         let state = if factors_of(&open, who.id).iter().any(|factor| factor.value.kind.lasts()) {
             DeviceState::Factor
@@ -214,6 +215,7 @@ impl Control {
         match begun {
             Ok(begun) => {
                 self.succeeded(open, &own, &source).await?;
+                self.metrics.signed_in(how, true);
                 Ok(begun)
             }
             // Somebody else has used the same code, or the same device, in this very moment.

@@ -1,11 +1,12 @@
 //! The `Authority` over a connection that may break: one task keeps it, callers wait beside it.
 
 use super::{Authority, Error, Order};
+use crate::process;
 use crate::transport::frame::{self, Frame};
 use crate::transport::{Connect, Wire};
 use sallyport_model::access::EndReason;
 use sallyport_model::authority::{
-    BEAT, Boxed, Call, Down, Hello, Pulse, RecordingKey, Reply, Up, VERSION, View, Welcome,
+    BEAT, Boxed, Call, Down, Figures, Hello, Pulse, RecordingKey, Reply, Up, VERSION, View, Welcome,
 };
 use sallyport_model::name::Label;
 use sallyport_model::{CallId, Env, GatewayId, SessionId, WatchId};
@@ -14,7 +15,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::io::{AsyncWriteExt, ReadHalf, WriteHalf};
 use tokio::sync::{mpsc, oneshot, watch};
-use tokio::time::Instant;
+use tokio::time::{Instant, MissedTickBehavior, interval_at};
 
 const BACKOFF: (Duration, Duration) = (Duration::from_millis(20), Duration::from_secs(2));
 /// Without a beat for so long a connection is taken for dead and replaced.
@@ -24,6 +25,8 @@ const QUIET: Duration = Duration::from_millis(800);
 /// While control is sealed its welcome is asked for again this often, to learn of its unsealing.
 const SEALED: Duration = Duration::from_secs(2);
 const VIEWS: usize = 256;
+/// How often control is told how this gateway is, and how soon after it was joined.
+const TELL: (Duration, Duration) = (Duration::from_secs(5), Duration::from_secs(1));
 
 /// A connection to control that mends itself.
 pub struct Client {
@@ -201,6 +204,12 @@ impl Shared {
         Ok(())
     }
 
+    /// How this gateway is.
+    fn figures(&self) -> Figures {
+        let sessions = u64::try_from(self.state().sessions.len()).unwrap_or(u64::MAX);
+        Figures { sessions, ..process::own() }
+    }
+
     /// Notes to which key new recordings are sealed. Orphans were named once and are not named again.
     fn seals_to(&self, recording_key: Option<RecordingKey>) {
         self.welcome.send_modify(|welcome| {
@@ -297,6 +306,8 @@ async fn listen(shared: &Shared, from: &mut ReadHalf<Wire>) -> Result<(), frame:
 }
 
 async fn speak(shared: &Shared, to: &mut WriteHalf<Wire>, outbox: &mut Outbox) -> Result<(), frame::Error> {
+    let mut told = interval_at(Instant::now() + TELL.1, TELL.0);
+    told.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         tokio::select! {
             biased;
@@ -307,7 +318,7 @@ async fn speak(shared: &Shared, to: &mut WriteHalf<Wire>, outbox: &mut Outbox) -
                 }
             }
             Some(view) = outbox.views.recv() => to.write_all(&view).await?,
-            else => return Ok(()),
+            _ = told.tick() => frame::write(to, &Up::Figures(shared.figures())).await?,
         }
         to.flush().await?;
     }

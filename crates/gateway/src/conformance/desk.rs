@@ -2,8 +2,8 @@
 
 use sallyport_model::access::{Channel, Denial, LeaseKind, Terms};
 use sallyport_model::authority::{
-    Authenticated, Boxed, Call, Close, Desk, Down, DownSink, Evidence, Hello, Open, Opened, Orphan, PASSWORD_INFO,
-    Pulse, RecordingKey, Reply, VERSION, View, Welcome, decode, encode,
+    Authenticated, Boxed, Call, Close, Desk, Down, DownSink, Evidence, Figures, Hello, Open, Opened, Orphan,
+    PASSWORD_INFO, Pulse, RecordingKey, Reply, VERSION, View, Welcome, decode, encode,
 };
 use sallyport_model::inventory::{HostKey, Place, SessionKey};
 use sallyport_model::sealed::PrivateKey;
@@ -446,6 +446,8 @@ impl Desk for Reference {
     fn view(&self, _gateway: GatewayId, view: View) {
         self.state().views.push(view);
     }
+
+    fn figures(&self, _gateway: GatewayId, _figures: Figures) {}
 
     fn leave(&self, gateway: GatewayId) {
         self.state().gateways.remove(&gateway);

@@ -133,6 +133,7 @@ async fn receive(
             None => return Ok(()),
             Some(Up::Hello(_)) => return Err(frame::Error::Unexpected("a second Hello")),
             Some(Up::View(view)) => desk.view(gateway, view),
+            Some(Up::Figures(figures)) => desk.figures(gateway, figures),
             Some(Up::Call(id, call)) => {
                 let Ok(place) = room.clone().acquire_owned().await else { return Ok(()) };
                 let (desk, queue) = (desk.clone(), queue.clone());

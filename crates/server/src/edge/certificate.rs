@@ -59,11 +59,25 @@ impl ResolvesServerCert for Shown {
 
 /// How many days a certificate in a file is still good; less than none where it is over its time.
 pub(crate) fn expiry(cert: &Path) -> Result<i64, String> {
+    let left = ends(cert)?.saturating_sub(Env::system().now().0.div_euclid(1_000_000));
+    Ok(left.div_euclid(24 * 3600))
+}
+
+/// When a certificate in a file ends, in seconds since 1970.
+fn ends(cert: &Path) -> Result<i64, String> {
     let text = std::fs::read(cert).map_err(|e| e.to_string())?;
     let der = CertificateDer::from_pem_slice(&text).map_err(|e| e.to_string())?;
     let (_, parsed) = x509_parser::parse_x509_certificate(&der).map_err(|e| e.to_string())?;
-    let left = parsed.validity().not_after.timestamp().saturating_sub(Env::system().now().0.div_euclid(1_000_000));
-    Ok(left.div_euclid(24 * 3600))
+    Ok(parsed.validity().not_after.timestamp())
+}
+
+/// The certificate of the API where it is a file: read when somebody asks, since it is replaced while we run.
+pub(crate) struct CertificateFile(pub(crate) PathBuf);
+
+impl sallyport_control::Certificate for CertificateFile {
+    fn ends(&self) -> Option<i64> {
+        ends(&self.0).ok()
+    }
 }
 
 /// The server's side of TLS as it is configured; `None` without TLS. Certificates are looked after until the process ends.

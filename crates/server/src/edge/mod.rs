@@ -4,7 +4,7 @@ mod certificate;
 mod peers;
 
 use certificate::certificates;
-pub(crate) use certificate::{Authority, expiry};
+pub(crate) use certificate::{Authority, CertificateFile, expiry};
 pub(crate) use peers::Network;
 
 use crate::config::{Api, Config};

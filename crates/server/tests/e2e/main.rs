@@ -35,6 +35,7 @@ mod import;
 mod inventory;
 mod live;
 mod matrix;
+mod metrics;
 mod package;
 mod parsers;
 mod portal;
