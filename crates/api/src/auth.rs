@@ -13,6 +13,7 @@ use sallyport_control::{Actor, Client, Op, Site, Who};
 use sallyport_model::sign_in::DeviceState;
 use sallyport_model::{Kind, Secret};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::Arc;
 
 /// A signed-in caller. A handler that takes one cannot be reached without a valid token, or a browser that is wholly
 /// signed in.
@@ -31,6 +32,17 @@ pub(crate) struct Holder {
 pub(crate) struct Visitor {
     pub(crate) client: Client,
     pub(crate) cookie: Option<Secret<String>>,
+}
+
+/// What the connection of a call wants to hear once it is known who calls: until then it may have to give way to others.
+#[derive(Clone)]
+pub struct Known(Arc<dyn Fn() + Send + Sync>);
+
+impl Known {
+    /// `told` is called with each call of somebody known.
+    pub fn new(told: impl Fn() + Send + Sync + 'static) -> Self {
+        Self(Arc::new(told))
+    }
 }
 
 /// Name of the cookie: with its prefix a browser takes it from this very host alone, and by TLS alone.
@@ -106,6 +118,9 @@ pub(crate) async fn caller(parts: &Parts, app: &App) -> Result<(Op, Who), Proble
         }
         (None, None) => return Err(Problem::unauthenticated()),
     };
+    if let Some(Known(told)) = parts.extensions.get() {
+        told();
+    }
     let op = Op {
         actor: Actor::Identity(who.identity.id, who.identity.handle.clone()),
         from: address(parts),

@@ -2,10 +2,10 @@
 
 use crate::App;
 use crate::auth::Caller;
-use crate::problem::Problem;
+use crate::problem::{Path, Problem, Query};
 use crate::sessions::session_id;
 use axum::Json;
-use axum::extract::{Path, Query, State};
+use axum::extract::State;
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use base64::Engine as _;

@@ -3,9 +3,9 @@
 use crate::App;
 use crate::auth::Caller;
 use crate::convert;
-use crate::problem::{Problem, Sent};
+use crate::problem::{Problem, Query, Sent};
 use axum::Json;
-use axum::extract::{Query, State};
+use axum::extract::State;
 use sallyport_control::{ApplyFile, Listing, WhoLine};
 use sallyport_model::Address;
 use sallyport_model::access::Channel;

@@ -3,9 +3,9 @@
 use crate::App;
 use crate::auth::Caller;
 use crate::convert;
-use crate::problem::{Problem, Sent};
+use crate::problem::{Path, Problem, Sent};
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use sallyport_control::AddSlot;
 use sallyport_model::{Secret, SlotId};
 use sallyport_wire as wire;

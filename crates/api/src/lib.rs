@@ -6,6 +6,7 @@
 mod auth;
 mod body;
 mod convert;
+mod describe;
 mod evidence;
 mod headers;
 mod inventory;
@@ -26,17 +27,20 @@ mod terminal;
 mod users;
 mod vault;
 
+pub use auth::Known;
+
 use axum::Router;
+use axum::body::Bytes;
 use axum::extract::DefaultBodyLimit;
 use sallyport_control::Control;
 use sallyport_wire as wire;
 use std::sync::Arc;
-use utoipa::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-/// Largest request body, in bytes.
-const BODY: usize = 8 << 20;
+/// Largest request body, in bytes: of files that people apply, and of everything else, which anybody may send.
+const FILES: usize = 8 << 20;
+const BODY: usize = 64 << 10;
 
 /// What handlers need.
 #[derive(Clone)]
@@ -49,14 +53,6 @@ pub struct App {
     /// Writes that may be repeated.
     repeats: repeat::Repeats,
 }
-
-#[derive(OpenApi)]
-#[openapi(info(
-    title = "Sallyport",
-    description = "Privileged access: inventory, policy, broker, record, review. \
-        Every answer that is no success is a problem document (RFC 9457)."
-))]
-struct Document;
 
 fn people() -> OpenApiRouter<App> {
     OpenApiRouter::new()
@@ -94,8 +90,16 @@ fn people() -> OpenApiRouter<App> {
         .routes(routes!(users::groups_list))
 }
 
+/// What takes whole checkouts, from people who are signed in before a byte of them is read.
+fn files() -> OpenApiRouter<App> {
+    OpenApiRouter::new()
+        .routes(routes!(inventory::plan))
+        .routes(routes!(inventory::apply))
+        .layer(DefaultBodyLimit::max(FILES))
+}
+
 fn open_router() -> OpenApiRouter<App> {
-    OpenApiRouter::with_openapi(Document::openapi())
+    OpenApiRouter::with_openapi(describe::document())
         .merge(people())
         .routes(routes!(status::status))
         .routes(routes!(status::alive))
@@ -104,8 +108,7 @@ fn open_router() -> OpenApiRouter<App> {
         .routes(routes!(status::space))
         .routes(routes!(status::metrics))
         .routes(routes!(inventory::reach))
-        .routes(routes!(inventory::plan))
-        .routes(routes!(inventory::apply))
+        .merge(files())
         .routes(routes!(inventory::why))
         .routes(routes!(inventory::who_can))
         .routes(routes!(inventory::policies))
@@ -148,7 +151,7 @@ fn open_router() -> OpenApiRouter<App> {
 /// The API over a control plane.
 pub fn router(control: Arc<Control>, ssh: Option<String>, trust: Option<wire::Trust>) -> Router {
     let (router, document) = open_router().split_for_parts();
-    let text = document.to_json().unwrap_or_default();
+    let text = Bytes::from(describe::whole(document).to_json().unwrap_or_default());
     let app = App { control, ssh, trust, repeats: repeat::Repeats::default() };
     router
         .route(
@@ -159,6 +162,7 @@ pub fn router(control: Arc<Control>, ssh: Option<String>, trust: Option<wire::Tr
             }),
         )
         .fallback(portal::serve)
+        .method_not_allowed_fallback(problem::no_method)
         .layer(axum::middleware::from_fn_with_state(app.clone(), repeat::once))
         .layer(axum::middleware::map_request(body::in_time))
         .layer(DefaultBodyLimit::max(BODY))
@@ -170,7 +174,7 @@ pub fn router(control: Arc<Control>, ssh: Option<String>, trust: Option<wire::Tr
 /// The API's description, OpenAPI 3.1 as JSON.
 #[must_use]
 pub fn openapi() -> String {
-    open_router().split_for_parts().1.to_pretty_json().unwrap_or_default()
+    describe::whole(open_router().split_for_parts().1).to_pretty_json().unwrap_or_default()
 }
 
 #[cfg(test)]

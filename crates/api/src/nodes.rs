@@ -2,9 +2,9 @@
 
 use crate::App;
 use crate::auth::Caller;
-use crate::problem::Problem;
+use crate::problem::{Path, Problem};
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use sallyport_control::NodeLine;
 use sallyport_wire as wire;
 

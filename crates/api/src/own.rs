@@ -2,9 +2,9 @@
 
 use crate::App;
 use crate::auth::{Caller, Holder};
-use crate::problem::{Problem, Sent};
+use crate::problem::{Path, Problem, Sent};
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use sallyport_control::{DeviceLine, FactorLine};
 use sallyport_model::inventory::IdentityKind;

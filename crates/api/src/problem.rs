@@ -2,7 +2,8 @@
 
 use axum::Json;
 use axum::extract::rejection::JsonRejection;
-use axum::extract::{FromRequest, Request};
+use axum::extract::{FromRequest, FromRequestParts, Request};
+use axum::http::request::Parts;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use sallyport_model::Kind;
@@ -14,17 +15,28 @@ pub(crate) struct Problem {
     kind: Kind,
     detail: String,
     correlation: String,
-    unauthenticated: bool,
+    status: u16,
     step_up: bool,
 }
 
 impl Problem {
     pub(crate) fn new(kind: Kind, detail: impl Into<String>) -> Self {
-        Self { kind, detail: detail.into(), correlation: String::new(), unauthenticated: false, step_up: false }
+        let status = kind.http_status();
+        Self { kind, detail: detail.into(), correlation: String::new(), status, step_up: false }
+    }
+
+    /// The same, with a status that says more than its kind does.
+    fn with(self, status: StatusCode) -> Self {
+        Self { status: status.as_u16(), ..self }
     }
 
     pub(crate) fn usage(detail: impl std::fmt::Display) -> Self {
         Self::new(Kind::Usage, detail.to_string())
+    }
+
+    /// A body that was not read to its end.
+    pub(crate) fn cut(status: StatusCode) -> Self {
+        Self::usage("the body cannot be read: it is too long, or it was cut off").with(status)
     }
 
     pub(crate) fn unauthenticated() -> Self {
@@ -34,7 +46,7 @@ impl Problem {
 
     /// The same, said to somebody who is not signed in.
     pub(crate) fn of_nobody(self) -> Self {
-        Self { unauthenticated: true, ..self }
+        self.with(StatusCode::UNAUTHORIZED)
     }
 
     /// A failed step of a sign-in: whatever was wrong with it, it is said to nobody.
@@ -56,13 +68,12 @@ impl From<sallyport_control::Error> for Problem {
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        let code = if self.unauthenticated { 401 } else { self.kind.http_status() };
-        let status = StatusCode::from_u16(code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let body = wire::Problem {
             kind: self.kind.word().into(),
             word: self.kind.word().into(),
             step_up: self.step_up,
-            status: code,
+            status: self.status,
             detail: self.detail,
             correlation: self.correlation,
         };
@@ -87,9 +98,49 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Sent<T> {
             Err(JsonRejection::MissingJsonContentType(_)) => {
                 Err(Problem::usage("send the body as `Content-Type: application/json`"))
             }
-            Err(_) => Err(Problem::usage("the body cannot be read: it is too long, or it was cut off")),
+            Err(error) => Err(Problem::cut(error.status())),
         }
     }
+}
+
+/// What stands behind the `?` of a path.
+pub(crate) struct Query<T>(pub(crate) T);
+
+impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Query<T> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let found = axum::extract::Query::<T>::from_request_parts(parts, state).await;
+        found.map(|axum::extract::Query(query)| Self(query)).map_err(|error| {
+            let text = error.body_text();
+            let told = text.trim_start_matches("Failed to deserialize query string: ");
+            let told = match told.split_once(": ") {
+                // Its name is one that is known, or reading would not have come to its value.
+                Some((name, _)) => format!("`{name}` is not of the kind that is expected: see /api/v1/openapi.json"),
+                None => unquoted(told),
+            };
+            Problem::usage(format!("the query is not what this path takes: {told}"))
+        })
+    }
+}
+
+/// The names in a path.
+pub(crate) struct Path<T>(pub(crate) T);
+
+impl<S: Send + Sync, T: DeserializeOwned + Send> FromRequestParts<S> for Path<T> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let found = axum::extract::Path::<T>::from_request_parts(parts, state).await;
+        let wrong = "the path names nothing that could be here: see /api/v1/openapi.json";
+        found.map(|axum::extract::Path(path)| Self(path)).map_err(|_| Problem::usage(wrong))
+    }
+}
+
+/// A path that is there, and a method that is not.
+pub(crate) async fn no_method() -> Problem {
+    let text = "this path does not take this method: see the header `Allow`";
+    Problem::usage(text).with(StatusCode::METHOD_NOT_ALLOWED)
 }
 
 /// The part of serde's words that quotes nothing of the body.

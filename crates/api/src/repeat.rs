@@ -114,8 +114,8 @@ pub(crate) async fn once(State(app): State<App>, request: Request, next: Next) -
     // Who is nobody has no writes to repeat; whoever signs in gets a cookie, which is given once.
     let identity = caller(&parts, &app).await.ok().and_then(|(op, _)| op.identity());
     let Some(identity) = identity else { return next.run(Request::from_parts(parts, body)).await };
-    let Ok(body) = to_bytes(body, crate::BODY).await else {
-        return Problem::usage("the body cannot be read: it is too long, or it was cut off").into_response();
+    let Ok(body) = to_bytes(body, crate::FILES).await else {
+        return Problem::cut(StatusCode::PAYLOAD_TOO_LARGE).into_response();
     };
     let mut digest = Context::new(&SHA256);
     for part in [parts.method.as_str().as_bytes(), parts.uri.to_string().as_bytes(), &body] {

@@ -3,13 +3,13 @@
 use crate::App;
 use crate::auth::Caller;
 use crate::convert;
-use crate::problem::{Problem, Sent};
+use crate::problem::{Path, Problem, Query, Sent};
 use crate::terminal;
 use axum::Json;
 use axum::body::{Body, Bytes};
+use axum::extract::State;
 use axum::extract::ws::WebSocketUpgrade;
 use axum::extract::ws::rejection::WebSocketUpgradeRejection;
-use axum::extract::{Path, Query, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use sallyport_control::{Control, Watching};

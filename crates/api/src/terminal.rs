@@ -2,12 +2,12 @@
 
 use crate::App;
 use crate::auth::Caller;
-use crate::problem::Problem;
+use crate::problem::{Problem, Query};
 use crate::sessions::session_id;
 use axum::body::Bytes;
+use axum::extract::State;
 use axum::extract::ws::rejection::WebSocketUpgradeRejection;
 use axum::extract::ws::{CloseFrame, Message, WebSocket, WebSocketUpgrade, close_code};
-use axum::extract::{Query, State};
 use axum::response::Response;
 use futures_util::stream::{SplitSink, SplitStream};
 use futures_util::{SinkExt as _, StreamExt as _};

@@ -3,9 +3,9 @@
 use crate::App;
 use crate::auth::Caller;
 use crate::own::kind;
-use crate::problem::{Problem, Sent};
+use crate::problem::{Path, Problem, Query, Sent};
 use axum::Json;
-use axum::extract::{Path, Query, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use sallyport_control::{NewLink, UserLine};
 use sallyport_model::Handle;

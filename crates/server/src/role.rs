@@ -6,6 +6,9 @@ use clap::{Args, ValueEnum};
 use sallyport_cli::Fail;
 use std::path::Path;
 
+/// The most descriptors that a process takes for itself.
+const DESCRIPTORS: u64 = 65_536;
+
 /// `serve`
 #[derive(Args, Debug)]
 pub(crate) struct Serve {
@@ -45,6 +48,7 @@ pub(crate) fn serve(args: &Serve, path: Option<&Path>) -> Result<(), Fail> {
     if args.role != Role::Gateway {
         no_dumps()?;
     }
+    more_descriptors()?;
     if args.role != Role::Parent {
         // A child never outlives its parent: without it nobody holds the tails.
         rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::TERM)).map_err(Fail::failed)?;
@@ -70,6 +74,17 @@ pub(crate) fn no_dumps() -> Result<(), Fail> {
     use rustix::process::{DumpableBehavior, Resource, Rlimit, set_dumpable_behavior, setrlimit};
     setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) }).map_err(Fail::failed)?;
     set_dumpable_behavior(DumpableBehavior::NotDumpable).map_err(Fail::failed)
+}
+
+/// Takes as many descriptors as the system gives: shells and service managers begin with 1024, which a crowd would use up.
+fn more_descriptors() -> Result<(), Fail> {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
+    let wanted = maximum.map_or(DESCRIPTORS, |most| most.min(DESCRIPTORS));
+    if current.is_some_and(|current| current < wanted) {
+        setrlimit(Resource::Nofile, Rlimit { current: Some(wanted), maximum }).map_err(Fail::failed)?;
+    }
+    Ok(())
 }
 
 /// Resolves when this process is asked to stop.

@@ -24,6 +24,9 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 use time::OffsetDateTime;
 
+/// HTTP/2, as clients and servers agree upon it (RFC 9113 section 3.2).
+pub(super) const H2: &[u8] = b"h2";
+
 /// How often it is looked whether files have changed, or the own certificate comes to its end.
 const LOOK: Duration = Duration::from_secs(3);
 /// Days that the own authority is good, and a certificate of it.
@@ -93,7 +96,7 @@ pub(crate) async fn certificates(config: &Config) -> Result<Option<Arc<ServerCon
         .map_err(Fail::failed)?
         .with_no_client_auth()
         .with_cert_resolver(shown.clone());
-    tls.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    tls.alpn_protocols = vec![H2.to_vec(), b"http/1.1".to_vec()];
     tokio::spawn(tend(source, shown));
     Ok(Some(Arc::new(tls)))
 }

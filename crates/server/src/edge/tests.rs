@@ -3,15 +3,18 @@ use axum::routing::{get, post};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream, duplex};
 
 fn edge() -> Edge {
-    let peers = Peers::new(&["10.0.0.0/8".into()], false).unwrap();
-    Edge { tls: None, peers: Arc::new(peers), http: Arc::new(http(Duration::from_millis(200))) }
+    Edge::with(None, Peers::new(&["10.0.0.0/8".into()], false).unwrap(), Duration::from_millis(200))
 }
 
 fn client(router: Router, from: &str) -> DuplexStream {
+    visitor(router, from, false, Visit::new(|| ()))
+}
+
+fn visitor(router: Router, from: &str, second: bool, visit: Arc<Visit>) -> DuplexStream {
     let (near, far) = duplex(1 << 20);
     let from = SocketAddr::new(from.parse().unwrap(), 7);
     let edge = edge();
-    tokio::spawn(async move { edge.speak(far, from, router).await });
+    tokio::spawn(async move { edge.speak(far, second, from, (router, visit)).await });
     near
 }
 
@@ -26,6 +29,10 @@ async fn whoever_does_not_finish_the_head_of_a_request_is_cut_off() {
     let mut slow = client(Router::new().route("/", get(|| async { "hello" })), "192.0.2.1");
     slow.write_all(b"GET / HTTP/1.1\r\nhost: x\r\nx-slow: ").await.unwrap();
     assert!(!rest(slow).await.contains("hello"));
+    for second in [false, true] {
+        let mute = visitor(Router::new(), "192.0.2.1", second, Visit::new(|| ()));
+        assert!(!rest(mute).await.contains("HTTP/1.1 200"), "nothing was ever asked");
+    }
     let mut silent = client(Router::new().route("/", get(|| async { "hello" })), "192.0.2.1");
     silent.write_all(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
     assert!(rest(silent).await.contains("hello"), "an answer, and then the end of a silent connection");
@@ -52,5 +59,26 @@ async fn the_address_of_a_caller_is_what_a_listed_peer_says_and_never_what_a_str
         let mut stream = client(router(), peer);
         stream.write_all(request).await.unwrap();
         assert!(rest(stream).await.ends_with(expected), "{peer}");
+    }
+}
+
+#[tokio::test]
+async fn a_stranger_has_few_requests_worked_on_at_once_and_who_is_known_has_all_and_stays() {
+    let (kept, stays) = tokio::sync::watch::channel(false);
+    let visit = Visit::new(move || {
+        let _ = kept.send(true);
+    });
+    let mut turns = Vec::new();
+    while let Ok(turn) = timeout(Duration::from_millis(20), visit.turn()).await {
+        turns.push(turn);
+    }
+    assert_eq!(turns.len(), 4);
+    turns.pop();
+    turns.push(visit.turn().await);
+    assert!(!*stays.borrow());
+    visit.know();
+    assert!(*stays.borrow());
+    for _ in 0..100 {
+        visit.turn().await;
     }
 }

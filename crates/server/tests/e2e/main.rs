@@ -28,6 +28,7 @@ mod command_line;
 mod conformance;
 mod crash;
 mod evidence;
+mod flood;
 mod freeze;
 mod host_key;
 mod hostile;

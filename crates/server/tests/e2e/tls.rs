@@ -18,7 +18,7 @@ fn stopped() -> Product {
     product
 }
 
-fn port(product: &Product) -> u16 {
+pub(crate) fn port(product: &Product) -> u16 {
     product.url().rsplit(':').next().unwrap().parse().unwrap()
 }
 
@@ -65,7 +65,7 @@ fn an_authority_of_its_own_is_trusted_by_its_fingerprint_and_by_nothing_else() {
     assert_eq!(product.fingerprint().unwrap(), print, "the authority outlives the process");
 }
 
-fn dial(port: u16) -> std::io::Result<TcpStream> {
+pub(crate) fn dial(port: u16) -> std::io::Result<TcpStream> {
     #[expect(clippy::disallowed_methods, reason = "a test's own client")]
     TcpStream::connect(("127.0.0.1", port))
 }
