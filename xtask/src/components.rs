@@ -22,12 +22,14 @@ const CLIENTS: [Component; 3] = [
 ];
 
 /// What tests need besides. The server's programs are not on the path.
-const FOR_TESTS: [Component; 5] = [
+const FOR_TESTS: [Component; 7] = [
     Component { program: "ip", package: "iproute2" },
     Component { program: "systemd-analyze", package: "systemd" },
     Component { program: "softhsm2-util", package: "softhsm2" },
     Component { program: "/usr/lib/postgresql/15/bin/postgres", package: "postgresql-15" },
     Component { program: "chromium", package: "chromium" },
+    Component { program: "/usr/lib/python3.11/ensurepip/__init__.py", package: "python3-venv" },
+    Component { program: "pebble", package: "pebble" },
 ];
 
 /// What builds the portal: Debian 12's own are new enough.

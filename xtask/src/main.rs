@@ -12,6 +12,7 @@ mod fixture;
 mod fuzz;
 mod package;
 mod portal;
+mod python;
 mod run;
 mod shots;
 mod suite;

@@ -3,6 +3,7 @@
 use crate::App;
 use crate::auth::Caller;
 use crate::problem::{Path, Problem, Query};
+use crate::rows::{Index, Rows};
 use crate::sessions::session_id;
 use axum::Json;
 use axum::extract::State;
@@ -50,13 +51,16 @@ pub(crate) async fn bundle(
 #[serde(deny_unknown_fields)]
 pub(crate) struct LedgerQuery {
     /// `next` of an earlier page.
-    cursor: Option<u64>,
+    #[param(value_type = Option<u64>, maximum = 9_223_372_036_854_775_807_isize)]
+    cursor: Option<Index>,
     /// Only these actions, separated by commas.
     actions: Option<String>,
     /// Only this session.
     session: Option<String>,
     /// Rows, 1 to 1000; 50 where absent.
-    limit: Option<u32>,
+    #[serde(default)]
+    #[param(value_type = Option<u16>, minimum = 1, maximum = 1000)]
+    limit: Rows<1000>,
 }
 
 /// Ledger entries, newest first.
@@ -66,17 +70,16 @@ pub(crate) async fn ledger(
     caller: Caller,
     Query(query): Query<LedgerQuery>,
 ) -> Result<Json<wire::Page<wire::Entry>>, Problem> {
-    let limit = query.limit.unwrap_or(50).clamp(1, 1000);
     let wanted = Wanted {
-        before: query.cursor,
+        before: query.cursor.map(|Index(index)| index),
         actions: query.actions.map(|a| a.split(',').map(str::to_owned).collect()).unwrap_or_default(),
         session: query.session.as_deref().map(session_id).transpose()?,
         newest_first: true,
-        limit,
+        limit: query.limit.count(),
         ..Wanted::default()
     };
     let rows = app.control.ledger(&caller.op, &wanted).await?;
-    let full = usize::try_from(limit).is_ok_and(|limit| rows.len() >= limit);
+    let full = rows.len() >= query.limit.count();
     let next = rows.last().filter(|row| full && row.index > 0).map(|row| row.index.to_string());
     let items = rows
         .into_iter()
@@ -103,11 +106,11 @@ pub(crate) async fn head(State(app): State<App>, caller: Caller) -> Result<Json<
 }
 
 /// One entry as it was hashed, with what proves that it is in the newest checkpoint: for whoever checks it themselves.
-#[utoipa::path(get, path = "/api/v1/ledger/{index}/proof", params(("index" = u64, Path)), responses((status = 200, body = wire::EntryProof)), tag = "evidence")]
+#[utoipa::path(get, path = "/api/v1/ledger/{index}/proof", params(("index" = u64, Path, maximum = 9_223_372_036_854_775_807_isize)), responses((status = 200, body = wire::EntryProof)), tag = "evidence")]
 pub(crate) async fn proof(
     State(app): State<App>,
     caller: Caller,
-    Path(index): Path<u64>,
+    Path(Index(index)): Path<Index>,
 ) -> Result<Json<wire::EntryProof>, Problem> {
     let found = app.control.entry_proof(&caller.op, index).await?;
     Ok(Json(wire::EntryProof {
@@ -123,9 +126,11 @@ pub(crate) async fn proof(
 #[serde(deny_unknown_fields)]
 pub(crate) struct ConsistencyQuery {
     /// Entries of the older checkpoint, at least 1.
-    from: u64,
+    #[param(value_type = u64, maximum = 9_223_372_036_854_775_807_isize)]
+    from: Index,
     /// Entries of the newer one.
-    to: u64,
+    #[param(value_type = u64, maximum = 9_223_372_036_854_775_807_isize)]
+    to: Index,
 }
 
 /// What proves that the ledger of `to` entries continues the one of `from`.
@@ -135,7 +140,7 @@ pub(crate) async fn consistency(
     caller: Caller,
     Query(query): Query<ConsistencyQuery>,
 ) -> Result<Json<wire::ConsistencyProof>, Problem> {
-    let proof = app.control.consistency(&caller.op, query.from, query.to).await?;
+    let proof = app.control.consistency(&caller.op, query.from.0, query.to.0).await?;
     Ok(Json(wire::ConsistencyProof { proof: proof.iter().map(|hash| STANDARD.encode(hash)).collect() }))
 }
 

@@ -4,6 +4,7 @@ use crate::App;
 use crate::auth::Caller;
 use crate::convert;
 use crate::problem::{Problem, Query, Sent};
+use crate::rows::Rows;
 use axum::Json;
 use axum::extract::State;
 use sallyport_control::{ApplyFile, Listing, WhoLine};
@@ -23,12 +24,14 @@ pub(crate) struct ListingQuery {
     /// `next` of an earlier page.
     cursor: Option<String>,
     /// Rows, 1 to 1000; 50 where absent.
-    limit: Option<usize>,
+    #[serde(default)]
+    #[param(value_type = Option<u16>, minimum = 1, maximum = 1000)]
+    limit: Rows<1000>,
 }
 
 impl ListingQuery {
     pub(crate) fn wanted(self) -> Listing {
-        Listing { search: self.search, cursor: self.cursor, limit: self.limit.unwrap_or(50).clamp(1, 1000) }
+        Listing { search: self.search, cursor: self.cursor, limit: self.limit.count() }
     }
 }
 

@@ -19,6 +19,7 @@ mod portal;
 mod problem;
 mod recordings;
 mod repeat;
+mod rows;
 mod sessions;
 mod sign_in;
 mod status;

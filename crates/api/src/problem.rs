@@ -116,6 +116,7 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Query<T> {
             let told = text.trim_start_matches("Failed to deserialize query string: ");
             let told = match told.split_once(": ") {
                 // Its name is one that is known, or reading would not have come to its value.
+                Some((name, what)) if !what.contains(['`', '"']) => format!("`{name}`: {what}"),
                 Some((name, _)) => format!("`{name}` is not of the kind that is expected: see /api/v1/openapi.json"),
                 None => unquoted(told),
             };

@@ -3,6 +3,7 @@
 use crate::App;
 use crate::auth::Caller;
 use crate::problem::{Path, Problem, Query};
+use crate::rows::{Index, Rows};
 use crate::sessions::session_id;
 use axum::Json;
 use axum::extract::State;
@@ -29,9 +30,12 @@ pub(crate) struct RecordingsQuery {
     /// In which this text stands: on the screen, as typed, or in a command. Such a search is an entry of the ledger.
     text: Option<String>,
     /// `next` of an earlier page.
-    cursor: Option<u64>,
+    #[param(value_type = Option<u64>, maximum = 9_223_372_036_854_775_807_isize)]
+    cursor: Option<Index>,
     /// Rows, 1 to 200; 50 where absent.
-    limit: Option<usize>,
+    #[serde(default)]
+    #[param(value_type = Option<u16>, minimum = 1, maximum = 200)]
+    limit: Rows<200>,
 }
 
 /// Recordings, newest first. A search may give short pages: go on as long as there is a `next`.
@@ -48,8 +52,8 @@ pub(crate) async fn list(
         from: time(query.from)?,
         to: time(query.to)?,
         text: query.text,
-        before: query.cursor,
-        limit: query.limit.unwrap_or(50).clamp(1, 200),
+        before: query.cursor.map(|Index(index)| index),
+        limit: query.limit.count(),
     };
     let page = app.control.recordings(&caller.op, &wanted).await?;
     let next = page.next.map(|next| next.to_string());

@@ -4,6 +4,7 @@ use crate::App;
 use crate::auth::Caller;
 use crate::convert;
 use crate::problem::{Path, Problem, Query, Sent};
+use crate::rows::{Index, Rows};
 use crate::terminal;
 use axum::Json;
 use axum::body::{Body, Bytes};
@@ -27,9 +28,12 @@ pub(crate) struct ListQuery {
     #[serde(default)]
     live: bool,
     /// `next` of an earlier page.
-    cursor: Option<u64>,
+    #[param(value_type = Option<u64>, maximum = 9_223_372_036_854_775_807_isize)]
+    cursor: Option<Index>,
     /// Rows, 1 to 500; 50 where absent.
-    limit: Option<u32>,
+    #[serde(default)]
+    #[param(value_type = Option<u16>, minimum = 1, maximum = 500)]
+    limit: Rows<500>,
 }
 
 /// Sessions, newest first.
@@ -39,9 +43,11 @@ pub(crate) async fn list(
     caller: Caller,
     Query(query): Query<ListQuery>,
 ) -> Result<Json<wire::Page<wire::Session>>, Problem> {
-    let limit = query.limit.unwrap_or(50).clamp(1, 500);
-    let lines = app.control.sessions(&caller.op, query.live, query.cursor, limit).await?;
-    let full = usize::try_from(limit).is_ok_and(|limit| lines.len() >= limit);
+    let lines = app
+        .control
+        .sessions(&caller.op, query.live, query.cursor.map(|Index(index)| index), query.limit.count())
+        .await?;
+    let full = lines.len() >= query.limit.count();
     let next = lines.last().filter(|_| full).map(|line| line.entry.to_string());
     Ok(Json(wire::Page { items: lines.into_iter().map(convert::session).collect(), next }))
 }

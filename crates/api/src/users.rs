@@ -4,6 +4,7 @@ use crate::App;
 use crate::auth::Caller;
 use crate::own::kind;
 use crate::problem::{Path, Problem, Query, Sent};
+use crate::rows::Rows;
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -25,7 +26,9 @@ pub(crate) struct UsersQuery {
     #[serde(default)]
     cursor: String,
     /// Rows, 1 to 500; 50 where absent.
-    limit: Option<u16>,
+    #[serde(default)]
+    #[param(value_type = Option<u16>, minimum = 1, maximum = 500)]
+    limit: Rows<500>,
 }
 
 fn user(line: UserLine) -> wire::User {
@@ -63,7 +66,7 @@ pub(crate) async fn list(
     caller: Caller,
     Query(query): Query<UsersQuery>,
 ) -> Result<Json<wire::Page<wire::User>>, Problem> {
-    let limit = usize::from(query.limit.unwrap_or(50).clamp(1, 500));
+    let limit = query.limit.count();
     let lines = app.control.users(&caller.op, &query.search, &query.cursor, limit).await?;
     let next = lines.last().filter(|_| lines.len() >= limit).map(|line| line.identity.handle.to_string());
     Ok(Json(wire::Page { items: lines.into_iter().map(user).collect(), next }))

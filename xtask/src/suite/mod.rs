@@ -7,7 +7,7 @@ mod build;
 mod mutants;
 mod totals;
 
-use crate::{components, deny, portal, run};
+use crate::{components, deny, portal, python, run};
 use anyhow::{Context as _, Result, bail};
 use build::Built;
 pub(crate) use build::linting;
@@ -32,6 +32,7 @@ const AT_ONCE: &str = "4";
 /// Runs everything; a failing step does not keep the next from running.
 pub(crate) fn test(args: &Args) -> Result<()> {
     components::ensure_for_tests(args.yes)?;
+    python::ensure()?;
     let logs = run::root().join("target/test-logs");
     std::fs::create_dir_all(&logs)?;
     let mut bench = Bench { logs, totals: Totals::default(), wrong: Vec::new() };

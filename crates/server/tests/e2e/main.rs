@@ -42,6 +42,7 @@ mod parsers;
 mod portal;
 mod postgres;
 mod recover;
+mod schema;
 mod seals;
 mod sign_in;
 mod space;
