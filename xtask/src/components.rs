@@ -32,6 +32,23 @@ const FOR_TESTS: [Component; 7] = [
     Component { program: "pebble", package: "pebble" },
 ];
 
+/// Other people's SSH clients, each of which logs in through the gateway.
+const OTHER_CLIENTS: [Component; 13] = [
+    Component { program: "ansible", package: "ansible-core" },
+    Component { program: "curl", package: "curl" },
+    Component { program: "dbclient", package: "dropbear-bin" },
+    Component { program: "git", package: "git" },
+    Component { program: "plink", package: "putty-tools" },
+    Component { program: "rsync", package: "rsync" },
+    Component { program: "sshpass", package: "sshpass" },
+    Component { program: "tmux", package: "tmux" },
+    Component { program: "vim.tiny", package: "vim-tiny" },
+    Component { program: "xauth", package: "xauth" },
+    Component { program: "/usr/include/libssh/libssh.h", package: "libssh-dev" },
+    Component { program: "/usr/lib/python3/dist-packages/asyncssh/__init__.py", package: "python3-asyncssh" },
+    Component { program: "/usr/lib/python3/dist-packages/paramiko/__init__.py", package: "python3-paramiko" },
+];
+
 /// What builds the portal: Debian 12's own are new enough.
 const FOR_PORTAL: [Component; 2] =
     [Component { program: "node", package: "nodejs" }, Component { program: "npm", package: "npm" }];
@@ -57,7 +74,7 @@ pub(crate) fn ensure_for_demo(yes: bool) -> Result<bool> {
 
 /// The same with what only tests need.
 pub(crate) fn ensure_for_tests(yes: bool) -> Result<()> {
-    ensure_these(&CLIENTS.iter().chain([&SERVER]).chain(&FOR_TESTS).chain(&FOR_PORTAL).collect::<Vec<_>>(), yes)
+    ensure_these(&CLIENTS.iter().chain([&SERVER]).chain(&FOR_TESTS).chain(&OTHER_CLIENTS).chain(&FOR_PORTAL).collect::<Vec<_>>(), yes)
 }
 
 /// What builds the portal.

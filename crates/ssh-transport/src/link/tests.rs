@@ -254,10 +254,8 @@ async fn whoever_overruns_its_window_or_makes_it_overflow_is_cut_off() {
 async fn a_window_of_one_byte_is_served_byte_by_byte() {
     let (near, mut far) = sides(1 << 20, 1 << 30).await;
     let open = Message::Open { kind: "session".into(), sender: 0, window: 1, packet: 1, data: Bytes::new() };
-    let mut state = near.link.shared.lock();
-    state.insert(Channel::opening()).unwrap();
-    state.say(&open);
-    drop(state);
+    near.link.shared.lock().insert(Channel::opening()).unwrap();
+    near.link.shared.lock().say(&open);
     let Some(Arrival::Open(opening)) = far.arrivals.next().await else { panic!("no channel came") };
     let (_far_read, far_write) = opening.accept().unwrap();
     let sending = tokio::spawn(async move { far_write.data(Bytes::from_static(b"abc")).await });
