@@ -57,7 +57,9 @@ pub fn parse(text: &str) -> Result<Vec<u8>, Error> {
 /// # Errors
 /// When they are no key.
 pub fn kind(key: &[u8]) -> Result<&str, Error> {
-    Ok(Cursor::new(key).text()?)
+    let kind = Cursor::new(key).text()?;
+    let plain = (1..=64).contains(&kind.len()) && kind.bytes().all(|byte| byte.is_ascii_graphic());
+    if plain { Ok(kind) } else { Err(Error::Key) }
 }
 
 /// Whether `signature` (RFC 4253 section 6.6) over `message` was made by `key`, by the algorithm that was announced.

@@ -481,8 +481,7 @@ fn ssh(bytes: &[u8]) {
         assert!(ssh_auth::proved(&[1; 32], user, algorithm, key, signature).is_err(), "a forged proof");
     }
     if let Ok(text) = ssh_key::print(bytes) {
-        // What is printed and read again is the same key, where its kind is one word.
-        assert!(ssh_key::parse(&text).is_ok_and(|again| again == bytes) || text.split(' ').count() != 2, "{text:?}");
+        assert!(ssh_key::parse(&text).is_ok_and(|again| again == bytes), "{text:?}");
     }
 }
 
