@@ -22,7 +22,8 @@ const CLIENTS: [Component; 3] = [
 ];
 
 /// What tests need besides. The server's programs are not on the path.
-const FOR_TESTS: [Component; 7] = [
+const FOR_TESTS: [Component; 8] = [
+    Component { program: "setsid", package: "util-linux" },
     Component { program: "ip", package: "iproute2" },
     Component { program: "systemd-analyze", package: "systemd" },
     Component { program: "softhsm2-util", package: "softhsm2" },

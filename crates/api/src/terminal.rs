@@ -58,7 +58,7 @@ pub(crate) struct TerminalQuery {
 /// Opens a session with a terminal, or takes one up again: a websocket of the subprotocol `sallyport.terminal.v1`.
 ///
 /// Binary frames are the terminal's bytes, text frames are `TerminalIn` and `TerminalOut`. A client that closes with the
-/// code 1000 ends its session; one that is lost leaves it waiting for 60 seconds.
+/// code 1000 ends its session; one that is lost leaves it waiting for a while (`[terminal] linger`, 60 seconds).
 #[utoipa::path(get, path = "/api/v1/terminal", params(TerminalQuery), responses((status = 101, description = "The websocket is open", body = wire::TerminalOut)), tag = "sessions")]
 pub(crate) async fn terminal(
     State(app): State<App>,

@@ -64,7 +64,8 @@ pub(crate) async fn run(config: &Config) -> Result<(), Fail> {
     let ssh = Arc::new(Ssh::new(&key, &env).map_err(Fail::usage)?);
     let door = unix::Listener::bind(&config.door())
         .map_err(|e| Fail::failed(format!("cannot make the socket `{}`: {e}", config.door().display())))?;
-    let doors = Arc::new(Doors::new(gateway.clone(), id).with(ssh.clone()));
+    let linger = config.linger().map_err(Fail::usage)?;
+    let doors = Arc::new(Doors::new(gateway.clone(), id).with(ssh.clone()).lingering(linger));
     let mut answering = tokio::spawn(async move { doors.serve(&door).await });
     tracing::info!(gateway = %id, ssh = %config.ssh.listen, host_key = ssh.host_key(), "The gateway is ready");
 

@@ -31,6 +31,15 @@ fn the_api_does_not_leave_the_machine_in_plain_text() {
 }
 
 #[test]
+fn a_lost_browser_is_waited_for_within_bounds() {
+    assert_eq!(parse("", &[]).unwrap().linger().unwrap().as_secs(), 60);
+    for text in ["0s", "11m", "1h", "60", "soon"] {
+        let error = parse(&format!("[terminal]\nlinger = \"{text}\""), &[]).unwrap_err();
+        assert!(error.contains("[terminal] linger"), "{error}");
+    }
+}
+
+#[test]
 fn a_credential_is_a_name_and_stands_alone() {
     let config = parse("[seal]\ncredential = \"vault.key\"", &[]).unwrap();
     assert_eq!(config.seal.credential.as_deref(), Some("vault.key"));

@@ -17,6 +17,8 @@ use tungstenite::{Error, HandshakeError, Message, WebSocket};
 pub const TERMINAL: &str = "sallyport.terminal.v1";
 /// How long a read waits before it is looked for something else.
 const READ: Duration = Duration::from_millis(100);
+/// Messages that are read before it is looked at them.
+const AT_ONCE: usize = 32;
 
 /// An open websocket.
 pub struct Browser {
@@ -127,6 +129,14 @@ impl Browser {
     /// # Errors
     /// With what was shown instead, when it does not come in 15 seconds.
     pub fn until_shown(&mut self, text: &str) -> Result<()> {
+        self.shown_to(text).map(drop)
+    }
+
+    /// As `until_shown`; what was shown up to there, and with it.
+    ///
+    /// # Errors
+    /// As `until_shown`.
+    pub fn shown_to(&mut self, text: &str) -> Result<String> {
         let mut seen = 0;
         let found = wait_for("the text", 15, || {
             let rest = self.shown.get(seen..).unwrap_or_default();
@@ -138,9 +148,9 @@ impl Browser {
         let place = found
             .and_then(|found| found)
             .with_context(|| format!("`{text}` was not shown, but `{}`; told {:?}", self.shown(), self.told))?;
-        self.shown.drain(..place + text.len());
-        self.forgotten += place + text.len();
-        Ok(())
+        let taken: Vec<u8> = self.shown.drain(..place + text.len()).collect();
+        self.forgotten += taken.len();
+        Ok(String::from_utf8_lossy(&taken).into_owned())
     }
 
     /// Waits for a message of this name, and takes it out.
@@ -159,10 +169,14 @@ impl Browser {
         message.get_mut(name).map(Value::take).context("no such field")
     }
 
-    /// Reads what is there, and waits a little for it.
+    /// Reads what is there, and waits a little for it. What never pauses is looked at in between.
     fn read_all(&mut self) -> Result<()> {
         ensure!(!self.over, "the websocket is closed");
-        while self.read()? {}
+        for _ in 0..AT_ONCE {
+            if !self.read()? {
+                break;
+            }
+        }
         Ok(())
     }
 

@@ -1,5 +1,7 @@
 /** Calls of the API: JSON in and out, and failures that say what to do. */
 
+import { line } from '../state/line.svelte';
+
 export const BASE = '/api/v1';
 
 /** What went wrong, as the server said it or as we must say it for a server that did not answer. */
@@ -93,8 +95,10 @@ async function send(method: string, path: string, body?: unknown, signal?: Abort
     });
   } catch (error) {
     if (error instanceof DOMException && error.name === 'AbortError') throw error;
+    line.lost();
     throw new Failure(0, 'offline', 'The server cannot be reached. Check the network and try again.');
   }
+  line.found();
   if (!response.ok) throw await failure(response);
   return response;
 }

@@ -19,6 +19,7 @@ export type HostKey = Schemas['HostKey'];
 export type Probed = Schemas['ProbedTarget'];
 export type Checked = Schemas['Checked'];
 export type Vault = Schemas['Vault'];
+export type SecretLine = Schemas['SecretLine'];
 export type Slot = Schemas['Slot'];
 export type AddedSlot = Schemas['AddedSlot'];
 export type Unsealed = Schemas['Unsealed'];

@@ -1,7 +1,7 @@
 /** What is live, as the server tells it: running sessions, and how the installation is. */
 
-import { address } from '../api/client';
 import type { Session, Status } from '../api/words';
+import { follow } from './events';
 import { own } from './me.svelte';
 
 class Live {
@@ -10,32 +10,31 @@ class Live {
   known = $state(false);
   /** Whether the line to the server is up. */
   up = $state(true);
-  #source: EventSource | null = null;
+  #end: (() => void) | null = null;
   #users = 0;
 
   /** Follows as long as somebody looks; the answer ends it. */
   follow(): () => void {
     this.#users += 1;
-    if (!this.#source) this.#open();
+    this.#end ??= this.#open();
     return () => {
       this.#users -= 1;
       if (this.#users > 0) return;
-      this.#source?.close();
-      this.#source = null;
+      this.#end?.();
+      this.#end = null;
     };
   }
 
-  #open(): void {
-    const source = new EventSource(address('/live'));
-    this.#source = source;
-    source.onopen = () => {
-      this.up = true;
-      // The first events after it are the present state.
-      this.sessions = [];
+  #open(): () => void {
+    const heard = {
+      sessions: (data: string) => this.#take(JSON.parse(data) as Session[]),
+      status: (data: string) => void (own.status = JSON.parse(data) as Status),
     };
-    source.onerror = () => (this.up = false);
-    source.addEventListener('sessions', ({ data }: MessageEvent<string>) => this.#take(JSON.parse(data) as Session[]));
-    source.addEventListener('status', ({ data }: MessageEvent<string>) => (own.status = JSON.parse(data) as Status));
+    return follow('/live', heard, (up) => {
+      this.up = up;
+      // The first events after it are the present state.
+      if (up) this.sessions = [];
+    });
   }
 
   #take(changes: Session[]): void {

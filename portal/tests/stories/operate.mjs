@@ -27,6 +27,25 @@ export default async function (browser, { links, target }) {
   await admin.button('Done');
   await admin.sees('credential in the vault');
 
+  // The credential becomes a key that the vault makes: its public half is shown, and a check says what is missing yet.
+  await admin.go('/inventory?target=web-2');
+  await admin.button('Replace the credential');
+  await page.getByRole('dialog').getByLabel('Credential').selectOption('generate');
+  await admin.button('Store');
+  await admin.sees('authorized_keys');
+  const half = await page.locator('dialog .copy code').textContent();
+  ok(half.startsWith('ssh-ed25519 '), half);
+  await admin.accessible('a key that was made');
+  await admin.button('Check the login');
+  await admin.sees('Does not work.');
+  await admin.button('Replace the credential');
+  await page.getByRole('dialog').getByLabel('Credential').selectOption('password');
+  await admin.fill('Password', target.password);
+  await admin.button('Store');
+  await page.getByText('authorized_keys').waitFor({ state: 'detached' });
+  await admin.button('Check the login');
+  await admin.sees('Works.');
+
   const ada = await browser.person({ expected: [/WebSocket connection/] });
   await ada.enrol(links.ada, PASSWORD);
   await ada.button(`Connect to ada+${target.account}@web-2`);

@@ -25,6 +25,7 @@ impl Config {
         crate::backup::recipients(&self.backup.recipients).map_err(|e| format!("[backup] {e}"))?;
         self.space.rules().map(drop)?;
         self.sign_in().map(drop)?;
+        self.linger().map(drop)?;
         // Wrong anchors are named when the configuration is read, not when a checkpoint is due.
         crate::anchors::all(self).map(drop)?;
         if let Some(name) = &self.seal.credential {
@@ -70,14 +71,14 @@ impl Config {
             None if self.api.tls == Tls::Off => Site::local(self.api.listen.port()),
             None => Site::parse(&format!("https://localhost:{}", self.api.listen.port()))?,
         };
-        let read = |name: &str, text: &str, least: u64, most: u64| {
-            let seconds = sallyport_cli::seconds(text).map_err(|e| format!("[sign_in] {name}: {e}"))?;
-            let wrong = || format!("[sign_in] {name} = {text:?} is not within {least} s and {most} s");
-            Some(u64::from(seconds)).filter(|s| (least..=most).contains(s)).map(Duration::from_secs).ok_or_else(wrong)
-        };
-        let idle = read("idle", &self.sign_in.idle, 60, 12 * 3600)?;
-        let absolute = read("absolute", &self.sign_in.absolute, 300, 7 * 24 * 3600)?;
+        let idle = within("[sign_in] idle", &self.sign_in.idle, 60, 12 * 3600)?;
+        let absolute = within("[sign_in] absolute", &self.sign_in.absolute, 300, 7 * 24 * 3600)?;
         Ok(SignInRules { site, idle, absolute })
+    }
+
+    /// How long the session of a lost browser waits for it.
+    pub(crate) fn linger(&self) -> Result<Duration, String> {
+        within("[terminal] linger", &self.terminal.linger, 1, 600)
     }
 }
 
@@ -97,6 +98,13 @@ impl Space {
         let Keep { tier0, tier1, tier2 } = &self.keep;
         Ok(SpaceRules { quota: quota.transpose()?, keep: [keep(tier0)?, keep(tier1)?, keep(tier2)?] })
     }
+}
+
+/// A duration such as `30m`, between so many seconds and so many.
+fn within(name: &str, text: &str, least: u64, most: u64) -> Result<Duration, String> {
+    let seconds = sallyport_cli::seconds(text).map_err(|e| format!("{name}: {e}"))?;
+    let wrong = || format!("{name} = {text:?} is not within {least} s and {most} s");
+    Some(u64::from(seconds)).filter(|s| (least..=most).contains(s)).map(Duration::from_secs).ok_or_else(wrong)
 }
 
 /// `500MiB` in bytes.

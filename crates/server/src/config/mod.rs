@@ -40,6 +40,8 @@ pub(crate) struct Config {
     pub(crate) sign_in: SignIn,
     /// The SSH listener.
     pub(crate) ssh: Ssh,
+    /// Terminals in browsers.
+    pub(crate) terminal: Terminal,
     /// How the vault opens at start.
     pub(crate) seal: Seal,
     /// Logs, for operators.
@@ -64,6 +66,7 @@ impl Default for Config {
             api: Api::default(),
             sign_in: SignIn::default(),
             ssh: Ssh::default(),
+            terminal: Terminal::default(),
             seal: Seal::default(),
             log: Log::default(),
             anchors: Vec::new(),

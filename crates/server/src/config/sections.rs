@@ -248,3 +248,17 @@ pub(crate) enum LogFormat {
     /// One JSON object a line.
     Json,
 }
+
+/// Terminals in browsers.
+#[derive(Clone, Debug, Deserialize, JsonSchema, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Terminal {
+    /// How long a session waits to be taken up again after its browser was lost, such as `60s`; 1s to 10m.
+    pub(crate) linger: String,
+}
+
+impl Default for Terminal {
+    fn default() -> Self {
+        Self { linger: "60s".into() }
+    }
+}

@@ -1,5 +1,6 @@
 //! The portal in a real browser: each story of `portal/tests/stories` against the whole product and a real sshd.
 
+use sallyport_testkit::postgres::Postgres;
 use sallyport_testkit::product::{Product, json};
 use sallyport_testkit::sshd::ACCOUNT;
 use serde_json::{Value, json};
@@ -89,6 +90,31 @@ fn a_target_is_added_and_checked_and_a_session_on_it_watched_and_ended() {
         "password": sallyport_testkit::product::PASSWORD,
     });
     play(&product, "operate", &["admin", "ada"], &json!({ "target": target }));
+}
+
+#[test]
+fn custodians_open_the_vault_in_their_browsers_and_keys_are_replaced() {
+    let product = crate::product();
+    play(&product, "ceremony", &["admin"], &Value::Null);
+    let entries = product.ok(&["ledger", "list", "--limit", "200"]).unwrap();
+    for sentence in ["replaced the root key", "began a new epoch of keys", "removed seal slot"] {
+        assert!(entries.contains(sentence), "{sentence}: {entries}");
+    }
+}
+
+#[test]
+fn a_node_that_is_gone_is_let_go_in_the_portal() {
+    let server = Postgres::start().unwrap();
+    let one = Product::start_on(crate::binary(), &server).unwrap();
+    one.join("node-2").unwrap().stop().unwrap();
+    play(&one, "nodes", &["admin"], &json!({ "gone": "node-2" }));
+    let nodes = one.ok(&["node", "list"]).unwrap();
+    assert!(!nodes.contains("node-2"), "{nodes}");
+}
+
+#[test]
+fn a_broken_line_is_told_and_everything_goes_on_behind_it() {
+    play(&crate::product(), "offline", &["ada", "carol"], &Value::Null);
 }
 
 /// As OpenSSH prints it.

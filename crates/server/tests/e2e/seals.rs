@@ -2,11 +2,10 @@
 
 use crate::product;
 use sallyport_testkit::product::{Product, json, outcome, wait_for};
-use std::io::{Read as _, Write as _};
+use sallyport_testkit::terminal::Terminal;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
-use std::process::{Command, Stdio};
-use std::sync::{Arc, Mutex};
+use std::process::Command;
 
 fn shares(product: &Product) -> Vec<String> {
     let args = ["vault", "slot", "add", "--label", "board", "--offline", "--shamir", "2-of-3", "--output", "json"];
@@ -44,40 +43,14 @@ fn the_ceremony_shows_each_share_alone_and_tries_a_quorum() {
     let refused = product.run(&add.split(' ').collect::<Vec<_>>()).unwrap();
     assert!(refused.0 == 2 && refused.2.contains("--output json"), "{}", refused.2);
 
-    let plain = product.command(&[]);
-    let mut script = Command::new("script");
-    script.args(["-qec", &format!("{} {add}", plain.get_program().display()), "/dev/null"]);
-    for (name, value) in plain.get_envs() {
-        script.env(name, value.unwrap_or_default());
-    }
-    let mut child = script.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
-    let (mut input, mut output) = (child.stdin.take().unwrap(), child.stdout.take().unwrap());
-    let seen = Arc::new(Mutex::new(String::new()));
-    let reader = {
-        let seen = seen.clone();
-        std::thread::spawn(move || {
-            let mut bytes = [0; 4096];
-            while let Ok(count @ 1..) = output.read(&mut bytes) {
-                seen.lock().unwrap().push_str(&String::from_utf8_lossy(&bytes[..count]));
-            }
-        })
-    };
-    let shows = |what: &str| {
-        wait_for(what, 20, || {
-            let text = seen.lock().unwrap().clone();
-            text.contains(what).then_some(text)
-        })
-        .unwrap()
-    };
+    let mut terminal = Terminal::run(&product.command(&add.split(' ').collect::<Vec<_>>())).unwrap();
     for number in 1..=3 {
-        shows(&format!("Share {number} of 3"));
-        wait_for("the end of the share", 20, || {
-            (seen.lock().unwrap().matches("Press Enter").count() == number).then_some(())
-        })
-        .unwrap();
-        writeln!(input).unwrap();
+        terminal.until_shown(&format!("Share {number} of 3")).unwrap();
+        terminal.until_shown("Press Enter").unwrap();
+        terminal.type_in("\r").unwrap();
     }
-    let text = shows("a quorum is tried");
+    terminal.until_shown("a quorum is tried").unwrap();
+    let text = terminal.shown();
     assert_eq!(text.matches("\x1b[3J").count(), 4, "each share is cleared away, also from what can be scrolled back");
     let is_line = |line: &str| line.len() == 23 && line.split('-').all(|group| group.len() == 5);
     let lines: Vec<&str> = text.lines().map(str::trim).filter(|line| is_line(line)).collect();
@@ -85,19 +58,11 @@ fn the_ceremony_shows_each_share_alone_and_tries_a_quorum() {
     let share = |at: usize| lines[4 * at..4 * at + 4].join("-");
     for (typed, answer) in [(share(0), "1 of 2 shares"), (share(0), "presented already"), (share(2), "The set counts")]
     {
-        let prompts = seen.lock().unwrap().matches("Share:").count();
-        writeln!(input, "{typed}").unwrap();
-        shows(answer);
-        if answer != "The set counts" {
-            wait_for("the next prompt", 20, || {
-                (seen.lock().unwrap().matches("Share:").count() > prompts).then_some(())
-            })
-            .unwrap();
-        }
+        terminal.until_shown("Share:").unwrap();
+        terminal.type_in(&format!("{typed}\r")).unwrap();
+        terminal.until_shown(answer).unwrap();
     }
-    assert!(child.wait().unwrap().success());
-    drop(input);
-    reader.join().unwrap();
+    assert_eq!(terminal.ended().unwrap(), 0);
     let list = product.ok(&["vault", "slot", "list"]).unwrap();
     assert!(list.contains("shamir 2-of-3") && !list.contains("unconfirmed"), "{list}");
 }

@@ -12,6 +12,8 @@ on_both!(
     a_kill_ends_a_terminal_and_says_so,
     a_lost_browser_finds_its_session_again_and_nobody_else_does,
     a_terminal_outlives_control,
+    nothing_is_lost_of_what_runs_on_while_a_browser_is_away,
+    a_terminal_that_nobody_comes_back_to_ends_at_its_linger,
     a_screen_is_painted_again_for_who_comes_back_and_for_who_watches,
     the_wall_ends_for_who_may_watch_no_more,
     a_browser_that_does_not_read_holds_up_nobody_else,
@@ -130,6 +132,60 @@ fn a_lost_browser_finds_its_session_again_and_nobody_else_does(product: &mut Pro
     assert_eq!(second.until_told("closed").unwrap()["reason"], "target_close");
     product.idle().unwrap();
     assert_eq!(product.newest_session().unwrap()["id"], session);
+}
+
+/// The numbers of the lines `tick-N`, in the order in which they were shown.
+fn ticks(lines: &str) -> Vec<u32> {
+    lines
+        .split("tick-")
+        .skip(1)
+        .filter_map(|rest| rest.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok())
+        .collect()
+}
+
+fn nothing_is_lost_of_what_runs_on_while_a_browser_is_away(product: &mut Product) {
+    let ada = token(product, "ada");
+    let mut browser = terminal(product, "ada");
+    let opened = browser.until_told("opened").unwrap();
+    let session = opened["session"].as_str().unwrap();
+    browser.type_in("i=0; while :; do i=$((i+1)); echo tick-$i; sleep 0.02; done\r").unwrap();
+    browser.until_shown("tick-10").unwrap();
+    browser.vanish().unwrap();
+    // In the middle of the output, twice: what is painted and what comes after it fit without a gap.
+    for _ in 0..2 {
+        let mut browser = again(product, &ada, session);
+        assert_eq!(browser.until_told("opened").unwrap(), opened);
+        browser.until_shown("tick-").unwrap();
+        let first = browser.shown_to("tick-").unwrap();
+        let number = ticks(&format!("tick-{first}"))[0];
+        let rest = browser.shown_to(&format!("tick-{}", number + 60)).unwrap();
+        let seen = ticks(&format!("tick-{first}{rest}"));
+        assert!(seen.len() == 61 && seen.windows(2).all(|pair| pair[1] == pair[0] + 1), "{seen:?}");
+        browser.vanish().unwrap();
+    }
+    let mut last = again(product, &ada, session);
+    last.until_told("opened").unwrap();
+    last.type_in("\x03").unwrap();
+    last.until_shown("^C").unwrap();
+    last.leave().unwrap();
+    product.idle().unwrap();
+}
+
+fn a_terminal_that_nobody_comes_back_to_ends_at_its_linger(product: &mut Product) {
+    product.stop().unwrap();
+    product.configure("[terminal]\nlinger = \"1s\"\n").unwrap();
+    product.serve().unwrap();
+    let ada = token(product, "ada");
+    let mut browser = terminal(product, "ada");
+    let opened = browser.until_told("opened").unwrap();
+    browser.until_shown("$ ").unwrap();
+    browser.vanish().unwrap();
+    product.idle().unwrap();
+    let session = product.newest_session().unwrap();
+    assert_eq!((&session["id"], &session["complete"]), (&opened["session"], &value!(true)), "{session}");
+    assert_eq!(session["reason"], "client_close", "{session}");
+    let path = format!("/terminal?session={}&cols=80&rows=24", opened["session"].as_str().unwrap());
+    assert_eq!(Browser::connect(product, &ada, &path).unwrap().err().unwrap().status, 404);
 }
 
 fn a_terminal_outlives_control(product: &mut Product) {
