@@ -12,6 +12,7 @@ pub mod inventory;
 pub mod kind;
 pub mod limits;
 pub mod name;
+pub mod rules;
 pub mod sealed;
 pub mod secret;
 pub mod sign_in;

@@ -7,6 +7,7 @@ mod client;
 mod config;
 mod dial;
 mod events;
+pub mod files;
 mod login;
 mod probe;
 mod relay;

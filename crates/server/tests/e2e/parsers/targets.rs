@@ -2,6 +2,10 @@
 //!
 //! `fuzz/` calls the same functions with a coverage-guided fuzzer; the tests here replay what it kept.
 
+// Included from elsewhere too, where a module's own folder would be another one.
+#[path = "crossing.rs"]
+mod crossing;
+
 use sallyport_gateway::transport::frame;
 use sallyport_ledger::witness::{Submission, judge};
 use sallyport_ledger::{Checkpoint, Cosigner, Entry, Note, Signer, TileId, Verifier, WitnessKey};
@@ -33,7 +37,7 @@ pub struct Target {
 }
 
 /// Every parser.
-pub const TARGETS: [Target; 16] = [
+pub const TARGETS: [Target; 19] = [
     Target { name: "address", run: address, seeds: address_seeds },
     Target { name: "message", run: message, seeds: message_seeds },
     Target { name: "frame", run: framed, seeds: frame_seeds },
@@ -50,6 +54,9 @@ pub const TARGETS: [Target; 16] = [
     Target { name: "policy", run: policy, seeds: policy_seeds },
     Target { name: "ssh", run: ssh, seeds: ssh_seeds },
     Target { name: "ssh_channels", run: ssh_channels, seeds: ssh_channel_seeds },
+    Target { name: "shell", run: crossing::shell, seeds: crossing::shell_seeds },
+    Target { name: "sftp", run: crossing::sftp, seeds: crossing::sftp_seeds },
+    Target { name: "scp", run: crossing::scp, seeds: crossing::scp_seeds },
 ];
 
 const ORIGIN: &str = "sallyport.example/ledger";

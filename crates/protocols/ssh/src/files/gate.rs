@@ -1,0 +1,133 @@
+//! What may cross: the limit `@transfer`, and the file rules of rule sets, by name and size.
+
+use sallyport_model::limits::Crossing;
+use sallyport_model::rules::{Act, FileRule, RuleSet};
+use sallyport_statements::glob::{Sense, alternatives};
+
+/// Which way content goes.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Way {
+    /// From the person to the target.
+    Up,
+    /// From the target to the person.
+    Down,
+}
+
+impl Way {
+    const fn allowed(self, crossing: Crossing) -> bool {
+        matches!((self, crossing), (_, Crossing::Both) | (Self::Up, Crossing::Up) | (Self::Down, Crossing::Down))
+    }
+
+    const fn words(self) -> &'static str {
+        match self {
+            Self::Up => "to the target",
+            Self::Down => "from the target",
+        }
+    }
+}
+
+/// Judges files of one session.
+#[derive(Clone, Debug)]
+pub struct Gate {
+    transfer: Crossing,
+    rules: Vec<(String, FileRule)>,
+}
+
+impl Gate {
+    /// With the session's limit and rule sets.
+    #[must_use]
+    pub fn new(transfer: Crossing, sets: &[RuleSet]) -> Self {
+        let rules = sets.iter().flat_map(|set| set.files.iter().map(|rule| (set.name.to_string(), rule.clone())));
+        Self { transfer, rules: rules.collect() }
+    }
+
+    /// Whether anything at all may go this way.
+    ///
+    /// # Errors
+    /// With the reason, for the client.
+    pub fn way(&self, way: Way) -> Result<(), String> {
+        if way.allowed(self.transfer) { Ok(()) } else { Err(format!("policy lets no files go {}", way.words())) }
+    }
+
+    /// Whether content of this path may go this way.
+    ///
+    /// # Errors
+    /// With the reason, for the client.
+    pub fn open(&self, way: Way, path: &str) -> Result<(), String> {
+        self.way(way)?;
+        let path = plain(path);
+        let named =
+            |rule: &&(String, FileRule)| rule.1.most.is_none() && concerns(&rule.1, way) && names(&rule.1, &path);
+        match self.rules.iter().filter(named).find(|(_, rule)| rule.act.stops()) {
+            Some((set, rule)) => Err(format!("the rule {set}/{} keeps it: {}", rule.id, rule.why)),
+            None => Ok(()),
+        }
+    }
+
+    /// Whether this many bytes of this path may have gone this way.
+    ///
+    /// # Errors
+    /// With the reason, for the client.
+    pub fn size(&self, way: Way, path: &str, bytes: u64) -> Result<(), String> {
+        if self.rules.iter().all(|(_, rule)| rule.most.is_none()) {
+            return Ok(());
+        }
+        let path = plain(path);
+        let over = |rule: &&(String, FileRule)| {
+            rule.1.most.is_some_and(|most| bytes > most) && concerns(&rule.1, way) && names(&rule.1, &path)
+        };
+        match self.rules.iter().filter(over).find(|(_, rule)| rule.act.stops()) {
+            Some((set, rule)) => Err(format!("the rule {set}/{} keeps it: {}", rule.id, rule.why)),
+            None => Ok(()),
+        }
+    }
+
+    /// Whether something may be changed on the target that is no content: a name, a directory, a mode. It needs the way up.
+    ///
+    /// # Errors
+    /// With the reason, for the client.
+    pub fn change(&self, path: &str) -> Result<(), String> {
+        self.open(Way::Up, path)
+    }
+
+    /// The rules that let a transfer pass and want it noted, as `set/id`.
+    #[must_use]
+    pub fn alerts(&self, way: Way, path: &str, bytes: u64) -> Vec<String> {
+        let path = plain(path);
+        let noted = |rule: &&(String, FileRule)| {
+            rule.1.act == Act::Alert
+                && rule.1.most.is_none_or(|most| bytes > most)
+                && concerns(&rule.1, way)
+                && names(&rule.1, &path)
+        };
+        self.rules.iter().filter(noted).map(|(set, rule)| format!("{set}/{}", rule.id)).collect()
+    }
+}
+
+fn concerns(rule: &FileRule, way: Way) -> bool {
+    way.allowed(rule.way)
+}
+
+/// The whole path or its last name.
+fn names(rule: &FileRule, path: &str) -> bool {
+    let name = path.rsplit('/').next().unwrap_or(path);
+    rule.name.is_empty()
+        || alternatives(&rule.name, path, Sense::Exact)
+        || (!rule.name.contains('/') && alternatives(&rule.name, name, Sense::Exact))
+}
+
+/// The path without `.`, `..` and doubled slashes, as far as it says by itself what they mean. What a symbolic link on
+/// the target means nobody here knows.
+fn plain(path: &str) -> String {
+    let mut parts: Vec<&str> = Vec::new();
+    for part in path.split('/') {
+        match part {
+            "" | "." => {}
+            ".." if parts.last().is_some_and(|last| *last != "..") => drop(parts.pop()),
+            ".." if path.starts_with('/') => {}
+            part => parts.push(part),
+        }
+    }
+    let root = if path.starts_with('/') { "/" } else { "" };
+    format!("{root}{}", parts.join("/"))
+}

@@ -1,0 +1,327 @@
+//! What is open and asked in one SFTP channel, and what becomes of it.
+
+use super::super::sum::Summing;
+use super::super::{Deed, Event, Fault, Gate, Outcome, Way, text};
+use super::wire::{Ask, EOF, FAILURE, OK, PERMISSION_DENIED, Reply, Request, Says, UNSUPPORTED, malformed, status};
+use std::collections::HashMap;
+
+/// Requests that wait for a reply, at most.
+const ASKED: usize = 4096;
+/// Handles that are open, at most.
+const OPEN: usize = 1024;
+
+/// Flags of an open (draft-ietf-secsh-filexfer-02 section 6.3).
+const READ: u32 = 1;
+const CHANGES: u32 = 2 | 4 | 8 | 16;
+
+/// What becomes of a request.
+pub(super) enum Verdict {
+    /// It goes on; the handle whose content follows it.
+    Pass(Option<Vec<u8>>),
+    /// The gateway answers it.
+    Answer(Vec<u8>, Option<Event>),
+}
+
+/// A request that waits for its reply.
+enum Asked {
+    Open {
+        path: String,
+        flags: u32,
+    },
+    OpenDir {
+        path: String,
+    },
+    Close {
+        handle: Vec<u8>,
+    },
+    Read {
+        handle: Vec<u8>,
+        offset: u64,
+    },
+    Write {
+        handle: Vec<u8>,
+    },
+    /// A deed without content.
+    Plain(Deed, String, Option<String>),
+    Look,
+}
+
+/// An open file.
+struct File {
+    path: String,
+    down: Option<Summing>,
+    up: Option<Summing>,
+    /// The target's words about what failed first.
+    failed: Option<String>,
+    /// What the gateway refused of it first.
+    refused: Option<String>,
+}
+
+impl File {
+    fn new(path: String) -> Self {
+        Self { path, down: None, up: None, failed: None, refused: None }
+    }
+
+    fn sums(&mut self, upward: bool) -> &mut Summing {
+        if upward { &mut self.up } else { &mut self.down }.get_or_insert_with(Summing::new)
+    }
+
+    fn size(&self, upward: bool) -> u64 {
+        if upward { &self.up } else { &self.down }.as_ref().map_or(0, Summing::size)
+    }
+
+    fn events(self, ended: &Outcome) -> impl Iterator<Item = Event> {
+        let Self { path, down, up, failed, refused } = self;
+        let outcome = match (refused, failed) {
+            (Some(why), _) => Outcome::Refused(why),
+            (None, Some(why)) => Outcome::Failed(why),
+            (None, None) => ended.clone(),
+        };
+        [(Deed::Get, down), (Deed::Put, up)].into_iter().filter_map(move |(deed, sums)| {
+            let (size, sum) = sums?.sum();
+            Some(Event { deed, path: path.clone(), other: None, size, sum, outcome: outcome.clone() })
+        })
+    }
+}
+
+/// What is behind a handle.
+enum Opened {
+    File(Box<File>),
+    Dir,
+}
+
+/// The book of one channel.
+pub(super) struct Book {
+    gate: Gate,
+    asked: HashMap<u32, Asked>,
+    opened: HashMap<Vec<u8>, Opened>,
+}
+
+impl Book {
+    pub(super) fn new(gate: Gate) -> Self {
+        Self { gate, asked: HashMap::new(), opened: HashMap::new() }
+    }
+
+    /// Judges a request and notes it.
+    pub(super) fn request(&mut self, request: Request<'_>, content: usize) -> Result<Verdict, Fault> {
+        let Request { id, ask } = request;
+        if self.asked.len() >= ASKED {
+            return Err(Fault::TooMany { most: ASKED, what: "requests in flight" });
+        }
+        if self.asked.contains_key(&id) {
+            return Err(malformed("two requests of one number"));
+        }
+        let (asked, handle) = match self.judge(&ask, content) {
+            Ok(noted) => noted,
+            Err(No::Policy(why, event)) => {
+                let answer = status(id, PERMISSION_DENIED, &why);
+                return Ok(Verdict::Answer(answer, event.map(|event| *event)));
+            }
+            Err(No::Handle) => return Ok(Verdict::Answer(status(id, FAILURE, "no such handle"), None)),
+            Err(No::Unknown) => return Ok(Verdict::Answer(status(id, UNSUPPORTED, "not known to the gateway"), None)),
+        };
+        self.asked.insert(id, asked);
+        Ok(Verdict::Pass(handle))
+    }
+
+    fn judge(&mut self, ask: &Ask<'_>, content: usize) -> Result<(Asked, Option<Vec<u8>>), No> {
+        let asked = match *ask {
+            Ask::Open { path, flags } => self.open(text(path), flags)?,
+            Ask::OpenDir(path) => Asked::OpenDir { path: text(path) },
+            Ask::Close(handle) => {
+                self.known(handle)?;
+                Asked::Close { handle: handle.to_vec() }
+            }
+            Ask::Read { handle, offset } => {
+                self.allow(handle, Way::Down, 0)?;
+                Asked::Read { handle: handle.to_vec(), offset }
+            }
+            Ask::Write { handle, offset } => {
+                self.allow(handle, Way::Up, u64::try_from(content).unwrap_or(u64::MAX))?;
+                if let Some(Opened::File(file)) = self.opened.get_mut(handle) {
+                    file.sums(true).at(offset);
+                }
+                return Ok((Asked::Write { handle: handle.to_vec() }, Some(handle.to_vec())));
+            }
+            Ask::Remove(path) => self.change(Deed::Remove, path, None)?,
+            Ask::MakeDir(path) => self.change(Deed::MakeDir, path, None)?,
+            Ask::RemoveDir(path) => self.change(Deed::RemoveDir, path, None)?,
+            Ask::Rename(from, to) => self.change(Deed::Rename, from, Some(to))?,
+            Ask::SetStat(path) => self.change(Deed::SetAttributes, path, None)?,
+            Ask::SetHandle(handle) => {
+                let path = self.path(handle)?;
+                self.change(Deed::SetAttributes, path.as_bytes(), None)?
+            }
+            Ask::Link(name, leads) => self.change(Deed::Link, name, Some(leads))?,
+            Ask::Copy { from, to } => {
+                let (from, to) = (self.path(from)?, self.path(to)?);
+                self.change(Deed::Copy, from.as_bytes(), Some(to.as_bytes()))?
+            }
+            Ask::Look => Asked::Look,
+            Ask::Unknown => return Err(No::Unknown),
+        };
+        Ok((asked, None))
+    }
+
+    fn open(&self, path: String, flags: u32) -> Result<Asked, No> {
+        let ways = [(Way::Down, READ, Deed::Get), (Way::Up, CHANGES, Deed::Put)];
+        for (way, flag, deed) in ways {
+            if flags & flag != 0
+                && let Err(why) = self.gate.open(way, &path)
+            {
+                return Err(refused(deed, path, None, why));
+            }
+        }
+        Ok(Asked::Open { path, flags })
+    }
+
+    /// Both paths of a change must be allowed.
+    fn change(&self, deed: Deed, path: &[u8], other: Option<&[u8]>) -> Result<Asked, No> {
+        let (path, other) = (text(path), other.map(text));
+        let paths = [Some(&path), other.as_ref()].into_iter().flatten();
+        let wrong = paths.map(|path| self.gate.change(path)).find_map(Result::err);
+        if let Some(why) = wrong {
+            return Err(refused(deed, path, other, why));
+        }
+        Ok(Asked::Plain(deed, path, other))
+    }
+
+    fn known(&self, handle: &[u8]) -> Result<&Opened, No> {
+        self.opened.get(handle).ok_or(No::Handle)
+    }
+
+    fn path(&self, handle: &[u8]) -> Result<String, No> {
+        match self.known(handle)? {
+            Opened::File(file) => Ok(file.path.clone()),
+            Opened::Dir => Err(No::Handle),
+        }
+    }
+
+    /// Whether so much more content of a file may go this way.
+    fn allow(&mut self, handle: &[u8], way: Way, more: u64) -> Result<(), No> {
+        let Some(Opened::File(file)) = self.opened.get_mut(handle) else { return Err(No::Handle) };
+        let upward = way == Way::Up;
+        let bytes = file.size(upward).saturating_add(more);
+        self.gate.size(way, &file.path, bytes).map_err(|why| {
+            file.sums(upward);
+            file.refused.get_or_insert_with(|| why.clone());
+            No::Policy(why, None)
+        })
+    }
+
+    /// Content of a handle passes.
+    pub(super) fn content(&mut self, handle: &[u8], upward: bool, bytes: &[u8]) {
+        if let Some(Opened::File(file)) = self.opened.get_mut(handle) {
+            file.sums(upward).feed(bytes);
+        }
+    }
+
+    /// Takes in a reply; gives the handle whose content follows, and what happened.
+    pub(super) fn reply(&mut self, reply: &Reply<'_>, content: usize) -> Result<(Option<Vec<u8>>, Vec<Event>), Fault> {
+        let asked = self.asked.remove(&reply.id).ok_or(malformed("a reply to what was not asked"))?;
+        let failed = match reply.says {
+            Says::Status(OK | EOF, _) => None,
+            Says::Status(code, words) => Some(words_of(code, words)),
+            _ => None,
+        };
+        let mut events = Vec::new();
+        match (asked, &reply.says) {
+            (Asked::Open { path, flags }, Says::Handle(handle)) => {
+                events.extend(self.opens(handle, Opened::File(Box::new(begun(path, flags))))?);
+            }
+            (Asked::OpenDir { path }, Says::Handle(handle)) => {
+                events.extend(self.opens(handle, Opened::Dir)?);
+                events.push(Event::plain(Deed::List, path, None, Outcome::Done));
+            }
+            (Asked::Open { path, flags }, _) => {
+                let deed = if flags & CHANGES != 0 { Deed::Put } else { Deed::Get };
+                events.push(Event::plain(deed, path, None, Outcome::Failed(failed.unwrap_or_default())));
+            }
+            (Asked::OpenDir { path }, _) => {
+                events.push(Event::plain(Deed::List, path, None, Outcome::Failed(failed.unwrap_or_default())));
+            }
+            (Asked::Close { handle }, _) => {
+                if let Some(Opened::File(file)) = self.opened.remove(&handle) {
+                    events.extend(file.events(&failed.map_or(Outcome::Done, Outcome::Failed)));
+                }
+            }
+            (Asked::Read { handle, offset }, Says::Data) => {
+                if let Some(Opened::File(file)) = self.opened.get_mut(&handle) {
+                    file.sums(false).at(offset);
+                }
+                return Ok((Some(handle), events));
+            }
+            (Asked::Read { handle, .. } | Asked::Write { handle }, _) => {
+                if let (Some(why), Some(Opened::File(file))) = (failed, self.opened.get_mut(&handle)) {
+                    file.failed.get_or_insert(why);
+                }
+            }
+            (Asked::Plain(deed, path, other), _) => {
+                events.push(Event::plain(deed, path, other, failed.map_or(Outcome::Done, Outcome::Failed)));
+            }
+            (Asked::Look, _) => {}
+        }
+        if matches!(reply.says, Says::Data) && content > 0 {
+            return Err(malformed("content that was not asked for"));
+        }
+        Ok((None, events))
+    }
+
+    /// A handle is open. A server that works ahead may use one again before it has said that it is closed.
+    fn opens(&mut self, handle: &[u8], opened: Opened) -> Result<Vec<Event>, Fault> {
+        let closing = |asked: &Asked| matches!(asked, Asked::Close { handle: closed } if closed == handle);
+        let mut events = Vec::new();
+        if let Some(before) = self.opened.remove(handle) {
+            let Some(id) = self.asked.iter().find_map(|(id, asked)| closing(asked).then_some(*id)) else {
+                return Err(malformed("a handle that is open already"));
+            };
+            self.asked.insert(id, Asked::Look);
+            if let Opened::File(file) = before {
+                events.extend(file.events(&Outcome::Done));
+            }
+        }
+        if self.opened.len() >= OPEN {
+            return Err(Fault::TooMany { most: OPEN, what: "open files" });
+        }
+        self.opened.insert(handle.to_vec(), opened);
+        Ok(events)
+    }
+
+    /// What was open at the end.
+    pub(super) fn end(self) -> Vec<Event> {
+        let mut events: Vec<Event> = Vec::new();
+        for opened in self.opened.into_values() {
+            if let Opened::File(file) = opened {
+                events.extend(file.events(&Outcome::Cut));
+            }
+        }
+        events.sort_by(|a, b| a.path.cmp(&b.path));
+        events
+    }
+}
+
+/// Why a request does not go on.
+enum No {
+    Policy(String, Option<Box<Event>>),
+    Handle,
+    Unknown,
+}
+
+fn refused(deed: Deed, path: String, other: Option<String>, why: String) -> No {
+    let event = Event::plain(deed, path, other, Outcome::Refused(why.clone()));
+    No::Policy(why, Some(Box::new(event)))
+}
+
+/// A file that was opened to be written is a transfer even where nothing is.
+fn begun(path: String, flags: u32) -> File {
+    let mut file = File::new(path);
+    if flags & CHANGES != 0 {
+        file.sums(true);
+    }
+    file
+}
+
+fn words_of(code: u32, words: &[u8]) -> String {
+    let words = text(words);
+    if words.is_empty() { format!("status {code}") } else { words }
+}

@@ -1,0 +1,219 @@
+//! SFTP version 3 (draft-ietf-secsh-filexfer-02), read along between a client and a target.
+//!
+//! Of each side the head of a packet is held until it says what it is; content passes by reference. A refused request
+//! never reaches the target: its answer goes to the client between two packets of the target.
+
+mod book;
+mod wire;
+
+use super::{Event, Fault, Flow, Gate};
+use book::{Book, Verdict};
+use std::borrow::Cow;
+use wire::{Head, Need, kind};
+
+/// Longest packet, in bytes after its length (`SFTP_MAX_MSG_LENGTH` of OpenSSH).
+const PACKET: u32 = 256 << 10;
+/// Longest packet that is held until it is whole: names, attributes and no content.
+const HELD: usize = 64 << 10;
+
+/// Where one side is in its stream.
+enum At {
+    /// In the head of a packet.
+    Head,
+    /// In content, with so many bytes of the packet to come.
+    Body { left: usize, passes: bool, sums: Option<Content> },
+}
+
+/// Whose content it is.
+struct Content {
+    handle: Vec<u8>,
+    upward: bool,
+}
+
+/// One side's stream.
+struct Side {
+    held: Vec<u8>,
+    at: At,
+}
+
+impl Side {
+    const fn new() -> Self {
+        Self { held: Vec::new(), at: At::Head }
+    }
+
+    fn between(&self) -> bool {
+        matches!(self.at, At::Head)
+    }
+}
+
+/// Reads one SFTP channel along.
+pub struct Sftp {
+    client: Side,
+    target: Side,
+    book: Book,
+    /// Answers of the gateway that wait for the end of the target's packet.
+    answers: Vec<u8>,
+    greeted: bool,
+}
+
+impl Sftp {
+    /// For a channel, under a gate.
+    #[must_use]
+    pub fn new(gate: Gate) -> Self {
+        Self { client: Side::new(), target: Side::new(), book: Book::new(gate), answers: Vec::new(), greeted: false }
+    }
+
+    /// Takes in what the client sent.
+    ///
+    /// # Errors
+    /// When it cannot be followed: the channel must end.
+    pub fn client<'a>(&mut self, bytes: &'a [u8]) -> Result<Flow<'a>, Fault> {
+        let mut flow = Flow::default();
+        let mut rest = bytes;
+        loop {
+            match &mut self.client.at {
+                At::Body { left, passes, sums } => {
+                    let (now, later) = rest.split_at_checked(*left).unwrap_or((rest, &[]));
+                    rest = later;
+                    *left = left.saturating_sub(now.len());
+                    if *passes && !now.is_empty() {
+                        if let Some(content) = sums {
+                            self.book.content(&content.handle, content.upward, now);
+                        }
+                        flow.to_target.push(Cow::Borrowed(now));
+                    }
+                    if *left > 0 {
+                        break;
+                    }
+                    self.client.at = At::Head;
+                }
+                At::Head => {
+                    let Some(head) = fill(&mut self.client.held, &mut rest, wire::request)? else { break };
+                    self.request(head, &mut flow)?;
+                }
+            }
+        }
+        self.answer(&mut flow);
+        Ok(flow)
+    }
+
+    /// Takes in what the target sent.
+    ///
+    /// # Errors
+    /// When it cannot be followed: the channel must end.
+    pub fn target<'a>(&mut self, bytes: &'a [u8]) -> Result<Flow<'a>, Fault> {
+        let mut flow = Flow::default();
+        let mut rest = bytes;
+        loop {
+            match &mut self.target.at {
+                At::Body { left, sums, .. } => {
+                    let (now, later) = rest.split_at_checked(*left).unwrap_or((rest, &[]));
+                    rest = later;
+                    *left = left.saturating_sub(now.len());
+                    if !now.is_empty() {
+                        if let Some(content) = sums {
+                            self.book.content(&content.handle, content.upward, now);
+                        }
+                        flow.to_client.push(Cow::Borrowed(now));
+                    }
+                    if *left > 0 {
+                        break;
+                    }
+                    self.target.at = At::Head;
+                    self.answer(&mut flow);
+                }
+                At::Head => {
+                    let Some(head) = fill(&mut self.target.held, &mut rest, wire::reply)? else { break };
+                    self.reply(head, &mut flow)?;
+                    if self.target.between() {
+                        self.answer(&mut flow);
+                    }
+                }
+            }
+        }
+        self.answer(&mut flow);
+        Ok(flow)
+    }
+
+    /// The channel has ended: what was open is told as cut off.
+    #[must_use]
+    pub fn end(self) -> Vec<Event> {
+        self.book.end()
+    }
+
+    fn request(&mut self, head: Head, flow: &mut Flow<'_>) -> Result<(), Fault> {
+        let Head { mut bytes, left } = head;
+        if wire::kind_of(&bytes) == Some(kind::INIT) {
+            if self.greeted {
+                return Err(wire::malformed("a second greeting"));
+            }
+            self.greeted = true;
+            wire::lower(&mut bytes);
+            flow.to_target.push(Cow::Owned(bytes));
+            return Ok(());
+        }
+        let verdict = self.book.request(wire::Request::parse(&bytes)?, left)?;
+        let (passes, sums) = match verdict {
+            Verdict::Pass(content) => {
+                flow.to_target.push(Cow::Owned(bytes));
+                (true, content.map(|handle| Content { handle, upward: true }))
+            }
+            Verdict::Answer(answer, event) => {
+                self.answers.extend_from_slice(&answer);
+                flow.events.extend(event);
+                (false, None)
+            }
+        };
+        if left > 0 {
+            self.client.at = At::Body { left, passes, sums };
+        }
+        Ok(())
+    }
+
+    fn reply(&mut self, head: Head, flow: &mut Flow<'_>) -> Result<(), Fault> {
+        let Head { bytes, left } = head;
+        let sums = if wire::kind_of(&bytes) == Some(kind::VERSION) {
+            wire::version(&bytes)?;
+            None
+        } else {
+            let reply = wire::Reply::parse(&bytes)?;
+            let (content, events) = self.book.reply(&reply, left)?;
+            flow.events.extend(events);
+            content.map(|handle| Content { handle, upward: false })
+        };
+        flow.to_client.push(Cow::Owned(bytes));
+        if left > 0 {
+            self.target.at = At::Body { left, passes: true, sums };
+        }
+        Ok(())
+    }
+
+    /// Gives the client the gateway's answers, where no packet of the target's is under way.
+    fn answer(&mut self, flow: &mut Flow<'_>) {
+        if self.target.between() && !self.answers.is_empty() {
+            flow.to_client.push(Cow::Owned(std::mem::take(&mut self.answers)));
+        }
+    }
+}
+
+/// Moves bytes into the held head until it is what is needed; gives it then.
+fn fill(
+    held: &mut Vec<u8>,
+    rest: &mut &[u8],
+    need: impl Fn(&[u8]) -> Result<Need, Fault>,
+) -> Result<Option<Head>, Fault> {
+    loop {
+        match need(held)? {
+            Need::Done { left } => return Ok(Some(Head { bytes: std::mem::take(held), left })),
+            Need::More(whole) => {
+                let want = whole.saturating_sub(held.len());
+                let (now, later) = rest.split_at_checked(want).unwrap_or((rest, &[]));
+                held.extend_from_slice(now);
+                *rest = later;
+                if now.len() < want {
+                    return Ok(None);
+                }
+            }
+        }
+    }
+}

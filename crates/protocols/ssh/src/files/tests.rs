@@ -1,0 +1,510 @@
+use super::scp::Scp;
+use super::sftp::Sftp;
+use super::*;
+use aws_lc_rs::digest::{SHA256, digest};
+use proptest::prelude::*;
+use sallyport_model::limits::Crossing;
+use sallyport_model::rules::{Act, FileRule, RuleSet};
+
+fn sum(bytes: &[u8]) -> Sum {
+    Sum::Sha256(digest(&SHA256, bytes).as_ref().try_into().unwrap())
+}
+
+fn open_gate() -> Gate {
+    Gate::new(Crossing::Both, &[])
+}
+
+fn rule(name: &str, way: Crossing, most: Option<u64>) -> FileRule {
+    FileRule { id: "r".into(), act: Act::Block, why: "it is kept".into(), name: name.into(), way, most }
+}
+
+fn gate(rule: FileRule) -> Gate {
+    let (name, description) = ("s".parse().unwrap(), "d".into());
+    let set = RuleSet {
+        name,
+        description,
+        grammar: sallyport_model::rules::Grammar::Shell,
+        unknown: Act::Alert,
+        otherwise: Act::Pass,
+        commands: Vec::new(),
+        files: vec![rule],
+    };
+    Gate::new(Crossing::Both, &[set])
+}
+
+// --- packets as clients and targets write them ---
+
+fn packet(kind: u8, fields: &[Field<'_>]) -> Vec<u8> {
+    let mut body = vec![kind];
+    for field in fields {
+        match field {
+            Field::Number(number) => body.extend(number.to_be_bytes()),
+            Field::Long(number) => body.extend(number.to_be_bytes()),
+            Field::Text(text) => {
+                body.extend(u32::try_from(text.len()).unwrap().to_be_bytes());
+                body.extend(*text);
+            }
+        }
+    }
+    let mut packet = u32::try_from(body.len()).unwrap().to_be_bytes().to_vec();
+    packet.extend(body);
+    packet
+}
+
+#[derive(Clone, Copy)]
+enum Field<'a> {
+    Number(u32),
+    Long(u64),
+    Text(&'a [u8]),
+}
+
+use Field::{Long, Number, Text};
+
+fn init() -> Vec<u8> {
+    packet(1, &[Number(3)])
+}
+
+fn version() -> Vec<u8> {
+    packet(2, &[Number(3)])
+}
+
+fn open(id: u32, path: &str, flags: u32) -> Vec<u8> {
+    packet(3, &[Number(id), Text(path.as_bytes()), Number(flags), Number(0)])
+}
+
+fn handle(id: u32, handle: &str) -> Vec<u8> {
+    packet(102, &[Number(id), Text(handle.as_bytes())])
+}
+
+fn status(id: u32, code: u32) -> Vec<u8> {
+    packet(101, &[Number(id), Number(code), Text(b"so it is"), Text(b"")])
+}
+
+fn write(id: u32, handle: &str, offset: u64, bytes: &[u8]) -> Vec<u8> {
+    packet(6, &[Number(id), Text(handle.as_bytes()), Long(offset), Text(bytes)])
+}
+
+fn read(id: u32, handle: &str, offset: u64) -> Vec<u8> {
+    packet(5, &[Number(id), Text(handle.as_bytes()), Long(offset), Number(32768)])
+}
+
+fn data(id: u32, bytes: &[u8]) -> Vec<u8> {
+    packet(103, &[Number(id), Text(bytes)])
+}
+
+fn close(id: u32, handle: &str) -> Vec<u8> {
+    packet(4, &[Number(id), Text(handle.as_bytes())])
+}
+
+/// A conversation: who says what, in their order.
+#[derive(Clone, Debug)]
+enum Says {
+    Client(Vec<u8>),
+    Target(Vec<u8>),
+}
+
+use Says::{Client, Target};
+
+/// What came of a conversation.
+#[derive(Debug, Default, Eq, PartialEq)]
+struct Came {
+    to_target: Vec<u8>,
+    to_client: Vec<u8>,
+    events: Vec<Event>,
+}
+
+impl Came {
+    fn add(&mut self, flow: Flow<'_>) {
+        flow.to_target.iter().for_each(|bytes| self.to_target.extend_from_slice(bytes));
+        flow.to_client.iter().for_each(|bytes| self.to_client.extend_from_slice(bytes));
+        self.events.extend(flow.events);
+    }
+}
+
+/// Plays it in pieces of so many bytes at most.
+fn play(gate: Gate, says: &[Says], cut: usize) -> Result<Came, Fault> {
+    let mut sftp = Sftp::new(gate);
+    let mut came = Came::default();
+    for said in says {
+        let (bytes, client) = match said {
+            Client(bytes) => (bytes, true),
+            Target(bytes) => (bytes, false),
+        };
+        for piece in bytes.chunks(cut) {
+            came.add(if client { sftp.client(piece)? } else { sftp.target(piece)? });
+        }
+    }
+    came.events.extend(sftp.end());
+    Ok(came)
+}
+
+fn plays(gate: Gate, says: &[Says]) -> Came {
+    play(gate, says, usize::MAX).unwrap()
+}
+
+fn upload() -> Vec<Says> {
+    vec![
+        Client(init()),
+        Target(version()),
+        Client(open(1, "/tmp/x", 0x1a)),
+        Target(handle(1, "h")),
+        // Two in flight.
+        Client([write(2, "h", 0, b"hello "), write(3, "h", 6, b"world")].concat()),
+        Target([status(2, 0), status(3, 0)].concat()),
+        Client(close(4, "h")),
+        Target(status(4, 0)),
+    ]
+}
+
+fn download() -> Vec<Says> {
+    vec![
+        Client(init()),
+        Target(version()),
+        Client(open(1, "x", 1)),
+        Target(handle(1, "h")),
+        Client([read(2, "h", 0), read(3, "h", 5), read(4, "h", 10)].concat()),
+        Target([data(2, b"hello"), data(3, b"world"), status(4, 1)].concat()),
+        Client(close(5, "h")),
+        Target(status(5, 0)),
+    ]
+}
+
+#[test]
+fn what_goes_up_and_down_is_told_with_its_hash() {
+    let up = plays(open_gate(), &upload());
+    let told = Event {
+        deed: Deed::Put,
+        path: "/tmp/x".into(),
+        other: None,
+        size: 11,
+        sum: sum(b"hello world"),
+        outcome: Outcome::Done,
+    };
+    assert_eq!(up.events, std::slice::from_ref(&told));
+    assert!(told.line().starts_with("put /tmp/x 11 bytes sha256:b94d27b9934d3e08"), "{}", told.line());
+    let down = plays(open_gate(), &download());
+    assert_eq!(down.events, [Event { deed: Deed::Get, path: "x".into(), size: 10, sum: sum(b"helloworld"), ..told }]);
+    // Nothing was changed on its way.
+    let said = |client: bool| -> Vec<u8> {
+        let of = |says: Says| match says {
+            Client(bytes) if client => bytes,
+            Target(bytes) if !client => bytes,
+            _ => Vec::new(),
+        };
+        upload().into_iter().flat_map(of).collect()
+    };
+    assert_eq!((up.to_target, up.to_client), (said(true), said(false)));
+}
+
+#[test]
+fn content_out_of_order_has_no_hash() {
+    let mut says = upload();
+    says[4] = Client([write(2, "h", 6, b"world"), write(3, "h", 0, b"hello ")].concat());
+    let came = plays(open_gate(), &says);
+    assert_eq!((came.events[0].size, came.events[0].sum), (11, Sum::OutOfOrder));
+}
+
+#[test]
+fn failures_and_ends_are_told_as_they_are() {
+    let mut says = upload();
+    says[5] = Target([status(2, 0), status(3, 4)].concat());
+    assert_eq!(plays(open_gate(), &says).events[0].outcome, Outcome::Failed("so it is".into()));
+    says.truncate(6);
+    assert_eq!(plays(open_gate(), &says[..5]).events[0].outcome, Outcome::Cut);
+    let failed = [Client(init()), Client(open(1, "x", 1)), Target(status(1, 2))];
+    assert_eq!(plays(open_gate(), &failed).events[0].outcome, Outcome::Failed("so it is".into()));
+}
+
+#[test]
+fn what_has_no_content_is_told_too() {
+    let texts =
+        |kind: u8, id: u32, a: &str, b: &str| packet(kind, &[Number(id), Text(a.as_bytes()), Text(b.as_bytes())]);
+    let extended = |id: u32, name: &str, a: &str, b: &str| {
+        packet(200, &[Number(id), Text(name.as_bytes()), Text(a.as_bytes()), Text(b.as_bytes())])
+    };
+    let says = [
+        Client(init()),
+        Client(
+            [
+                packet(13, &[Number(1), Text(b"a")]),
+                texts(18, 2, "a", "b"),
+                packet(14, &[Number(3), Text(b"d"), Number(0)]),
+                packet(15, &[Number(4), Text(b"d")]),
+                packet(9, &[Number(5), Text(b"a"), Number(0)]),
+                texts(20, 6, "leads", "name"),
+                extended(7, "posix-rename@openssh.com", "a", "b"),
+                extended(8, "hardlink@openssh.com", "leads", "name"),
+                packet(11, &[Number(9), Text(b"/")]),
+            ]
+            .concat(),
+        ),
+        Target((1..=8).flat_map(|id| status(id, 0)).collect()),
+        Target(handle(9, "d")),
+    ];
+    let lines: Vec<_> = plays(open_gate(), &says).events.iter().map(Event::line).collect();
+    assert_eq!(
+        lines,
+        [
+            "remove a",
+            "rename a -> b",
+            "mkdir d",
+            "rmdir d",
+            "setstat a",
+            "link name -> leads",
+            "rename a -> b",
+            "link name -> leads",
+            "list /"
+        ]
+    );
+}
+
+#[test]
+fn what_is_refused_never_reaches_the_target() {
+    for (transfer, allowed_up, allowed_down) in [
+        (Crossing::Both, true, true),
+        (Crossing::Up, true, false),
+        (Crossing::Down, false, true),
+        (Crossing::None, false, false),
+    ] {
+        for (says, allowed, deed) in [(upload(), allowed_up, Deed::Put), (download(), allowed_down, Deed::Get)] {
+            let begin: Vec<Says> = says.into_iter().take(3).collect();
+            let came = plays(Gate::new(transfer, &[]), &begin);
+            let Client(open) = &begin[2] else { panic!() };
+            assert_eq!(came.to_target.ends_with(open), allowed, "{transfer:?} {deed:?}");
+            if !allowed {
+                assert!(
+                    matches!(&came.events[0], Event { deed: told, outcome: Outcome::Refused(_), .. } if *told == deed)
+                );
+                let answer = &came.to_client[version().len()..];
+                assert_eq!((answer[4], &answer[5..13]), (101, &[0, 0, 0, 1, 0, 0, 0, 3][..]));
+                assert_eq!(
+                    usize::try_from(u32::from_be_bytes(answer[..4].try_into().unwrap())).unwrap() + 4,
+                    answer.len()
+                );
+            }
+        }
+    }
+    // Changes of names need the way up.
+    let remove = [Client(init()), Client(packet(13, &[Number(1), Text(b"a")]))];
+    assert_eq!(plays(Gate::new(Crossing::Down, &[]), &remove).to_target, init());
+}
+
+#[test]
+fn names_and_sizes_have_rules() {
+    let begin: Vec<Says> =
+        download().into_iter().take(2).chain([Client(open(1, "/home/bob/.ssh/../.ssh/id_rsa", 1))]).collect();
+    for name in ["id_rsa", "*/.ssh/*", "/home/bob/.ssh/id_rsa"] {
+        let came = plays(gate(rule(name, Crossing::Down, None)), &begin);
+        assert_eq!(came.events.len(), 1, "{name}");
+        let Outcome::Refused(why) = &came.events[0].outcome else { panic!("{:?}", came.events) };
+        assert!(why.contains("s/r") && why.contains("it is kept"), "{why}");
+    }
+    for free in [rule("id_rsa", Crossing::Up, None), rule("other", Crossing::Both, None)] {
+        assert_eq!(plays(gate(free), &begin).events, []);
+    }
+    // The write that is over the size is refused with its content; what comes after is understood.
+    let mut says = upload();
+    says[5] = Target(status(2, 0));
+    let came = plays(gate(rule("", Crossing::Both, Some(10))), &says);
+    assert!(!came.to_target.windows(5).any(|bytes| bytes == b"world"));
+    assert!(came.to_target.ends_with(&close(4, "h")));
+    assert!(matches!(&came.events[0], Event { size: 6, outcome: Outcome::Refused(_), .. }));
+}
+
+#[test]
+fn an_answer_waits_for_the_end_of_the_targets_packet() {
+    let mut sftp = Sftp::new(Gate::new(Crossing::Down, &[]));
+    let mut came = Came::default();
+    came.add(sftp.client(&[init(), open(1, "x", 1)].concat()).unwrap());
+    came.add(sftp.target(&[version(), handle(1, "h")].concat()).unwrap());
+    came.add(sftp.client(&read(2, "h", 0)).unwrap());
+    let whole = data(2, &[7; 100]);
+    came.add(sftp.target(&whole[..40]).unwrap());
+    let before = came.to_client.len();
+    came.add(sftp.client(&open(3, "y", 2)).unwrap());
+    assert_eq!(came.to_client.len(), before, "the answer would stand within the target's packet");
+    came.add(sftp.target(&whole[40..]).unwrap());
+    let greeted = version().len() + handle(1, "h").len();
+    assert_eq!(came.to_client[greeted..][..whole.len()], whole);
+    assert_eq!(came.to_client[greeted + whole.len()..][4], 101);
+}
+
+#[test]
+fn handles_that_nobody_was_given_lead_nowhere() {
+    let says = [Client(init()), Target(version()), Client([open(1, "x", 2), write(2, "guess", 0, b"abc")].concat())];
+    let came = plays(open_gate(), &says);
+    assert!(came.to_target.ends_with(&open(1, "x", 2)));
+    assert_eq!(came.to_client[version().len()..][4], 101);
+}
+
+#[test]
+fn a_newer_version_is_not_asked_for() {
+    assert_eq!(plays(open_gate(), &[Client(packet(1, &[Number(6)]))]).to_target, init());
+    assert!(play(open_gate(), &[Client(init()), Target(packet(2, &[Number(6)]))], 99).is_err());
+}
+
+#[test]
+fn what_is_no_sftp_ends_the_channel() {
+    let faults = |says: &[Says]| play(open_gate(), says, usize::MAX).is_err();
+    assert!(faults(&[Client(init()), Client(vec![0xff; 9])]), "a length over the limit");
+    assert!(faults(&[Client(init()), Client(vec![0, 0, 0, 1, 5])]), "a packet without a number");
+    assert!(faults(&[Client(init()), Target(version()), Target(status(9, 0))]), "a reply to nothing");
+    assert!(faults(&[Client(init()), Client(init())]), "a second greeting");
+    assert!(faults(&[Client([init(), open(1, "a", 1), open(1, "b", 1)].concat())]), "one number twice");
+    let mut lies = write(2, "h", 0, b"abc");
+    lies[25] = 9;
+    assert!(faults(&[Client([init(), lies].concat())]), "lengths that do not fit");
+}
+
+#[test]
+fn memory_is_bounded() {
+    let opens: Vec<u8> = (0..=4096).flat_map(|id| open(id, "x", 1)).collect();
+    assert!(matches!(play(open_gate(), &[Client(init()), Client(opens)], usize::MAX), Err(Fault::TooMany { .. })));
+    let mut says = vec![Client(init())];
+    for id in 0..1025_u32 {
+        says.push(Client(open(id, "x", 1)));
+        says.push(Target(handle(id, &id.to_string())));
+    }
+    assert!(matches!(play(open_gate(), &says, usize::MAX), Err(Fault::TooMany { .. })));
+    let long = packet(13, &[Number(1), Text(&[b'a'; 70_000])]);
+    assert!(play(open_gate(), &[Client(init()), Client(long)], usize::MAX).is_err());
+}
+
+// --- scp ---
+
+fn scp_play(command: &str, gate: Gate, says: &[Says], cut: usize) -> Result<Came, Fault> {
+    let words: Vec<String> = command.split(' ').map(str::to_owned).collect();
+    let mut scp = Scp::new(&scp::asked(&words).unwrap(), gate);
+    let mut came = Came::default();
+    for said in says {
+        let (bytes, client) = match said {
+            Client(bytes) => (bytes, true),
+            Target(bytes) => (bytes, false),
+        };
+        for piece in bytes.chunks(cut) {
+            came.add(if client { scp.client(piece)? } else { scp.target(piece)? });
+        }
+    }
+    came.events.extend(scp.end());
+    Ok(came)
+}
+
+fn text(text: &str) -> Vec<u8> {
+    text.as_bytes().to_vec()
+}
+
+fn scp_up() -> Vec<Says> {
+    vec![
+        Target(text("\0")),
+        Client(text("T1 0 1 0\n")),
+        Target(text("\0")),
+        Client(text("D0755 0 dir\n")),
+        Target(text("\0")),
+        Client(text("C0644 5 a b\n")),
+        Target(text("\0")),
+        Client(text("hello\0")),
+        Target(text("\0")),
+        Client(text("E\n")),
+        Target(text("\0")),
+    ]
+}
+
+#[test]
+fn commands_of_scp_are_known() {
+    let asked = |text: &str| scp::asked(&text.split(' ').map(str::to_owned).collect::<Vec<_>>());
+    assert_eq!(asked("scp -t /tmp"), Some(scp::Asked { way: Way::Up, path: "/tmp".into() }));
+    assert_eq!(asked("/usr/bin/scp -rpf -- a"), Some(scp::Asked { way: Way::Down, path: "a".into() }));
+    assert_eq!(asked("scp a host:b"), None);
+    assert_eq!(asked("cat -t x"), None);
+}
+
+#[test]
+fn scp_tells_files_in_both_modes() {
+    let up = scp_play("scp -r -t /tmp", open_gate(), &scp_up(), usize::MAX).unwrap();
+    let told = Event {
+        deed: Deed::Put,
+        path: "/tmp/dir/a b".into(),
+        other: None,
+        size: 5,
+        sum: sum(b"hello"),
+        outcome: Outcome::Done,
+    };
+    assert_eq!(up.events, std::slice::from_ref(&told));
+    let turned = scp_up().into_iter().map(|says| match says {
+        Client(bytes) => Target(bytes),
+        Target(bytes) => Client(bytes),
+    });
+    let down = scp_play("scp -r -f /srv/dir", open_gate(), &turned.collect::<Vec<_>>(), usize::MAX).unwrap();
+    assert_eq!(down.events, [Event { deed: Deed::Get, path: "/srv/dir/a b".into(), ..told }]);
+}
+
+#[test]
+fn scp_tells_failures() {
+    let refused = [Target(text("\0")), Client(text("C0644 5 x\n")), Target(text("\u{1}scp: x: Permission denied\n"))];
+    let came = scp_play("scp -t /tmp", open_gate(), &refused, usize::MAX).unwrap();
+    assert_eq!(came.events[0].outcome, Outcome::Failed("scp: x: Permission denied".into()));
+    let cut = [Target(text("\0")), Client(text("C0644 5 x\n")), Target(text("\0")), Client(text("he"))];
+    let came = scp_play("scp -t /tmp", open_gate(), &cut, usize::MAX).unwrap();
+    assert_eq!((came.events[0].size, &came.events[0].outcome), (2, &Outcome::Cut));
+}
+
+#[test]
+fn scp_refuses_by_name_and_goes_on() {
+    let says = [
+        Target(text("\0")),
+        Client(text("C0644 5 id_rsa\n")),
+        Client(text("C0644 0 other\n")),
+        Target(text("\0")),
+        Client(text("\0")),
+        Target(text("\0")),
+    ];
+    let came = scp_play("scp -t /tmp", gate(rule("id_rsa", Crossing::Up, None)), &says, usize::MAX).unwrap();
+    assert_eq!(came.to_target, b"C0644 0 other\n\0");
+    assert!(came.to_client.starts_with(b"\0\x01scp: /tmp/id_rsa: the rule s/r keeps it"));
+    assert_eq!(came.events.len(), 2);
+    // Downward both are told: the target that it may go on, the person why there is nothing.
+    let says = [Client(text("\0")), Target(text("C0644 5 id_rsa\n"))];
+    let came = scp_play("scp -f /srv/*", gate(rule("id_rsa", Crossing::Down, None)), &says, usize::MAX).unwrap();
+    assert!(came.to_target.starts_with(b"\0\x01scp: /srv/id_rsa") && came.to_client.starts_with(b"\x01scp: "));
+    assert!(!came.to_client.windows(5).any(|bytes| bytes == b"C0644"));
+}
+
+#[test]
+fn what_is_no_scp_ends_the_channel() {
+    for says in [
+        vec![Client(text("X\n"))],
+        vec![Client(text("C0644 5 ../x\n"))],
+        vec![Client(text("C0644 5 a/b\n"))],
+        vec![Client(text("C0644 -5 x\n"))],
+        vec![Client(text("C0644 x\n"))],
+        vec![Client(text("C0644 5 x\n")), Client(text("C0644 5 y\n"))],
+        vec![Client(vec![b'C'; 9000])],
+        vec![Target(text("\0")), Target(text("\0"))],
+    ] {
+        assert!(scp_play("scp -t /tmp", open_gate(), &says, usize::MAX).is_err(), "{says:?}");
+    }
+}
+
+proptest! {
+    #[test]
+    fn any_cutting_is_the_same(cut in 1..40_usize) {
+        for says in [upload(), download()] {
+            prop_assert_eq!(play(open_gate(), &says, cut).unwrap(), plays(open_gate(), &says));
+            let closed = Gate::new(Crossing::None, &[]);
+            let begin = &says[..3];
+            prop_assert_eq!(play(closed.clone(), begin, cut).unwrap(), plays(closed, begin));
+        }
+        let whole = scp_play("scp -r -t /tmp", open_gate(), &scp_up(), usize::MAX).unwrap();
+        prop_assert_eq!(scp_play("scp -r -t /tmp", open_gate(), &scp_up(), cut).unwrap(), whole);
+    }
+
+    #[test]
+    fn no_bytes_panic(client in proptest::collection::vec(any::<u8>(), 0..200), target in proptest::collection::vec(any::<u8>(), 0..200), cut in 1..50_usize) {
+        let mut framed = (u32::try_from(client.len()).unwrap()).to_be_bytes().to_vec();
+        framed.extend(&client);
+        let says = [Client(init()), Target(version()), Client(framed), Target(target), Client(client)];
+        let _ = play(open_gate(), &says, cut);
+        let _ = scp_play("scp -t x", open_gate(), &says, cut);
+        let _ = scp_play("scp -f x", open_gate(), &says, cut);
+    }
+}

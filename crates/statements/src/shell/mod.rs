@@ -1,0 +1,124 @@
+//! Shell lines: what a POSIX shell or bash would run of a text, as far as the text alone can say.
+//!
+//! First `parse` reads the grammar (POSIX.1-2024 chapter 2, and bash's additions), then `expand` and `read` go through it
+//! in the shell's own order: variables that the text sets, words that it splits, programs that run other programs, text
+//! that is piped into a shell. What depends on anything else has unknown places.
+
+mod chars;
+mod expand;
+mod output;
+mod parse;
+mod read;
+mod tree;
+mod unwrap;
+mod words;
+
+use crate::glob::{Place, Sense, Sure, word};
+use std::collections::HashMap;
+
+pub use parse::Broken;
+pub use read::read;
+
+/// Longest text that is read, in bytes.
+pub const LONGEST: usize = 1 << 20;
+
+/// One word after quoting and expansion.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Word(pub Vec<Place>);
+
+impl Word {
+    /// A word that is known.
+    #[must_use]
+    pub fn new(text: &str) -> Self {
+        Self(text.chars().map(Place::Char).collect())
+    }
+
+    /// A word that nobody knows.
+    #[must_use]
+    pub fn unknown() -> Self {
+        Self(vec![Place::Any])
+    }
+
+    /// Its text, where all of it is known.
+    #[must_use]
+    pub fn text(&self) -> Option<String> {
+        let known = |place: &Place| match place {
+            Place::Char(c) => Some(*c),
+            Place::One | Place::Any => None,
+        };
+        self.0.iter().map(known).collect()
+    }
+
+    /// For people: `?` and `*` stand where it is not known.
+    #[must_use]
+    pub fn shown(&self) -> String {
+        let shown = |place: &Place| match place {
+            Place::Char(c) => *c,
+            Place::One => '?',
+            Place::Any => '*',
+        };
+        self.0.iter().map(shown).collect()
+    }
+
+    /// Whether one of the patterns, split by `|`, is this word.
+    #[must_use]
+    pub fn is(&self, patterns: &str, sense: Sense) -> Sure {
+        patterns.split('|').map(|pattern| word(pattern, &self.0, sense)).max().unwrap_or_default()
+    }
+
+    /// The part after the last slash.
+    #[must_use]
+    pub fn name(&self) -> Self {
+        let at = self.0.iter().rposition(|place| *place == Place::Char('/')).map_or(0, |at| at.saturating_add(1));
+        Self(self.0.get(at..).unwrap_or_default().to_vec())
+    }
+}
+
+/// One program with what it is given.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Simple {
+    /// The program and its words.
+    pub words: Vec<Word>,
+    /// Variables that are set for it, or by it.
+    pub assigns: Vec<String>,
+    /// Paths that it writes, as far as is known of it.
+    pub writes: Vec<Word>,
+    /// What is fed to it, where that is known.
+    pub fed: Option<String>,
+    /// Programs later in its pipe.
+    pub into: Vec<Word>,
+}
+
+/// What a text would run.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Script {
+    /// Every program, in the order of the text; of a program that runs another both.
+    pub commands: Vec<Simple>,
+    /// What cannot be told of it, in words.
+    pub unclear: Vec<String>,
+}
+
+/// What lines before this one have said in the same shell.
+#[derive(Clone, Debug, Default)]
+pub struct Memory {
+    variables: HashMap<String, Word>,
+    aliases: HashMap<String, String>,
+    functions: HashMap<String, tree::Node>,
+}
+
+/// Names that are remembered of one shell, at most.
+const REMEMBERED: usize = 1024;
+/// Longest value that is remembered, in characters.
+const VALUE: usize = 4096;
+
+impl Memory {
+    fn set(&mut self, name: &str, value: Word) {
+        let value = if value.0.len() > VALUE { Word::unknown() } else { value };
+        if self.variables.len() < REMEMBERED || self.variables.contains_key(name) {
+            self.variables.insert(name.to_owned(), value);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
