@@ -126,6 +126,7 @@ impl Control {
             key: hex::encode(ask.key.0),
             from: ask.ask.from.0,
             reason: ask.ask.reason.chars().take(500).collect(),
+            rules: open.policy().rules(&permitted.limits.commands),
             limits: permitted.limits,
             policy: open.policy().hash().to_owned(),
             determining: permitted.determining,

@@ -113,6 +113,7 @@ impl Control {
             Call::Sign(session, data) => self.sign(gateway, id, session, &data).await,
             Call::Anchor(anchor) => self.anchor(gateway, id, anchor).await,
             Call::Thawed(thawed) => self.thawed(gateway, id, thawed).await,
+            Call::Judged(judged) => self.judged(gateway, id, judged).await,
             Call::Close(close) => self.close_session(gateway, id, close).await,
         }
     }

@@ -32,6 +32,7 @@ mod recovery;
 mod retention;
 mod rollback;
 mod rotation;
+mod rules;
 mod sessions;
 mod sign_in;
 mod slots;
@@ -66,6 +67,8 @@ pub use recordings::{OpenedRecording, RecordingLine, Recordings, RecordingsWante
 pub use recovery::Recover;
 pub use rollback::Rollback;
 pub use rotation::{EpochLine, Keys};
+pub use rules::Known as RuleSetLine;
+pub use sallyport_statements::Finding as Ruling;
 pub use sallyport_store::{Filled, Filling, Finding};
 pub use sallyport_vault::ssh::fingerprint;
 pub use sessions::Watching;

@@ -8,6 +8,7 @@ use crate::{Control, Error, Op};
 use sallyport_model::access::Terms;
 use sallyport_model::authority::{Down, DownSink, View};
 use sallyport_model::inventory::Rest;
+use sallyport_model::rules::RuleSet;
 use sallyport_model::{AccountId, Handle, IdentityId, Limits, TargetId};
 use sallyport_model::{AuthId, GatewayId, RecordingId, SessionId, Timestamp, WatchId};
 use sallyport_policy::Right;
@@ -52,6 +53,9 @@ pub(crate) struct SessionBody {
     /// at once, or when it is back.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) ending: Option<Ending>,
+    /// The rule sets that its limits name, as they were when it was permitted.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) rules: Vec<RuleSet>,
     /// The node that its gateway is connected to.
     #[serde(default)]
     pub(crate) node: String,
@@ -88,6 +92,7 @@ impl SessionBody {
             policy: self.policy.clone(),
             determining: self.determining.clone(),
             entry,
+            rules: self.rules.clone(),
         }
     }
 }

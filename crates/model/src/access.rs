@@ -1,6 +1,7 @@
 //! An ask, its decision's terms, denials, and how sessions end.
 
 use crate::inventory::Place;
+use crate::rules::RuleSet;
 use crate::{AccountName, Handle, IdentityId, Kind, Limits, TargetName};
 use minicbor::{Decode, Encode};
 use std::fmt;
@@ -147,6 +148,9 @@ pub struct Terms {
     /// The ledger index of the entry that opened the session.
     #[n(6)]
     pub entry: u64,
+    /// The rule sets that the limits name, as the policy set has them.
+    #[cbor(n(7), default)]
+    pub rules: Vec<RuleSet>,
 }
 
 /// What the gateway may do with the credential: uses, not bytes.

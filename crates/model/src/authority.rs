@@ -7,6 +7,7 @@
 use crate::access::{Ask, Channel, Denial, EndReason, Freeze, LeaseKind, Terms};
 use crate::inventory::SessionKey;
 use crate::name::Label;
+use crate::rules::{Act, Guarantee};
 use crate::sealed::{PublicKey, Sealed};
 use crate::secret::SecretBytes;
 use crate::{
@@ -229,6 +230,9 @@ pub enum Call {
     /// A session was frozen, and goes on.
     #[n(7)]
     Thawed(#[n(0)] Thawed),
+    /// A rule applies to a command. Of one that is held the answer says whether it may go on.
+    #[n(8)]
+    Judged(#[n(0)] Judged),
 }
 
 /// Evidence of who the client is.
@@ -342,6 +346,30 @@ pub struct Thawed {
     pub millis: u64,
 }
 
+/// What a rule says of a command that wants to cross.
+#[derive(Clone, Debug, Encode, Decode)]
+#[cbor(map)]
+pub struct Judged {
+    /// The session.
+    #[n(0)]
+    pub session: SessionId,
+    /// What becomes of it.
+    #[n(1)]
+    pub act: Act,
+    /// The rule, `set/rule`.
+    #[n(2)]
+    pub rule: String,
+    /// Why, in the rule's words.
+    #[n(3)]
+    pub why: String,
+    /// How sure it is that the rule is kept.
+    #[n(4)]
+    pub guarantee: Guarantee,
+    /// The command, at most 1 KiB of it.
+    #[n(5)]
+    pub command: String,
+}
+
 /// The end of a session.
 #[derive(Clone, Debug, Encode, Decode)]
 #[cbor(map)]
@@ -381,7 +409,7 @@ pub enum Reply {
     /// To `Open`.
     #[n(2)]
     Opened(#[n(0)] Box<Opened>),
-    /// To `Channel`, `Anchor`, `Thawed`, `Close`: the entry is durable at this ledger index.
+    /// To `Channel`, `Anchor`, `Thawed`, `Judged`, `Close`: the entry is durable at this ledger index.
     #[n(3)]
     Done(#[n(0)] u64),
     /// To `Password`.

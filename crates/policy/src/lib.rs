@@ -34,6 +34,7 @@ mod fixture;
 mod index;
 pub mod load;
 pub mod reach;
+pub mod rules;
 mod scope;
 mod set;
 mod terms;

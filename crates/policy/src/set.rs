@@ -2,11 +2,14 @@
 
 use crate::facts::Question;
 use crate::index::{Index, Slot};
+use crate::rules::READY;
 use crate::scope::Scope;
 use crate::terms::Terms;
 use crate::{BUILTIN, SCHEMA};
 use aws_lc_rs::digest::{Context, SHA256};
 use cedar_policy::{Authorizer, Decision as Verdict, Effect, Policy, PolicySet as CedarSet};
+use sallyport_model::rules::RuleSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// One policy, ready to be evaluated.
 pub(crate) struct Compiled {
@@ -27,6 +30,7 @@ pub(crate) struct Compiled {
 pub struct PolicySet {
     files: Vec<(String, String)>,
     hash: String,
+    rules: BTreeMap<String, RuleSet>,
     pub(crate) policies: Vec<Compiled>,
     pub(crate) permits: Index,
     pub(crate) forbids: Index,
@@ -42,7 +46,11 @@ pub(crate) struct Outcome {
 
 impl PolicySet {
     /// Indexes compiled policies. `files` are sorted by name.
-    pub(crate) fn build(files: Vec<(String, String)>, policies: Vec<Compiled>) -> Self {
+    pub(crate) fn build(
+        files: Vec<(String, String)>,
+        policies: Vec<Compiled>,
+        rules: BTreeMap<String, RuleSet>,
+    ) -> Self {
         let (mut permits, mut forbids, mut limits) = (Index::default(), Index::default(), Index::default());
         for (slot, policy) in policies.iter().enumerate() {
             let index = match (policy.effect, policy.terms.limit) {
@@ -52,10 +60,10 @@ impl PolicySet {
             };
             index.add(slot, &policy.scope);
         }
-        Self { hash: hash(&files), files, policies, permits, forbids, limits }
+        Self { hash: hash(&files), files, rules, policies, permits, forbids, limits }
     }
 
-    /// SHA-256 over the schema, the built-in policies and the files in the order of their names,
+    /// SHA-256 over the schema, the built-in policies and rule sets, and the files in the order of their names,
     /// each part prefixed by its length; hexadecimal.
     #[must_use]
     pub fn hash(&self) -> &str {
@@ -66,6 +74,24 @@ impl PolicySet {
     #[must_use]
     pub fn files(&self) -> &[(String, String)] {
         &self.files
+    }
+
+    /// The rule sets of these names. Every name that a policy says has one.
+    #[must_use]
+    pub fn rules(&self, names: &BTreeSet<String>) -> Vec<RuleSet> {
+        names.iter().filter_map(|name| self.rules.get(name)).cloned().collect()
+    }
+
+    /// Every rule set, by name, the ready ones among them.
+    pub fn rule_sets(&self) -> impl Iterator<Item = &RuleSet> {
+        self.rules.values()
+    }
+
+    /// The policies that put a rule set into force, by name.
+    #[must_use]
+    pub fn rules_of(&self, name: &str) -> Vec<String> {
+        let says = |policy: &&Compiled| policy.terms.bounds.commands.contains(name);
+        self.policies.iter().filter(says).map(|policy| policy.name.clone()).collect()
     }
 
     /// How many policies there are, the built-in ones among them.
@@ -126,6 +152,10 @@ fn hash(files: &[(String, String)]) -> String {
     part("sallyport-policy-v1");
     part(SCHEMA);
     part(BUILTIN);
+    for (name, text) in READY {
+        part(name);
+        part(text);
+    }
     for (name, text) in files {
         part(name);
         part(text);

@@ -50,7 +50,7 @@ pub(crate) async fn run(config: &Config) -> Result<(), Fail> {
         recordings: config.data.join("recordings"),
         tail,
         dialer,
-        observers: Gateway::no_rules(),
+        observers: Gateway::no_observers(),
     })
     .await
     .map_err(Fail::failed)?;

@@ -8,6 +8,7 @@ use sallyport_model::inventory::{Class, IdentityKind, Tier};
 use sallyport_model::name::Label;
 use sallyport_model::{AccountName, Handle, TargetName};
 use sallyport_policy::PolicySet;
+use sallyport_policy::rules::RULES_FILE;
 use serde::Deserialize;
 use std::collections::BTreeSet;
 
@@ -93,7 +94,7 @@ pub(super) fn check(files: &[ApplyFile]) -> Result<Desired, Error> {
     let mut targets = Vec::new();
     let mut policy_files = Vec::new();
     for file in files {
-        if file.name.ends_with(".cedar") {
+        if file.name.ends_with(".cedar") || file.name.ends_with(RULES_FILE) {
             policy_files.push((file.name.clone(), file.text.clone()));
         } else if file.name.ends_with(".toml") {
             match toml::from_str::<InventoryFile>(&file.text) {
@@ -104,7 +105,10 @@ pub(super) fn check(files: &[ApplyFile]) -> Result<Desired, Error> {
                 Err(error) => wrong.push(format!("{}: {}", file.name, error.to_string().trim())),
             }
         } else {
-            wrong.push(format!("{}: only `*.cedar` policies and `*.toml` inventory files are read", file.name));
+            wrong.push(format!(
+                "{}: only `*.cedar` policies, `*.rules.toml` rule sets and `*.toml` inventory files are read",
+                file.name
+            ));
         }
     }
     if files.is_empty() {

@@ -6,6 +6,7 @@ use sallyport_model::authority::{
     PASSWORD_INFO, Pulse, RecordingKey, Reply, VERSION, View, Welcome, decode, encode,
 };
 use sallyport_model::inventory::{HostKey, Place, SessionKey};
+use sallyport_model::rules::Act;
 use sallyport_model::sealed::PrivateKey;
 use sallyport_model::{
     AccountName, AuthId, CallId, ClusterId, Env, GatewayId, Handle, IdentityId, Kind, Limits, RecordingId, SessionId,
@@ -41,6 +42,8 @@ pub struct Target {
     pub credential: Credential,
     /// What bounds its sessions.
     pub limits: Limits,
+    /// The rule sets that they name.
+    pub rules: Vec<sallyport_model::rules::RuleSet>,
     /// Seconds of grace.
     pub grace: u32,
     /// Seconds between anchors.
@@ -89,6 +92,7 @@ struct State {
     views: Vec<View>,
     down: bool,
     approved: bool,
+    unjudging: bool,
     sealed: bool,
     deaf: bool,
     headers: HashMap<RecordingId, Vec<u8>>,
@@ -160,6 +164,11 @@ impl Reference {
     /// Approves what [`HELD_ACCOUNT`] waits for.
     pub fn approve(&self) {
         self.state().approved = true;
+    }
+
+    /// Has no entry for what rules say, as a ledger that is full.
+    pub fn refuse_judging(&self, refuses: bool) {
+        self.state().unjudging = refuses;
     }
 
     /// Orders every open session killed.
@@ -302,6 +311,20 @@ impl Reference {
                 let text = format!("{} {}", thawed.without.word(), thawed.millis);
                 state.done("session.frozen", Some(thawed.session), text)
             }
+            Call::Judged(_) if state.unjudging => Reply::Denied(Denial::unavailable("the ledger")),
+            Call::Judged(judged) => {
+                let text = format!("{} {} {}", judged.guarantee.word(), judged.rule, judged.command);
+                let action = match judged.act {
+                    Act::Pass | Act::Alert => "command.alerted",
+                    Act::Hold => "command.held",
+                    Act::Block | Act::Terminate => "command.blocked",
+                };
+                let done = state.done(action, Some(judged.session), text);
+                if judged.act == Act::Hold && !state.approved {
+                    return Reply::Denied(Denial::new(Kind::NeedsApproval, "nobody has approved it"));
+                }
+                done
+            }
             Call::Close(close) => state.close(close),
         }
     }
@@ -356,6 +379,7 @@ impl State {
             policy: "0".repeat(64),
             determining: vec!["suite".into()],
             entry: u64::try_from(self.entries.len()).unwrap_or(u64::MAX),
+            rules: target.rules.clone(),
         };
         let credential = target.credential.clone();
         let session = OpenSession { recording: open.recording, gateway, key: open.key, credential };

@@ -319,6 +319,7 @@ impl Fixture for Toys {
                 host_keys: vec![],
                 credential,
                 limits,
+                rules: Vec::new(),
                 grace: 60,
                 anchor: 10,
                 freezes: false,

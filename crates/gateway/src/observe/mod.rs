@@ -1,6 +1,7 @@
 //! What watches a session: the tap, the recorder with its journal and tail, live watchers, shipping.
 
 pub mod journal;
+mod judge;
 pub mod live;
 pub mod recorder;
 mod screen;
@@ -11,5 +12,6 @@ pub mod tap;
 /// What is recorded, as the recording spells it.
 pub use sallyport_recording::WhatRef;
 
+pub(crate) use judge::Judge;
 pub use recorder::{Recorder, Recording};
 pub use tap::{Event, Observer, Tap, Verdict};

@@ -1,10 +1,13 @@
 //! The tap: everything that crosses a session passes here, is judged, and is recorded before it goes on.
 
+use super::judge::Judge;
 use super::recorder::{self, PIECE, Recording};
 use crate::sabotage::sabotaged;
 use sallyport_model::Kind;
 use sallyport_model::access::{EndReason, Freeze};
+use sallyport_model::rules::{Act, Guarantee};
 use sallyport_recording::WhatRef;
+use sallyport_statements::Finding;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -42,9 +45,12 @@ pub trait Observer: Send + Sync {
 /// Why bytes may not go on.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum Stop {
-    /// An observer blocked it.
+    /// An observer or a rule blocked it, and the session ends.
     #[error("{0}")]
     Blocked(String),
+    /// A rule refuses it, and the session goes on without it.
+    #[error("{0}")]
+    Refused(String),
     /// The recorder cannot take it.
     #[error("the session cannot be recorded any further")]
     Recorder,
@@ -58,7 +64,7 @@ impl Stop {
     #[must_use]
     pub const fn kind(&self) -> Kind {
         match self {
-            Self::Blocked(_) => Kind::Denied,
+            Self::Blocked(_) | Self::Refused(_) => Kind::Denied,
             Self::Recorder => Kind::Unavailable,
             Self::Ended => Kind::Conflict,
         }
@@ -68,7 +74,7 @@ impl Stop {
     #[must_use]
     pub const fn reason(&self) -> EndReason {
         match self {
-            Self::Blocked(_) => EndReason::Block,
+            Self::Blocked(_) | Self::Refused(_) => EndReason::Block,
             Self::Recorder | Self::Ended => EndReason::RecorderStall,
         }
     }
@@ -84,6 +90,7 @@ const HOLD: Duration = Duration::from_millis(50);
 pub struct Tap {
     pub(crate) recording: Arc<Recording>,
     pub(crate) observers: Vec<Box<dyn Observer>>,
+    pub(crate) judge: Option<Judge>,
     pub(crate) frozen: watch::Receiver<Option<Freeze>>,
     pub(crate) ended: watch::Receiver<bool>,
     pub(crate) strict: bool,
@@ -148,7 +155,7 @@ impl Tap {
     /// Lets a whole command through; to be asked before any byte of it is sent.
     ///
     /// # Errors
-    /// When it must not go on.
+    /// When it must not go on; after [`Stop::Refused`] the session may.
     pub async fn command(&self, channel: u32, text: &str) -> Result<(), Stop> {
         self.touch();
         self.thaw().await?;
@@ -164,7 +171,23 @@ impl Tap {
             }
         }
         self.settle().await?;
+        if let Some(judge) = &self.judge
+            && let Some(finding) = judge.rules().command(text)
+        {
+            self.keep(judge, channel, &finding, Guarantee::Enforced).await?;
+        }
         self.open()
+    }
+
+    /// Marks what a rule says in the recording, and does it.
+    async fn keep(&self, judge: &Judge, channel: u32, found: &Finding, sure: Guarantee) -> Result<(), Stop> {
+        let text = format!("{} ({}): {}: {}", found.rule, sure.word(), found.why, found.command);
+        self.record(channel, WhatRef::Mark { kind: said(found.act), text: cut(&text) }).await?;
+        let mut ended = self.ended.clone();
+        tokio::select! {
+            kept = judge.keep(found, sure) => kept,
+            _ = ended.wait_for(|ended| *ended) => Err(Stop::Ended),
+        }
     }
 
     /// Records something that is neither side's bytes. Its text is cut at 4 KiB.
@@ -273,6 +296,15 @@ impl Tap {
 
     fn open(&self) -> Result<(), Stop> {
         if *self.ended.borrow() { Err(Stop::Ended) } else { Ok(()) }
+    }
+}
+
+/// The kind of a mark that says what a rule did.
+const fn said(act: Act) -> &'static str {
+    match act {
+        Act::Pass | Act::Alert => "alert",
+        Act::Hold => "held",
+        Act::Block | Act::Terminate => "blocked",
     }
 }
 

@@ -41,7 +41,7 @@ pub struct Setup {
     pub tail: Tail,
     /// The way to targets; it knows the product's own addresses.
     pub dialer: Arc<Dialer>,
-    /// The observers of each session; see [`Gateway::no_rules`].
+    /// The observers of each session; see [`Gateway::no_observers`].
     pub observers: ObserversFor,
 }
 
@@ -122,20 +122,10 @@ impl Gateway {
         &self.parts.recorder
     }
 
-    /// No observers beside the recorder. A session whose limits name command rules is refused,
-    /// because nobody would keep them.
+    /// No observers beside the recorder and the rules of the policy.
     #[must_use]
-    pub fn no_rules() -> ObserversFor {
-        Arc::new(|terms| {
-            if terms.limits.commands.is_empty() {
-                Ok(Vec::new())
-            } else {
-                Err(Denial::new(
-                    Kind::Failed,
-                    "the policy names command rules that this gateway cannot keep; ask its administrator",
-                ))
-            }
-        })
+    pub fn no_observers() -> ObserversFor {
+        Arc::new(|_| Ok(Vec::new()))
     }
 
     /// Open sessions.

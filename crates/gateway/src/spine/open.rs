@@ -4,7 +4,7 @@ use super::gateway::Gateway;
 use super::live::{Ending, Live};
 use super::proof::{Authenticated, Clearance, EntryDurable, HeaderDurable, Lease, Permit};
 use crate::authority::{self, Order, PATIENCE};
-use crate::observe::{Recording, Tap};
+use crate::observe::{Judge, Recording, Tap};
 use crate::sabotage::sabotaged;
 use sallyport_model::access::{Ask, Channel, Denial, EndReason, Freeze};
 use sallyport_model::authority::{Anchor, Call, Close, Open as OpenCall, Opened, Reply, Welcome};
@@ -160,6 +160,7 @@ fn equip(
     let parts = &gateway.parts;
     let Opened { terms, lease } = opened;
     let observers = (parts.observers)(&terms)?;
+    let judge = Judge::new(&terms, session, parts.authority.clone())?;
     let strict = terms.limits.record == Record::Strict;
     let identity = terms.identity;
     let lease = Lease::new(session, lease, key, parts.authority.clone());
@@ -169,6 +170,7 @@ fn equip(
     let tap = Tap {
         recording: recording.clone(),
         observers,
+        judge,
         frozen: frozen.subscribe(),
         ended: stopped.subscribe(),
         strict,
@@ -244,6 +246,7 @@ fn sabotage(reply: Result<Reply, authority::Error>, who: &Authenticated, ask: &A
         policy: String::new(),
         determining: Vec::new(),
         entry: 0,
+        rules: Vec::new(),
     };
     Ok(Reply::Opened(Box::new(Opened { terms, lease: LeaseKind::Password })))
 }

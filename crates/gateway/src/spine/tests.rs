@@ -206,30 +206,11 @@ async fn an_orphan_of_which_nothing_is_left_is_closed_as_such() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn command_rules_that_nobody_keeps_refuse_the_session() {
-    let rules = crate::spine::Gateway::no_rules();
-    let (bench, _) = bench(|_| {}).await;
-    let mut terms = sallyport_model::access::Terms {
-        identity: bench.desk.sign_in(bench.id, &"ada".parse().unwrap()).unwrap().identity,
-        handle: "ada".parse().unwrap(),
-        place: sallyport_model::inventory::Place {
-            target: "web-1".parse().unwrap(),
-            host: "127.0.0.1".into(),
-            port: 22,
-            account: "root".parse().unwrap(),
-            host_keys: vec![],
-            grace: 60,
-            anchor: 10,
-            freezes: false,
-        },
-        limits: sallyport_model::Limits::house(),
-        policy: String::new(),
-        determining: vec![],
-        entry: 0,
-    };
-    assert!(rules(&terms).is_ok());
-    terms.limits.commands.insert("no-shutdown".into());
-    assert!(rules(&terms).is_err());
+async fn command_rules_that_did_not_come_refuse_the_session() {
+    let (bench, name) = bench(|target| target.limits.commands = ["no-shutdown".to_owned()].into()).await;
+    let (_, answer) = enter(bench.address, &format!("LOGIN {TOKEN} ops {name}")).await.unwrap();
+    assert!(answer.starts_with("NO the policy names the rule set no-shutdown"), "{answer}");
+    assert_eq!(ended(&bench).await, EndReason::RecorderStall);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -23,6 +23,7 @@ pub(super) fn of(entry: &Entry) -> String {
         "channel.denied" => {
             format!("{actor} was denied {} on {object}{}", or(entry, "channel", "a channel"), by(entry, "why", ": "))
         }
+        action if action.starts_with("command.") => command(entry, actor, object),
         "credential.lent" => format!("the password of {object} was lent for {actor}'s session"),
         "credential.signed" => format!("the key of {object} signed for {actor}'s session"),
         "login.failed" => format!("a sign-in as {object} failed{}", by(entry, "from", " from ")),
@@ -82,6 +83,24 @@ pub(super) fn of(entry: &Entry) -> String {
         other => plain(other, actor, object),
     };
     told.chars().map(|c| if steers(c) { '\u{fffd}' } else { c }).collect()
+}
+
+/// What a rule said of a command.
+fn command(entry: &Entry, actor: &str, object: &str) -> String {
+    let did = match entry.action.as_str() {
+        "command.alerted" => "ran",
+        "command.held" => "wanted to run",
+        "command.blocked" => "was kept from running",
+        other => return plain(other, actor, object),
+    };
+    let ended = if entry.fact("act") == "terminate" { ", and the session was ended" } else { "" };
+    format!(
+        "{actor} {did} `{}` on {object}: the rule {} ({}){}{ended}",
+        or(entry, "command", "a command"),
+        or(entry, "rule", "unknown"),
+        or(entry, "guarantee", "best effort"),
+        by(entry, "why", ": ")
+    )
 }
 
 /// Acts on a node or its gateway.

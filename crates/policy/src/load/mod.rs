@@ -1,6 +1,7 @@
 //! From texts to a policy set, all or nothing: parse, validate strictly, check annotations, compile preconditions.
 
 use crate::act::Act;
+use crate::rules::{READY, RULES_FILE};
 use crate::scope::Scope;
 use crate::set::{Compiled, PolicySet};
 use crate::terms::{Terms, distance};
@@ -10,8 +11,9 @@ use cedar_policy::{
 };
 use miette::Diagnostic;
 use sallyport_model::Kind;
+use sallyport_model::rules::RuleSet;
 use serde_json::{Value, json};
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::str::FromStr;
 
@@ -60,7 +62,14 @@ impl PolicySet {
         files.sort();
         let mut loader = Loader::new()?;
         loader.file(BUILTIN_FILE, BUILTIN);
+        for (name, text) in READY {
+            loader.rules(name, text);
+        }
         for (name, text) in &files {
+            if name.ends_with(RULES_FILE) {
+                loader.rules(name, text);
+                continue;
+            }
             if name == BUILTIN_FILE {
                 loader.fail(name, text, 0, format!("the name `{BUILTIN_FILE}` is taken: rename the file"));
             }
@@ -70,14 +79,17 @@ impl PolicySet {
         if let Some(((name, text), _)) = repeated {
             loader.fail(name, text, 0, "two files have this name: rename one".into());
         }
-        let policies = loader.finish()?;
-        Ok(Self::build(files, policies))
+        loader.named(&files);
+        let (policies, rules) = loader.finish()?;
+        Ok(Self::build(files, policies, rules))
     }
 }
 
 struct Loader {
     validator: Validator,
     policies: Vec<Compiled>,
+    /// Rule sets by name, each with its file.
+    rules: BTreeMap<String, (String, RuleSet)>,
     /// Where each name was first used.
     names: HashMap<String, String>,
     errors: Vec<LoadError>,
@@ -92,6 +104,7 @@ impl Loader {
         Ok(Self {
             validator: Validator::new(schema.0),
             policies: Vec::new(),
+            rules: BTreeMap::new(),
             names: HashMap::new(),
             errors: Vec::new(),
         })
@@ -188,10 +201,55 @@ impl Loader {
         }
     }
 
-    fn finish(mut self) -> Result<Vec<Compiled>, LoadErrors> {
+    /// Takes in a file with one rule set.
+    fn rules(&mut self, file: &str, text: &str) {
+        let set = match toml::from_str::<RuleSet>(text) {
+            Ok(set) => set,
+            Err(error) => {
+                let at = error.span().map_or(0, |span| span.start);
+                return self.fail(file, text, at, error.message().to_owned());
+            }
+        };
+        for fault in set.faults() {
+            self.fail(file, text, 0, fault);
+        }
+        let name = set.name.to_string();
+        if let Some((other, _)) = self.rules.get(&name) {
+            let message = if READY.iter().any(|(ready, _)| ready == other) {
+                format!("the rule set `{name}` comes with the product: choose another name")
+            } else {
+                format!("the rule set `{name}` stands in {other} already: choose another name")
+            };
+            return self.fail(file, text, 0, message);
+        }
+        self.rules.insert(name, (file.to_owned(), set));
+    }
+
+    /// Every rule set that a policy names must be there: a rule that nobody has is a rule that nobody keeps.
+    fn named(&mut self, files: &[(String, String)]) {
+        let mut missing = Vec::new();
+        for policy in &self.policies {
+            for name in policy.terms.bounds.commands.iter().filter(|name| !self.rules.contains_key(*name)) {
+                missing.push((policy.file.clone(), policy.line, name.clone()));
+            }
+        }
+        let known = self.rules.keys().cloned().collect::<Vec<_>>().join(", ");
+        for (file, line, name) in missing {
+            let text = files.iter().find(|(known, _)| *known == file).map_or("", |(_, text)| text.as_str());
+            let begin: usize = text.split_inclusive('\n').take(line.saturating_sub(1)).map(str::len).sum();
+            let within = text.get(begin..).and_then(|rest| rest.find("@commands")).unwrap_or(0);
+            let message = format!(
+                "@commands names the rule set `{name}`, which is in no *{RULES_FILE} file: the sets are {known}"
+            );
+            self.fail(&file, text, begin + within, message);
+        }
+    }
+
+    fn finish(mut self) -> Result<(Vec<Compiled>, BTreeMap<String, RuleSet>), LoadErrors> {
         self.errors.sort_by(|a, b| (&a.file, a.line, a.column).cmp(&(&b.file, b.line, b.column)));
         self.errors.dedup();
-        if self.errors.is_empty() { Ok(self.policies) } else { Err(LoadErrors(self.errors)) }
+        let rules = self.rules.into_iter().map(|(name, (_, set))| (name, set)).collect();
+        if self.errors.is_empty() { Ok((self.policies, rules)) } else { Err(LoadErrors(self.errors)) }
     }
 }
 

@@ -78,7 +78,6 @@ impl Bounds {
         let crossing = |c: Option<Crossing>| c.is_some_and(|c| c != Crossing::Both);
         [
             (crossing(self.clipboard), "@clipboard"),
-            (!self.commands.is_empty(), "@commands"),
             (self.rotate_after_use, "@rotate_after_use"),
             (crossing(self.transfer), "@transfer"),
         ]

@@ -71,6 +71,9 @@ async fn refused(started: Started, denial: &Denial) -> Outcome {
 }
 
 async fn stopped(started: Started, stop: Stop) -> Outcome {
+    if let Stop::Refused(why) = stop {
+        return refused(started, &Denial::new(Kind::Denied, why)).await;
+    }
     started.refuse(&Denial::new(stop.kind(), stop.to_string())).await;
     Outcome::Stopped(stop.reason(), stop.to_string())
 }

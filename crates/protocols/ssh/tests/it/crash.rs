@@ -67,7 +67,7 @@ pub(crate) async fn alone(fixed: &Fixed, directory: &Path, connect: Box<dyn Conn
         recordings: directory.join("recordings"),
         tail: Tail::create(2).unwrap(),
         dialer: Arc::default(),
-        observers: Gateway::no_rules(),
+        observers: Gateway::no_observers(),
     };
     let gateway = Gateway::start(setup).await.unwrap();
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();

@@ -17,4 +17,6 @@ mod hostile;
 #[cfg(test)]
 mod rig;
 #[cfg(test)]
+mod rules;
+#[cfg(test)]
 mod session;

@@ -27,7 +27,7 @@ pub(crate) struct Fixed {
 /// A target that can tell what it did.
 pub(crate) struct Server {
     pub(crate) sshd: Sshd,
-    scratch: PathBuf,
+    pub(crate) scratch: PathBuf,
     before: usize,
 }
 
@@ -54,6 +54,7 @@ pub(crate) fn target(sshd: &Sshd) -> Target {
         host_keys: vec![sshd.host_key().unwrap()],
         credential: Credential::Password(PASSWORD.into()),
         limits: Limits::house(),
+        rules: Vec::new(),
         grace: 60,
         anchor: 10,
         freezes: false,
