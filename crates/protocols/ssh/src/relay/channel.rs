@@ -1,6 +1,7 @@
 //! One session channel: a pump each way. A pump waits for its own sink only, never for the other pump.
 
 use super::Session;
+use super::files::Watched;
 use crate::client::{Exit, Reader, Said, Writer, signal, window};
 use crate::start::{Program, Started};
 use bytes::Bytes;
@@ -28,6 +29,8 @@ pub(super) enum Outcome {
     ByClient,
     /// The target closed it.
     ByTarget,
+    /// We did, and the session goes on.
+    Refused(String),
     /// It says nothing of how the session ended.
     Beside,
     /// The session must end.
@@ -164,24 +167,27 @@ fn resize(cols: u32, rows: u32) -> WhatRef<'static> {
 
 async fn pump(started: Started, running: Running, live: Live, number: u32) -> Outcome {
     let shows = started.interactive();
+    let files = Watched::of(&started, live.clearance().permit().terms());
+    let files = files.as_ref();
     let Started { mut read, write, .. } = started;
     let (mut heard, mut ended) = (live.clone(), live.clone());
     let (mut exit, left) = (None, AtomicBool::new(false));
     let outcome = {
         let target = running.write.clone();
         let up = async {
-            let closed = up(&live, number, (&mut read, &write), &target).await;
+            let closed = up(&live, number, (&mut read, &write), (&target, files)).await;
             left.store(true, Ordering::Relaxed);
             target.close();
             closed
         };
-        let down = down(&live, number, running, (&write, &left), &mut exit);
+        let down = down((&live, number, files), running, (&write, &left), &mut exit);
         tokio::pin!(up, down);
         let mut closing: Option<Instant> = None;
         loop {
             tokio::select! {
                 stop = &mut up, if closing.is_none() => match stop {
                     Ok(()) => closing = Some(Instant::now() + CLOSE),
+                    Err(Stop::Refused(why)) => break Outcome::Refused(why),
                     Err(stop) => break Outcome::Stopped(stop.reason(), stop.to_string()),
                 },
                 outcome = &mut down => break outcome,
@@ -198,28 +204,54 @@ async fn pump(started: Started, running: Running, live: Live, number: u32) -> Ou
         Some(Exit::Signal(signal)) => (None, Some(signal.as_str())),
         None => (None, None),
     };
+    if let Some(files) = files {
+        files.end(&live, number).await;
+    }
     let _ = live.tap().note(number, WhatRef::Close { exit: status, signal }).await;
     match &outcome {
         Outcome::Stopped(reason, text) => {
             let kind = if *reason == EndReason::Block { Kind::Denied } else { Kind::Unavailable };
             write.refuse(&Denial::new(kind, text.as_str())).await;
         }
+        Outcome::Refused(why) => write.refuse(&Denial::new(Kind::Denied, why.as_str())).await,
         _ => write.end(),
     }
     outcome
 }
 
 /// Client to target, until the client closes.
-async fn up(live: &Live, number: u32, (from, back): (&mut Reader, &Writer), to: &link::Writer) -> Result<(), Stop> {
+async fn up(
+    live: &Live,
+    number: u32,
+    (from, back): (&mut Reader, &Writer),
+    (to, files): (&link::Writer, Option<&Watched>),
+) -> Result<(), Stop> {
+    let sent = async |data| {
+        if to.data(data).await.is_err() {
+            // The target has closed; the other pump sees it and says how.
+            std::future::pending::<()>().await;
+        }
+    };
     loop {
-        match from.next().await {
-            Said::Bytes(data) => {
-                live.tap().input(number, &data).await?;
-                if to.data(data).await.is_err() {
-                    // The target has closed; the other pump sees it and says how.
-                    std::future::pending::<()>().await;
+        let said = match files {
+            None => from.next().await,
+            Some(files) => tokio::select! {
+                biased;
+                piece = files.for_target() => {
+                    sent(piece).await;
+                    continue;
                 }
-            }
+                said = from.next() => said,
+            },
+        };
+        match said {
+            Said::Bytes(data) => match files {
+                Some(files) => files.client(live, number, &data).await?,
+                None => {
+                    live.tap().input(number, &data).await?;
+                    sent(data).await;
+                }
+            },
             Said::Eof => {
                 live.tap().thaw().await?;
                 let _ = to.eof();
@@ -262,23 +294,40 @@ async fn request(live: &Live, number: u32, name: &str, data: &[u8]) -> Result<bo
 /// Target to client, until the target closes. A client leaves as soon as it has the exit status, often
 /// before the target closes; one that leaves before has ended the channel itself.
 async fn down(
-    live: &Live,
-    number: u32,
+    (live, number, files): (&Live, u32, Option<&Watched>),
     mut from: Running,
     (to, left): (&Writer, &AtomicBool),
     exit: &mut Option<Exit>,
 ) -> Outcome {
     let mut early = std::mem::take(&mut from.early).into_iter();
     let mut outcome = None;
+    let gone = |from: &Running| {
+        // The client has closed; what it said before goes on to the target in the other pump.
+        left.store(true, Ordering::Relaxed);
+        from.write.close();
+    };
     loop {
-        let said = match early.next() {
-            Some(said) => said,
-            None => from.read.next().await,
+        let said = match (early.next(), files) {
+            (Some(said), _) => said,
+            (None, None) => from.read.next().await,
+            (None, Some(files)) => tokio::select! {
+                biased;
+                piece = files.for_client() => {
+                    if to.output(piece).await.is_err() {
+                        gone(&from);
+                    }
+                    continue;
+                }
+                said = from.read.next() => said,
+            },
         };
         let (passed, sent) = match said {
-            link::Said::Data(data) => match live.tap().output(number, &data).await {
-                Ok(()) => (Ok(()), to.output(data).await),
-                Err(stop) => (Err(stop), Ok(())),
+            link::Said::Data(data) => match files {
+                Some(files) => (files.target(live, number, &data).await, Ok(())),
+                None => match live.tap().output(number, &data).await {
+                    Ok(()) => (Ok(()), to.output(data).await),
+                    Err(stop) => (Err(stop), Ok(())),
+                },
             },
             link::Said::Extended(code, data) => match live.tap().stderr(number, &data).await {
                 Ok(()) => (Ok(()), to.error(code, data).await),
@@ -289,30 +338,41 @@ async fn down(
                 continue;
             }
             link::Said::Request(name, reply, data) => {
-                match name.as_str() {
-                    "exit-status" | "exit-signal" => {
-                        *exit = Exit::read(&name, &data);
-                        outcome.get_or_insert(by(left));
-                        to.tell(&name, data).await;
-                    }
-                    "eow@openssh.com" | "xon-xoff" => to.tell(&name, data).await,
+                if ended(to, &name, &data, exit).await {
+                    outcome.get_or_insert(by(left));
+                } else if reply {
                     // Whether we are there, sshd asks by a request that nobody needs to know.
-                    _ if reply => drop(from.write.answer(false)),
-                    _ => {}
+                    let _ = from.write.answer(false);
                 }
                 continue;
             }
             link::Said::Answer(_) => continue,
             link::Said::Close => return outcome.unwrap_or_else(|| by(left)),
         };
-        if let Err(stop) = passed {
-            return Outcome::Stopped(stop.reason(), stop.to_string());
+        match passed {
+            Ok(()) => {}
+            Err(Stop::Refused(why)) => return Outcome::Refused(why),
+            Err(stop) => return Outcome::Stopped(stop.reason(), stop.to_string()),
         }
         if sent.is_err() {
-            // The client has closed; what it said before goes on to the target in the other pump.
-            left.store(true, Ordering::Relaxed);
-            from.write.close();
+            gone(&from);
         }
+    }
+}
+
+/// Passes on what the target says of its program; whether it has ended.
+async fn ended(to: &Writer, name: &str, data: &Bytes, exit: &mut Option<Exit>) -> bool {
+    match name {
+        "exit-status" | "exit-signal" => {
+            *exit = Exit::read(name, data);
+            to.tell(name, data.clone()).await;
+            true
+        }
+        "eow@openssh.com" | "xon-xoff" => {
+            to.tell(name, data.clone()).await;
+            false
+        }
+        _ => false,
     }
 }
 

@@ -1,6 +1,7 @@
 //! `relay`: the client's channels, each in a task of its own, over connections to the target that they share.
 
 mod channel;
+mod files;
 mod forward;
 mod pool;
 
@@ -85,7 +86,7 @@ pub(crate) async fn relay(mut client: Client, upstream: Upstream, random: Random
             }
             Some(done) = channels.join_next(), if !channels.is_empty() => match outcome(done) {
                 Outcome::Beside => {}
-                Outcome::ByClient => by_target = false,
+                Outcome::ByClient | Outcome::Refused(_) => by_target = false,
                 Outcome::ByTarget => by_target = true,
                 Outcome::Stopped(reason, text) => break (reason, text),
             },
@@ -101,7 +102,7 @@ pub(crate) async fn relay(mut client: Client, upstream: Upstream, random: Random
             match outcome(done) {
                 Outcome::Stopped(why, _) if reason == EndReason::ClientClose => reason = why,
                 Outcome::ByTarget => by_target = true,
-                Outcome::ByClient | Outcome::Beside | Outcome::Stopped(..) => {}
+                Outcome::ByClient | Outcome::Refused(_) | Outcome::Beside | Outcome::Stopped(..) => {}
             }
         }
     };

@@ -11,6 +11,8 @@ mod crash;
 #[cfg(test)]
 mod demo_target;
 #[cfg(test)]
+mod files;
+#[cfg(test)]
 mod freeze;
 #[cfg(test)]
 mod hostile;

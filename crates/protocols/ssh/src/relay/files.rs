@@ -1,0 +1,149 @@
+//! Files of one channel, between its two pumps: what the decoders let through is queued for each side.
+//!
+//! Each queue has one pump that empties it, which takes no more from its own side before that: so credit is
+//! given for what has gone on, and the order that the decoders gave is the order that each side sees.
+
+use crate::files::scp::{self, Scp};
+use crate::files::sftp::Sftp;
+use crate::files::{Event, Fault, Flow, Gate};
+use crate::start::{Program, Started};
+use bytes::Bytes;
+use sallyport_gateway::observe::WhatRef;
+use sallyport_gateway::observe::tap::Stop;
+use sallyport_gateway::spine::Live;
+use sallyport_model::access::{Channel, Terms};
+use sallyport_statements::shell::{self, Memory, Word};
+use std::borrow::Cow;
+use std::collections::VecDeque;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use tokio::sync::Notify;
+
+/// The files of one channel.
+pub(super) struct Watched {
+    state: Mutex<State>,
+    client: Notify,
+    target: Notify,
+}
+
+struct State {
+    /// Gone once the channel has ended.
+    decoder: Option<Decoder>,
+    to_client: VecDeque<Bytes>,
+    to_target: VecDeque<Bytes>,
+}
+
+enum Decoder {
+    Sftp(Box<Sftp>),
+    Scp(Box<Scp>),
+}
+
+impl Watched {
+    /// For a channel that carries files, under a session's terms.
+    pub(super) fn of(started: &Started, terms: &Terms) -> Option<Self> {
+        let gate = || Gate::new(terms.limits.transfer, &terms.rules);
+        let decoder = match &started.program {
+            Program::Subsystem(_) if started.kind() == Channel::Sftp => Decoder::Sftp(Box::new(Sftp::new(gate()))),
+            Program::Command(_) if started.terminal.is_none() => {
+                Decoder::Scp(Box::new(Scp::new(&scp::asked(&words(&started.command())?)?, gate())))
+            }
+            _ => return None,
+        };
+        let state = State { decoder: Some(decoder), to_client: VecDeque::new(), to_target: VecDeque::new() };
+        Some(Self { state: Mutex::new(state), client: Notify::new(), target: Notify::new() })
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes in what the client sent.
+    pub(super) async fn client(&self, live: &Live, number: u32, data: &Bytes) -> Result<(), Stop> {
+        live.tap().flow(true, data.len()).await?;
+        let events = self.take(data, |decoder, data| match decoder {
+            Decoder::Sftp(sftp) => sftp.client(data),
+            Decoder::Scp(scp) => scp.client(data),
+        })?;
+        tell(live, number, events).await
+    }
+
+    /// Takes in what the target sent.
+    pub(super) async fn target(&self, live: &Live, number: u32, data: &Bytes) -> Result<(), Stop> {
+        live.tap().flow(false, data.len()).await?;
+        let events = self.take(data, |decoder, data| match decoder {
+            Decoder::Sftp(sftp) => sftp.target(data),
+            Decoder::Scp(scp) => scp.target(data),
+        })?;
+        tell(live, number, events).await
+    }
+
+    fn take(
+        &self,
+        data: &Bytes,
+        read: impl for<'a> FnOnce(&mut Decoder, &'a [u8]) -> Result<Flow<'a>, Fault>,
+    ) -> Result<Vec<Event>, Stop> {
+        let mut state = self.lock();
+        let Some(decoder) = state.decoder.as_mut() else { return Ok(Vec::new()) };
+        let flow = read(decoder, data).map_err(|fault| Stop::Refused(fault.to_string()))?;
+        let piece = |piece: Cow<'_, [u8]>| match piece {
+            Cow::Borrowed(slice) => data.slice_ref(slice),
+            Cow::Owned(bytes) => bytes.into(),
+        };
+        let (up, down) = (!flow.to_target.is_empty(), !flow.to_client.is_empty());
+        state.to_target.extend(flow.to_target.into_iter().map(piece));
+        state.to_client.extend(flow.to_client.into_iter().map(piece));
+        drop(state);
+        if up {
+            self.target.notify_one();
+        }
+        if down {
+            self.client.notify_one();
+        }
+        Ok(flow.events)
+    }
+
+    /// The next piece for the target.
+    pub(super) async fn for_target(&self) -> Bytes {
+        loop {
+            if let Some(piece) = self.lock().to_target.pop_front() {
+                return piece;
+            }
+            self.target.notified().await;
+        }
+    }
+
+    /// The next piece for the client.
+    pub(super) async fn for_client(&self) -> Bytes {
+        loop {
+            if let Some(piece) = self.lock().to_client.pop_front() {
+                return piece;
+            }
+            self.client.notified().await;
+        }
+    }
+
+    /// The channel has ended: what was under way is told as cut off.
+    pub(super) async fn end(&self, live: &Live, number: u32) {
+        let decoder = self.lock().decoder.take();
+        let events = match decoder {
+            Some(Decoder::Sftp(sftp)) => sftp.end(),
+            Some(Decoder::Scp(scp)) => scp.end().into_iter().collect(),
+            None => Vec::new(),
+        };
+        let _ = tell(live, number, events).await;
+    }
+}
+
+async fn tell(live: &Live, number: u32, events: Vec<Event>) -> Result<(), Stop> {
+    for event in events {
+        live.tap().note(number, WhatRef::Mark { kind: "file", text: &event.line() }).await?;
+    }
+    Ok(())
+}
+
+/// The words of a command that is one plain command.
+fn words(command: &str) -> Option<Vec<String>> {
+    match shell::read(command, &mut Memory::default()).ok()?.commands.as_slice() {
+        [one] => one.words.iter().map(Word::text).collect(),
+        _ => None,
+    }
+}
