@@ -109,6 +109,7 @@ impl Control {
             Call::AuthStep(_, step) => self.auth_step(gateway, id, step).await,
             Call::Open(ask) => self.open_session(gateway, id, ask).await,
             Call::Channel(ask) => self.open_channel(gateway, id, ask).await,
+            Call::Places(asked) => self.choices(gateway, &asked),
             Call::Password(session) => self.lend(gateway, id, session).await,
             Call::Sign(session, data) => self.sign(gateway, id, session, &data).await,
             Call::Anchor(anchor) => self.anchor(gateway, id, anchor).await,

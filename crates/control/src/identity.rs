@@ -18,6 +18,8 @@ use std::time::Duration;
 
 /// How long a gateway may spend an authentication.
 pub(crate) const AUTH_LIFE: Duration = Duration::from_secs(60);
+/// How long one lives at most, kept alive by a person who chooses.
+pub(crate) const CHOOSING: Duration = Duration::from_secs(360);
 /// The longest life of a token.
 const TOKEN_LIFE: Duration = Duration::from_secs(30 * 24 * 3600);
 /// What every token begins with, so that scanners find leaked ones.
@@ -54,6 +56,8 @@ pub(crate) struct Spendable {
     pub(crate) how: &'static str,
     pub(crate) from: From,
     pub(crate) expires: Timestamp,
+    /// As long as this it may be kept alive, while a person chooses where to.
+    pub(crate) until: Timestamp,
     /// Where it serves no session but a check of this place's credential.
     pub(crate) checks: Option<(TargetId, AccountId)>,
 }
@@ -159,8 +163,9 @@ impl Control {
         };
         self.metrics.signed_in(how, true);
         let auth = AuthId::from_bytes(*call.as_bytes());
+        let (expires, until) = (now.plus(AUTH_LIFE), now.plus(CHOOSING));
         let spendable =
-            Spendable { gateway, identity: found.id, how, from: step.from, expires: now.plus(AUTH_LIFE), checks: None };
+            Spendable { gateway, identity: found.id, how, from: step.from, expires, until, checks: None };
         self.live.remember(auth, spendable, now);
         Ok(Reply::Authenticated(Authenticated { auth, identity: found.id, handle: found.handle }))
     }

@@ -119,7 +119,7 @@ impl Control {
     ) -> Authenticated {
         let (auth, now) = (AuthId::new(&self.env), self.env.now());
         let (from, expires) = (From(op.from), now.plus(AUTH_LIFE));
-        let spendable = Spendable { gateway, identity: own.id, how: HOW, from, expires, checks };
+        let spendable = Spendable { gateway, identity: own.id, how: HOW, from, expires, until: expires, checks };
         self.live.remember(auth, spendable, now);
         Authenticated { auth, identity: own.id, handle: own.handle.clone() }
     }

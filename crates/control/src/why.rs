@@ -3,13 +3,20 @@
 use crate::access::Found;
 use crate::control::{identity, identity_of};
 use crate::directory::{all, kinds};
+use crate::identity::{AUTH_LIFE, Spendable};
 use crate::inventory::{Listing, Page};
 use crate::places::Search;
 use crate::vault::place;
 use crate::{Control, Error, Op};
+use sallyport_model::access::Denial;
+use sallyport_model::authority::{Choice, Places, Reply};
 use sallyport_model::inventory::{Account, Identity};
-use sallyport_model::{Address, Handle};
+use sallyport_model::{Address, GatewayId, Handle, Kind};
 use sallyport_policy::{Act, Explanation, Facts, Right, Standing, Standings, decide, explain, standing, standings};
+use std::net::IpAddr;
+
+/// Places that a chooser is shown at once.
+const CHOICES: usize = 100;
 
 /// Why.
 pub struct Why {
@@ -77,9 +84,34 @@ impl Control {
     /// When the caller may do nothing at all.
     pub fn reach(&self, op: &Op, wanted: &Listing) -> Result<Page<ReachLine>, Error> {
         let who = self.acting(op)?;
+        self.reach_of(&who, op.from, wanted)
+    }
+
+    /// The places that somebody chooses from who has signed in at a gateway. The sign-in stays spendable while
+    /// they choose.
+    pub(crate) fn choices(&self, gateway: GatewayId, asked: &Places) -> Result<Reply, Error> {
+        let (open, now) = (self.opened()?, self.env.now());
+        let spent = self.live.spendable(asked.who, gateway, now).filter(|spent| spent.checks.is_none());
+        let Some(spent) = spent else {
+            return Ok(Reply::Denied(Denial::new(Kind::Denied, "the sign-in is over its time: connect again")));
+        };
+        let Some(who) = identity(&open, spent.identity) else { return Ok(Reply::Denied(Denial::unknown())) };
+        let wanted = Listing { search: asked.search.chars().take(100).collect(), cursor: None, limit: CHOICES };
+        let lines = self.reach_of(&who, spent.from.0, &wanted)?.lines.into_iter().map(|line| Choice {
+            account: line.account.name,
+            target: line.target.name,
+            usable: line.usable,
+            note: line.note.unwrap_or_default().to_owned(),
+        });
+        let expires = now.plus(AUTH_LIFE).min(spent.until);
+        self.live.remember(asked.who, Spendable { expires, ..spent }, now);
+        Ok(Reply::Places(lines.collect()))
+    }
+
+    fn reach_of(&self, who: &Identity, from: IpAddr, wanted: &Listing) -> Result<Page<ReachLine>, Error> {
         let open = self.opened()?;
         let places = open.places();
-        let mut facts = Facts::new(&who, self.env.now(), op.from);
+        let mut facts = Facts::new(who, self.env.now(), from);
         facts.met = self.met_by(&open, who.id);
         let Standings { usable, requestable } = standings(&open.policy(), &facts, &places.inventory);
         let (search, after) = (Search::new(&wanted.search), wanted.place()?);

@@ -10,7 +10,7 @@ use crate::name::Label;
 use crate::rules::{Act, Guarantee};
 use crate::sealed::{PublicKey, Sealed};
 use crate::secret::SecretBytes;
-use crate::{
+use crate::{AccountName, TargetName, 
     AuthId, CallId, ChannelId, ClusterId, GatewayId, Handle, IdentityId, LoginId, RecordingId, SessionId, WatchId,
 };
 use minicbor::{Decode, Encode};
@@ -233,6 +233,9 @@ pub enum Call {
     /// A rule applies to a command. Of one that is held the answer says whether it may go on.
     #[n(8)]
     Judged(#[n(0)] Judged),
+    /// Where may somebody go who has signed in and named no target? No entry is written.
+    #[n(9)]
+    Places(#[n(0)] Places),
 }
 
 /// Evidence of who the client is.
@@ -421,6 +424,39 @@ pub enum Reply {
     /// No.
     #[n(6)]
     Denied(#[n(0)] Denial),
+    /// To `Places`: the first of them, by target and account.
+    #[n(7)]
+    Places(#[n(0)] Vec<Choice>),
+}
+
+/// Asks where somebody may go.
+#[derive(Clone, Debug, Encode, Decode)]
+#[cbor(map)]
+pub struct Places {
+    /// Who.
+    #[n(0)]
+    pub who: AuthId,
+    /// Words, all of which must occur in the place's names or labels.
+    #[n(1)]
+    pub search: String,
+}
+
+/// Somewhere to go.
+#[derive(Clone, Debug, Eq, PartialEq, Encode, Decode)]
+#[cbor(map)]
+pub struct Choice {
+    /// The account.
+    #[n(0)]
+    pub account: AccountName,
+    /// The target.
+    #[n(1)]
+    pub target: TargetName,
+    /// Usable now; otherwise it must be asked for.
+    #[n(2)]
+    pub usable: bool,
+    /// What stands in the way all the same; empty where nothing does.
+    #[n(3)]
+    pub note: String,
 }
 
 /// Who it is, for at most 60 seconds, on this gateway and connection.

@@ -2,8 +2,8 @@
 
 use sallyport_model::access::{Channel, Denial, LeaseKind, Terms};
 use sallyport_model::authority::{
-    Authenticated, Boxed, Call, Close, Desk, Down, DownSink, Evidence, Figures, Hello, Open, Opened, Orphan,
-    PASSWORD_INFO, Pulse, RecordingKey, Reply, VERSION, View, Welcome, decode, encode,
+    Authenticated, Boxed, Call, Choice, Close, Desk, Down, DownSink, Evidence, Figures, Hello, Open, Opened, Orphan,
+    PASSWORD_INFO, Places, Pulse, RecordingKey, Reply, VERSION, View, Welcome, decode, encode,
 };
 use sallyport_model::inventory::{HostKey, Place, SessionKey};
 use sallyport_model::rules::Act;
@@ -301,6 +301,7 @@ impl Reference {
                     }
                 }
             }
+            Call::Places(asked) => state.places(&asked),
             Call::Password(session) => state.password(session),
             Call::Sign(session, challenge) => state.sign(session, &challenge),
             Call::Anchor(anchor) => {
@@ -388,6 +389,23 @@ impl State {
         let text = format!("{handle} {} {} {}", open.ask.account, open.ask.target, hex(&open.header));
         self.done("session.opened", Some(open.session), text);
         Reply::Opened(Box::new(Opened { terms, lease }))
+    }
+
+    /// Every target, for the account that the suite uses.
+    fn places(&self, asked: &Places) -> Reply {
+        let Ok(account) = "ops".parse::<AccountName>() else { return Reply::Denied(Denial::unknown()) };
+        if !self.auths.contains_key(&asked.who) {
+            return Reply::Denied(Denial::new(Kind::Denied, "the sign-in is over its time: connect again"));
+        }
+        let mut names: Vec<_> = self.targets.keys().filter(|name| name.as_str().contains(&asked.search)).collect();
+        names.sort();
+        let choice = |target: &TargetName| Choice {
+            account: account.clone(),
+            target: target.clone(),
+            usable: true,
+            note: String::new(),
+        };
+        Reply::Places(names.into_iter().map(choice).collect())
     }
 
     fn password(&mut self, session: SessionId) -> Reply {

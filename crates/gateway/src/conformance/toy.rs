@@ -11,10 +11,10 @@ use super::desk::{Credential, Target};
 use super::{Entrance, Failure, Fixture, Flood, Oracle, PASSWORD};
 use crate::listen::Downstream;
 use crate::observe::tap::Stop;
-use crate::spine::{Arrival, Clearance, DialError, Hold, Live, Login, Protocol, Step, Wish};
+use crate::spine::{Arrival, Choices, Clearance, DialError, Hold, Live, Login, Protocol, Step, Wish};
 use sallyport_model::access::{Ask, Channel, Denial, EndReason, From as Source};
 use sallyport_model::authority::Evidence;
-use sallyport_model::{Kind, Limits, Secret, TargetName};
+use sallyport_model::{AccountName, Kind, Limits, Secret, TargetName};
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -71,7 +71,7 @@ impl Protocol for Toy {
         let mut client = Side::new(io.stream);
         let line = client.line().await.map_err(|e| Denial::new(Kind::Usage, e.to_string()))?;
         let words: Vec<&str> = line.split(' ').collect();
-        let usage = || Denial::new(Kind::Usage, "say LOGIN token account target, or JOIN token session");
+        let usage = || Denial::new(Kind::Usage, "say LOGIN token account target, CHOOSE token, or JOIN token session");
         let (token, wish) = match words.as_slice() {
             ["LOGIN", token, account, target] => {
                 let account = account.parse().map_err(|_| usage())?;
@@ -79,6 +79,7 @@ impl Protocol for Toy {
                 let ask = Ask { account, target, protocol: "toy".into(), from: Source(from), reason: String::new() };
                 (*token, Wish::Open(ask))
             }
+            ["CHOOSE", token] => (*token, Wish::Choose(Source(from))),
             ["JOIN", token, session] => (*token, Wish::Join(session.parse().map_err(|_| usage())?)),
             _ => return Err(usage()),
         };
@@ -103,6 +104,14 @@ impl Protocol for Toy {
         }
         tokio::time::sleep(Duration::from_millis(100)).await;
         Hold::Waiting
+    }
+
+    async fn choose(&self, client: &mut Side, choices: &Choices<'_>) -> Result<(AccountName, TargetName), Denial> {
+        let gone = |e: std::io::Error| Denial::new(Kind::Usage, e.to_string());
+        client.say("WHERE").await.map_err(gone)?;
+        let search = client.line().await.map_err(gone)?;
+        let mut found = choices.find(&search).await?.into_iter();
+        found.next().map(|choice| (choice.account, choice.target)).ok_or_else(Denial::unknown)
     }
 
     async fn dial(&self, go: &Clearance) -> Result<Side, DialError> {

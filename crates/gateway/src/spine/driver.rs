@@ -4,7 +4,7 @@ use super::door::{Entry, Seat};
 use super::drive;
 use super::gateway::Gateway;
 use super::open::{self, Open};
-use super::proof::{Authenticated, Login};
+use super::proof::{Authenticated, Choices, Login};
 use super::protocol::{Arrival, Hold, Protocol, Wish};
 use crate::listen::Downstream;
 use sallyport_model::access::{Ask, Denial};
@@ -18,6 +18,8 @@ use tokio::time::Instant;
 const LOGIN: Duration = Duration::from_secs(120);
 /// Further connections that may wait for their session.
 const ATTACHING: usize = 16;
+/// How long a person may take to choose a target.
+const CHOOSE: Duration = Duration::from_secs(300);
 
 impl Gateway {
     /// Carries one client's connection from its first byte to its last entry.
@@ -46,10 +48,34 @@ impl Gateway {
                     protocol.deny(client, &denial).await;
                 }
             }
-            Wish::Open(ask) => match self.authorize(&*protocol, &mut client, &who, &ask).await {
-                Ok(open) => self.begin(protocol, open, client, seat),
-                Err(denial) => protocol.deny(client, &denial).await,
-            },
+            Wish::Open(ask) => self.enter(protocol, client, (&who, &ask), seat).await,
+            Wish::Choose(from) => {
+                let choices = Choices::new(&who, &*self.parts.authority);
+                let chosen = tokio::time::timeout(CHOOSE, Box::pin(protocol.choose(&mut client, &choices))).await;
+                let slow = || Err(Denial::new(Kind::Usage, "nothing was chosen for five minutes; connect again"));
+                match chosen.unwrap_or_else(|_| slow()) {
+                    Ok((account, target)) => {
+                        let (protocol_name, reason) = (P::NAME.into(), String::new());
+                        let ask = Ask { account, target, protocol: protocol_name, from, reason };
+                        self.enter(protocol, client, (&who, &ask), seat).await;
+                    }
+                    Err(denial) => protocol.deny(client, &denial).await,
+                }
+            }
+        }
+    }
+
+    /// Opens what is asked for, or tells the client why not.
+    async fn enter<P: Protocol>(
+        self: Arc<Self>,
+        protocol: Arc<P>,
+        mut client: P::Client,
+        (who, ask): (&Authenticated, &Ask),
+        seat: Option<Arc<Seat>>,
+    ) {
+        match self.authorize(&*protocol, &mut client, who, ask).await {
+            Ok(open) => self.begin(protocol, open, client, seat),
+            Err(denial) => protocol.deny(client, &denial).await,
         }
     }
 

@@ -14,7 +14,7 @@ pub mod recover;
 pub use door::{Doors, Keys, LINGER, Said, Screen, Seated, Terminal};
 pub use gateway::{Error, Gateway, ObserversFor, Setup};
 pub use live::{Ending, Live};
-pub use proof::{Authenticated, Clearance, Lease, Login, Permit, Step};
+pub use proof::{Authenticated, Choices, Clearance, Lease, Login, Permit, Step};
 pub use protocol::{Arrival, DialError, Hold, Protocol, Wish};
 
 #[cfg(test)]

@@ -26,7 +26,7 @@
 use crate::authority::{self, Authority, PATIENCE};
 use crate::dial::{self, Dialer};
 use sallyport_model::access::{Denial, From as Source, LeaseKind, Terms};
-use sallyport_model::authority::{AuthStep, Call, Evidence, PASSWORD_INFO, Reply};
+use sallyport_model::authority::{AuthStep, Call, Choice, Evidence, PASSWORD_INFO, Places, Reply};
 use sallyport_model::inventory::Place;
 use sallyport_model::sealed::PrivateKey;
 use sallyport_model::secret::SecretBytes;
@@ -111,6 +111,37 @@ impl Login {
         match self.authority.call(Call::AuthStep(self.id, step), PATIENCE).await? {
             Reply::Authenticated(who) => Ok(Step::Authenticated(Authenticated::new(who))),
             Reply::More => Ok(Step::More),
+            Reply::Denied(denial) => Err(denial),
+            _ => Err(authority::Error::Misfit.into()),
+        }
+    }
+}
+
+/// Where somebody may go who has signed in.
+pub struct Choices<'a> {
+    who: &'a Authenticated,
+    authority: &'a dyn Authority,
+}
+
+impl<'a> Choices<'a> {
+    pub(super) const fn new(who: &'a Authenticated, authority: &'a dyn Authority) -> Self {
+        Self { who, authority }
+    }
+
+    /// Who chooses.
+    #[must_use]
+    pub const fn who(&self) -> &Authenticated {
+        self.who
+    }
+
+    /// The first places that these words fit.
+    ///
+    /// # Errors
+    /// When the sign-in is over its time, or control is not reached.
+    pub async fn find(&self, search: &str) -> Result<Vec<Choice>, Denial> {
+        let asked = Places { who: self.who.auth(), search: search.to_owned() };
+        match self.authority.call(Call::Places(asked), PATIENCE).await? {
+            Reply::Places(places) => Ok(places),
             Reply::Denied(denial) => Err(denial),
             _ => Err(authority::Error::Misfit.into()),
         }

@@ -1,10 +1,10 @@
-//! What a protocol is: five methods, called in one order by one driver.
+//! What a protocol is: a few methods, called in one order by one driver.
 
 use super::live::Live;
-use super::proof::{Authenticated, Clearance, Login};
+use super::proof::{Authenticated, Choices, Clearance, Login};
 use crate::listen::Downstream;
-use sallyport_model::access::{Ask, Denial, EndReason};
-use sallyport_model::{Kind, SessionId};
+use sallyport_model::access::{Ask, Denial, EndReason, From as Source};
+use sallyport_model::{AccountName, Kind, SessionId, TargetName};
 use std::future::Future;
 use std::time::Duration;
 
@@ -33,6 +33,13 @@ pub trait Protocol: Send + Sync + 'static {
     /// a client with a person before it waits; every other one is `Gone` at once.
     fn hold(&self, client: &mut Self::Client, why: &Denial) -> impl Future<Output = Hold> + Send;
 
+    /// Lets a person choose who named no target: the account and the target.
+    fn choose(
+        &self,
+        client: &mut Self::Client,
+        choices: &Choices<'_>,
+    ) -> impl Future<Output = Result<(AccountName, TargetName), Denial>> + Send;
+
     /// Reaches the target and injects the credential.
     fn dial(&self, go: &Clearance) -> impl Future<Output = Result<Self::Upstream, DialError>> + Send;
 
@@ -60,6 +67,8 @@ pub struct Arrival<C> {
 pub enum Wish {
     /// A new session.
     Open(Ask),
+    /// A new session, where to is to be chosen; from where the client comes.
+    Choose(Source),
     /// To be a further connection of a session of its own.
     Join(SessionId),
 }

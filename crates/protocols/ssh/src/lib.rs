@@ -3,6 +3,7 @@
 //! Both legs are [`sallyport_ssh_transport`] links: credit is given when bytes are taken, so what either
 //! side may have under way is bounded by windows, and a channel that sleeps stalls no other.
 
+mod chooser;
 mod client;
 mod config;
 mod dial;
@@ -15,11 +16,11 @@ mod start;
 
 use sallyport_gateway::dial::Dialer;
 use sallyport_gateway::listen::Downstream;
-use sallyport_gateway::spine::{Arrival, Clearance, DialError, Hold, Live, Login, Protocol, Seated, Terminal};
+use sallyport_gateway::spine::{Arrival, Choices, Clearance, DialError, Hold, Live, Login, Protocol, Seated, Terminal};
 use sallyport_model::access::{Denial, EndReason};
 use sallyport_model::door::Probed;
-use sallyport_model::{Env, Kind, Secret};
-use sallyport_ssh_transport::link::Arrival as Begun;
+use sallyport_model::{AccountName, Env, Kind, Secret, TargetName};
+use sallyport_ssh_transport::link::{Arrival as Begun, code};
 use sallyport_ssh_transport::{Random, Settings};
 use start::Started;
 use std::sync::Arc;
@@ -66,6 +67,10 @@ impl Ssh {
     }
 }
 
+/// For clients that named no target and have nobody before them who could choose one: commands, and jumps
+/// (`ssh -J`), whose inside nobody could see.
+const NAME_A_TARGET: &str = "no target was named: connect as account@target, such as `ssh root@web-1@this-gateway`, \
+                             in place of a jump through it too";
 /// How long a refused client may take to open the channel in which it is told.
 const TELL: Duration = Duration::from_secs(10);
 /// How long a refused client may take to leave by itself, which keeps its exit code.
@@ -79,14 +84,7 @@ impl Protocol for Ssh {
     type Upstream = Upstream;
 
     async fn login(&self, io: Downstream, login: Login) -> Result<Arrival<Client>, Denial> {
-        let (mut client, who, wish) = login::login(self.settings.clone(), io, login).await?;
-        match wish {
-            Ok(wish) => Ok(Arrival { client, who, wish }),
-            Err(denial) => {
-                tell(&mut client, &denial).await;
-                Err(denial)
-            }
-        }
+        login::login(self.settings.clone(), io, login).await
     }
 
     async fn deny(&self, mut client: Client, why: &Denial) {
@@ -107,6 +105,16 @@ impl Protocol for Ssh {
         }
         tokio::time::sleep(HOLD).await;
         if client.gone() { Hold::Gone } else { Hold::Waiting }
+    }
+
+    async fn choose(&self, client: &mut Client, choices: &Choices<'_>) -> Result<(AccountName, TargetName), Denial> {
+        if client.started.is_none() {
+            client.started = first_channel(client).await;
+        }
+        match client.started.as_mut().filter(|started| started.interactive()) {
+            Some(started) => chooser::choose(started, choices).await,
+            None => Err(Denial::new(Kind::Usage, NAME_A_TARGET)),
+        }
     }
 
     async fn dial(&self, go: &Clearance) -> Result<Upstream, DialError> {
@@ -139,7 +147,8 @@ async fn first_channel(client: &mut Client) -> Option<Started> {
                         return Some(started);
                     }
                 }
-                Begun::Open(_) | Begun::Global(_) => {}
+                Begun::Open(opening) => opening.refuse(code::PROHIBITED, NAME_A_TARGET),
+                Begun::Global(_) => {}
             }
         }
     };

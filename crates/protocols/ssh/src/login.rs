@@ -4,7 +4,7 @@ use crate::Client;
 use crate::client::Connected;
 use crate::config;
 use sallyport_gateway::listen::Downstream;
-use sallyport_gateway::spine::{Authenticated, Login, Step, Wish};
+use sallyport_gateway::spine::{Arrival, Authenticated, Login, Step, Wish};
 use sallyport_model::access::{Ask, Denial, From as Source};
 use sallyport_model::authority::Evidence;
 use sallyport_model::{Address, Kind, Secret};
@@ -18,8 +18,6 @@ use std::time::Duration;
 use tokio::net::TcpStream;
 use tokio_util::task::AbortOnDropHandle;
 
-type Outcome = (Client, Authenticated, Result<Wish, Denial>);
-
 /// Keys that a client may offer. An offer is never a factor.
 const OFFERS: u32 = 10;
 /// Requests of all sorts that a client may make.
@@ -31,8 +29,8 @@ const REJECT: Duration = Duration::from_millis(500);
 /// What may be tried.
 const METHODS: [&str; 3] = ["publickey", "password", "keyboard-interactive"];
 
-/// Speaks SSH with a client until it is known. A wish that cannot be granted is for the caller to tell.
-pub(crate) async fn login(settings: Arc<Settings>, io: Downstream, login: Login) -> Result<Outcome, Denial> {
+/// Speaks SSH with a client until it is known.
+pub(crate) async fn login(settings: Arc<Settings>, io: Downstream, login: Login) -> Result<Arrival<Client>, Denial> {
     let from = io.from.ip();
     let transport = Transport::new(settings).map_err(|e| Denial::new(Kind::Failed, e.to_string()))?;
     let leg = Leg::new(io.stream, transport);
@@ -43,7 +41,8 @@ pub(crate) async fn login(settings: Arc<Settings>, io: Downstream, login: Login)
     leg.authenticated();
     let (link, arrivals, driver) = Link::start(leg, config::CLIENT);
     let driver = AbortOnDropHandle::new(tokio::spawn(driver.run()));
-    Ok((Client::connected(Connected { link, _driver: driver }, arrivals), who, wish(address, from)))
+    let client = Client::connected(Connected { link, _driver: driver }, arrivals);
+    Ok(Arrival { client, who, wish: wish(address, from) })
 }
 
 struct Conversation {
@@ -187,16 +186,12 @@ async fn reject() -> Turn {
     Turn::Rejected
 }
 
-fn wish(address: Address, from: IpAddr) -> Result<Wish, Denial> {
+fn wish(address: Address, from: IpAddr) -> Wish {
     match address {
         Address::Place { account, target, .. } => {
             let protocol = "ssh".into();
-            Ok(Wish::Open(Ask { account, target, protocol, from: Source(from), reason: String::new() }))
+            Wish::Open(Ask { account, target, protocol, from: Source(from), reason: String::new() })
         }
-        Address::Chooser { .. } => Err(Denial::new(
-            Kind::Usage,
-            "no target was named, and the chooser is not there yet: connect as account@target, \
-             such as `ssh root@web-1@this-gateway`",
-        )),
+        Address::Chooser { .. } => Wish::Choose(Source(from)),
     }
 }

@@ -186,6 +186,46 @@ async fn no_target_and_an_unknown_target_are_told() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_person_who_named_no_target_chooses_one() {
+    let rig = Rig::new().await;
+    let mut ssh = rig.client("ssh");
+    let mut child = ssh.args(["-tt", "ada@127.0.0.1"]).stdin(Stdio::piped()).spawn().unwrap();
+    let (mut input, mut output) = (child.stdin.take().unwrap(), child.stdout.take().unwrap());
+    let mut screen = String::new();
+    let mut see = async |what: &str| {
+        let mut buffer = [0; 4096];
+        while !screen.contains(what) {
+            let read = tokio::time::timeout(SOON, output.read(&mut buffer)).await;
+            let read = read.unwrap_or_else(|_| panic!("no {what:?} in {screen:?}")).unwrap();
+            assert!(read > 0, "it ended without {what:?}: {screen:?}");
+            screen += &text(&buffer[..read]);
+        }
+        screen.clear();
+    };
+    see(&format!("> ops@{}", rig.name)).await;
+    input.write_all(b"zzz").await.unwrap();
+    see("Nothing fits").await;
+    // What is typed narrows, what is erased widens; then it is chosen.
+    input.write_all(b"\x15127").await.unwrap();
+    see("search: 127").await;
+    input.write_all(b"\r").await.unwrap();
+    see("$").await;
+    input.write_all(b"echo chosen-$((40 + 2)); exit\n").await.unwrap();
+    see("chosen-42").await;
+    finish(child).await;
+    assert_eq!(closed(&rig).await.reason, EndReason::TargetClose);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_jump_without_a_target_is_told_how_to_do_it() {
+    let rig = Rig::new().await;
+    let mut ssh = rig.client("ssh");
+    let output = finish(ssh.args(["-W", "web-1:22", "ada@127.0.0.1"]).spawn().unwrap()).await;
+    assert!(text(&output.stderr).contains("in place of a jump"), "{}", text(&output.stderr));
+    assert!(rig.bench.desk.entries_of("session.opened").is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_held_shell_waits_for_its_approval_and_a_command_does_not() {
     let rig = Rig::new().await;
     let mut ssh = rig.fixed.ssh(rig.bench.address, "held", rig.name.as_str(), &[]);
