@@ -55,9 +55,11 @@ pub(crate) fn lease_kind(open: &Open, found: &Found) -> Result<LeaseKind, Error>
         SecretKind::SshEd25519 => {
             secret.public.map(LeaseKind::SshKey).ok_or_else(|| Error::failed("the key has no public half"))
         }
-        SecretKind::PasswordVerifier | SecretKind::Totp | SecretKind::RecoveryCodes => {
-            Err(Error::failed("this is no credential of an account"))
-        }
+        SecretKind::PasswordVerifier
+        | SecretKind::Totp
+        | SecretKind::RecoveryCodes
+        | SecretKind::TlsKey
+        | SecretKind::AcmeAccount => Err(Error::failed("this is no credential of an account")),
     }
 }
 

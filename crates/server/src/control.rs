@@ -1,12 +1,12 @@
 //! The control process: vault, store, ledger, API.
 
-use crate::config::{Config, Pkcs11, Tls};
-use crate::edge::{Authority, CertificateFile, Edge};
+use crate::config::{Config, Pkcs11};
+use crate::edge::{Authority, CertificateFile, Edge, Tls};
 use crate::private::Private;
 use crate::role::asked_to_stop;
 use crate::{anchors, host, quarantine};
 use sallyport_cli::Fail;
-use sallyport_control::{Control, Error, TokenConfig};
+use sallyport_control::{CERTIFICATE, Control, Error, TokenConfig};
 use sallyport_gateway::transport::knock::Knocker;
 use sallyport_gateway::transport::{serve, unix};
 use sallyport_model::{Env, Kind, Secret};
@@ -31,7 +31,7 @@ pub(crate) async fn run(config: &Config) -> Result<(), Fail> {
     })?;
     let socket = unix::Listener::bind(&config.socket())
         .map_err(|e| Fail::failed(format!("cannot make the socket `{}`: {e}", config.socket().display())))?;
-    let edge = Edge::new(config).await?;
+    let edge = Edge::new(config, &control).await?;
     let trust = Authority::of(config).map(|own| wire::Trust { fingerprint: own.fingerprint, certificate: own.pem });
     let router = sallyport_api::router(control.clone(), Some(config.ssh.listen.to_string()), trust);
     tracing::info!(api = %config.api.listen, "Control is ready");
@@ -61,6 +61,7 @@ pub(crate) fn host(config: &Config) -> Result<Control, Fail> {
         .with_sign_in(config.sign_in().map_err(Fail::usage)?);
     let control = match &config.api.tls {
         Tls::Files { cert, .. } => control.with_certificate(Arc::new(CertificateFile(cert.clone()))),
+        Tls::Acme(_) => control.with_certificate(Arc::new(CertificateFile(config.data.join(CERTIFICATE)))),
         Tls::Off | Tls::Own => control,
     };
     Ok(match &config.seal.pkcs11 {

@@ -32,6 +32,7 @@ pub(super) fn of(entry: &Entry) -> String {
         action if action.starts_with("node.") || action.starts_with("gateway.") => node(entry, actor, object),
         action if action.starts_with("vault.") => vault(entry, actor, object),
         action if PEOPLE.iter().any(|what| action.starts_with(what)) => people(entry, actor, object),
+        action if action.starts_with("certificate.") => certificate(entry, actor, object),
         "inventory.applied" => format!("{actor} applied {} objects of the inventory", or(entry, "objects", "some")),
         "policy.applied" => format!("{actor} applied the policy set {}", or(entry, "policy", object)),
         action if action.starts_with("recording") => recording(entry, actor, object),
@@ -104,6 +105,25 @@ fn command(entry: &Entry, actor: &str, object: &str) -> String {
 }
 
 /// Acts on a node or its gateway.
+fn certificate(entry: &Entry, actor: &str, object: &str) -> String {
+    let directory = or(entry, "directory", "a directory");
+    match entry.action.as_str() {
+        "certificate.account" => {
+            format!("the node {} made an account at {directory} and agreed to its terms", entry.node)
+        }
+        "certificate.ordered" => {
+            format!("the node {} ordered a certificate at {directory}{}", entry.node, by(entry, "names", " for "))
+        }
+        "certificate.issued" => format!(
+            "{directory} issued a certificate{}{}",
+            by(entry, "names", " for "),
+            by(entry, "until", ", good until ")
+        ),
+        "certificate.failed" => format!("an order of a certificate at {directory} failed{}", by(entry, "why", ": ")),
+        other => plain(other, actor, object),
+    }
+}
+
 fn node(entry: &Entry, actor: &str, object: &str) -> String {
     match entry.action.as_str() {
         "node.vouched" => format!("node {} vouches with its ledger key for that of {object}", entry.node),

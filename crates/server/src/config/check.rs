@@ -1,7 +1,9 @@
 //! What is wrong with a configuration, with a word on what to write instead.
 
 use super::Config;
-use super::sections::{Keep, Space, Tls};
+use super::sections::{Keep, Space};
+use crate::edge::Tls;
+use sallyport_cli::Fail;
 use sallyport_control::{SignInRules, Site, SpaceRules};
 use std::time::Duration;
 
@@ -41,6 +43,15 @@ impl Config {
         Ok(())
     }
 
+    /// The name that people reach this installation by, for which a directory issues certificates.
+    pub(crate) fn host(&self) -> Result<String, Fail> {
+        let site = self.sign_in().map_err(Fail::usage)?.site;
+        let name = self.public_url.as_ref().and_then(|_| site.host());
+        name.filter(|name| name.parse::<std::net::IpAddr>().is_err()).ok_or_else(|| {
+            Fail::usage("[api] tls: a directory issues certificates for names: set `public_url` to https://NAME")
+        })
+    }
+
     /// Nothing leaves the machine in plain text, and what people open is what the certificate is for.
     fn check_edge(&self) -> Result<(), String> {
         let (listen, plain) = (self.api.listen, self.api.tls == Tls::Off);
@@ -54,6 +65,10 @@ impl Config {
         }
         if !plain && !self.sign_in()?.site.secure() {
             return Err("`public_url` is http, and the API speaks TLS: write https://".into());
+        }
+        if let Tls::Acme(acme) = &self.api.tls {
+            acme.check().map_err(|e| format!("[api] tls: {e}"))?;
+            self.host().map_err(|fail| fail.message)?;
         }
         for network in &self.api.trusted_peers {
             network.parse::<crate::edge::Network>().map_err(|e| format!("[api] trusted_peers: {e}"))?;

@@ -1,5 +1,6 @@
 //! The sections of the file. What their comments say is what the reference says of each setting.
 
+use crate::edge::Tls;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::net::SocketAddr;
@@ -136,25 +137,6 @@ impl Default for Api {
             proxy_protocol: false,
         }
     }
-}
-
-/// How the API proves itself to clients.
-#[derive(Clone, Debug, Default, Deserialize, JsonSchema, Eq, PartialEq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub(crate) enum Tls {
-    /// Plain http.
-    #[default]
-    Off,
-    /// With an authority of this node, made at first start.
-    Own,
-    /// PEM files, which are read again when they change.
-    #[serde(untagged)]
-    Files {
-        /// The chain as PEM, the server's own certificate first.
-        cert: PathBuf,
-        /// The private key as PEM, closed to others.
-        key: PathBuf,
-    },
 }
 
 /// Signing in with a browser.

@@ -2,8 +2,8 @@
 
 mod risks;
 
-use crate::config::{Config, Tls};
-use crate::edge::{Authority, expiry};
+use crate::config::Config;
+use crate::edge::{Authority, Tls, expiry};
 use crate::private::Private;
 use sallyport_cli::{Fail, Format};
 use sallyport_model::Kind;
@@ -111,12 +111,15 @@ fn line(out: &mut impl std::io::Write, Finding { level, what, advice }: &Finding
 /// How the API proves itself.
 fn certificate(config: &Config) -> Finding {
     let advice = "renew it, or set `[api] tls` right";
+    if let Tls::Acme(acme) = &config.api.tls {
+        return risks::issued(config, &acme.directory);
+    }
     match (&config.api.tls, Authority::of(config)) {
         (Tls::Off, _) => fine("the API is plain http, on this host alone"),
-        (Tls::Own, Some(own)) => {
+        (Tls::Own | Tls::Acme(_), Some(own)) => {
             fine(format!("the API's certificate comes from its own authority, {}", own.fingerprint))
         }
-        (Tls::Own, None) => fine("the API's own authority is made at first start"),
+        (Tls::Own | Tls::Acme(_), None) => fine("the API's own authority is made at first start"),
         (Tls::Files { cert, .. }, _) => match expiry(cert) {
             Err(why) => wrong(format!("the API's certificate `{}` cannot be used: {why}", cert.display()), advice),
             Ok(days) if days < 0 => wrong("the API's certificate is over its time", advice),

@@ -1,11 +1,16 @@
 //! The edge of the API: TLS, bounds on connections and on slow clients, and who stands behind a proxy.
 
+mod acme;
+mod authority;
 mod certificate;
+mod choice;
 mod peers;
 mod visit;
 
-pub(crate) use certificate::{Authority, CertificateFile, expiry};
+pub(crate) use authority::Authority;
+pub(crate) use certificate::{CertificateFile, expiry};
 use certificate::{H2, certificates};
+pub(crate) use choice::Tls;
 pub(crate) use peers::Network;
 
 use crate::config::{Api, Config};
@@ -20,6 +25,7 @@ use hyper_util::server::conn::auto::Builder;
 use peers::Peers;
 use sallyport_api::Known;
 use sallyport_cli::Fail;
+use sallyport_control::Control;
 use sallyport_gateway::listen::{Bounds, Downstream, listen};
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -62,9 +68,9 @@ pub(crate) struct Edge {
 
 impl Edge {
     /// As it is configured. What certificates need is made here, and looked after until the process ends.
-    pub(crate) async fn new(config: &Config) -> Result<Self, Fail> {
+    pub(crate) async fn new(config: &Config, control: &Arc<Control>) -> Result<Self, Fail> {
         let Api { trusted_peers, proxy_protocol, .. } = &config.api;
-        let tls = certificates(config).await?;
+        let tls = certificates(config, control).await?;
         Ok(Self::with(tls.map(TlsAcceptor::from), Peers::new(trusted_peers, *proxy_protocol)?, HEAD))
     }
 
@@ -96,7 +102,12 @@ impl Edge {
         match &self.tls {
             Some(tls) => {
                 let stream = timeout(HANDSHAKE, tls.accept(stream)).await??;
-                let second = stream.get_ref().1.alpn_protocol() == Some(H2);
+                let agreed = stream.get_ref().1.alpn_protocol();
+                if agreed == Some(acme::PROTOCOL) {
+                    // The handshake was the whole of it (RFC 8737 section 3).
+                    return Ok(());
+                }
+                let second = agreed == Some(H2);
                 self.speak(stream, second, from, (router, visit)).await
             }
             None => self.speak(stream, false, from, (router, visit)).await,

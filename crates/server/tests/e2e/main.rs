@@ -18,6 +18,7 @@ macro_rules! on_both {
         }
     };
 }
+mod acme;
 mod anchors;
 mod backup;
 mod bad_input;

@@ -44,6 +44,10 @@ pub enum SecretKind {
     Totp,
     /// What is kept of recovery codes: keyed hashes, with their key.
     RecoveryCodes,
+    /// The private key of a certificate of the API: PKCS#8 as PEM.
+    TlsKey,
+    /// The credentials of an account at an ACME directory, JSON.
+    AcmeAccount,
 }
 
 impl SecretKind {
@@ -56,6 +60,8 @@ impl SecretKind {
             Self::PasswordVerifier => "password_verifier",
             Self::Totp => "totp",
             Self::RecoveryCodes => "recovery_codes",
+            Self::TlsKey => "tls_key",
+            Self::AcmeAccount => "acme_account",
         }
     }
 }

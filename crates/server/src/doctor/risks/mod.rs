@@ -2,6 +2,8 @@
 
 use super::{Finding, fine, risk, wrong};
 use crate::config::Config;
+use crate::edge::expiry;
+use sallyport_control::{CERTIFICATE, CERTIFICATE_DOCUMENT, CertificateBody};
 use sallyport_store::{DocId, Offline};
 use serde::Deserialize;
 use std::path::Path;
@@ -99,6 +101,50 @@ fn slots(config: &Config) -> Option<Finding> {
         ),
         (all, offline) => fine(format!("the vault has {all} ways to open it, {offline} of them offline")),
     })
+}
+
+/// What is known of orders at an ACME directory. Read as it lies there: the server verifies it.
+fn orders(config: &Config) -> Option<CertificateBody> {
+    // The one that comes next behind this is the one.
+    let before = CERTIFICATE_DOCUMENT.strip_suffix('e')?;
+    let place = config.is_founded().then(|| config.place().ok())??;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().ok()?;
+    let found = runtime.block_on(async {
+        let mut store = Offline::open(&place).await?;
+        let found = store.documents(before, 1).await;
+        store.close().await;
+        found
+    });
+    let (id, document) = found.ok()?.into_iter().next()?;
+    (id.as_str() == CERTIFICATE_DOCUMENT).then(|| serde_json::from_slice(&document.body).ok())?
+}
+
+/// The certificate that a directory is to issue, and what came of the last order.
+pub(super) fn issued(config: &Config, directory: &str) -> Finding {
+    let known = orders(config).unwrap_or_default();
+    let failure = match known.next {
+        Some(next) if known.failed > 0 => {
+            Some(format!("{} (order {} in a row; the next at {next})", known.detail, known.failed))
+        }
+        _ => None,
+    };
+    let advice = "see that the directory is reached from here, and port 443 of `public_url` leads to this server";
+    match (expiry(&config.data.join(CERTIFICATE)), failure) {
+        (Ok(days), Some(failure)) if days >= 0 => {
+            risk(format!("the API's certificate is good for {days} days, and its renewal failed: {failure}"), advice)
+        }
+        (Ok(days), None) if days >= 0 => {
+            fine(format!("the API's certificate from {directory} is good for {days} days"))
+        }
+        (_, Some(failure)) => wrong(
+            format!("no certificate from {directory}, so the API shows one of its own authority: {failure}"),
+            advice,
+        ),
+        (_, None) => risk(
+            format!("no certificate from {directory} yet, so the API shows one of its own authority"),
+            "start the server and open the vault: it orders one then",
+        ),
+    }
 }
 
 #[cfg(test)]
