@@ -115,8 +115,6 @@ pub struct Control {
     pub(crate) keys_due: Arc<Notify>,
     token: Option<Arc<TokenConfig>>,
     pub(crate) door: Option<Arc<dyn Door>>,
-    /// One at a time gives names to targets.
-    pub(crate) naming: tokio::sync::Mutex<()>,
     pub(crate) sign_in: SignIn,
     pub(crate) metrics: Metrics,
 }
@@ -142,7 +140,6 @@ impl Control {
             keys_due: Arc::default(),
             token: None,
             door: None,
-            naming: tokio::sync::Mutex::default(),
             sign_in: SignIn::default(),
             metrics: Metrics::default(),
         }

@@ -5,12 +5,12 @@ use sallyport_model::sign_in::{Device, Factor, Link};
 use sallyport_model::{
     AccountId, AccountName, DeviceId, FactorId, Handle, IdentityId, LinkId, TargetId, TargetName, Timestamp, TokenId,
 };
-use sallyport_store::{DocId, Document, Store};
+use sallyport_store::{Claim, DocId, Document, Store};
 use serde::de::DeserializeOwned;
 use std::collections::{BTreeSet, HashMap};
 use std::fmt::Display;
 use std::hash::Hash;
-use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 /// The kinds of documents that control writes.
 pub(crate) mod kinds {
@@ -178,6 +178,30 @@ impl Directory {
 
     pub(crate) fn devices(&self, identity: IdentityId) -> Vec<DeviceId> {
         self.read().devices.get(&identity).into_iter().flatten().copied().collect()
+    }
+}
+
+/// Claims to names: refused where this directory knows an owner by then. Everything that other nodes wrote is in it when
+/// the store asks.
+impl Directory {
+    pub(crate) fn claim_target(self: &Arc<Self>, name: &TargetName) -> Claim {
+        let (own, wanted) = (self.clone(), name.clone());
+        Claim::new(format_args!("target {name}"), move || own.target(&wanted).is_none())
+    }
+
+    pub(crate) fn claim_account(self: &Arc<Self>, target: TargetId, name: &AccountName) -> Claim {
+        let (own, wanted) = (self.clone(), name.clone());
+        Claim::new(format_args!("account {name} of {target}"), move || own.account(target, &wanted).is_none())
+    }
+
+    pub(crate) fn claim_handle(self: &Arc<Self>, handle: &Handle) -> Claim {
+        let (own, wanted) = (self.clone(), handle.clone());
+        Claim::new(format_args!("handle {handle}"), move || own.identity(&wanted).is_none())
+    }
+
+    pub(crate) fn claim_ssh_key(self: &Arc<Self>, key: &str) -> Claim {
+        let (own, wanted) = (self.clone(), key.to_owned());
+        Claim::new(format_args!("key {key}"), move || own.ssh_key(&wanted).is_none())
     }
 }
 

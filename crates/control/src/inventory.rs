@@ -214,7 +214,6 @@ impl Control {
         let open = self.opened()?;
         let found = made(&self.env, &new);
         self.require_at(op, Right::InventoryWrite, &found.target)?;
-        let _naming = self.naming.lock().await;
         if open.directory.target(&new.name).is_some() {
             let text = format!("there is a target `{}` already: choose another name", new.name);
             return Err(Denial::new(Kind::Conflict, text).into());
@@ -241,12 +240,10 @@ impl Control {
         }
         self.under_keys(&open, |vault| {
             let draft = self.draft(&op.actor, "target.added", &target.name, &borrowed(&facts));
-            let mut change = Change::entry(draft).put(put(target.id, 0, kinds::TARGET, &target)?).put(put(
-                account.id,
-                0,
-                kinds::ACCOUNT,
-                &account,
-            )?);
+            let mut change = Change::entry(draft)
+                .claim(open.directory.claim_target(&target.name))
+                .put(put(target.id, 0, kinds::TARGET, &target)?)
+                .put(put(account.id, 0, kinds::ACCOUNT, &account)?);
             if let Some((id, (kind, value, public, _))) = &secret {
                 let (id, kind) = (*id, *kind);
                 let environment = target.environment.clone();

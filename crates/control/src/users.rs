@@ -10,7 +10,7 @@ use sallyport_model::name::Label;
 use sallyport_model::sign_in::FactorKind;
 use sallyport_model::{Handle, IdentityId, Timestamp, TokenId};
 use sallyport_policy::{Act, Facts, Place, Right, decide, reach};
-use sallyport_store::{Change, DocId};
+use sallyport_store::{Change, Claim, DocId};
 use sallyport_vault::ssh::fingerprint;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -159,7 +159,8 @@ impl Control {
         };
         self.may_change(op, &[&user])?;
         let draft = self.draft(&op.actor, "user.created", handle, &[("groups", &joined(&user.groups))]);
-        let change = Change::entry(draft).put(put(user.id, 0, kinds::IDENTITY, &user)?);
+        let claim = open.directory.claim_handle(handle);
+        let change = Change::entry(draft).claim(claim).put(put(user.id, 0, kinds::IDENTITY, &user)?);
         self.commit_people(op, &open, change).await?;
         self.make_link(&op.actor, &user, USER_LINK).await
     }
@@ -359,7 +360,8 @@ impl Control {
         if open.directory.ssh_key(&key).is_some() {
             return Err(Error::usage("this key signs somebody in already: each key has one owner"));
         }
-        self.change_ssh_keys(op, &open, ("ssh_key.added", &key), |keys| keys.push(key.clone())).await?;
+        let claim = open.directory.claim_ssh_key(&key);
+        self.change_ssh_keys(op, &open, ("ssh_key.added", &key), Some(claim), |keys| keys.push(key.clone())).await?;
         Ok(key)
     }
 
@@ -373,7 +375,7 @@ impl Control {
         let found = who.ssh_keys.iter().find(|known| fingerprint(known) == print);
         let key = found.ok_or_else(|| Error::NotFound("you have no such key".into()))?;
         let open = self.opened()?;
-        self.change_ssh_keys(op, &open, ("ssh_key.removed", key), |keys| keys.retain(|known| known != key)).await
+        self.change_ssh_keys(op, &open, ("ssh_key.removed", key), None, |keys| keys.retain(|known| known != key)).await
     }
 
     async fn change_ssh_keys(
@@ -381,15 +383,16 @@ impl Control {
         op: &Op,
         open: &Open,
         (action, key): (&'static str, &str),
+        claim: Option<Claim>,
         change: impl Fn(&mut Vec<String>),
     ) -> Result<(), Error> {
         // Not the acting identity as such: that one may hold rights which are merely lent to it.
         let mut was = user(open, &self.acting(op)?.handle)?;
         change(&mut was.value.ssh_keys);
         let draft = self.draft(&op.actor, action, &was.value.handle, &[("key", key)]);
-        open.store
-            .commit(Change::entry(draft).put(put(was.value.id, was.version, kinds::IDENTITY, &was.value)?))
-            .await?;
+        let mut change = Change::entry(draft).put(put(was.value.id, was.version, kinds::IDENTITY, &was.value)?);
+        change.claims.extend(claim);
+        open.store.commit(change).await?;
         Ok(())
     }
 

@@ -127,7 +127,13 @@ fn sha256(bytes: &[u8]) -> [u8; 32] {
 }
 
 /// RFC 4253 section 7.2: so many bytes for one letter.
-pub(crate) fn derive(shared: &Shared, hash: &[u8; 32], letter: u8, session: &[u8], length: usize) -> Zeroizing<Vec<u8>> {
+pub(crate) fn derive(
+    shared: &Shared,
+    hash: &[u8; 32],
+    letter: u8,
+    session: &[u8],
+    length: usize,
+) -> Zeroizing<Vec<u8>> {
     let mut key = Zeroizing::new(Vec::with_capacity(length.saturating_add(32)));
     while key.len() < length {
         let mut from = Zeroizing::new(Vec::with_capacity(256));
@@ -163,7 +169,11 @@ mod tests {
 
     #[test]
     fn points_of_low_order_are_refused() {
-        for point in [[0; 32], { let mut one = [0; 32]; one[0] = 1; one }] {
+        for point in [[0; 32], {
+            let mut one = [0; 32];
+            one[0] = 1;
+            one
+        }] {
             assert!(answer(Method::Curve25519, &point).is_err());
         }
     }

@@ -5,9 +5,8 @@ use crate::wire::{Cursor, Put as _};
 use aws_lc_rs::digest::{SHA256, digest};
 use aws_lc_rs::rsa::PublicKeyComponents;
 use aws_lc_rs::signature::{
-    ECDSA_P256_SHA256_FIXED, ECDSA_P384_SHA384_FIXED, ECDSA_P521_SHA512_FIXED, ED25519, Ed25519KeyPair,
-    EcdsaVerificationAlgorithm, KeyPair as _, RSA_PKCS1_2048_8192_SHA256, RSA_PKCS1_2048_8192_SHA512,
-    UnparsedPublicKey,
+    ECDSA_P256_SHA256_FIXED, ECDSA_P384_SHA384_FIXED, ECDSA_P521_SHA512_FIXED, ED25519, EcdsaVerificationAlgorithm,
+    Ed25519KeyPair, KeyPair as _, RSA_PKCS1_2048_8192_SHA256, RSA_PKCS1_2048_8192_SHA512, UnparsedPublicKey,
 };
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
@@ -115,13 +114,7 @@ const P384: Curve = Curve { name: b"nistp384", length: 48, algorithm: &ECDSA_P38
 const P521: Curve = Curve { name: b"nistp521", length: 66, algorithm: &ECDSA_P521_SHA512_FIXED };
 
 /// RFC 5656 section 3.1.
-fn ecdsa(
-    key: &mut Cursor<'_>,
-    curve: &Curve,
-    blob: &[u8],
-    message: &[u8],
-    signature: Cursor<'_>,
-) -> Result<(), Error> {
+fn ecdsa(key: &mut Cursor<'_>, curve: &Curve, blob: &[u8], message: &[u8], signature: Cursor<'_>) -> Result<(), Error> {
     let (name, point) = (key.string()?, key.string()?);
     key.end()?;
     signature.end()?;

@@ -205,10 +205,17 @@ mod tests {
                 text
             }),
             (any::<u32>(), bytes()).prop_map(|(channel, data)| Message::Data { channel, data }),
-            (any::<u32>(), any::<u32>(), bytes())
-                .prop_map(|(channel, code, data)| Message::Extended { channel, code, data }),
-            (any::<u32>(), name(), any::<bool>(), bytes())
-                .prop_map(|(channel, name, reply, data)| Message::Request { channel, name, reply, data }),
+            (any::<u32>(), any::<u32>(), bytes()).prop_map(|(channel, code, data)| Message::Extended {
+                channel,
+                code,
+                data
+            }),
+            (any::<u32>(), name(), any::<bool>(), bytes()).prop_map(|(channel, name, reply, data)| Message::Request {
+                channel,
+                name,
+                reply,
+                data
+            }),
             any::<[u32; 2]>().prop_map(|[channel, bytes]| Message::Adjust { channel, bytes }),
             any::<u32>().prop_map(|channel| Message::Eof { channel }),
             any::<u32>().prop_map(|channel| Message::Close { channel }),

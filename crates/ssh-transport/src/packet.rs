@@ -10,8 +10,8 @@ use crate::wire::Put as _;
 use aws_lc_rs::aead::chacha20_poly1305_openssh as chacha;
 use aws_lc_rs::aead::{AES_128_GCM, AES_256_GCM, Aad, Algorithm, LessSafeKey, Nonce, UnboundKey};
 use aws_lc_rs::cipher::{AES_128, AES_256, EncryptionContext, StreamingEncryptingKey, UnboundCipherKey};
-use aws_lc_rs::{constant_time, hmac};
 use aws_lc_rs::iv::FixedLength;
+use aws_lc_rs::{constant_time, hmac};
 use bytes::{Bytes, BytesMut};
 
 /// A cipher of the table that both sides choose from.
@@ -101,8 +101,7 @@ pub(crate) struct Secrets<'a> {
 
 impl CipherName {
     /// Best first.
-    pub const ALL: [Self; 5] =
-        [Self::Aes256Gcm, Self::Aes128Gcm, Self::ChaCha20, Self::Aes256Ctr, Self::Aes128Ctr];
+    pub const ALL: [Self; 5] = [Self::Aes256Gcm, Self::Aes128Gcm, Self::ChaCha20, Self::Aes256Ctr, Self::Aes128Ctr];
 
     /// Whether it needs a MAC beside it.
     #[must_use]

@@ -11,7 +11,7 @@ use crate::state::{Hash, leaf};
 use crate::working::Document;
 use sallyport_ledger::Entry;
 use sallyport_model::{EntryId, Env};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::PoisonError;
 
 /// A change that was accepted into the batch.
@@ -38,12 +38,14 @@ pub(crate) struct Batch<'a> {
     env: &'a Env,
     mirror: &'a Mirror,
     overlay: Overlay,
+    /// Names that changes of this batch have taken.
+    taken: HashSet<String>,
     next: u64,
 }
 
 impl<'a> Batch<'a> {
     pub(crate) fn new(env: &'a Env, mirror: &'a Mirror) -> Self {
-        Self { env, mirror, overlay: Overlay::new(), next: mirror.log.size() }
+        Self { env, mirror, overlay: Overlay::new(), taken: HashSet::new(), next: mirror.log.size() }
     }
 
     /// Accepts every change, or none of them.
@@ -56,6 +58,10 @@ impl<'a> Batch<'a> {
         let next = self.next;
         let mut new = Vec::with_capacity(changes.len());
         let mut after = Overlay::new();
+        let claims: Vec<_> = changes.iter().flat_map(|change| &change.claims).cloned().collect();
+        if let Some(claim) = claims.iter().find(|claim| self.taken.contains(&claim.name) || !(claim.free)()) {
+            return Err(Error::Taken(claim.name.clone()));
+        }
         for change in changes {
             match self.accept(change, &mut after) {
                 Ok(accepted) => new.push(accepted),
@@ -66,6 +72,7 @@ impl<'a> Batch<'a> {
             }
         }
         self.overlay.extend(after);
+        self.taken.extend(claims.into_iter().map(|claim| claim.name));
         Ok(Outcome::New(new))
     }
 

@@ -249,7 +249,7 @@ impl Batcher {
                     }
                     accepted.append(&mut new);
                 }
-                Err(error @ (Error::Conflict(_) | Error::Entry(_))) => drop(answer.send(Err(error))),
+                Err(error @ (Error::Conflict(_) | Error::Taken(_) | Error::Entry(_))) => drop(answer.send(Err(error))),
                 Err(error) => {
                     let _ = answer.send(Err(error.clone()));
                     return Err(before_commit(error));

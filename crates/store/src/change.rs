@@ -60,11 +60,35 @@ pub struct Draft {
     pub facts: BTreeMap<String, String>,
 }
 
+/// A name that a change gives to something: it is refused where somebody else was faster, on whichever node. Versions do
+/// not show that, since two things of one name are two documents.
+#[derive(Clone)]
+pub struct Claim {
+    pub(crate) name: String,
+    pub(crate) free: Arc<dyn Fn() -> bool + Send + Sync>,
+}
+
+impl Claim {
+    /// A claim to this name, with its kind, such as `target web-1`. Whether it is free is asked under the lock of the
+    /// ledger, when the follower has been told of everything that other nodes wrote.
+    pub fn new(name: impl fmt::Display, free: impl Fn() -> bool + Send + Sync + 'static) -> Self {
+        Self { name: name.to_string(), free: Arc::new(free) }
+    }
+}
+
+impl fmt::Debug for Claim {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Claim").field(&self.name).finish()
+    }
+}
+
 /// One atomic write: all of it, with its entry, or nothing.
 #[derive(Clone, Debug)]
 pub struct Change {
     /// Further versions that must still be true (0 = absent).
     pub expect: Vec<(DocId, u64)>,
+    /// Names that must be free.
+    pub claims: Vec<Claim>,
     /// Documents to write; each names the version it replaces.
     pub put: Vec<Put>,
     /// Documents to delete, with the version each has.
@@ -79,13 +103,20 @@ impl Change {
     /// A change that writes its entry and nothing else.
     #[must_use]
     pub const fn entry(entry: Draft) -> Self {
-        Self { expect: Vec::new(), put: Vec::new(), delete: Vec::new(), entry, repeatable: false }
+        Self { expect: Vec::new(), claims: Vec::new(), put: Vec::new(), delete: Vec::new(), entry, repeatable: false }
     }
 
     /// Adds a document to write.
     #[must_use]
     pub fn put(mut self, put: Put) -> Self {
         self.put.push(put);
+        self
+    }
+
+    /// Adds a name that must be free.
+    #[must_use]
+    pub fn claim(mut self, claim: Claim) -> Self {
+        self.claims.push(claim);
         self
     }
 
@@ -117,6 +148,9 @@ pub enum Error {
     /// Another writer was faster; read again and decide again.
     #[error("`{0}` was changed by somebody else in the meantime: read it again and repeat")]
     Conflict(DocId),
+    /// Another writer was faster to give a name away.
+    #[error("the name `{0}` was taken by somebody else in the meantime: choose another")]
+    Taken(String),
     /// A document was altered behind our back.
     #[error("`{0}` does not carry a valid seal: it was altered outside Sallyport")]
     Forged(String),
@@ -168,7 +202,7 @@ impl Error {
     #[must_use]
     pub const fn kind(&self) -> Kind {
         match self {
-            Self::Conflict(_) => Kind::Conflict,
+            Self::Conflict(_) | Self::Taken(_) => Kind::Conflict,
             Self::Entry(_) | Self::Place(_) => Kind::Usage,
             Self::Sql(_) | Self::Lost(_) | Self::Unknown(_) | Self::Stopped => Kind::Unavailable,
             Self::Forged(_) | Self::Head(_) | Self::State { .. } | Self::TooNew { .. } => Kind::Failed,

@@ -1,6 +1,6 @@
 //! The only crate that knows SQL: documents, working set, batcher, migrations.
 //!
-//! A write is data, not code: a [`Change`] names the versions it expects, the documents it puts
+//! A write is data: a [`Change`] names the versions it expects, the names that must be free, the documents it puts
 //! and deletes, and the one ledger entry that says why. One batcher applies many changes in one
 //! transaction and signs the new head. There is no other way to write.
 //!
@@ -26,7 +26,7 @@ mod sql;
 mod state;
 mod working;
 
-pub use change::{Change, Committed, DocId, Draft, Error, Put};
+pub use change::{Change, Claim, Committed, DocId, Draft, Error, Put};
 pub use examine::{Examined, Finding, Healing};
 pub use fill::{Filled, Filling};
 pub use marks::Mark;

@@ -45,6 +45,12 @@ impl Answer {
         self.ok().as_str().expect("a text").to_owned()
     }
 
+    /// Its status, whatever it is.
+    #[must_use]
+    pub const fn status(&self) -> u16 {
+        self.status
+    }
+
     /// The body of an answer of this status.
     ///
     /// # Panics

@@ -14,7 +14,7 @@ use sallyport_model::inventory::{Account, Identity, IdentityKind, Rest, Target};
 use sallyport_model::name::Label;
 use sallyport_model::{AccountId, AccountName, Env, Handle, IdentityId, Kind, TargetId, TargetName};
 use sallyport_policy::{Act, Decision, Right, decide};
-use sallyport_store::{Change, DocId, Put};
+use sallyport_store::{Change, Claim, DocId, Put};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// A file of a checkout.
@@ -84,6 +84,8 @@ struct Work {
     touched: Vec<Target>,
     /// Changed identities that hold, held or get a role of the product or of a tier.
     privileged: Vec<Handle>,
+    /// Names that are new.
+    claims: Vec<Claim>,
     desired: Desired,
     policy_put: Option<Put>,
 }
@@ -123,6 +125,10 @@ impl Control {
             changes.push(Change::entry(self.draft(&op.actor, "policy.applied", "policy", &facts)).put(body));
         }
         self.end_solo(op, &open, &mut changes);
+        // They stand or fall together, so it is one where the names are asked for.
+        if let Some(first) = changes.first_mut() {
+            first.claims = work.claims;
+        }
         if !changes.is_empty() {
             open.store.commit_all(changes).await?;
         }
@@ -200,6 +206,7 @@ impl Control {
             deletes: Vec::new(),
             touched: Vec::new(),
             privileged: Vec::new(),
+            claims: Vec::new(),
             desired,
             policy_put: None,
         };
@@ -269,6 +276,12 @@ impl Work {
             if former != Some(&new) && former.into_iter().chain([&new]).any(privileged) {
                 self.privileged.push(new.handle.clone());
             }
+            if old.is_none() {
+                self.claims.push(open.directory.claim_handle(&new.handle));
+            }
+            // A key that has an owner goes from one line to another: these files say so.
+            let unowned = new.ssh_keys.iter().filter(|key| open.directory.ssh_key(key).is_none());
+            self.claims.extend(unowned.map(|key| open.directory.claim_ssh_key(key)));
             let detail = join(&new.groups);
             self.write((kinds::IDENTITY, &new.handle.to_string(), &new.id.to_string()), old, &new, detail)?;
         }
@@ -325,6 +338,9 @@ impl Work {
             let before = self.puts.len();
             let detail = format!("{} {}:{} tier {}", target.protocol, target.host, target.port, u8::from(target.tier));
             let former = old.as_ref().map(|o| o.value.clone());
+            if old.is_none() {
+                self.claims.push(open.directory.claim_target(&target.name));
+            }
             self.write((kinds::TARGET, target.name.as_str(), &id.to_string()), old, &target, detail)?;
             for line in line.account {
                 let old = accounts.remove(&(id, line.name.clone()));
@@ -337,6 +353,9 @@ impl Work {
                     rest: old.as_ref().map(|o| o.value.rest.clone()).unwrap_or_default(),
                     name: line.name,
                 };
+                if old.is_none() {
+                    self.claims.push(open.directory.claim_account(id, &account.name));
+                }
                 let name = format!("{}@{}", account.name, target.name);
                 let detail = format!("{:?}", account.class).to_lowercase();
                 self.write((kinds::ACCOUNT, &name, &account.id.to_string()), old, &account, detail)?;

@@ -1,10 +1,13 @@
 //! The store on PostgreSQL: the same story, further nodes, and a server that dies.
 
 use crate::binary;
+use sallyport_testkit::http::Api;
 use sallyport_testkit::postgres::{PASSWORD, Postgres};
 use sallyport_testkit::product::{Product, json, outcome, wait_for};
+use serde_json::{Value, json as value};
 use std::io::{BufRead as _, BufReader};
 use std::process::{Child, Stdio};
+use std::sync::Barrier;
 
 /// A session that has said its first word.
 fn session(product: &Product) -> Child {
@@ -160,4 +163,71 @@ fn sessions_outlive_a_database_that_dies_and_comes_back() {
     client.kill().unwrap();
     client.wait().unwrap();
     product.idle().unwrap();
+}
+
+/// A name has one owner, whichever node is asked, and at whichever moment.
+#[test]
+fn a_name_that_two_nodes_give_at_once_is_given_once() {
+    let server = Postgres::start().unwrap();
+    let one = Product::start_on(binary(), &server).unwrap();
+    let two = one.join("node-2").unwrap();
+    let apis = [&one, &two].map(|node| Api::new(node, one.token()));
+    let rounds = 12;
+    // Each round both nodes are asked for the same target, and for the same handle, as nearly at once as it goes.
+    let ask = |path: &'static str, body: &(dyn Fn(usize) -> Value + Sync)| {
+        for round in 0..rounds {
+            let start = Barrier::new(2);
+            let statuses = std::thread::scope(|scope| {
+                let asked = apis.each_ref().map(|api| {
+                    scope.spawn(|| {
+                        start.wait();
+                        api.post(path, &body(round)).status()
+                    })
+                });
+                asked.map(|asked| asked.join().unwrap())
+            });
+            assert_eq!(
+                statuses.iter().filter(|status| [200, 201].contains(*status)).count(),
+                1,
+                "round {round}: {statuses:?}"
+            );
+            assert!(statuses.iter().all(|status| [200, 201, 400, 409].contains(status)), "{statuses:?}");
+        }
+    };
+    ask("/targets", &|round| {
+        value!({
+            "name": format!("twin-{round}"), "protocol": "ssh", "host": "127.0.0.1", "port": 22, "environment": "demo",
+            "tier": 1, "tags": [], "host_keys": [], "account": { "name": "root", "class": "standard" },
+        })
+    });
+    ask("/users", &|round| value!({ "handle": format!("twin-{round}"), "groups": [] }));
+    for api in &apis {
+        for path in ["/targets?limit=1000", "/users"] {
+            let listed = api.get(path).ok()["items"].to_string();
+            for round in 0..rounds {
+                assert_eq!(listed.matches(&format!("\"twin-{round}\"")).count(), 1, "{path}: {listed}");
+            }
+        }
+    }
+    // Files are no other way around it: both nodes apply the same new target, and there is one.
+    for node in [&one, &two] {
+        let path = node.at("checkout/twin.toml");
+        std::fs::create_dir_all(node.at("checkout")).unwrap();
+        let text = "[[target]]\nname = \"twin-file\"\nprotocol = \"ssh\"\nhost = \"127.0.0.1\"\nenvironment = \"demo\"\ntier = 1\n";
+        std::fs::write(path, text).unwrap();
+    }
+    let start = Barrier::new(2);
+    std::thread::scope(|scope| {
+        for node in [&one, &two] {
+            let start = &start;
+            scope.spawn(move || {
+                start.wait();
+                node.run(&["apply", &node.at("checkout").display().to_string()]).unwrap()
+            });
+        }
+    });
+    for api in &apis {
+        let listed = api.get("/targets?limit=1000").ok()["items"].to_string();
+        assert_eq!(listed.matches("\"twin-file\"").count(), 1, "{listed}");
+    }
 }

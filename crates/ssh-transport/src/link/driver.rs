@@ -142,7 +142,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
             Poll::Ready(Ok(0)) => Err(Error::HungUp),
             Poll::Ready(Err(error)) => Err(error.into()),
             Poll::Ready(Ok(read)) => {
-                self.target = if read >= room.min(MUCH) { MUCH } else if read < LITTLE { LITTLE } else { self.target };
+                self.target = if read >= room.min(MUCH) {
+                    MUCH
+                } else if read < LITTLE {
+                    LITTLE
+                } else {
+                    self.target
+                };
                 self.heard = true;
                 self.take()?;
                 Ok(true)

@@ -417,9 +417,7 @@ impl Writer {
     /// When the channel is closed.
     pub fn request(&self, name: &str, reply: bool, data: Bytes) -> Result<(), Gone> {
         let id = self.handle.id;
-        self.handle.with(|state| {
-            state.tell(id, |channel| Message::Request { channel, name: name.into(), reply, data })
-        })
+        self.handle.with(|state| state.tell(id, |channel| Message::Request { channel, name: name.into(), reply, data }))
     }
 
     /// Answers the oldest request that wants an answer: yes or no.

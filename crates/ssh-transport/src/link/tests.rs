@@ -104,10 +104,8 @@ async fn a_channel_that_sleeps_stalls_no_other_and_holds_no_more_than_its_window
         tokio::task::yield_now().await;
     }
     let ((mut read, _write), (_far_read, far_write)) = channel(&mut near, &mut far).await;
-    let (_, ()) = tokio::join!(
-        async { far_write.data(Bytes::from(vec![2; 4 << 20])).await.unwrap() },
-        drain(&mut read, 4 << 20)
-    );
+    let (_, ()) =
+        tokio::join!(async { far_write.data(Bytes::from(vec![2; 4 << 20])).await.unwrap() }, drain(&mut read, 4 << 20));
     assert_eq!(far.link.backlog(), full, "no byte more than the windows allow");
     floods.into_iter().for_each(|flood| flood.abort());
 }

@@ -192,8 +192,7 @@ fn a_wrong_guess_is_passed_over() {
 #[test]
 fn identifications_are_bounded() {
     let begins = |bytes: &[u8], server: bool| {
-        let settings =
-            if server { Settings::server(host_key(), random()) } else { Settings::looker(vec![], random()) };
+        let settings = if server { Settings::server(host_key(), random()) } else { Settings::looker(vec![], random()) };
         let mut transport = Transport::new(Arc::new(settings)).unwrap();
         transport.next(&mut BytesMut::from(bytes)).map(drop)
     };

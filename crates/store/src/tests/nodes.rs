@@ -5,6 +5,7 @@ use super::house::{House, ORIGIN, join, keys, keys_of, list_first, until};
 use crate::*;
 use sallyport_ledger::replay::Replayer;
 use sallyport_ledger::{Checkpoint, Verifier};
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 
 fn quiet() -> Follower {
@@ -39,6 +40,38 @@ async fn a_node_sees_what_another_wrote_before_it_writes_itself() {
     let (again, report) = house.open_as(keys_of(2), quiet()).await.unwrap();
     assert_eq!(report.documents, 1, "the list of nodes");
     again.close().await;
+}
+
+/// Two documents of one name are no conflict of versions: a claim shows it, within a batch and between nodes.
+#[tokio::test]
+async fn a_name_is_claimed_once_within_a_batch_and_between_nodes() {
+    let house = House::on_postgres();
+    let (one, _) = house.open().await.unwrap();
+    list_first(&house, &one).await;
+    let known: Arc<Mutex<BTreeSet<String>>> = Arc::default();
+    let follower: Follower = {
+        let known = known.clone();
+        Arc::new(move |id, _| {
+            known.lock().unwrap().insert(id.to_string());
+        })
+    };
+    let two = join(&house, 2, follower).await;
+    let claimed = |owners: &'static [&'static str]| {
+        let known = known.clone();
+        Claim::new("target x", move || !owners.iter().any(|id| known.lock().unwrap().contains(*id)))
+    };
+    // At one moment through one node: whatever batches they come into, one is written.
+    let write = |id: &'static str| two.commit(house.put(id, 0, "{}").claim(claimed(&["a", "b", "c"])));
+    let (a, b, c) = tokio::join!(write("a"), write("b"), write("c"));
+    let outcomes = [a, b, c];
+    assert_eq!(outcomes.iter().filter(|outcome| outcome.is_ok()).count(), 1, "{outcomes:?}");
+    assert!(outcomes.iter().all(|o| matches!(o, Ok(_) | Err(Error::Taken(_)))), "{outcomes:?}");
+    // What the other node wrote is known by then, however lately it came.
+    one.commit(house.put("d", 0, "{}")).await.unwrap();
+    let late = two.commit(house.put("e", 0, "{}").claim(claimed(&["d"]))).await;
+    assert!(matches!(&late, Err(Error::Taken(name)) if name == "target x"), "{late:?}");
+    assert!(body(&two, "e").is_none());
+    two.commit(house.put("f", 0, "{}").claim(claimed(&[]))).await.unwrap();
 }
 
 #[tokio::test]

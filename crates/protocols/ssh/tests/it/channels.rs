@@ -40,7 +40,8 @@ async fn sftp_puts_and_gets_with_its_default_of_requests_in_flight() {
     let rig = Rig::new().await;
     let (here, there, back) = files(&rig);
     let mut sftp = rig.client("sftp");
-    let mut child = sftp.args(["-o", "BatchMode=no", "-b", "-"]).arg(rig.user_at_host()).stdin(Stdio::piped()).spawn().unwrap();
+    let mut child =
+        sftp.args(["-o", "BatchMode=no", "-b", "-"]).arg(rig.user_at_host()).stdin(Stdio::piped()).spawn().unwrap();
     let batch = format!(
         "put {here} {there}\nget {there} {back}\nmkdir {there}.d\nls -l {there}\nrename {there} {there}.2\n",
         here = here.display(),
@@ -169,11 +170,7 @@ async fn ports_are_forwarded_from_here_there_and_by_socks() {
 async fn standard_input_and_sockets_are_forwarded() {
     let rig = Rig::new().await;
     let service = echo().await;
-    let mut child = rig
-        .ssh(&["-W", &format!("127.0.0.1:{service}")], "")
-        .stdin(Stdio::piped())
-        .spawn()
-        .unwrap();
+    let mut child = rig.ssh(&["-W", &format!("127.0.0.1:{service}")], "").stdin(Stdio::piped()).spawn().unwrap();
     goes(child.stdout.take().unwrap(), child.stdin.take().unwrap()).await;
     // A socket there, heard here; and one here, heard there.
     let (here, there) = (rig.fixed.home().join("here.sock"), rig.scratch().join("there.sock"));
@@ -188,7 +185,13 @@ async fn standard_input_and_sockets_are_forwarded() {
 async fn the_agent_goes_along_where_it_is_permitted() {
     let rig = Rig::new().await;
     let socket = rig.fixed.home().join("agent.sock");
-    let agent = tokio::process::Command::new("ssh-agent").arg("-D").arg("-a").arg(&socket).stdout(Stdio::null()).kill_on_drop(true).spawn();
+    let agent = tokio::process::Command::new("ssh-agent")
+        .arg("-D")
+        .arg("-a")
+        .arg(&socket)
+        .stdout(Stdio::null())
+        .kill_on_drop(true)
+        .spawn();
     let _agent = agent.unwrap();
     until(SOON, || socket.exists()).await.unwrap();
     let key = rig.fixed.home().join("mine");
@@ -211,7 +214,8 @@ async fn the_agent_goes_along_where_it_is_permitted() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn x11_goes_along_where_it_is_permitted() {
-    let rig = Rig::configured("X11Forwarding yes\nXAuthLocation /usr/bin/xauth\nX11DisplayOffset 310\n", |_, _| {}).await;
+    let rig =
+        Rig::configured("X11Forwarding yes\nXAuthLocation /usr/bin/xauth\nX11DisplayOffset 310\n", |_, _| {}).await;
     // An X server that only reads who comes.
     let listener = loop {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -256,7 +260,10 @@ async fn nothing_opens_without_its_decision_and_the_target_never_hears_of_it() {
     let (local, remote) = (free(), free());
     let lines = [
         (rig.ssh(&["-W", &to], ""), "channel:forward_local"),
-        (rig.ssh(&["-N", "-o", "ExitOnForwardFailure=yes", "-R", &format!("{remote}:{to}")], ""), "channel:forward_remote"),
+        (
+            rig.ssh(&["-N", "-o", "ExitOnForwardFailure=yes", "-R", &format!("{remote}:{to}")], ""),
+            "channel:forward_remote",
+        ),
         (rig.ssh(&[], "true"), "channel:exec"),
         (rig.ssh(&["-tt"], ""), "channel:shell"),
         (rig.ssh(&["-s"], "sftp"), "channel:sftp"),
@@ -285,5 +292,9 @@ async fn a_jump_through_the_gateway_is_a_decision_of_its_own() {
     let rig = Rig::new().await;
     rig.bench.desk.forbid([Channel::ForwardLocal]);
     let output = rig.run(&["-W", "web-2:22"], "").await;
-    assert!(text(&output.stderr).contains("channel:forward_local web-2:22 is not permitted"), "{}", text(&output.stderr));
+    assert!(
+        text(&output.stderr).contains("channel:forward_local web-2:22 is not permitted"),
+        "{}",
+        text(&output.stderr)
+    );
 }

@@ -84,7 +84,8 @@ async fn putty() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn paramiko_with_sftp_and_a_shell() {
     let rig = Rig::new().await;
-    says(program(&rig, "/usr/bin/python3").args(["-c", include_str!("clients/paramiko.py")]), "paramiko is content").await;
+    says(program(&rig, "/usr/bin/python3").args(["-c", include_str!("clients/paramiko.py")]), "paramiko is content")
+        .await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -192,8 +193,7 @@ async fn a_remote_editor_starts_its_server_and_reaches_it() {
     let socks = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port().to_string();
     let script = "python3 -u -c 'import socket; s=socket.socket(); s.bind((\"127.0.0.1\",0)); s.listen(); \
                   print(\"listeningOn==%d==\" % s.getsockname()[1]); c,_=s.accept(); c.sendall(b\"server\"); c.close()'\n";
-    let mut child =
-        rig.ssh(&["-T", "-D", &socks], "bash -s").stdin(Stdio::piped()).spawn().unwrap();
+    let mut child = rig.ssh(&["-T", "-D", &socks], "bash -s").stdin(Stdio::piped()).spawn().unwrap();
     let mut input = child.stdin.take().unwrap();
     input.write_all(script.as_bytes()).await.unwrap();
     let mut lines = tokio::io::AsyncBufReadExt::lines(tokio::io::BufReader::new(child.stdout.take().unwrap()));

@@ -120,7 +120,12 @@ impl Fixed {
         let line = format!("[127.0.0.1]:{} {}\n", gateway.port(), self.protocol.host_key());
         std::fs::write(&known, line).unwrap();
         command.env("SSH_ASKPASS", self.home.path().join("askpass")).env("SSH_ASKPASS_REQUIRE", "force");
-        command.env("DISPLAY", "none").env_remove("SSH_AUTH_SOCK").args(["-F", "none", "-o", &format!("Port={}", gateway.port())]);
+        command.env("DISPLAY", "none").env_remove("SSH_AUTH_SOCK").args([
+            "-F",
+            "none",
+            "-o",
+            &format!("Port={}", gateway.port()),
+        ]);
         command.arg("-o").arg(format!("UserKnownHostsFile={}", known.display()));
         for option in ["StrictHostKeyChecking=yes", "NumberOfPasswordPrompts=1"] {
             command.args(["-o", option]);
