@@ -20,6 +20,7 @@ mod problem;
 mod recordings;
 mod repeat;
 mod rows;
+mod rules;
 mod sessions;
 mod sign_in;
 mod status;
@@ -113,6 +114,8 @@ fn open_router() -> OpenApiRouter<App> {
         .routes(routes!(inventory::why))
         .routes(routes!(inventory::who_can))
         .routes(routes!(inventory::policies))
+        .routes(routes!(rules::list))
+        .routes(routes!(rules::attempt))
         .routes(routes!(targets::list, targets::add))
         .routes(routes!(targets::probe))
         .routes(routes!(targets::show, targets::change, targets::remove))

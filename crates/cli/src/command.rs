@@ -61,6 +61,9 @@ pub enum Command {
     /// The vault: status, put, seal, unseal, slots and keys
     #[command(subcommand)]
     Vault(Vault),
+    /// Rules over commands and files: list, show, try
+    #[command(subcommand)]
+    Rules(Rules),
     /// The nodes of the installation: list, remove
     #[command(subcommand)]
     Node(Node),
@@ -256,6 +259,25 @@ pub enum Vault {
     RotateRoot,
     /// Begin a new epoch of keys; what is under the old one is carried over behind it
     RotateEpoch(RotateEpoch),
+}
+
+/// `rules`
+#[derive(Debug, Subcommand)]
+pub enum Rules {
+    /// The rule sets of the policy, those that come with the product among them
+    List,
+    /// The rules of one set
+    Show {
+        /// Its name
+        name: String,
+    },
+    /// Say what a set would make of a command; nothing is run
+    Try {
+        /// Its name
+        name: String,
+        /// The command, as one word
+        command: String,
+    },
 }
 
 /// `node`

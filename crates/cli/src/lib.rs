@@ -14,6 +14,7 @@ mod ledger;
 mod node;
 mod output;
 mod play;
+mod rules;
 mod sessions;
 mod sign_in;
 mod space;
@@ -65,6 +66,7 @@ pub async fn run(command: Command, common: &Common, surroundings: &Surroundings)
         Command::Play(args) => play::play(args, client, out).await,
         Command::Export(args) => play::export(args, &client()?, out).await,
         Command::Vault(command) => vault::run(command, &client()?, out).await,
+        Command::Rules(command) => rules::run(command, &client()?, out).await,
         Command::Node(command) => node::run(command, &client()?, out).await,
         Command::Ledger(command) => ledger::run(command, &client()?, out).await,
         Command::Space => space::space(&client()?, out).await,

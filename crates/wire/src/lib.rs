@@ -8,6 +8,7 @@ mod identity;
 mod import;
 mod inventory;
 mod live;
+mod rules;
 mod vault;
 
 pub use evidence::*;
@@ -15,6 +16,7 @@ pub use identity::*;
 pub use import::{Imported, ImportedTarget, LeftOut};
 pub use inventory::*;
 pub use live::*;
+pub use rules::*;
 pub use vault::*;
 
 use serde::{Deserialize, Serialize};

@@ -43,6 +43,7 @@ fn body(schema: &str, caller: &str) -> Option<Value> {
         "Share" => json!({ "share": "none" }),
         "SignIn" => json!({ "handle": "nobody", "password": "four quiet words" }),
         "StepUp" => json!({ "totp": "000000" }),
+        "TryRules" => json!({ "command": "true" }),
         "Unseal" => json!({ "passphrase": "none" }),
         _ => return None,
     })

@@ -281,3 +281,6 @@ fn commentless(text: &str) -> String {
 
 #[cfg(test)]
 mod tests;
+
+#[cfg(test)]
+mod evasions;
