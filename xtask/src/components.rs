@@ -75,7 +75,10 @@ pub(crate) fn ensure_for_demo(yes: bool) -> Result<bool> {
 
 /// The same with what only tests need.
 pub(crate) fn ensure_for_tests(yes: bool) -> Result<()> {
-    ensure_these(&CLIENTS.iter().chain([&SERVER]).chain(&FOR_TESTS).chain(&OTHER_CLIENTS).chain(&FOR_PORTAL).collect::<Vec<_>>(), yes)
+    ensure_these(
+        &CLIENTS.iter().chain([&SERVER]).chain(&FOR_TESTS).chain(&OTHER_CLIENTS).chain(&FOR_PORTAL).collect::<Vec<_>>(),
+        yes,
+    )
 }
 
 /// What builds the portal.

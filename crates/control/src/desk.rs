@@ -106,7 +106,7 @@ impl Control {
 
     async fn answer(&self, gateway: GatewayId, id: CallId, call: Call) -> Result<Reply, Error> {
         match call {
-            Call::AuthStep(_, step) => self.auth_step(gateway, id, step).await,
+            Call::AuthStep(login, step) => self.auth_step(gateway, id, (login, step)).await,
             Call::Open(ask) => self.open_session(gateway, id, ask).await,
             Call::Channel(ask) => self.open_channel(gateway, id, ask).await,
             Call::Places(asked) => self.choices(gateway, &asked),

@@ -2,22 +2,29 @@
 
 use crate::control::{Open, identity, identity_of, put};
 use crate::directory::kinds;
+use crate::sign_in::{Client, Proof};
 use crate::{Actor, Control, Error, Op};
 use sallyport_model::access::{Denial, From};
 use sallyport_model::authority::{AuthStep, Authenticated, Evidence, Reply};
 use sallyport_model::inventory::{Identity, Rest, Token};
-use sallyport_model::sign_in::Device;
+use sallyport_model::secret::SecretBytes;
+use sallyport_model::sign_in::{Device, DeviceState};
 use sallyport_model::{
-    AccountId, AuthId, CallId, EntryId, GatewayId, Handle, Kind, Secret, TargetId, Timestamp, TokenId,
+    AccountId, AuthId, CallId, EntryId, GatewayId, Handle, Kind, LoginId, Secret, TargetId, Timestamp, TokenId,
 };
 use sallyport_policy::Right;
 use sallyport_store::{Change, Draft};
 use std::collections::BTreeMap;
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// How long a gateway may spend an authentication.
 pub(crate) const AUTH_LIFE: Duration = Duration::from_secs(60);
+/// What a sign-in over SSH calls itself among somebody's devices.
+const AGENT: &str = "an SSH client";
+/// Longest code by the clock.
+const CODE: usize = 8;
 /// How long one lives at most, kept alive by a person who chooses.
 pub(crate) const CHOOSING: Duration = Duration::from_secs(360);
 /// The longest life of a token.
@@ -46,6 +53,14 @@ pub struct Who {
     pub expires: Timestamp,
     /// The browser it came by; absent for a token.
     pub device: Option<Device>,
+}
+
+/// A sign-in at a gateway that waits for its second factor.
+pub(crate) struct Waiting {
+    pub(crate) gateway: GatewayId,
+    pub(crate) from: From,
+    pub(crate) handle: Handle,
+    pub(crate) cookie: Secret<String>,
 }
 
 /// An authentication that a gateway may spend.
@@ -136,7 +151,12 @@ impl Control {
     }
 
     /// One step of a login through a gateway.
-    pub(crate) async fn auth_step(&self, gateway: GatewayId, call: CallId, step: AuthStep) -> Result<Reply, Error> {
+    pub(crate) async fn auth_step(
+        &self,
+        gateway: GatewayId,
+        call: CallId,
+        (login, step): (LoginId, AuthStep),
+    ) -> Result<Reply, Error> {
         let open = self.opened()?;
         let now = self.env.now();
         let named = step.handle.as_ref();
@@ -149,8 +169,12 @@ impl Control {
                     found => (found, "ssh_key"),
                 }
             }
+            Evidence::Code(bytes) => return self.code_step(gateway, call, (login, &step), typed(bytes)).await,
             Evidence::Token(bytes) => {
-                let text = Secret::new(String::from_utf8_lossy(bytes.expose()).into_owned());
+                let text = typed(bytes);
+                if let Some(handle) = named.filter(|_| !text.expose().starts_with(TOKEN_PREFIX)) {
+                    return self.password_step(gateway, login, (step.from, handle), text).await;
+                }
                 (token_identity(&open, &text, now).map(|(found, _)| found).filter(matches), "token")
             }
         };
@@ -162,12 +186,61 @@ impl Control {
             return Ok(Reply::Denied(Denial::new(Kind::Denied, "not signed in: unknown key or token")));
         };
         self.metrics.signed_in(how, true);
-        let auth = AuthId::from_bytes(*call.as_bytes());
+        Ok(self.known(gateway, call, found, (how, step.from)))
+    }
+
+    /// Somebody is known now, and may spend that on this gateway for a minute.
+    fn known(&self, gateway: GatewayId, call: CallId, found: Identity, (how, from): (&'static str, From)) -> Reply {
+        let (auth, now) = (AuthId::from_bytes(*call.as_bytes()), self.env.now());
         let (expires, until) = (now.plus(AUTH_LIFE), now.plus(CHOOSING));
-        let spendable =
-            Spendable { gateway, identity: found.id, how, from: step.from, expires, until, checks: None };
+        let spendable = Spendable { gateway, identity: found.id, how, from, expires, until, checks: None };
         self.live.remember(auth, spendable, now);
-        Ok(Reply::Authenticated(Authenticated { auth, identity: found.id, handle: found.handle }))
+        Reply::Authenticated(Authenticated { auth, identity: found.id, handle: found.handle })
+    }
+
+    /// A person's password at a gateway: the first step of the very sign-in that a browser makes, with its limits,
+    /// its one answer, and its second step to come.
+    async fn password_step(
+        &self,
+        gateway: GatewayId,
+        login: LoginId,
+        (from, handle): (From, &Handle),
+        password: Secret<String>,
+    ) -> Result<Reply, Error> {
+        let client = Client { from: from.0, agent: AGENT.into() };
+        let begun = self.sign_in_with_password(&client, handle.as_str(), password).await?;
+        if begun.state == DeviceState::Factor {
+            self.live.wait_for_factor(
+                login,
+                Waiting { gateway, from, handle: handle.clone(), cookie: begun.cookie },
+                self.env.now(),
+            );
+            return Ok(Reply::More);
+        }
+        self.sign_out(&begun.cookie).await?;
+        let text = "enrol a second factor in the portal first: a password alone lets nobody in";
+        Ok(Reply::Denied(Denial::new(Kind::Denied, text)))
+    }
+
+    /// The second step. What a browser would go on with ends here: the connection is all that was signed in for.
+    async fn code_step(
+        &self,
+        gateway: GatewayId,
+        call: CallId,
+        (login, step): (LoginId, &AuthStep),
+        code: Secret<String>,
+    ) -> Result<Reply, Error> {
+        let own = |waiting: &Arc<Waiting>| waiting.from == step.from && Some(&waiting.handle) == step.handle.as_ref();
+        let Some(waiting) = self.live.waits_for_factor(login, gateway, self.env.now()).filter(own) else {
+            return Ok(Reply::Denied(Denial::new(Kind::Denied, "no sign-in waits for a code here")));
+        };
+        let client = Client { from: step.from.0, agent: AGENT.into() };
+        let by_clock = code.expose().trim().len() <= CODE && code.expose().trim().bytes().all(|b| b.is_ascii_digit());
+        let proof = if by_clock { Proof::Totp(code) } else { Proof::Recovery(code) };
+        let begun = self.complete_sign_in(&waiting.cookie, &client, proof).await?;
+        let who = self.by_cookie(&begun.cookie).await?.identity;
+        self.sign_out(&begun.cookie).await?;
+        Ok(self.known(gateway, call, who, ("password and code", step.from)))
     }
 
     /// Failed sign-ins are ledgered singly up to a budget per source, then as one counted entry a minute.
@@ -195,6 +268,11 @@ impl Control {
         self.opened()?.store.commit(Change::entry(draft)).await?;
         Ok(())
     }
+}
+
+/// What was typed, as text.
+fn typed(bytes: &SecretBytes) -> Secret<String> {
+    Secret::new(String::from_utf8_lossy(bytes.expose()).into_owned())
 }
 
 fn token_identity(open: &Open, token: &Secret<String>, now: Timestamp) -> Option<(Identity, Timestamp)> {

@@ -3,14 +3,14 @@
 
 use crate::control::{Open, in_session, put};
 use crate::directory::{kinds, load, parse};
-use crate::identity::Spendable;
+use crate::identity::{Spendable, Waiting};
 use crate::{Control, Error, Op};
 use sallyport_model::access::Terms;
 use sallyport_model::authority::{Down, DownSink, View};
 use sallyport_model::inventory::Rest;
 use sallyport_model::rules::RuleSet;
 use sallyport_model::{AccountId, Handle, IdentityId, Limits, TargetId};
-use sallyport_model::{AuthId, GatewayId, RecordingId, SessionId, Timestamp, WatchId};
+use sallyport_model::{AuthId, GatewayId, LoginId, RecordingId, SessionId, Timestamp, WatchId};
 use sallyport_policy::Right;
 use sallyport_store::{Change, DocId, Document, Draft};
 use serde::{Deserialize, Serialize};
@@ -26,6 +26,8 @@ const FAILURE_BUDGET: u32 = 5;
 const PLAYING: Duration = Duration::from_secs(60);
 /// Authentications that are remembered at most.
 const SPENDABLE: usize = 100_000;
+/// How long a sign-in at a gateway waits for its second factor.
+const FACTOR: Duration = Duration::from_secs(120);
 
 /// An open session, as a document. Deleted at its end: the ledger holds the history.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -113,6 +115,8 @@ struct Inner {
     opening: HashMap<SessionId, GatewayId>,
     watchers: HashMap<WatchId, (SessionId, mpsc::Sender<View>)>,
     auths: HashMap<AuthId, Spendable>,
+    /// Sign-ins that wait for a second factor, with the instant after which they wait no more.
+    waiting: HashMap<LoginId, (Timestamp, Arc<Waiting>)>,
     failures: HashMap<IpAddr, (Timestamp, u32)>,
     /// Who has played what lately.
     plays: HashMap<(String, SessionId), Timestamp>,
@@ -256,6 +260,22 @@ impl Live {
             inner.auths.retain(|_, s| s.expires > now);
         }
         inner.auths.insert(auth, spendable);
+    }
+
+    /// Remembers a sign-in that waits for its second factor.
+    pub(crate) fn wait_for_factor(&self, login: LoginId, waiting: Waiting, now: Timestamp) {
+        let mut inner = self.lock();
+        inner.waiting.retain(|_, (until, _)| *until > now);
+        if inner.waiting.len() < SPENDABLE {
+            inner.waiting.insert(login, (now.plus(FACTOR), Arc::new(waiting)));
+        }
+    }
+
+    /// The sign-in that waits here; it goes on waiting, because a code may be mistyped.
+    pub(crate) fn waits_for_factor(&self, login: LoginId, gateway: GatewayId, now: Timestamp) -> Option<Arc<Waiting>> {
+        let inner = self.lock();
+        let (until, waiting) = inner.waiting.get(&login)?;
+        (*until > now && waiting.gateway == gateway).then(|| waiting.clone())
     }
 
     pub(crate) fn spendable(&self, auth: AuthId, gateway: GatewayId, now: Timestamp) -> Option<Spendable> {

@@ -10,8 +10,9 @@ use crate::name::Label;
 use crate::rules::{Act, Guarantee};
 use crate::sealed::{PublicKey, Sealed};
 use crate::secret::SecretBytes;
-use crate::{AccountName, TargetName, 
-    AuthId, CallId, ChannelId, ClusterId, GatewayId, Handle, IdentityId, LoginId, RecordingId, SessionId, WatchId,
+use crate::{
+    AccountName, AuthId, CallId, ChannelId, ClusterId, GatewayId, Handle, IdentityId, LoginId, RecordingId, SessionId,
+    TargetName, WatchId,
 };
 use minicbor::{Decode, Encode};
 use std::future::Future;
@@ -268,9 +269,13 @@ pub enum Evidence {
         #[n(1)]
         proved: bool,
     },
-    /// A short-lived token in place of a password.
+    /// What was typed where a password is asked for: a short-lived token; or, with a handle, a person's
+    /// password, which alone lets nobody in.
     #[n(1)]
     Token(#[n(0)] SecretBytes),
+    /// A second factor that can be typed, after the password in the same login: a code by the clock, or a recovery code.
+    #[n(2)]
+    Code(#[n(0)] SecretBytes),
 }
 
 /// Asks for a session.

@@ -5,13 +5,14 @@ use super::tree::Tree;
 use std::collections::BTreeSet;
 
 /// Crate, and what it may import.
-const TABLE: [(&str, &[&str]); 16] = [
+const TABLE: [(&str, &[&str]); 17] = [
     ("model", &[]),
     ("policy", &["model"]),
     ("vault", &["model"]),
     ("ledger", &["model"]),
     ("recording", &["model"]),
     ("statements", &["model"]),
+    ("ssh-transport", &[]),
     ("store", &["model", "policy", "vault", "ledger", "recording"]),
     ("control", &["model", "policy", "vault", "ledger", "recording", "store"]),
     ("gateway", &["model", "recording"]),

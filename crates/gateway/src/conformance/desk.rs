@@ -63,6 +63,10 @@ pub struct Entry {
     pub text: String,
 }
 
+/// Ada's password, and the code that goes with it.
+pub const PASSWORD_TYPED: &[u8] = b"correct horse";
+/// The code.
+pub const CODE: &[u8] = b"123456";
 /// The account that is denied whatever the target.
 pub const DENIED_ACCOUNT: &str = "denied";
 /// The account that needs an approval until [`Reference::approve`].
@@ -277,7 +281,10 @@ impl Reference {
             Call::AuthStep(_, step) => {
                 let (known, proved) = match &step.evidence {
                     Evidence::SshKey { key, proved } => (state.keys.get(key).cloned(), *proved),
+                    Evidence::Token(token) if token.expose() == PASSWORD_TYPED => return Reply::More,
                     Evidence::Token(token) => (state.tokens.get(token.expose()).cloned(), true),
+                    Evidence::Code(code) if code.expose() == CODE => (step.handle.clone(), true),
+                    Evidence::Code(_) => (None, true),
                 };
                 let named = |handle: &Handle| step.handle.as_ref().is_none_or(|wanted| wanted == handle);
                 match known.filter(named) {

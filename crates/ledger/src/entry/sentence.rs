@@ -5,18 +5,8 @@ use super::Entry;
 pub(super) fn of(entry: &Entry) -> String {
     let (actor, object) = (entry.actor.as_str(), entry.object.as_str());
     let told = match entry.action.as_str() {
-        "session.opened" => format!("{actor} opened a session on {object}{}", by(entry, "from", " from ")),
-        "session.closed" => format!("{actor}'s session on {object} ended{}", by(entry, "reason", ": ")),
-        "session.denied" => format!("{actor} was denied a session on {object}{}", by(entry, "why", ": ")),
-        "session.killed" => format!("{actor} ended the session {object}{}", by(entry, "reason", ": ")),
-        "session.revoked" => format!("the right to the session {object} was taken back{}", by(entry, "why", ": ")),
-        "session.frozen" => format!(
-            "a session on {object} was held back for {} ms without the {}",
-            or(entry, "millis", "some"),
-            or(entry, "without", "evidence")
-        ),
+        action if action.starts_with("session.") => session(entry, actor, object),
         "screens.watched" => format!("{actor} watched the screens of all running sessions"),
-        "session.watched" => format!("{actor} watched the session {object}"),
         "channel.opened" => {
             format!("{actor} opened {} on {object}{}", or(entry, "channel", "a channel"), by(entry, "detail", ": "))
         }
@@ -84,6 +74,24 @@ pub(super) fn of(entry: &Entry) -> String {
         other => plain(other, actor, object),
     };
     told.chars().map(|c| if steers(c) { '\u{fffd}' } else { c }).collect()
+}
+
+/// What happened to a session.
+fn session(entry: &Entry, actor: &str, object: &str) -> String {
+    match entry.action.as_str() {
+        "session.opened" => format!("{actor} opened a session on {object}{}", by(entry, "from", " from ")),
+        "session.closed" => format!("{actor}'s session on {object} ended{}", by(entry, "reason", ": ")),
+        "session.denied" => format!("{actor} was denied a session on {object}{}", by(entry, "why", ": ")),
+        "session.killed" => format!("{actor} ended the session {object}{}", by(entry, "reason", ": ")),
+        "session.revoked" => format!("the right to the session {object} was taken back{}", by(entry, "why", ": ")),
+        "session.frozen" => format!(
+            "a session on {object} was held back for {} ms without the {}",
+            or(entry, "millis", "some"),
+            or(entry, "without", "evidence")
+        ),
+        "session.watched" => format!("{actor} watched the session {object}"),
+        other => plain(other, actor, object),
+    }
 }
 
 /// What a rule said of a command.

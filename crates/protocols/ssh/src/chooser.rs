@@ -87,7 +87,8 @@ fn next_key(bytes: &[u8]) -> Option<(Option<Key>, &[u8])> {
             Some((key, rest))
         }
         _ => {
-            let length = bytes.first().map_or(1, |first| usize::try_from(first.leading_ones()).unwrap_or(1)).clamp(1, 4);
+            let length =
+                bytes.first().map_or(1, |first| usize::try_from(first.leading_ones()).unwrap_or(1)).clamp(1, 4);
             let (one, rest) = bytes.split_at_checked(length)?;
             let text = std::str::from_utf8(one).ok().and_then(|text| text.chars().next());
             Some((text.filter(|c| !c.is_control()).map(Key::Text), rest))
@@ -154,10 +155,7 @@ impl List {
 }
 
 /// Lets the person before a terminal choose.
-pub(crate) async fn choose(
-    started: &mut Started,
-    choices: &Choices<'_>,
-) -> Result<(AccountName, TargetName), Denial> {
+pub(crate) async fn choose(started: &mut Started, choices: &Choices<'_>) -> Result<(AccountName, TargetName), Denial> {
     // Some clients send no key before they know that their shell has started.
     if std::mem::take(&mut started.reply) {
         started.write.answer(true);
@@ -238,7 +236,8 @@ mod tests {
 
     #[test]
     fn keys_are_read_however_they_arrive() {
-        let all = [Key::Up, Key::Text('w'), Key::Text('é'), Key::Down, Key::Erase, Key::PageDown, Key::Enter, Key::Leave];
+        let all =
+            [Key::Up, Key::Text('w'), Key::Text('é'), Key::Down, Key::Erase, Key::PageDown, Key::Enter, Key::Leave];
         let bytes = "\x1b[Aw\u{e9}\x1bOB\x7f\x1b[6~\x1b[1;5C\x01\r\x03".as_bytes();
         for step in 1..=bytes.len() {
             let mut keys = Keys::default();
@@ -252,7 +251,7 @@ mod tests {
         let choice = |n: usize| Choice {
             account: "root".parse().unwrap(),
             target: format!("web-{n}").parse().unwrap(),
-            usable: n % 2 == 0,
+            usable: n.is_multiple_of(2),
             note: String::new(),
         };
         let choices = (0..50).map(choice).collect();

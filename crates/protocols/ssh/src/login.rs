@@ -34,7 +34,7 @@ pub(crate) async fn login(settings: Arc<Settings>, io: Downstream, login: Login)
     let from = io.from.ip();
     let transport = Transport::new(settings).map_err(|e| Denial::new(Kind::Failed, e.to_string()))?;
     let leg = Leg::new(io.stream, transport);
-    let mut conversation = Conversation { leg, login, offers: 0, asked: None };
+    let mut conversation = Conversation { leg, login, offers: 0, asked: None, half: false };
     let (who, address) = conversation.run().await?;
     drop(io.half_open);
     let Conversation { mut leg, .. } = conversation;
@@ -49,8 +49,19 @@ struct Conversation {
     leg: Leg<TcpStream>,
     login: Login,
     offers: u32,
-    /// Who was asked for a token. An answer counts for that name alone.
-    asked: Option<String>,
+    /// Who was asked for what. An answer counts for that name alone, and once.
+    asked: Option<(String, Question)>,
+    /// A password was right, and its client is to ask for the next question by itself.
+    half: bool,
+}
+
+/// What a client is asked for.
+#[derive(Clone, Copy)]
+enum Question {
+    /// A password, or a token in its place.
+    Secret,
+    /// The second factor.
+    Code,
 }
 
 /// What a request came to.
@@ -59,6 +70,8 @@ enum Turn {
     In(Authenticated, Address),
     /// It was answered.
     Answered,
+    /// The password is right, and a second factor is wanted.
+    Half(String),
     /// No.
     Rejected,
 }
@@ -71,6 +84,7 @@ impl Conversation {
         self.serve().await.map_err(left)?;
         for _ in 0..ATTEMPTS {
             let payload = self.leg.receive().await.map_err(left)?;
+            let interactive = payload.first() == Some(&auth::INFO_RESPONSE);
             match self.turn(&payload).await.map_err(left)? {
                 Turn::In(who, address) => {
                     self.leg.send(|out| out.byte(auth::SUCCESS)).map_err(left)?;
@@ -78,6 +92,12 @@ impl Conversation {
                     return Ok((who, address));
                 }
                 Turn::Answered => {}
+                // RFC 4252 section 5.1: what was shown counts in part. A client that is asked goes on by itself.
+                Turn::Half(user) if interactive => self.ask(user, Question::Code).map_err(left)?,
+                Turn::Half(_) => {
+                    self.half = true;
+                    self.leg.send(|out| auth::failure(out, &["keyboard-interactive"], true)).map_err(left)?;
+                }
                 Turn::Rejected => self.leg.send(|out| auth::failure(out, &METHODS, false)).map_err(left)?,
             }
         }
@@ -107,8 +127,13 @@ impl Conversation {
     async fn turn(&mut self, payload: &[u8]) -> Result<Turn, sallyport_ssh_transport::Error> {
         if payload.first() == Some(&auth::INFO_RESPONSE) {
             let answers = auth::answers(payload)?;
-            let (Some(user), Some(token)) = (self.asked.take(), answers.first()) else { return Ok(Turn::Rejected) };
-            return Ok(self.token(&user, token).await);
+            let (Some((user, question)), Some(answer)) = (self.asked.take(), answers.first()) else {
+                return Ok(Turn::Rejected);
+            };
+            return Ok(match question {
+                Question::Secret => self.secret(&user, answer).await,
+                Question::Code => self.code(&user, answer).await,
+            });
         }
         self.asked = None;
         let Request { user, method } = Request::read(payload)?;
@@ -121,14 +146,23 @@ impl Conversation {
             Method::PublicKey { algorithm, key, signature: Some(signature) } => {
                 self.signed(user, (algorithm, key, signature)).await
             }
-            Method::Password(token) => self.token(user, token).await,
+            Method::Password(secret) => self.secret(user, secret).await,
             Method::Interactive => {
-                self.asked = Some(user.to_owned());
-                self.leg.send(|out| auth::questions(out, "Sallyport", "", &[("Token: ", false)]))?;
+                let question = if std::mem::take(&mut self.half) { Question::Code } else { Question::Secret };
+                self.ask(user.to_owned(), question)?;
                 Turn::Answered
             }
             Method::Other => Turn::Rejected,
         })
+    }
+
+    fn ask(&mut self, user: String, question: Question) -> Result<(), sallyport_ssh_transport::Error> {
+        let prompt = match question {
+            Question::Secret => "Password or token: ",
+            Question::Code => "Code: ",
+        };
+        self.asked = Some((user, question));
+        self.leg.send(|out| auth::questions(out, "Sallyport", "", &[(prompt, false)]))
     }
 
     async fn offer(
@@ -163,19 +197,28 @@ impl Conversation {
         }
     }
 
-    async fn token(&mut self, user: &str, token: &[u8]) -> Turn {
-        if token.is_empty() || token.len() > TOKEN {
+    async fn secret(&mut self, user: &str, secret: &[u8]) -> Turn {
+        if secret.is_empty() || secret.len() > TOKEN {
             return reject().await;
         }
-        self.prove(user, Evidence::Token(Secret::new(token.to_vec()))).await
+        self.prove(user, Evidence::Token(Secret::new(secret.to_vec()))).await
+    }
+
+    async fn code(&mut self, user: &str, code: &[u8]) -> Turn {
+        if code.is_empty() || code.len() > TOKEN {
+            return reject().await;
+        }
+        self.prove(user, Evidence::Code(Secret::new(code.to_vec()))).await
     }
 
     /// Shows a proof. The user name of this very request counts, so that a client which changes it
     /// between requests gains nothing.
     async fn prove(&mut self, user: &str, evidence: Evidence) -> Turn {
         let Ok(address) = user.parse::<Address>() else { return reject().await };
+        let password = matches!(evidence, Evidence::Token(_));
         match self.login.step(address.handle().cloned(), evidence).await {
             Ok(Step::Authenticated(who)) => Turn::In(who, address),
+            Ok(Step::More) if password => Turn::Half(user.to_owned()),
             Ok(Step::More) | Err(_) => reject().await,
         }
     }

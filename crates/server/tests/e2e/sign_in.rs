@@ -7,7 +7,11 @@ use sallyport_testkit::product::{Product, json};
 use sallyport_testkit::sshd::ACCOUNT;
 use serde_json::json;
 
-on_both!(a_person_enrols_signs_in_acts_and_signs_out, a_terminal_ends_with_the_browser_that_it_is_in);
+on_both!(
+    a_person_enrols_signs_in_acts_and_signs_out,
+    a_person_signs_in_over_ssh_with_password_and_code,
+    a_terminal_ends_with_the_browser_that_it_is_in,
+);
 
 pub(crate) fn link(product: &Product, handle: &str) -> String {
     let made = product.local(&["admin", "link", handle, "--output", "json"]).unwrap();
@@ -58,6 +62,56 @@ fn a_person_enrols_signs_in_acts_and_signs_out(product: &mut Product) {
     for action in ["link.made", "link.used", "factor.added", "device.signed_in", "device.ended", "user.disabled"] {
         assert!(entries.contains(action), "{action} is missing");
     }
+}
+
+fn a_person_signs_in_over_ssh_with_password_and_code(product: &mut Product) {
+    let mut ada = Browser::of(product);
+    ada.enrol(&link(product, "ada")).unwrap();
+    let codes = ada.ok(Method::POST, "/api/v1/me/recovery-codes", Some(&json!({})));
+    let code = codes["codes"][0].as_str().unwrap().to_owned();
+    let ssh = |password: &str, code: &str| {
+        let asks = product.at("asks");
+        let script = format!("#!/bin/sh\ncase \"$1\" in *Code*) echo '{code}';; *) echo '{password}';; esac\n");
+        std::fs::write(&asks, script).unwrap();
+        std::fs::set_permissions(&asks, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+        let status = product.status().unwrap();
+        let port = status["ssh"].as_str().unwrap().rsplit(':').next().unwrap();
+        let output = std::process::Command::new("ssh")
+            .args([
+                "-F",
+                "none",
+                "-o",
+                "StrictHostKeyChecking=no",
+                "-o",
+                "UserKnownHostsFile=/dev/null",
+                "-o",
+                "LogLevel=ERROR",
+            ])
+            .args([
+                "-o",
+                "PreferredAuthentications=keyboard-interactive",
+                "-o",
+                "NumberOfPasswordPrompts=1",
+                "-p",
+                port,
+            ])
+            .env("SSH_ASKPASS", &asks)
+            .env("SSH_ASKPASS_REQUIRE", "force")
+            .env("DISPLAY", "none")
+            .args(["-l", &format!("ada+{ACCOUNT}@web-1"), "127.0.0.1", "echo in"])
+            .stdin(std::process::Stdio::null())
+            .output()
+            .unwrap();
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    };
+    assert_eq!(ssh(WORDS, "000000"), "", "a wrong code");
+    assert_eq!(ssh("some other words", &code), "", "a wrong password");
+    assert_eq!(ssh(WORDS, &code), "in\n");
+    assert_eq!(ssh(WORDS, &code), "", "a code counts once");
+    let devices = ada.ok(Method::GET, "/api/v1/me/devices", None);
+    assert_eq!(devices["items"].as_array().unwrap().len(), 1, "what signed in over SSH is no device that stays");
+    let entries = product.ok(&["ledger", "list", "--output", "json"]).unwrap();
+    assert!(entries.contains("password and code"), "{entries}");
 }
 
 fn a_terminal_ends_with_the_browser_that_it_is_in(product: &mut Product) {

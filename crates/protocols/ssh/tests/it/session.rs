@@ -217,6 +217,33 @@ async fn a_person_who_named_no_target_chooses_one() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_person_signs_in_with_a_password_and_a_code() {
+    let rig = Rig::new().await;
+    let asks = rig.fixed.home().join("asks");
+    let answer = |code: &str| {
+        let script = format!(
+            "#!/bin/sh\ncase \"$1\" in *Code*) echo {code};; *assword*) echo {};; esac\n",
+            text(sallyport_gateway::conformance::desk::PASSWORD_TYPED)
+        );
+        std::fs::write(&asks, script).unwrap();
+        std::fs::set_permissions(&asks, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    };
+    // Asked for both in one go, or after the password was sent as one.
+    for methods in ["keyboard-interactive", "password,keyboard-interactive"] {
+        for (code, good) in [("123456", true), ("654321", false)] {
+            answer(code);
+            let mut ssh = tokio::process::Command::new("ssh");
+            let methods = format!("PreferredAuthentications={methods}");
+            ssh.args(["-o", &methods]);
+            rig.fixed.options(&mut ssh, rig.bench.address);
+            ssh.env("SSH_ASKPASS", &asks).arg(format!("ada+ops@{}@127.0.0.1", rig.name)).arg("echo in");
+            let output = finish(ssh.spawn().unwrap()).await;
+            assert_eq!(text(&output.stdout), if good { "in\n" } else { "" }, "{methods}: {}", text(&output.stderr));
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_jump_without_a_target_is_told_how_to_do_it() {
     let rig = Rig::new().await;
     let mut ssh = rig.client("ssh");
