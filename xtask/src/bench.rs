@@ -8,11 +8,12 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 /// Package, example.
-const EXAMPLES: [(&str, &str); 10] = [
+const EXAMPLES: [(&str, &str); 11] = [
     ("sallyport-control", "serving"),
     ("sallyport-ledger", "verify_speed"),
     ("sallyport-policy", "speed"),
     ("sallyport-recording", "seal_speed"),
+    ("sallyport-server", "api"),
     ("sallyport-server", "portal"),
     ("sallyport-server", "revocation"),
     ("sallyport-store", "append_speed"),
@@ -28,6 +29,8 @@ const SCRIPTS: [(&str, &[&str]); 3] =
 /// `bench`
 #[derive(clap::Args)]
 pub(crate) struct Args {
+    /// Only the examples with this in their name, such as `api`
+    only: Option<String>,
     /// Directory with the scripts that measure SSH sessions against the direct connection
     #[arg(long, value_name = "DIR")]
     scripts: Option<PathBuf>,
@@ -41,8 +44,10 @@ pub(crate) struct Args {
 
 /// Runs the examples, and the scripts where they are given.
 pub(crate) fn bench(args: &Args) -> Result<()> {
-    let examples: &[_] = if args.sessions_only { &[] } else { &EXAMPLES };
+    let wanted = |example: &&(&str, &str)| args.only.as_ref().is_none_or(|only| example.1.contains(only.as_str()));
+    let examples: Vec<_> = EXAMPLES.iter().filter(wanted).filter(|_| !args.sessions_only).collect();
     if !examples.is_empty() {
+        components::ensure_for_bench(args.yes)?;
         build()?;
     }
     for (package, example) in examples {

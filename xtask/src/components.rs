@@ -50,6 +50,9 @@ const OTHER_CLIENTS: [Component; 13] = [
     Component { program: "/usr/lib/python3/dist-packages/paramiko/__init__.py", package: "python3-paramiko" },
 ];
 
+/// What makes load.
+const LOAD: Component = Component { program: "wrk", package: "wrk" };
+
 /// What builds the portal: Debian 12's own are new enough.
 const FOR_PORTAL: [Component; 2] =
     [Component { program: "node", package: "nodejs" }, Component { program: "npm", package: "npm" }];
@@ -79,6 +82,12 @@ pub(crate) fn ensure_for_tests(yes: bool) -> Result<()> {
         &CLIENTS.iter().chain([&SERVER]).chain(&FOR_TESTS).chain(&OTHER_CLIENTS).chain(&FOR_PORTAL).collect::<Vec<_>>(),
         yes,
     )
+}
+
+/// What only measurements need.
+pub(crate) fn ensure_for_bench(yes: bool) -> Result<()> {
+    let all = CLIENTS.iter().chain([&SERVER]).chain(&FOR_TESTS).chain([&LOAD]);
+    ensure_these(&all.collect::<Vec<_>>(), yes)
 }
 
 /// What builds the portal.

@@ -19,10 +19,9 @@ pub(super) fn of(entry: &Entry) -> String {
         "login.failed" => format!("a sign-in as {object} failed{}", by(entry, "from", " from ")),
         "secret.stored" => format!("{actor} stored a new version of the secret of {object}"),
         action if action.starts_with("target.") => target(entry, actor, object),
-        action if action.starts_with("node.") || action.starts_with("gateway.") => node(entry, actor, object),
+        action if HOSTS.iter().any(|what| action.starts_with(what)) => node(entry, actor, object),
         action if action.starts_with("vault.") => vault(entry, actor, object),
         action if PEOPLE.iter().any(|what| action.starts_with(what)) => people(entry, actor, object),
-        action if action.starts_with("certificate.") => certificate(entry, actor, object),
         "inventory.applied" => format!("{actor} applied {} objects of the inventory", or(entry, "objects", "some")),
         "policy.applied" => format!("{actor} applied the policy set {}", or(entry, "policy", object)),
         action if action.starts_with("recording") => recording(entry, actor, object),
@@ -113,6 +112,9 @@ fn command(entry: &Entry, actor: &str, object: &str) -> String {
 }
 
 /// Acts on a node or its gateway.
+/// What the actions on nodes, and on what they show of themselves, begin with.
+const HOSTS: [&str; 3] = ["certificate.", "gateway.", "node."];
+
 fn certificate(entry: &Entry, actor: &str, object: &str) -> String {
     let directory = or(entry, "directory", "a directory");
     match entry.action.as_str() {
@@ -142,6 +144,7 @@ fn node(entry: &Entry, actor: &str, object: &str) -> String {
             format!("the host key of the gateways was {}{}", by(entry, "how", ""), by(entry, "public", ": "))
         }
         "node.removed" => format!("{actor} removed the node {object}"),
+        action if action.starts_with("certificate.") => certificate(entry, actor, object),
         other => plain(other, actor, object),
     }
 }

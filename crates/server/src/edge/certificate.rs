@@ -12,6 +12,7 @@ use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
+use rustls::version::TLS13;
 use sallyport_cli::Fail;
 use sallyport_control::{CERTIFICATE, Control};
 use sallyport_model::{Env, Timestamp};
@@ -91,7 +92,8 @@ pub(crate) async fn certificates(config: &Config, control: &Arc<Control>) -> Res
     let certificate = ArcSwap::from_pointee(source.load()?);
     let shown = Arc::new(Shown { certificate, challenges: acme.map(|_| control.clone()) });
     let mut tls = ServerConfig::builder_with_provider(Arc::new(default_provider()))
-        .with_safe_default_protocol_versions()
+        // Every browser and program of the last years speaks it, and nothing weaker can be agreed upon.
+        .with_protocol_versions(&[&TLS13])
         .map_err(Fail::failed)?
         .with_no_client_auth()
         .with_cert_resolver(shown.clone());

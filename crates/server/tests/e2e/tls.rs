@@ -135,6 +135,20 @@ fn certificates_in_files_are_read_again_and_open_connections_stay() {
 }
 
 #[test]
+fn the_listener_fits_the_modern_profile() {
+    let mut product = stopped();
+    product.serve_tls().unwrap();
+    let print = product.fingerprint().unwrap();
+    let authority = product.ok(&["trust", "--fingerprint", &print, "--print"]).unwrap();
+    fs::write(product.at("ca.pem"), authority).unwrap();
+    let place = format!("localhost:{}", port(&product));
+    let mut scan = std::process::Command::new(crate::schema::tool("sslyze"));
+    scan.args(["--certinfo", "--certinfo_ca_file"]).arg(product.at("ca.pem")).args(["--mozilla_config=modern", &place]);
+    let (code, out, err) = outcome(scan.output().unwrap());
+    assert!(code == 0 && out.contains("OK - Compliant"), "{out}{err}");
+}
+
+#[test]
 fn a_crowd_that_only_connects_keeps_nobody_else_out() {
     let product = crate::product();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();

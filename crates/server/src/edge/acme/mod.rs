@@ -27,7 +27,7 @@ const REFUSED: Duration = Duration::from_secs(60);
 /// The longest wait.
 const LONGEST: Duration = Duration::from_secs(6 * 3600);
 
-/// `[api] tls = { acme = { ... } }`
+/// An ACME directory: `[api] tls = { acme = { ... } }`.
 #[derive(Clone, Debug, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Acme {

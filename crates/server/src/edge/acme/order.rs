@@ -136,13 +136,10 @@ async fn prove(order: &mut Order) -> Result<(), Failure> {
         let mut authorization = authorization?;
         if let Some(mut challenge) = authorization.challenge(ChallengeType::TlsAlpn01) {
             // A directory that looks at once says at once what it saw.
-            challenge.set_ready().await.map_err(|error| match error {
-                instant_acme::Error::Api(problem) => unproven(&problem),
-                other => other.into(),
-            })?;
+            challenge.set_ready().await.map_err(seen)?;
         }
     }
-    match order.poll_ready(&PATIENCE).await? {
+    match order.poll_ready(&PATIENCE).await.map_err(seen)? {
         OrderStatus::Ready | OrderStatus::Valid => Ok(()),
         _ => Err(why_not(order).await),
     }
@@ -158,6 +155,14 @@ async fn why_not(order: &mut Order) -> Failure {
         }
     }
     wrong("it does not say why")
+}
+
+/// What went wrong while the directory looked.
+fn seen(error: instant_acme::Error) -> Failure {
+    match error {
+        instant_acme::Error::Api(problem) => unproven(&problem),
+        other => other.into(),
+    }
 }
 
 fn unproven(problem: &instant_acme::Problem) -> Failure {
