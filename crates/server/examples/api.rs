@@ -8,13 +8,14 @@ use reqwest::{Client, Method};
 use sallyport_testkit::product::{Product, json};
 use serde_json::{Value, json};
 use std::fmt::Write as _;
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::process::Command;
 use std::time::{Duration, Instant, SystemTime};
 use totp_rs::{Builder, Secret, Totp};
 
 const TARGETS: u32 = 100;
-const PEOPLE: usize = 64;
+const PEOPLE: u8 = 64;
 /// People who sign in at the same time.
 const AT_ONCE: usize = 8;
 /// How long a load lasts, and on how many connections.
@@ -60,8 +61,9 @@ fn load(product: &Product, path: &str) -> Result<Value> {
     Ok(json!({ "path": path, "per_second": rate, "p50": told("50%")?, "p99": told("99%")? }))
 }
 
-/// Somebody with a password and an app.
+/// Somebody with a password, an app and an address of their own: tries are counted by address, too.
 struct Person {
+    client: Client,
     handle: String,
     app: Totp,
 }
@@ -78,28 +80,29 @@ async fn call(client: &Client, product: &Product, path: &str, body: Value, cooki
     Ok((serde_json::from_str(&text).unwrap_or_default(), cookie))
 }
 
-async fn enrol(client: &Client, product: &Product, number: usize) -> Result<Person> {
+async fn enrol(product: &Product, number: u8) -> Result<Person> {
+    let client = Client::builder().local_address(IpAddr::from([127, 0, 2, number])).build()?;
     let handle = format!("person-{number}");
     let asked = client.post(format!("{}/api/v1/users", product.url()));
     let asked = asked.header(AUTHORIZATION, format!("Bearer {}", product.token()));
     let made: Value = asked.json(&json!({ "handle": handle, "groups": [] })).send().await?.json().await?;
     let link = made.get("link").and_then(Value::as_str).with_context(|| made.to_string())?;
     let token = link.rsplit('/').next().context("no token")?;
-    let (_, cookie) = call(client, product, "/enroll", json!({ "token": token, "password": WORDS }), "").await?;
-    let (new, cookie) = call(client, product, "/me/totp/begin", json!({}), &cookie).await?;
+    let (_, cookie) = call(&client, product, "/enroll", json!({ "token": token, "password": WORDS }), "").await?;
+    let (new, cookie) = call(&client, product, "/me/totp/begin", json!({}), &cookie).await?;
     let secret = new.get("secret").and_then(Value::as_str).context("no secret")?;
     let secret = Secret::try_from_base32(secret).map_err(|error| anyhow::anyhow!("{error:?}"))?;
     let app = Builder::new().with_secret(secret).with_account_name("x").with_issuer(Some("x")).build();
     let app = app.map_err(|error| anyhow::anyhow!("{error:?}"))?;
     let code = app.generate_current().to_string();
-    call(client, product, "/me/totp", json!({ "code": code, "label": "phone" }), &cookie).await?;
-    Ok(Person { handle, app })
+    call(&client, product, "/me/totp", json!({ "code": code, "label": "phone" }), &cookie).await?;
+    Ok(Person { client, handle, app })
 }
 
-async fn sign_in(client: &Client, product: &Product, person: &Person) -> Result<()> {
-    let first = json!({ "handle": person.handle, "password": WORDS });
+async fn sign_in(product: &Product, Person { client, handle, app }: &Person) -> Result<()> {
+    let first = json!({ "handle": handle, "password": WORDS });
     let (_, cookie) = call(client, product, "/sign-in", first, "").await?;
-    let code = json!({ "code": person.app.generate_current().to_string() });
+    let code = json!({ "code": app.generate_current().to_string() });
     let (done, _) = call(client, product, "/sign-in/totp", code, &cookie).await?;
     ensure!(done.get("state").is_some_and(|state| state == "in"), "{done}");
     Ok(())
@@ -108,24 +111,22 @@ async fn sign_in(client: &Client, product: &Product, person: &Person) -> Result<
 /// Sign-ins a second, with so many people at once.
 #[expect(clippy::disallowed_methods, reason = "a measurement needs the machine's clock")]
 async fn sign_ins(product: &Product) -> Result<f64> {
-    let client = Client::new();
     let mut people = Vec::new();
-    for number in 0..PEOPLE {
-        people.push(enrol(&client, product, number).await?);
+    for number in 1..=PEOPLE {
+        people.push(enrol(product, number).await?);
     }
     // The codes of these thirty seconds are used: the next ones are good, and all of them fit into one step or the next.
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH)?;
     tokio::time::sleep(Duration::from_secs(31_u64.saturating_sub(now.as_secs() % 30))).await;
     let start = Instant::now();
-    let client = &client;
-    let crowd = people.chunks(PEOPLE.div_ceil(AT_ONCE)).map(|some| async move {
+    let crowd = people.chunks(people.len().div_ceil(AT_ONCE)).map(|some| async move {
         for person in some {
-            sign_in(client, product, person).await?;
+            sign_in(product, person).await?;
         }
         Ok::<_, anyhow::Error>(())
     });
     futures_util::future::try_join_all(crowd).await?;
-    Ok(f64::from(u32::try_from(PEOPLE)?) / start.elapsed().as_secs_f64())
+    Ok(f64::from(PEOPLE) / start.elapsed().as_secs_f64())
 }
 
 #[expect(clippy::print_stdout, reason = "the figures are what this example is for")]
