@@ -117,7 +117,7 @@ pub(crate) async fn create_token(
 }
 
 /// Figures of this node, as OpenMetrics text.
-#[utoipa::path(get, path = "/metrics", responses((status = 200, body = String)), tag = "status")]
+#[utoipa::path(get, path = "/metrics", responses((status = 200, body = String, content_type = "application/openmetrics-text")), tag = "status")]
 pub(crate) async fn metrics(State(app): State<App>) -> impl IntoResponse {
     ([(CONTENT_TYPE, "application/openmetrics-text; version=1.0.0; charset=utf-8")], app.control.figures())
 }

@@ -6,8 +6,11 @@ use crate::convert;
 use crate::inventory::ListingQuery;
 use crate::problem::{Path, Problem, Query, Sent};
 use axum::Json;
+use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::StatusCode;
+use axum::http::header::CONTENT_TYPE;
+use axum::response::IntoResponse;
 use sallyport_control::{About, NewSecret, NewTarget};
 use sallyport_model::inventory::{Class, Tier};
 use sallyport_model::{Secret, TargetName};
@@ -19,8 +22,11 @@ pub(crate) async fn list(
     State(app): State<App>,
     caller: Caller,
     Query(query): Query<ListingQuery>,
-) -> Result<Json<wire::Listing<wire::Target>>, Problem> {
-    Ok(Json(convert::listing(app.control.targets(&caller.op, &query.wanted())?, convert::target)))
+) -> Result<impl IntoResponse, Problem> {
+    let written = app.control.targets(&caller.op, &query.wanted(), |page| {
+        serde_json::to_vec(&convert::listing(page, convert::target)).unwrap_or_default()
+    })?;
+    Ok(([(CONTENT_TYPE, "application/json")], Bytes::from_owner(written)))
 }
 
 /// One target with its accounts.

@@ -5,7 +5,7 @@ use crate::apply::{default_label, host_fits, public_keys};
 use crate::control::{Open, POLICY, PolicyBody, put};
 use crate::directory::{Versioned, kinds, load};
 use crate::lease::{SecretBody, version_id};
-use crate::places::Search;
+use crate::places::{Places, Search};
 use crate::slots::borrowed;
 use crate::vault::material;
 use crate::{Control, Error, NewSecret, Op};
@@ -18,9 +18,10 @@ use sallyport_policy::{Right, SCHEMA};
 use sallyport_store::{Change, DocId};
 use sallyport_vault::Where;
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 /// Which page of a listing is wanted.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Eq, Hash, PartialEq)]
 pub struct Listing {
     /// Words, all of which must occur.
     pub search: String,
@@ -122,24 +123,35 @@ impl About {
     }
 }
 
+/// A page of targets.
+fn page(places: &Places, wanted: &Listing) -> Page<TargetLine> {
+    let search = Search::new(&wanted.search);
+    let mut page = Page::new(wanted);
+    for listed in places.targets.iter().filter(|listed| listed.matches(&search)) {
+        let name = listed.target.name.as_str();
+        page.take(wanted.cursor.as_deref().is_some_and(|cursor| name <= cursor), || {
+            let accounts = listed.accounts.iter().map(|account| Account::clone(account)).collect();
+            (name.to_owned(), TargetLine { target: Target::clone(&listed.target), accounts })
+        });
+    }
+    page
+}
+
 impl Control {
-    /// Targets by name, with their accounts: a page of them.
+    /// Targets by name, with their accounts: a page of them, as `write` puts it into bytes. It is made once, and kept until a
+    /// target or an account changes: whoever has the right sees the same, so one caller's bytes are every caller's.
     ///
     /// # Errors
     /// When the actor lacks the right.
-    pub fn targets(&self, op: &Op, wanted: &Listing) -> Result<Page<TargetLine>, Error> {
+    pub fn targets(
+        &self,
+        op: &Op,
+        wanted: &Listing,
+        write: impl FnOnce(Page<TargetLine>) -> Vec<u8>,
+    ) -> Result<Arc<[u8]>, Error> {
         self.require(op, Right::InventoryRead)?;
         let places = self.opened()?.places();
-        let search = Search::new(&wanted.search);
-        let mut page = Page::new(wanted);
-        for listed in places.targets.iter().filter(|listed| listed.matches(&search)) {
-            let name = listed.target.name.as_str();
-            page.take(wanted.cursor.as_deref().is_some_and(|cursor| name <= cursor), || {
-                let accounts = listed.accounts.iter().map(|account| Account::clone(account)).collect();
-                (name.to_owned(), TargetLine { target: Target::clone(&listed.target), accounts })
-            });
-        }
-        Ok(page)
+        Ok(places.written.of(wanted, || write(page(&places, wanted)).into()))
     }
 
     /// One target with its accounts.

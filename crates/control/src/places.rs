@@ -5,11 +5,15 @@
 
 use crate::control::Open;
 use crate::directory::{all, kinds};
+use crate::inventory::Listing;
 use sallyport_model::TargetId;
 use sallyport_model::inventory::{Account, Target};
 use sallyport_policy::Inventory;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
+
+/// Pages that are kept as they were written.
+const PAGES: usize = 32;
 
 /// What is listed: one snapshot.
 pub(crate) struct Places {
@@ -19,6 +23,29 @@ pub(crate) struct Places {
     hay: Vec<String>,
     /// Targets, by name.
     pub(crate) targets: Vec<Listed>,
+    /// Pages of them.
+    pub(crate) written: Written,
+}
+
+/// Pages as they were written before. They go with the snapshot that they are of.
+#[derive(Default)]
+pub(crate) struct Written(Mutex<HashMap<Listing, Arc<[u8]>>>);
+
+impl Written {
+    /// The page that was written, or that is now.
+    pub(crate) fn of(&self, wanted: &Listing, write: impl FnOnce() -> Arc<[u8]>) -> Arc<[u8]> {
+        let lock = || self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = lock().get(wanted) {
+            return known.clone();
+        }
+        let made = write();
+        let mut kept = lock();
+        if kept.len() >= PAGES {
+            kept.clear();
+        }
+        kept.insert(wanted.clone(), made.clone());
+        made
+    }
 }
 
 /// A target, as it is listed.
@@ -76,7 +103,7 @@ impl Places {
             .iter()
             .map(|(target, account)| lower(&[&format!("{}@{}", account.name, target.name), &told(target)]))
             .collect();
-        Self { inventory: Inventory::new(places), hay, targets }
+        Self { inventory: Inventory::new(places), hay, targets, written: Written::default() }
     }
 
     /// Whether an account is what a search looks for.
@@ -113,5 +140,24 @@ impl Search {
 
     fn finds(&self, hay: &str) -> bool {
         self.0.iter().all(|word| hay.contains(word.as_str()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_page_is_written_once_and_so_many_are_kept() {
+        let written = Written::default();
+        let wanted = |limit| Listing { limit, ..Listing::default() };
+        let write = |text: &[u8]| -> Arc<[u8]> { text.into() };
+        assert_eq!(&*written.of(&wanted(1), || write(b"one")), b"one");
+        assert_eq!(&*written.of(&wanted(1), || write(b"another")), b"one");
+        assert_eq!(&*written.of(&wanted(2), || write(b"two")), b"two");
+        for limit in 3..100 {
+            written.of(&wanted(limit), || write(b"more"));
+            assert!(written.0.lock().unwrap().len() <= PAGES);
+        }
     }
 }

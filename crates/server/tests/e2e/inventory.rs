@@ -32,9 +32,17 @@ fn a_target_is_probed_added_checked_used_and_removed(product: &mut Product) {
         probed["host_keys"].as_array().unwrap().iter().map(|k| k["fingerprint"].as_str().unwrap()).collect();
     assert!(prints.iter().any(|print| stock.contains(print)), "{prints:?} against {stock}");
 
+    // What was listed before a change is not what is listed after it.
+    let tags = |name: &str| {
+        let listed = api.get("/targets").ok();
+        let row = listed["items"].as_array().unwrap().iter().find(|row| row["name"] == name).cloned();
+        row.map(|row| row["tags"].clone())
+    };
+    assert_eq!(tags("web-2"), None);
     let added = api.post("/targets", &new(product, "web-2", &json!(keys), PASSWORD)).is(201);
     assert_eq!(added["accounts"], json!([{"name": ACCOUNT, "class": "standard", "has_secret": true, "owner": null}]));
     assert!(!added.to_string().contains(PASSWORD));
+    assert_eq!(tags("web-2"), Some(json!(["web"])));
     let checked = api.post("/targets/web-2/check", &json!({"account": ACCOUNT})).ok();
     assert_eq!(checked, json!({"ok": true, "detail": ""}));
     // A check is a session, and is recorded as one; nothing crosses in it.
@@ -56,6 +64,7 @@ fn a_target_is_probed_added_checked_used_and_removed(product: &mut Product) {
     assert_eq!((&rest["items"][0]["name"], &rest["next"]), (&json!("web-3"), &Value::Null));
     let change = json!({"host": "127.0.0.1", "port": port, "tier": 1, "tags": ["web", "new"], "host_keys": keys});
     assert_eq!(api.put("/targets/web-3", &change).ok()["tags"], json!(["new", "web"]));
+    assert_eq!(tags("web-3"), Some(json!(["new", "web"])));
     let who = api.get(&format!("/who-can?target=web-2&account={ACCOUNT}")).ok();
     assert_eq!(who, json!([{"handle": "ada", "state": "usable", "policies": ["ops-use-web"]}]));
     let mut alone = product.command(&[]);

