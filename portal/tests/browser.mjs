@@ -173,6 +173,22 @@ export class Person {
     return screen.textContent();
   }
 
+  /** No letter that is not what it looks like, and none that does not show, stands in sight without a mark. */
+  async marked(where) {
+    const bare = await this.page.evaluate(() => {
+      const odd = /[\u00ad\u115f\u200b-\u200f\u202a-\u202e\u2060-\u2069\u3164\ufeff\u0430\u0435\u043e\u0440\u0441\u0443\u0445]/u;
+      const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+      const found = [];
+      for (let node = walker.nextNode(); node; node = walker.nextNode()) {
+        // What a target draws is its own, and what is read out alone has its hidden letters spelled.
+        const apart = node.parentElement.closest('bdi.odd, .xterm, pre, .sr, style, script');
+        if (odd.test(node.data) && !apart && !node.data.includes('(look-alike)')) found.push(node.parentElement.outerHTML.slice(0, 200));
+      }
+      return found;
+    });
+    ok(bare.length === 0, `${where}: names that mislead stand unmarked:\n${bare.join('\n')}`);
+  }
+
   /** No violation of what axe-core knows, and nothing wider than the screen. */
   async accessible(what, rules) {
     await this.page.evaluate(AXE);

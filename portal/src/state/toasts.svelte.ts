@@ -24,6 +24,18 @@ class Toasts {
     this.#add({ id: this.#next++, tone: 'bad', text: failure.message, failure });
   }
 
+  /** Does something and says so, or says why it was not done; whether it was. */
+  async done<T>(work: () => Promise<T>, said: string | ((answer: T) => string)): Promise<boolean> {
+    try {
+      const answer = await work();
+      this.say(typeof said === 'string' ? said : said(answer));
+      return true;
+    } catch (error) {
+      this.fail(error);
+      return false;
+    }
+  }
+
   drop(id: number): void {
     this.list = this.list.filter((toast) => toast.id !== id);
   }

@@ -16,10 +16,11 @@ it('flags letters that look like others', () => {
   expect(look('Αdmin').odd).toBe('mixes Latin and Greek letters');
   expect(look('аеорсух').odd).toContain('look like Latin');
   expect(look('ｒｏｏｔ').odd).toContain('look like Latin');
+  expect(plain('pаypal')).toBe('pаypal (look-alike)');
 });
 
 it('leaves honest names alone', () => {
-  for (const name of ['web-1', 'jürgen', 'Москва', '東京', 'naïve café', 'Ελλάδα', '']) expect(look(name).odd, name).toBe('');
+  for (const name of ['web-1', 'jürgen', 'Москва', '東京', 'naïve café', 'Ελλάδα', '']) expect([look(name).odd, plain(name)], name).toEqual(['', name]);
 });
 
 it('says times and sizes in words', () => {

@@ -54,9 +54,9 @@ function spelled(character: string): string {
   return `U+${(character.codePointAt(0) ?? 0).toString(16).toUpperCase().padStart(4, '0')}`;
 }
 
-/** Text for places that take no marks, such as titles and tooltips: hidden characters spelled out. */
+/** Text for places that take no marks, such as titles and notes: hidden characters spelled out, look-alikes called so. */
 export function plain(name: string): string {
-  return look(name)
-    .pieces.map((piece) => (piece.hidden ? `[${piece.text}]` : piece.text))
-    .join('');
+  const { pieces, odd } = look(name);
+  const text = pieces.map((piece) => (piece.hidden ? `[${piece.text}]` : piece.text)).join('');
+  return odd && pieces.every((piece) => !piece.hidden) ? `${text} (look-alike)` : text;
 }

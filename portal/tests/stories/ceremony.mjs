@@ -31,7 +31,8 @@ export default async function (browser, { links }) {
   await admin.button('Done');
   const made = slots.filter({ hasText: LABEL });
   await made.getByText('shares not confirmed').waitFor();
-  await made.getByText('look-alike').waitFor();
+  await made.locator('.flag').waitFor();
+  await admin.marked('the slots');
 
   // A quorum shows that it holds what it was given; what is no share is told.
   await admin.button('Confirm shares');
@@ -67,7 +68,8 @@ export default async function (browser, { links }) {
   // Sealed: only by a word that nobody types by mistake, and it says what will open it.
   await admin.button('Seal');
   ok(await page.locator('dialog').getByRole('button', { name: 'Seal' }).isDisabled(), 'sealing asks for a word');
-  await admin.sees(LABEL);
+  await page.locator('dialog .flag').waitFor();
+  await admin.marked('sealing');
   await admin.fill('Type SEAL to confirm', 'SEAL');
   await page.locator('dialog').getByRole('button', { name: 'Seal' }).click();
   await admin.sees('The vault is sealed');
@@ -98,9 +100,11 @@ export default async function (browser, { links }) {
   await admin.go('/vault');
   await made.getByRole('button', { name: /Remove/ }).click();
   ok(await page.locator('dialog').getByRole('button', { name: 'Remove' }).isDisabled(), 'removing asks for the label');
+  await admin.marked('removing a slot');
   await admin.fill('Type the label to confirm', LABEL);
   await page.locator('dialog').getByRole('button', { name: 'Remove' }).click();
   await admin.sees('opens nothing any more');
   await made.waitFor({ state: 'detached' });
+  await admin.marked('a slot that is gone');
   return { shares: shares.length };
 }

@@ -76,6 +76,7 @@ export default async function (browser, { links, corpus }) {
       await person.page.getByRole('heading', { level: 1 }).first().waitFor();
       await person.page.waitForLoadState('load');
       await quiet(person, path);
+      await person.marked(path);
     }
   }
   await ada.go('/account?tab=tokens');
