@@ -60,7 +60,7 @@ export default async function (browser, { links, url }) {
   await carol.sees(banner);
   await carol.accessible('the wall without a line');
   ok((await carol.page.locator('.tile').count()) === 1, 'what was known stays in sight');
-  // What is asked for now is refused in words, and nothing is lost of what was typed.
+  // A page that is opened meanwhile is refused in words.
   await ada.page.getByRole('link', { name: 'My sessions' }).or(ada.page.getByRole('link', { name: 'Sessions', exact: true })).first().click();
   await ada.page.getByText('Check the network').first().waitFor();
 

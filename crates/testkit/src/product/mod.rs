@@ -1,13 +1,14 @@
 //! The whole product on a temporary directory: parent, control and gateway as they are shipped.
 
-use crate::command::{feed, success, text};
+mod commands;
+mod process;
+
 pub use crate::command::{free_port, json, outcome};
+use crate::command::{success, text};
 use crate::postgres::{self, Postgres};
 use crate::sshd::{ACCOUNT, Sshd, keygen, public};
 pub use crate::waiting::wait_for;
 use anyhow::{Context, Result};
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
 use serde_json::Value;
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
@@ -310,115 +311,6 @@ impl Product {
         &self.recovery
     }
 
-    /// As `run_local`, with these lines of input.
-    ///
-    /// # Errors
-    /// As `run_local`.
-    pub fn local_stdin(&self, args: &[&str], lines: &[&str]) -> Result<(i32, String, String)> {
-        Ok(outcome(feed(self.local_command(args), &lines.join("\n"))?))
-    }
-
-    /// A command of the binary with the administrator's token.
-    #[must_use]
-    pub fn command(&self, args: &[&str]) -> Command {
-        let mut command = Command::new(&self.binary);
-        command
-            .args(args)
-            .env("XDG_CONFIG_HOME", self.at("settings"))
-            .env("SALLYPORT_URL", &self.url)
-            .env("SALLYPORT_TOKEN", &self.token)
-            .stdin(Stdio::null());
-        command
-    }
-
-    /// A command that reads the configuration instead of asking the server, and must succeed.
-    ///
-    /// # Errors
-    /// With its standard error, when it fails.
-    pub fn local(&self, args: &[&str]) -> Result<String> {
-        success(args, self.local_command(args).output()?)
-    }
-
-    /// As `local`, for a command that may fail: exit code, standard output and standard error.
-    ///
-    /// # Errors
-    /// When it cannot be started.
-    pub fn run_local(&self, args: &[&str]) -> Result<(i32, String, String)> {
-        Ok(outcome(self.local_command(args).output()?))
-    }
-
-    /// A command that reads the configuration, to be run in other ways than to its end.
-    #[must_use]
-    pub fn local_command(&self, args: &[&str]) -> Command {
-        let mut command = Command::new(&self.binary);
-        command.arg("--config").arg(self.at("sallyport.toml")).args(args).stdin(Stdio::null());
-        command
-    }
-
-    /// Runs a command that must succeed; its standard output.
-    ///
-    /// # Errors
-    /// With its standard error, when it fails.
-    pub fn ok(&self, args: &[&str]) -> Result<String> {
-        success(args, self.command(args).output()?)
-    }
-
-    /// Runs a command that may fail: exit code, standard output and standard error.
-    ///
-    /// # Errors
-    /// When it cannot be started.
-    pub fn run(&self, args: &[&str]) -> Result<(i32, String, String)> {
-        Ok(outcome(self.command(args).output()?))
-    }
-
-    /// Runs a command with one line of input.
-    ///
-    /// # Errors
-    /// With its standard error, when it fails.
-    pub fn stdin(&self, args: &[&str], line: &str) -> Result<String> {
-        success(args, feed(self.command(args), line)?)
-    }
-
-    /// Runs a command as the auditor.
-    ///
-    /// # Errors
-    /// With its standard error, when it fails.
-    pub fn as_carol(&self, args: &[&str]) -> Result<String> {
-        let token = json(&self.ok(&["token", "carol", "--output", "json"])?)?;
-        let mut command = self.command(args);
-        command.env("SALLYPORT_TOKEN", text(&token, "token")?);
-        success(args, command.output()?)
-    }
-
-    /// The stock client, as `who`, at the sample account of `web-1`.
-    #[must_use]
-    pub fn ssh(&self, who: &str) -> Command {
-        self.ssh_at(who, &format!("{who}+{ACCOUNT}@web-1"))
-    }
-
-    /// The stock client with `who`'s key and any login.
-    #[must_use]
-    pub fn ssh_at(&self, who: &str, login: &str) -> Command {
-        let mut command = Command::new("ssh");
-        command
-            .args(["-F", "none", "-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null"])
-            .args(["-o", "LogLevel=ERROR", "-o", "IdentitiesOnly=yes", "-o", "BatchMode=yes"])
-            .args(["-p", &self.ssh_port.to_string(), "-l", login, "-i"])
-            .arg(self.at(who))
-            .arg("127.0.0.1")
-            .stdin(Stdio::null());
-        command
-    }
-
-    /// The newest session that `sessions` lists.
-    ///
-    /// # Errors
-    /// When there is none.
-    pub fn newest_session(&self) -> Result<Value> {
-        let page = json(&self.ok(&["sessions", "--output", "json"])?)?;
-        page.pointer("/items/0").cloned().context("no session")
-    }
-
     /// Waits until no session is live.
     ///
     /// # Errors
@@ -428,57 +320,6 @@ impl Product {
         wait_for("the end of all sessions", 30, || self.status().ok().filter(empty))
             .map(drop)
             .with_context(|| self.log())
-    }
-
-    /// The newest process of this role, by what the parent logged.
-    ///
-    /// # Errors
-    /// When the parent has not started one.
-    pub fn pid(&self, role: &str) -> Result<Pid> {
-        let mark = format!("Started the {role} pid=");
-        let log = self.log();
-        let line = log.lines().rev().find_map(|line| line.split_once(&mark)).context("not started")?;
-        Ok(Pid::from_raw(line.1.trim().parse()?))
-    }
-
-    /// kill -9 of a child of the parent.
-    ///
-    /// # Errors
-    /// When there is none.
-    pub fn kill(&self, role: &str) -> Result<()> {
-        Ok(kill(self.pid(role)?, Signal::SIGKILL)?)
-    }
-
-    /// The parent's process.
-    ///
-    /// # Errors
-    /// When it was not started.
-    pub fn parent(&self) -> Result<Pid> {
-        let parent = self.parent.as_ref().context("the server was not started")?;
-        Ok(Pid::from_raw(i32::try_from(parent.id())?))
-    }
-
-    /// kill -9 of the parent. What it started ends by itself, some time later.
-    ///
-    /// # Errors
-    /// When it was not started.
-    pub fn crash(&mut self) -> Result<()> {
-        let mut parent = self.parent.take().context("the server was not started")?;
-        parent.kill()?;
-        parent.wait()?;
-        Ok(())
-    }
-
-    /// Starts the parent again where it has ended, as a service manager does; whether it had.
-    ///
-    /// # Errors
-    /// When it cannot be started.
-    pub fn supervise(&mut self) -> Result<bool> {
-        let runs = self.parent.as_mut().is_some_and(|parent| matches!(parent.try_wait(), Ok(None)));
-        if !runs {
-            self.launch()?;
-        }
-        Ok(!runs)
     }
 
     /// The administrator's token.
@@ -491,28 +332,5 @@ impl Product {
     #[must_use]
     pub const fn ssh_port(&self) -> u16 {
         self.ssh_port
-    }
-
-    /// Stops the parent in good order.
-    ///
-    /// # Errors
-    /// When it does not stop within 30 seconds.
-    pub fn stop(&mut self) -> Result<()> {
-        if let Some(mut parent) = self.parent.take() {
-            kill(Pid::from_raw(i32::try_from(parent.id())?), Signal::SIGTERM)?;
-            wait_for("the end of the server", 30, || parent.try_wait().ok().flatten()).with_context(|| self.log())?;
-        }
-        Ok(())
-    }
-}
-
-impl Drop for Product {
-    fn drop(&mut self) {
-        if self.stop().is_err()
-            && let Some(mut parent) = self.parent.take()
-        {
-            let _ = parent.kill();
-            let _ = parent.wait();
-        }
     }
 }
