@@ -37,6 +37,7 @@ fn a_person_signs_in_with_password_and_code_and_stays_signed_in(product: &mut Pr
     terminal.type_in(&format!("{WORDS}\r")).unwrap();
     terminal.until_shown("Code of your app, or a recovery code").unwrap();
     terminal.type_in("000000\r").unwrap();
+    terminal.until_shown("does not confirm it is you").unwrap();
     terminal.until_shown("Code of your app, or a recovery code").unwrap();
     terminal.type_in(&format!("{}\r", code(0))).unwrap();
     terminal.until_shown("Signed in as ada, 1 h 59 min left").unwrap();

@@ -3,8 +3,8 @@
 mod commands;
 mod process;
 
+use crate::command::text;
 pub use crate::command::{free_port, json, outcome};
-use crate::command::{success, text};
 use crate::postgres::{self, Postgres};
 use crate::sshd::{ACCOUNT, Sshd, keygen, public};
 pub use crate::waiting::wait_for;
