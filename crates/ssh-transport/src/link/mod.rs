@@ -5,6 +5,7 @@
 //! arrive, so what a peer may have sent and nobody took is bounded, and a channel that sleeps stalls no
 //! other. Whoever writes waits for two things of its own sink: the far window, and room before the socket.
 
+mod channel;
 mod driver;
 mod state;
 
@@ -13,7 +14,8 @@ pub use driver::Driver;
 use crate::message::Message;
 use crate::{Error, Leg};
 use bytes::{Buf as _, Bytes};
-use state::{Channel, Phase, State};
+use channel::{Channel, Phase};
+use state::State;
 use std::future::poll_fn;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
@@ -228,7 +230,7 @@ impl Link {
                 code: code::SHORTAGE,
                 text: "too many channels are open".into(),
             })?;
-            let window = state::WINDOW;
+            let window = channel::WINDOW;
             state.say(&Message::Open { kind: kind.into(), sender: id, window, packet: state::PACKET, data });
             id
         };

@@ -1,5 +1,6 @@
 //! A link's state: the table of channels, what they wait for, and what each message does to it.
 
+use super::channel::{Channel, Phase, WINDOW, Word};
 use super::{Bounds, Gone, Said, code};
 use crate::message::{self, Message};
 use crate::{Error, Transport};
@@ -8,8 +9,6 @@ use std::collections::VecDeque;
 use std::task::{Context, Poll, Waker};
 use tokio::sync::oneshot;
 
-/// A channel's window at first, in bytes.
-pub(super) const WINDOW: u32 = 256 << 10;
 /// What it grows to where its bytes are taken quickly. Larger ones gain nothing.
 const LARGEST: u32 = 2 << 20;
 /// What the windows of a link's channels may come to beyond their first size.
@@ -25,97 +24,6 @@ const FLOOD: usize = 4 << 20;
 const REQUESTS: usize = 128;
 /// Questions about the whole connection that wait for their answers.
 const QUESTIONS: usize = 64;
-/// Bytes below which a piece of data is gathered with its neighbours.
-const SMALL: usize = 512;
-const GATHERED: usize = 4096;
-
-/// How far a channel's opening has come.
-pub(super) enum Phase {
-    /// The peer wants it.
-    Offered,
-    /// We want it.
-    Opening,
-    Open,
-    Failed(u32, String),
-}
-
-/// Words in a queue. Small pieces of data are gathered: each alone would cost more than its bytes, and
-/// keep the whole chunk of memory alive that it was read into.
-enum Word {
-    Said(Said),
-    Gathered(Vec<u8>),
-}
-
-/// One channel.
-pub(super) struct Channel {
-    pub(super) phase: Phase,
-    /// The peer's number, window and longest piece.
-    pub(super) far: u32,
-    far_window: u32,
-    far_packet: u32,
-    /// What the peer may still send.
-    pub(super) window: u32,
-    /// What `window` is filled up to.
-    size: u32,
-    words: VecDeque<Word>,
-    /// Bytes in `words`, and those taken and not yet done with.
-    queued: usize,
-    requests: usize,
-    pub(super) reader: Option<Waker>,
-    writers: Vec<Waker>,
-    eof_sent: bool,
-    close_sent: bool,
-    close_came: bool,
-    /// Nobody holds it any more.
-    left: bool,
-}
-
-impl Channel {
-    pub(super) fn opening() -> Self {
-        Self {
-            phase: Phase::Opening,
-            far: 0,
-            far_window: 0,
-            far_packet: 0,
-            window: WINDOW,
-            size: WINDOW,
-            words: VecDeque::new(),
-            queued: 0,
-            requests: 0,
-            reader: None,
-            writers: Vec::new(),
-            eof_sent: false,
-            close_sent: false,
-            close_came: false,
-            left: false,
-        }
-    }
-
-    pub(super) const fn closed(&self) -> bool {
-        self.close_sent || self.close_came
-    }
-
-    fn wake(&mut self) {
-        self.reader.take().into_iter().chain(self.writers.drain(..)).for_each(Waker::wake);
-    }
-
-    fn push(&mut self, said: Said) {
-        self.words.push_back(Word::Said(said));
-        self.reader.take().into_iter().for_each(Waker::wake);
-    }
-
-    fn push_data(&mut self, data: Bytes) {
-        if data.len() >= SMALL {
-            self.push(Said::Data(data));
-            return;
-        }
-        match self.words.back_mut() {
-            Some(Word::Gathered(gathered)) if gathered.len() < GATHERED => gathered.extend_from_slice(&data),
-            _ => self.words.push_back(Word::Gathered(data.to_vec())),
-        }
-        self.reader.take().into_iter().for_each(Waker::wake);
-    }
-}
 
 /// What the peer began, until somebody asks for it.
 pub(super) enum Arrived {

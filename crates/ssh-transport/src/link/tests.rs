@@ -99,7 +99,7 @@ async fn a_channel_that_sleeps_stalls_no_other_and_holds_no_more_than_its_window
             tokio::spawn(async move { while write.data(Bytes::from(vec![1; 32768])).await.is_ok() {} })
         })
         .collect();
-    let full = 100 * usize::try_from(state::WINDOW).unwrap();
+    let full = 100 * usize::try_from(channel::WINDOW).unwrap();
     while far.link.backlog() < full {
         tokio::task::yield_now().await;
     }

@@ -1,6 +1,8 @@
 //! The transport layer (RFC 4253): identifications, packets, key exchange and re-exchange. Bytes in, payloads out.
 
-use crate::key::{self, HostKey};
+mod settings;
+
+use crate::key;
 use crate::message::{
     AUTHENTICATION, DEBUG, DISCONNECT, EXT_INFO, IGNORE, KEX_INIT, KEX_REPLY, KEXINIT, NEWKEYS, SERVICE_ACCEPT,
     SERVICE_REQUEST, UNIMPLEMENTED,
@@ -10,63 +12,12 @@ use crate::packet::{Opener, Sealer, Secrets, Suite};
 use crate::wire::{Cursor, Put as _};
 use crate::{CipherName, Error, Role, kex};
 use bytes::{Bytes, BytesMut};
+pub use settings::{Random, Settings};
 use std::sync::Arc;
 use zeroize::Zeroizing;
 
-/// Fills bytes with randomness.
-pub type Random = Arc<dyn Fn(&mut [u8]) + Send + Sync>;
-
-/// What one side of a connection is set to.
-pub struct Settings {
-    role: Role,
-    host_key: Option<HostKey>,
-    accepted: Vec<Vec<u8>>,
-    signatures: Vec<&'static str>,
-    random: Random,
-    rekey: u64,
-}
-
-/// Bytes under one set of keys, as OpenSSH has it for these ciphers.
-const REKEY: u64 = 1 << 30;
 /// Packets under one set of keys: RFC 4344 section 3.1.
 const REKEY_PACKETS: u64 = 1 << 31;
-
-impl Settings {
-    /// A server with this key.
-    #[must_use]
-    pub fn server(host_key: HostKey, random: Random) -> Self {
-        Self {
-            role: Role::Server,
-            host_key: Some(host_key),
-            accepted: Vec::new(),
-            signatures: vec!["ssh-ed25519"],
-            random,
-            rekey: REKEY,
-        }
-    }
-
-    /// A client that accepts these host keys (bytes), whose sorts alone are asked for.
-    #[must_use]
-    pub fn client(accepted: Vec<Vec<u8>>, random: Random) -> Self {
-        let sort = |name: &str| accepted.iter().any(|key| key::kind(key).is_ok_and(|kind| kind == key::type_of(name)));
-        let signatures = key::SIGNATURES.into_iter().filter(|name| sort(name)).collect();
-        Self { role: Role::Client, host_key: None, accepted, signatures, random, rekey: REKEY }
-    }
-
-    /// A client that accepts no key, and asks for keys that sign by these algorithms: it ends with
-    /// [`Error::HostKey`], which has the key.
-    #[must_use]
-    pub fn looker(signatures: Vec<&'static str>, random: Random) -> Self {
-        Self { role: Role::Client, host_key: None, accepted: Vec::new(), signatures, random, rekey: REKEY }
-    }
-
-    /// Keys are exchanged again after so many bytes.
-    #[must_use]
-    pub const fn rekey_after(mut self, bytes: u64) -> Self {
-        self.rekey = bytes;
-        self
-    }
-}
 
 /// How we name ourselves.
 const IDENTIFICATION: &[u8] = b"SSH-2.0-Sallyport";

@@ -1,6 +1,8 @@
 //! A client and a server, in memory.
 
+use super::settings::REKEY;
 use super::*;
+use crate::key::HostKey;
 use proptest::prelude::*;
 
 fn random() -> Random {
