@@ -42,6 +42,14 @@ pub struct Surroundings {
     pub ledger: Option<OpenLedger>,
 }
 
+/// Prints what ssh_config needs, so that plain `ssh web-1` goes through the gateway.
+///
+/// # Errors
+/// When the server is not reached, or does not know the caller.
+pub async fn ssh_config(common: &Common, surroundings: &Surroundings) -> Result<(), Fail> {
+    ssh::config(&Client::open(common, surroundings)?, Output::new(common.output)).await
+}
+
 /// Runs one command.
 ///
 /// # Errors

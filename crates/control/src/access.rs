@@ -306,6 +306,7 @@ impl Control {
         let found = by_id(open, session.target, session.account).ok_or_else(gone)?;
         let mut facts = found.facts(&who, self.env.now(), session.from, &session.reason);
         facts.met = session.met.clone();
+        facts.destination = ask.kind.forwards().then_some(ask.detail.as_str());
         let decision = decide(&open.policy(), &facts, Act::Channel(ask.kind));
         self.metrics.decided(Act::Channel(ask.kind), &decision);
         match decision.denial() {

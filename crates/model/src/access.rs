@@ -75,6 +75,12 @@ impl Channel {
         }
     }
 
+    /// Whether its detail is a destination, which policy may look at.
+    #[must_use]
+    pub const fn forwards(self) -> bool {
+        matches!(self, Self::ForwardLocal | Self::ForwardRemote | Self::ForwardSocket)
+    }
+
     /// Whether a person waits at it, so that it may wait for an approval in `hold`.
     #[must_use]
     pub const fn interactive(self) -> bool {

@@ -39,6 +39,8 @@ pub struct Facts<'a> {
     pub from: IpAddr,
     /// The ticket named, if one was.
     pub ticket: Option<&'a str>,
+    /// Where a forward goes, as `host:port` or a path.
+    pub destination: Option<&'a str>,
     /// Why, in the asker's words.
     pub reason: &'a str,
     /// Factors of the sign-in, such as `ssh-key`.
@@ -57,6 +59,7 @@ impl<'a> Facts<'a> {
             now,
             from,
             ticket: None,
+            destination: None,
             reason: "",
             factors: BTreeSet::new(),
             met: BTreeSet::new(),
@@ -241,6 +244,9 @@ fn context(facts: &Facts<'_>, assumed: &BTreeSet<String>) -> Result<Context, Bad
     ];
     if let Some(ticket) = facts.ticket {
         pairs.push(("ticket".to_owned(), text(ticket)));
+    }
+    if let Some(destination) = facts.destination {
+        pairs.push(("destination".to_owned(), text(destination)));
     }
     Context::from_pairs(pairs).map_err(bad)
 }

@@ -50,7 +50,7 @@ enum Command {
     Init(init::Init),
     /// Check this deployment and say what to do
     Doctor,
-    /// The configuration: print the reference of its settings
+    /// Configuration: of this server, and of the ssh client of this machine
     #[command(subcommand)]
     Config(ConfigCommand),
     /// Write a backup that only its recipients can open, also while the server runs
@@ -84,6 +84,8 @@ enum Command {
 enum ConfigCommand {
     /// Print every setting with its default, its variable and what it does
     Reference,
+    /// Print blocks for ~/.ssh/config, so that `ssh web-1`, scp, git and editors go through the gateway
+    Ssh,
 }
 
 fn main() -> ExitCode {
@@ -93,6 +95,7 @@ fn main() -> ExitCode {
         Some(Command::Serve(args)) => role::serve(&args, cli.config.as_deref()),
         Some(Command::Init(args)) => init::init(&args, cli.config.as_deref(), cli.common.output),
         Some(Command::Doctor) => doctor::doctor(cli.config.as_deref(), cli.common.output),
+        Some(Command::Config(ConfigCommand::Ssh)) => remote(None, &cli.common),
         Some(Command::Config(ConfigCommand::Reference)) => config::print_reference(cli.common.output),
         Some(Command::Backup(args)) => backup::backup(&args, cli.config.as_deref(), cli.common.output),
         Some(Command::Restore(args)) => backup::restore(&args, cli.config.as_deref(), cli.common.output),
@@ -105,8 +108,8 @@ fn main() -> ExitCode {
             clap_complete::generate(shell, &mut Cli::command(), "sallyport", &mut std::io::stdout());
             Ok(())
         }
-        Some(Command::Remote(command)) => remote(command, &cli.common),
-        None => remote(sallyport_cli::Command::Status, &cli.common),
+        Some(Command::Remote(command)) => remote(Some(command), &cli.common),
+        None => remote(Some(sallyport_cli::Command::Status), &cli.common),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
@@ -117,11 +120,15 @@ fn main() -> ExitCode {
     }
 }
 
-fn remote(command: sallyport_cli::Command, common: &sallyport_cli::Common) -> Result<(), sallyport_cli::Fail> {
+/// A command that speaks to a server; none is the one for the ssh client's configuration.
+fn remote(command: Option<sallyport_cli::Command>, common: &sallyport_cli::Common) -> Result<(), sallyport_cli::Fail> {
     let surroundings = sallyport_cli::Surroundings { settings: config::user_settings(), ledger: Some(archive::open) };
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(sallyport_cli::Fail::failed)?;
-    runtime.block_on(sallyport_cli::run(command, common, &surroundings))
+    match command {
+        Some(command) => runtime.block_on(sallyport_cli::run(command, common, &surroundings)),
+        None => runtime.block_on(sallyport_cli::ssh_config(common, &surroundings)),
+    }
 }
 
 #[cfg(test)]

@@ -91,6 +91,21 @@ fn a_disabled_identity_may_do_nothing() {
 }
 
 #[test]
+fn a_forward_is_judged_by_its_destination() {
+    let ada = identity("ada", &[]);
+    let policy = set("permit (principal, action == Action::\"channel:forward_local\", resource) \
+         when { context has destination && context.destination like \"127.0.0.1:*\" };");
+    let may = |destination, channel| {
+        let change = |facts: &mut Facts<'_>| facts.destination = destination;
+        at_web(&policy, &ada, change, Class::Standard, Act::Channel(channel)).permits()
+    };
+    assert!(may(Some("127.0.0.1:5432"), Channel::ForwardLocal));
+    assert!(!may(Some("10.0.0.1:5432"), Channel::ForwardLocal));
+    assert!(!may(None, Channel::ForwardLocal), "nothing is known of it");
+    assert!(!may(Some("127.0.0.1:5432"), Channel::ForwardRemote));
+}
+
+#[test]
 fn every_channel_is_an_action_of_its_own() {
     let ada = identity("ada", &[]);
     let one = set("permit (principal, action in [Action::\"connect\", Action::\"channel:shell\"], resource);");

@@ -9,7 +9,7 @@ on_both!(
     an_allowed_session_runs_is_recorded_replayed_and_verified,
     a_shell_has_a_terminal_and_its_size,
     somebody_without_a_right_learns_nothing_and_reaches_nothing,
-    what_is_to_come_is_refused_with_a_line,
+    plain_ssh_goes_through_the_gateway,
     a_live_session_is_watched_and_killed,
     an_apply_that_takes_the_right_away_ends_the_session,
     both_directions_busy_never_stall,
@@ -57,26 +57,25 @@ fn somebody_without_a_right_learns_nothing_and_reaches_nothing(product: &mut Pro
     assert_eq!(outcome(product.ssh_at("bob", &format!("ada+{ACCOUNT}@web-1")).arg("id").output().unwrap()).0, 255);
 }
 
-fn what_is_to_come_is_refused_with_a_line(product: &mut Product) {
-    let mut sftp = std::process::Command::new("sftp");
-    let port = product.status().unwrap()["ssh"].as_str().unwrap().rsplit_once(':').unwrap().1.to_owned();
-    sftp.args([
-        "-F",
-        "none",
-        "-o",
-        "StrictHostKeyChecking=no",
-        "-o",
-        "UserKnownHostsFile=/dev/null",
-        "-o",
-        "BatchMode=yes",
-    ])
-    .args(["-P", &port, "-o", &format!("User=ada+{ACCOUNT}@web-1"), "-i"])
-    .arg(product.at("ada"))
-    .arg("127.0.0.1")
-    .stdin(Stdio::null());
-    let (code, _, err) = outcome(sftp.output().unwrap());
+/// What `config ssh` prints is all that plain `ssh web-1` and its kin need, each within what policy permits.
+fn plain_ssh_goes_through_the_gateway(product: &mut Product) {
+    let config = product.at("sallyport.conf");
+    std::fs::write(&config, product.ok(&["config", "ssh"]).unwrap()).unwrap();
+    let (known, key) = (product.at("known_hosts"), product.at("ada"));
+    let client = |program: &str, arguments: &[&str]| {
+        let mut command = std::process::Command::new(program);
+        command.arg("-F").arg(&config).args(["-o", "StrictHostKeyChecking=accept-new", "-o", "BatchMode=yes"]);
+        command.args(["-o", "IdentitiesOnly=yes", "-o", "LogLevel=ERROR", "-o"]);
+        command.arg(format!("UserKnownHostsFile={}", known.display())).arg("-i").arg(&key).args(arguments);
+        outcome(command.stdin(Stdio::null()).output().unwrap())
+    };
+    let (code, out, err) = client("ssh", &["web-1", "echo here"]);
+    assert_eq!((code, out.as_str()), (0, "here\n"), "{err}");
+    assert!(std::fs::read_to_string(&known).unwrap().starts_with("sallyport "), "one name for all targets' gateway");
+    // Files are no part of this installation's policy, and nobody is told otherwise.
+    let (code, _, err) = client("sftp", &["web-1"]);
     assert_ne!(code, 0);
-    assert!(err.contains("sftp") && err.contains("later version"), "{err}");
+    assert!(err.contains("policy does not permit channel:sftp"), "{err}");
 }
 
 #[test]
