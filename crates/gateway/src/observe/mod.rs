@@ -2,6 +2,7 @@
 
 pub mod journal;
 mod judge;
+mod line;
 pub mod live;
 pub mod recorder;
 mod screen;
@@ -13,5 +14,6 @@ pub mod tap;
 pub use sallyport_recording::WhatRef;
 
 pub(crate) use judge::Judge;
+pub(crate) use line::Lines;
 pub use recorder::{Recorder, Recording};
 pub use tap::{Event, Observer, Tap, Verdict};

@@ -1,10 +1,12 @@
 //! The tap: everything that crosses a session passes here, is judged, and is recorded before it goes on.
 
 use super::judge::Judge;
+use super::line::{self, Line, Lines, Shell};
 use super::recorder::{self, PIECE, Recording};
 use crate::sabotage::sabotaged;
 use sallyport_model::Kind;
 use sallyport_model::access::{EndReason, Freeze};
+use sallyport_model::door::Size;
 use sallyport_model::rules::{Act, Guarantee};
 use sallyport_recording::WhatRef;
 use sallyport_statements::Finding;
@@ -80,6 +82,17 @@ impl Stop {
     }
 }
 
+/// What becomes of a piece of what a client types.
+#[derive(Debug)]
+pub struct Typed {
+    /// How many of the bytes are dealt with.
+    pub taken: usize,
+    /// What goes to the target in their place.
+    pub instead: Option<&'static [u8]>,
+    /// A line for the person.
+    pub say: Option<String>,
+}
+
 /// Longest piece of a command in one mark, in bytes.
 const COMMAND: usize = 16 << 10;
 
@@ -91,6 +104,8 @@ pub struct Tap {
     pub(crate) recording: Arc<Recording>,
     pub(crate) observers: Vec<Box<dyn Observer>>,
     pub(crate) judge: Option<Judge>,
+    /// The terminals whose lines are read, where rules apply.
+    pub(crate) lines: Lines,
     pub(crate) frozen: watch::Receiver<Option<Freeze>>,
     pub(crate) ended: watch::Receiver<bool>,
     pub(crate) strict: bool,
@@ -118,6 +133,53 @@ impl Tap {
         self.settle().await?;
         count(&self.bytes.0, bytes);
         self.open()
+    }
+
+    /// Lets the next piece of what a client types through. Where rules apply and the channel has a terminal, a line is judged
+    /// before the Enter that runs it goes on; what is refused is cleared in its place.
+    ///
+    /// # Errors
+    /// When it must not go on, and the session ends.
+    pub async fn typed(&self, channel: u32, bytes: &[u8]) -> Result<Typed, Stop> {
+        let Some((judge, shell)) = self.judge.as_ref().zip(self.lines.shell(channel)) else {
+            self.input(channel, bytes).await?;
+            return Ok(Typed { taken: bytes.len(), instead: None, say: None });
+        };
+        let taken = shell.piece(bytes);
+        let (piece, _) = bytes.split_at_checked(taken).unwrap_or((bytes, &[]));
+        if !matches!(piece, [b'\r' | b'\n' | 0x0f]) {
+            shell.begins().await;
+            self.input(channel, piece).await?;
+            shell.sent(piece);
+            return Ok(Typed { taken, instead: None, say: None });
+        }
+        self.thaw().await?;
+        match self.line(judge, channel, &shell).await {
+            Ok(()) => {
+                self.input(channel, piece).await?;
+                shell.over();
+                Ok(Typed { taken, instead: None, say: None })
+            }
+            Err((Stop::Refused(why), act)) => {
+                Ok(Typed { taken, instead: Some(shell.over()), say: Some(line::told(act, &why)) })
+            }
+            Err((stop, _)) => Err(stop),
+        }
+    }
+
+    /// Judges the line of a terminal at Enter, and records it.
+    async fn line(&self, judge: &Judge, channel: u32, shell: &Shell) -> Result<(), (Stop, Act)> {
+        let line = shell.line().await;
+        if let Line::Shown(text) = &line {
+            let text = WhatRef::Mark { kind: "command", text: cut(text) };
+            self.record(channel, text).await.map_err(|stop| (stop, Act::Pass))?;
+        }
+        match shell.judge(judge.rules(), &line) {
+            Some(found) => {
+                self.keep(judge, channel, &found, Guarantee::BestEffort).await.map_err(|stop| (stop, found.act))
+            }
+            None => Ok(()),
+        }
     }
 
     /// Lets the target's bytes through to the client.
@@ -195,6 +257,11 @@ impl Tap {
     /// # Errors
     /// When it cannot be recorded.
     pub async fn note(&self, channel: u32, what: WhatRef<'_>) -> Result<(), Stop> {
+        match what {
+            WhatRef::Resize { cols, rows } if self.judge.is_some() => self.lines.resize(channel, Size { cols, rows }),
+            WhatRef::Close { .. } => self.lines.close(channel),
+            _ => {}
+        }
         let what = match what {
             WhatRef::Mark { kind, text } => WhatRef::Mark { kind: cut(kind), text: cut(text) },
             WhatRef::Open { kind, detail } => WhatRef::Open { kind, detail: cut(detail) },
@@ -231,6 +298,11 @@ impl Tap {
             self.record(channel, what).await?;
         }
         self.settle().await?;
+        if self.judge.is_some()
+            && let Some(shell) = self.lines.shell(channel)
+        {
+            shell.output(bytes);
+        }
         count(&self.bytes.1, bytes);
         self.open()
     }

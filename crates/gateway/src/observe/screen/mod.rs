@@ -56,6 +56,65 @@ impl Screen {
         bytes
     }
 
+    /// Where the cursor is, to be found again when the screen has moved.
+    pub(super) fn here(&mut self) -> avt::Anchor {
+        self.terminal.anchor_at_cursor()
+    }
+
+    /// What stands before the cursor in its row.
+    pub(super) fn before_cursor(&self) -> String {
+        let cursor = self.terminal.cursor();
+        let screen = self.terminal.screen();
+        let row = screen.visible_lines().nth(cursor.row);
+        row.map(|line| line.text().chars().take(cursor.col).collect()).unwrap_or_default()
+    }
+
+    /// Whether a program has the screen for itself.
+    pub(super) fn alternate(&self) -> bool {
+        self.terminal.active_screen_kind() == avt::ScreenKind::Alternate
+    }
+
+    /// Whether the program wants to be told what is pasted.
+    pub(super) fn pastes(&self) -> bool {
+        self.modes.set.contains(&2004)
+    }
+
+    /// What stands from a place to the end of the line that the cursor is in. Where that place was written over, the line
+    /// begins behind its prompt, or else at its first column.
+    pub(super) fn since(&self, from: &avt::Anchor, prompt: &str) -> String {
+        let screen = self.terminal.screen();
+        let lines: Vec<&avt::Line> = screen.visible_lines().collect();
+        let wraps = |row: usize| lines.get(row).is_some_and(|line| line.is_wrapped());
+        let cursor = self.terminal.cursor().row;
+        let (mut first, mut last) = (cursor, cursor);
+        while first > 0 && wraps(first.saturating_sub(1)) {
+            first = first.saturating_sub(1);
+        }
+        while wraps(last) {
+            last = last.saturating_add(1);
+        }
+        let prompted =
+            !prompt.trim().is_empty() && lines.get(first).is_some_and(|line| line.text().starts_with(prompt));
+        let anchored = self.terminal.resolve(from).and_then(|at| Some((usize::try_from(at.row).ok()?, at.col)));
+        let (row, col) = match anchored.filter(|(row, _)| *row <= cursor) {
+            _ if prompted => (first, prompt.chars().count()),
+            Some(at) => at,
+            None => (first, 0),
+        };
+        let mut text = String::new();
+        for (at, line) in lines.iter().enumerate().take(last.saturating_add(1)).skip(row) {
+            let whole = line.text();
+            let whole: String = whole.chars().skip(if at == row { col } else { 0 }).collect();
+            if line.is_wrapped() {
+                text.push_str(&whole);
+            } else {
+                text.push_str(whole.trim_end());
+                text.push_str(if at < last { "\n" } else { "" });
+            }
+        }
+        text
+    }
+
     /// Its rows as text.
     pub(super) fn lines(&self) -> Vec<String> {
         let (rows, cols) = PICTURE;

@@ -248,8 +248,15 @@ async fn up(
             Said::Bytes(data) => match files {
                 Some(files) => files.client(live, number, &data).await?,
                 None => {
-                    live.tap().input(number, &data).await?;
-                    sent(data).await;
+                    let mut rest = data;
+                    while !rest.is_empty() {
+                        let typed = live.tap().typed(number, &rest).await?;
+                        let piece = rest.split_to(typed.taken.min(rest.len()));
+                        sent(typed.instead.map_or(piece, Bytes::from_static)).await;
+                        if let Some(why) = typed.say {
+                            back.say(&why).await;
+                        }
+                    }
                 }
             },
             Said::Eof => {

@@ -4,7 +4,10 @@ use crate::rig::{Rig, text};
 use sallyport_model::access::EndReason;
 use sallyport_model::rules::{Act, CommandRule, Grammar, RuleSet};
 use sallyport_recording::What;
+use std::process::Stdio;
 use std::time::Duration;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::process::{Child, ChildStderr, ChildStdin, ChildStdout};
 
 const SOON: Duration = Duration::from_secs(10);
 
@@ -114,4 +117,120 @@ async fn a_command_that_the_ledger_cannot_have_is_not_run() {
     let output = rig.run(&[], &format!("touch {}", path.display())).await;
     assert!(text(&output.stderr).contains("not run"), "{}", text(&output.stderr));
     assert!(!path.exists());
+}
+
+/// A real bash in a terminal, under rules.
+struct Typing {
+    said: ChildStderr,
+    _ssh: Child,
+    keys: ChildStdin,
+    screen: ChildStdout,
+    shown: String,
+}
+
+impl Typing {
+    async fn begin(rig: &Rig) -> Self {
+        let mut ssh = rig.ssh(&["-tt"], "PS1='now> ' exec bash --norc --noprofile -i");
+        let mut ssh = ssh.stdin(Stdio::piped()).spawn().unwrap();
+        let (keys, screen) = (ssh.stdin.take().unwrap(), ssh.stdout.take().unwrap());
+        let said = ssh.stderr.take().unwrap();
+        let mut typing = Self { said, _ssh: ssh, keys, screen, shown: String::new() };
+        typing.until("now> ").await;
+        typing
+    }
+
+    async fn keys(&mut self, keys: &str) {
+        self.keys.write_all(keys.as_bytes()).await.unwrap();
+    }
+
+    /// Reads until something is shown, and forgets what came before it.
+    async fn until(&mut self, text: &str) {
+        let mut buffer = [0; 4096];
+        while !self.shown.contains(text) {
+            let read = tokio::time::timeout(SOON, self.screen.read(&mut buffer)).await;
+            let read = read.unwrap_or_else(|_| panic!("{text:?} is not shown: {:?}", self.shown)).unwrap();
+            assert!(read > 0, "{text:?} is not shown: {:?}", self.shown);
+            self.shown.push_str(&String::from_utf8_lossy(&buffer[..read]));
+        }
+        self.shown = self.shown.split_once(text).unwrap().1.to_owned();
+    }
+
+    /// Waits for a line of the gateway, which comes beside the screen.
+    async fn told(&mut self, text: &str) {
+        let (mut buffer, mut said) = ([0; 4096], String::new());
+        while !said.contains(text) {
+            let read = tokio::time::timeout(SOON, self.said.read(&mut buffer)).await;
+            let read = read.unwrap_or_else(|_| panic!("{text:?} is not told: {said:?}, {:?}", self.shown)).unwrap();
+            assert!(read > 0, "{text:?} is not told: {said:?}");
+            said.push_str(&String::from_utf8_lossy(&buffer[..read]));
+        }
+    }
+
+    /// A command whose output shows that all before it is done.
+    async fn done(&mut self, mark: &str) {
+        self.keys(&format!("echo {mark}-$((1+1))\r")).await;
+        self.until(&format!("{mark}-2")).await;
+        self.until("now> ").await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_line_in_a_shell_is_judged_however_it_was_typed() {
+    let rig = ruled().await;
+    let mut shell = Typing::begin(&rig).await;
+    let here = rig.server.scratch.display().to_string();
+    shell.keys(&format!("cd {here}\r")).await;
+    shell.until("now> ").await;
+    let ways = [
+        ("plain", "mkdir bad\r"),
+        ("mistyped", "mkdix\x7fr bad\r"),
+        ("put in later", "ir bad\x01mkd\r"),
+        ("from the history", "\x1b[A\x1b[A\x01\x1bd\x1bd mkdir \r"),
+        ("two lines", "echo 'a\rb'; mkdir bad\r"),
+        ("pasted behind another", "echo first\rmkdir bad\r"),
+        ("in a variable of before", "x=mkdir\r$x bad\r"),
+    ];
+    for (at, (way, keys)) in ways.into_iter().enumerate() {
+        if way == "from the history" {
+            shell.keys("true one bad\r").await;
+            shell.until("now> ").await;
+            shell.done("between").await;
+        }
+        shell.keys(keys).await;
+        shell.told("The line was cleared").await;
+        shell.done(&format!("way{at}")).await;
+        assert!(!rig.server.scratch.join("bad").exists(), "{way}");
+    }
+    shell.keys("touch good\r").await;
+    shell.until("now> ").await;
+    shell.done("good").await;
+    assert!(rig.server.scratch.join("good").exists());
+    shell.keys("read -s secret\r").await;
+    shell.until("\r\n").await;
+    shell.keys("hunter2\r").await;
+    shell.until("now> ").await;
+    shell.keys("exit\r").await;
+    let blocked = rig.bench.desk.entries_of("command.blocked");
+    assert_eq!(blocked.len(), ways.len(), "{blocked:?}");
+    assert!(blocked.iter().all(|entry| entry.text.starts_with("best effort mine/kept mkdir")), "{blocked:?}");
+    assert_eq!(rig.bench.desk.entries_of("command.alerted").len(), 1);
+    rig.bench.returned(SOON).await.unwrap();
+    let events = rig.bench.events().await.unwrap();
+    let lines: Vec<_> = events
+        .iter()
+        .filter_map(|event| match &event.what {
+            What::Mark { kind, text } if kind == "command" => Some(text.as_str()),
+            _ => None,
+        })
+        .collect();
+    assert!(lines.contains(&"touch good") && !lines.iter().any(|line| line.contains("hunter2")), "{lines:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_line_in_a_shell_may_end_the_session() {
+    let rig = ruled().await;
+    let mut shell = Typing::begin(&rig).await;
+    shell.keys("mkfifo bad\r").await;
+    rig.bench.returned(SOON).await.unwrap();
+    assert_eq!(rig.bench.desk.closes().pop().unwrap().reason, EndReason::Block);
 }
