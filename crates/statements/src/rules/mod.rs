@@ -281,6 +281,3 @@ fn commentless(text: &str) -> String {
 
 #[cfg(test)]
 mod tests;
-
-#[cfg(test)]
-mod evasions;

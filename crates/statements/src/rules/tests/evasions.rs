@@ -1,6 +1,6 @@
 //! Ways around rules, and which of them are caught: the reviewed score.
 
-use super::tests::ready;
+use super::ready;
 use super::*;
 use serde::Deserialize;
 use std::fmt::Write as _;

@@ -1,8 +1,12 @@
+//! Rules against commands, and the ready sets against what they are for.
+
+mod evasions;
+
 use super::*;
 use std::fs;
 use std::path::PathBuf;
 
-pub(super) fn ready(name: &str) -> RuleSet {
+fn ready(name: &str) -> RuleSet {
     let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../policy/src/rules").join(format!("{name}.rules.toml"));
     let set: RuleSet = toml::from_str(&fs::read_to_string(path).unwrap()).unwrap();
     assert_eq!(set.faults(), Vec::<String>::new());
