@@ -143,7 +143,7 @@ fn limits_are_joined_over_permits_and_limit_policies() {
 #[test]
 fn limits_without_a_mechanism_deny() {
     let ada = identity("ada", &[]);
-    for annotation in ["@clipboard(\"none\")", "@transfer(\"down\")", "@rotate_after_use"] {
+    for annotation in ["@clipboard(\"none\")", "@rotate_after_use"] {
         let key = annotation.split('(').next().unwrap();
         let permit = set(&format!("@id(\"p\") {annotation} permit (principal, action, resource);"));
         let limit = set(&format!(

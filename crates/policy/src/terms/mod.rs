@@ -76,13 +76,9 @@ impl Bounds {
     /// The annotations that this release cannot enforce: a permit that carries one is a denial.
     pub(crate) fn unenforceable(&self) -> impl Iterator<Item = &'static str> {
         let crossing = |c: Option<Crossing>| c.is_some_and(|c| c != Crossing::Both);
-        [
-            (crossing(self.clipboard), "@clipboard"),
-            (self.rotate_after_use, "@rotate_after_use"),
-            (crossing(self.transfer), "@transfer"),
-        ]
-        .into_iter()
-        .filter_map(|(set, name)| set.then_some(name))
+        [(crossing(self.clipboard), "@clipboard"), (self.rotate_after_use, "@rotate_after_use")]
+            .into_iter()
+            .filter_map(|(set, name)| set.then_some(name))
     }
 
     /// Every key that is named, with its value in words.

@@ -37,7 +37,7 @@ fn every_known_annotation_is_read() {
     assert_eq!((limits.record, limits.clipboard, limits.transfer), (Record::Strict, Crossing::Down, Crossing::None));
     assert!(limits.rotate_after_use && limits.commands.len() == 2);
     let unenforceable: Vec<_> = terms.bounds.unenforceable().collect();
-    assert_eq!(unenforceable, ["@clipboard", "@rotate_after_use", "@transfer"]);
+    assert_eq!(unenforceable, ["@clipboard", "@rotate_after_use"]);
     for fact in terms.facts() {
         assert!(terms.demands.contains(&Demand::of_fact(&fact)), "{fact} is read back");
     }
