@@ -11,6 +11,7 @@ use sallyport_recording::WhatRef;
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 use tokio::sync::{broadcast, watch};
 
 /// Why a session is ended from outside, and what to tell the client.
@@ -30,6 +31,7 @@ pub struct Live {
     pub(super) authority: Arc<dyn Authority>,
     pub(super) channels: Arc<AtomicU32>,
     pub(super) refused: Arc<Mutex<HashSet<Channel>>>,
+    pub(super) denials: Arc<Denials>,
     pub(super) notices: broadcast::Sender<String>,
     pub(super) heard: broadcast::Receiver<String>,
     pub(super) ending: watch::Receiver<Option<Ending>>,
@@ -44,9 +46,32 @@ impl Clone for Live {
             authority: self.authority.clone(),
             channels: self.channels.clone(),
             refused: self.refused.clone(),
+            denials: self.denials.clone(),
             notices: self.notices.clone(),
             heard: self.notices.subscribe(),
             ending: self.ending.clone(),
+        }
+    }
+}
+
+/// Channels that a session was denied. Each denial is an entry, so a client that goes on asking is made to wait.
+#[derive(Default)]
+pub(super) struct Denials {
+    count: AtomicU32,
+    turn: tokio::sync::Mutex<()>,
+}
+
+/// Denials that a session may have before it waits for each further channel.
+const DENIALS: u32 = 20;
+/// How long it waits then.
+const WAIT: Duration = Duration::from_secs(1);
+
+impl Denials {
+    /// Waits, one channel after the other, where too many were denied.
+    async fn wait(&self) {
+        if self.count.load(Ordering::Relaxed) >= DENIALS {
+            let _turn = self.turn.lock().await;
+            tokio::time::sleep(WAIT).await;
         }
     }
 }
@@ -71,6 +96,7 @@ impl Live {
     /// When control refuses, is not reached, or the recorder failed.
     pub async fn channel(&self, kind: Channel, detail: &str) -> Result<u32, Denial> {
         let stopped = |stop: Stop| Denial::new(stop.kind(), stop.to_string());
+        self.denials.wait().await;
         self.tap.thaw().await.map_err(stopped)?;
         let number = self.channels.fetch_add(1, Ordering::Relaxed);
         let detail = crate::observe::tap::cut(detail);
@@ -78,6 +104,7 @@ impl Live {
         match self.ask(kind, detail, None).await? {
             Reply::Done(_) => Ok(number),
             Reply::Denied(denial) => {
+                self.denials.count.fetch_add(1, Ordering::Relaxed);
                 let text = denial.message.as_str();
                 let _ = self.tap.note(number, WhatRef::Mark { kind: "denied", text }).await;
                 let _ = self.tap.note(number, WhatRef::Close { exit: None, signal: None }).await;

@@ -1,7 +1,7 @@
 //! `open`: header and ledger entry made durable beside each other; both, or no session.
 
 use super::gateway::Gateway;
-use super::live::{Ending, Live};
+use super::live::{Denials, Ending, Live};
 use super::proof::{Authenticated, Clearance, EntryDurable, HeaderDurable, Lease, Permit};
 use crate::authority::{self, Order, PATIENCE};
 use crate::observe::{Judge, Lines, Recording, Tap};
@@ -34,6 +34,7 @@ pub(super) struct Open {
     pub(super) notices: broadcast::Sender<String>,
     channels: Arc<AtomicU32>,
     refused: Arc<Mutex<HashSet<Channel>>>,
+    denials: Arc<Denials>,
 }
 
 impl Open {
@@ -53,6 +54,7 @@ impl Open {
             authority: gateway.parts.authority.clone(),
             channels: self.channels.clone(),
             refused: self.refused.clone(),
+            denials: self.denials.clone(),
             notices: self.notices.clone(),
             heard: self.notices.subscribe(),
             ending: self.ending.subscribe(),
@@ -193,6 +195,7 @@ fn equip(
         notices: broadcast::Sender::new(8),
         channels: Arc::new(AtomicU32::new(0)),
         refused: Arc::default(),
+        denials: Arc::default(),
     })
 }
 

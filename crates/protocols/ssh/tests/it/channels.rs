@@ -287,6 +287,20 @@ async fn nothing_opens_without_its_decision_and_the_target_never_hears_of_it() {
     assert!(!log.contains("Starting session") && !log.contains("forward"), "{log}");
 }
 
+/// A client cannot fill the ledger by asking for what it is denied.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_client_that_goes_on_asking_is_made_to_wait() {
+    let rig = Rig::new().await;
+    rig.bench.desk.forbid([Channel::ForwardRemote]);
+    let forwards: Vec<String> = (1..=40).flat_map(|port| ["-R".into(), format!("{port}:127.0.0.1:22")]).collect();
+    let forwards: Vec<&str> = forwards.iter().map(String::as_str).collect();
+    let output = rig.run(&forwards, "echo still here").await;
+    assert_eq!(text(&output.stdout), "still here\n");
+    rig.bench.returned(SOON).await.unwrap();
+    let denied = rig.bench.desk.entries_of("channel.denied").len();
+    assert!((20..40).contains(&denied), "{denied} entries");
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_jump_through_the_gateway_is_a_decision_of_its_own() {
     let rig = Rig::new().await;
