@@ -1,13 +1,19 @@
 //! Logs of the three processes: each line says who speaks.
 
 use crate::config::{Log, LogFormat};
+use crate::traces::Traces;
+use sallyport_cli::Fail;
+use sallyport_model::SPANS;
 use std::fmt;
 use std::io::Write as _;
 use tracing::{Event, Subscriber};
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::{FilterExt as _, filter_fn};
 use tracing_subscriber::fmt::format::{Format, Full, Writer};
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
+use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::registry::LookupSpan;
+use tracing_subscriber::util::SubscriberInitExt as _;
+use tracing_subscriber::{EnvFilter, Layer as _};
 
 /// Puts the process's name before each line.
 struct Named {
@@ -26,22 +32,25 @@ where
     }
 }
 
-/// Starts logging on standard error.
-pub(crate) fn start(config: &Log, name: &'static str) -> Result<(), sallyport_cli::Fail> {
-    let filter = EnvFilter::try_new(&config.level).map_err(|e| {
-        sallyport_cli::Fail::usage(format!("[log] level = \"{}\": {e}; write `info` or `debug`", config.level))
-    })?;
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(false);
-    let started = match config.format {
+/// Starts logging on standard error, and sending spans where there is a way for them. Neither shows in the other.
+pub(crate) fn start(config: &Log, name: &'static str, traces: Option<&Traces>) -> Result<(), Fail> {
+    let filter = EnvFilter::try_new(&config.level)
+        .map_err(|e| Fail::usage(format!("[log] level = \"{}\": {e}; write `info` or `debug`", config.level)))?
+        .and(filter_fn(|metadata| metadata.target() != SPANS));
+    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(false);
+    let lines = match config.format {
         LogFormat::Text => {
             let inner = Format::default().with_target(false).with_ansi(false);
-            builder.event_format(Named { name, inner }).try_init()
+            lines.event_format(Named { name, inner }).with_filter(filter).boxed()
         }
         LogFormat::Json => {
-            builder.json().flatten_event(true).with_current_span(false).with_thread_names(true).try_init()
+            let lines = lines.json().flatten_event(true).with_current_span(false).with_thread_names(true);
+            lines.with_filter(filter).boxed()
         }
     };
-    started.map_err(|e| sallyport_cli::Fail::failed(format!("logging does not start: {e}")))
+    let layers: Vec<_> = std::iter::once(lines).chain(traces.map(|traces| traces.layer().boxed())).collect();
+    let started = tracing_subscriber::registry().with(layers).try_init();
+    started.map_err(|e| Fail::failed(format!("logging does not start: {e}")))
 }
 
 /// A line on standard error, for whoever started the program.

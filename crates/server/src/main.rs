@@ -20,6 +20,7 @@ mod quarantine;
 mod role;
 mod rollback;
 mod slot;
+mod traces;
 mod witness;
 
 use clap::{CommandFactory, Parser, Subcommand};

@@ -1,6 +1,7 @@
 //! `serve`: which of the three processes this one is.
 
 use crate::config::Config;
+use crate::traces::Traces;
 use crate::{control, gateway, logs, parent};
 use clap::{Args, ValueEnum};
 use sallyport_cli::Fail;
@@ -44,7 +45,13 @@ impl Role {
 
 pub(crate) fn serve(args: &Serve, path: Option<&Path>) -> Result<(), Fail> {
     let config = Config::load(path)?;
-    logs::start(&config.log, args.role.name())?;
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().map_err(Fail::failed)?;
+    let traces = match args.role {
+        Role::Parent => None,
+        Role::Control | Role::Gateway => Traces::start(&config.traces, args.role.name(), runtime.handle())?,
+    };
+    logs::start(&config.log, args.role.name(), traces.as_ref())?;
     if args.role != Role::Gateway {
         no_dumps()?;
     }
@@ -57,15 +64,17 @@ pub(crate) fn serve(args: &Serve, path: Option<&Path>) -> Result<(), Fail> {
             return Err(Fail::failed("the parent has died"));
         }
     }
-    let runtime =
-        tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().map_err(Fail::failed)?;
-    runtime.block_on(async {
+    let outcome = runtime.block_on(async {
         match args.role {
             Role::Parent => parent::run(&config, path).await,
             Role::Control => control::run(&config).await,
             Role::Gateway => gateway::run(&config).await,
         }
-    })
+    });
+    if let Some(traces) = traces {
+        traces.stop();
+    }
+    outcome
 }
 
 /// Keeps what is in memory out of core files, and away from debuggers of the same user (prctl(2), `PR_SET_DUMPABLE`). The gateway

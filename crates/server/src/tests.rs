@@ -110,6 +110,26 @@ fn a_wrong_anchor_is_named_and_told_what_to_write() {
 }
 
 #[test]
+fn spans_go_where_nobody_reads_along_and_what_is_wrong_is_told() {
+    assert!(parse("", &[]).unwrap().traces.endpoint.is_none(), "off");
+    for (text, word) in [
+        ("endpoint = \"collector:4318\"", "`https://HOST/PATH`"),
+        ("endpoint = \"http://collector.example/v1/traces\"", "plain http is for this host only"),
+        ("endpoint = \"http://127.0.0.1:4318\"", "http://127.0.0.1:4318/v1/traces"),
+        ("endpoint = \"https://a:geheim@collector.example/v1/traces\"", "OTEL_EXPORTER_OTLP_TRACES_HEADERS"),
+        ("sample = 10", "write 0.1 for a tenth"),
+        ("sample = -0.1", "write 0.1 for a tenth"),
+        ("sample = nan", "write 0.1 for a tenth"),
+    ] {
+        let error = parse(&format!("[traces]\n{text}"), &[]).unwrap_err();
+        assert!(error.contains("[traces]") && error.contains(word) && !error.contains("geheim"), "{error}");
+    }
+    let (endpoint, sample) = ("http://127.0.0.1:4318/v1/traces", "1");
+    let config = parse("", &[("TRACES__ENDPOINT", endpoint), ("TRACES__SAMPLE", sample)]).unwrap();
+    assert_eq!(config.traces.endpoint.as_deref(), Some(endpoint));
+}
+
+#[test]
 fn the_password_of_the_database_is_in_no_file_that_others_read_and_shown_nowhere() {
     let error = parse("[store]\nurl = \"postgres://a@b/c\"\npassword = \"geheim\"", &[]).unwrap_err();
     assert!(error.contains("password_file") && !error.contains("geheim"), "{error}");

@@ -6,6 +6,7 @@ use super::gateway::Gateway;
 use super::live::{Ending, Live};
 use super::open::Open;
 use super::protocol::{DialError, Protocol};
+use super::traced;
 use crate::authority::{Authority, Order, PATIENCE};
 use crate::observe::Tap;
 use crate::sabotage::sabotaged;
@@ -20,6 +21,7 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::Instant;
+use tracing::Span;
 
 /// How long a relay may take to say goodbye before it is stopped.
 const GOODBYE: Duration = Duration::from_millis(600);
@@ -58,7 +60,9 @@ pub(super) async fn drive<P: Protocol>(
     if let Some(seat) = seat {
         seat.ended(ended.reason, &ended.note);
     }
-    close(gateway, open, ended, watch.freezer).await;
+    let span = Span::current();
+    span.record("outcome", ended.reason.word());
+    traced::step(&span, "close", close(gateway, open, ended, watch.freezer), traced::ended).await;
 }
 
 /// Logs in at the target of an open session, and closes it: nothing else crosses.
@@ -84,6 +88,7 @@ async fn run<P: Protocol>(
     mut more: mpsc::Receiver<Boxed>,
 ) -> Ended {
     let mut tasks = JoinSet::new();
+    Span::current().record("session", tracing::field::display(open.session));
     tasks.spawn(connection(protocol.clone(), first, open.live(gateway)));
     let mut linger = None;
     let mut last = Ended::new(EndReason::ClientClose, "");
@@ -133,7 +138,7 @@ async fn run<P: Protocol>(
 async fn connection<P: Protocol>(protocol: Arc<P>, client: P::Client, live: Live) -> Outcome {
     let mut ended = live.clone();
     let dialled = tokio::select! {
-        dialled = protocol.dial(live.clearance()) => dialled,
+        dialled = traced::step(&live.span, "dial", protocol.dial(live.clearance()), traced::reached) => dialled,
         ending = ended.ended() => {
             protocol.deny(client, &Denial::new(Kind::Denied, ending.text)).await;
             return (ending.reason, String::new());

@@ -6,6 +6,7 @@ use super::gateway::Gateway;
 use super::open::{self, Open};
 use super::proof::{Authenticated, Choices, Login};
 use super::protocol::{Arrival, Hold, Protocol, Wish};
+use super::traced;
 use crate::listen::Downstream;
 use sallyport_model::access::{Ask, Denial};
 use sallyport_model::{Kind, Limits, SessionId};
@@ -13,6 +14,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
+use tracing::{Instrument as _, Span};
 
 /// How long a client may take to log in.
 const LOGIN: Duration = Duration::from_secs(120);
@@ -26,15 +28,20 @@ impl Gateway {
     pub async fn carry<P: Protocol>(self: Arc<Self>, protocol: Arc<P>, io: Downstream) {
         let from = io.from;
         let login = Login::new(&self.parts.env, self.parts.authority.clone(), from.ip());
-        let arrival = match tokio::time::timeout(LOGIN, Box::pin(protocol.login(io, login))).await {
+        let span = traced::session(P::NAME);
+        let login = traced::step(&span, "login", protocol.login(io, login), traced::allowed);
+        let arrival = match tokio::time::timeout(LOGIN, Box::pin(login)).await {
             Ok(Ok(arrival)) => arrival,
-            Ok(Err(denial)) => return tracing::info!(%from, protocol = P::NAME, %denial, "a login failed"),
+            Ok(Err(denial)) => {
+                span.record("outcome", denial.kind.word());
+                return tracing::info!(%from, protocol = P::NAME, %denial, "a login failed");
+            }
             Err(_) => return tracing::info!(%from, protocol = P::NAME, "a login took too long"),
         };
-        self.admit(protocol, arrival, None).await;
+        self.admit(protocol, arrival, None).instrument(span).await;
     }
 
-    /// Gives a client that is known what it wants, or tells it why not.
+    /// Gives a client that is known what it wants, or tells it why not. Runs in the span of its session.
     pub(super) async fn admit<P: Protocol>(
         self: Arc<Self>,
         protocol: Arc<P>,
@@ -75,7 +82,10 @@ impl Gateway {
     ) {
         match self.authorize(&*protocol, &mut client, who, ask).await {
             Ok(open) => self.begin(protocol, open, client, seat),
-            Err(denial) => protocol.deny(client, &denial).await,
+            Err(denial) => {
+                Span::current().record("outcome", denial.kind.word());
+                protocol.deny(client, &denial).await;
+            }
         }
     }
 
@@ -89,7 +99,8 @@ impl Gateway {
     ) -> Result<Open, Denial> {
         let give_up = Instant::now() + Duration::from_secs(Limits::house().hold.into());
         loop {
-            let denial = match Box::pin(open::open(self, who, ask)).await {
+            let denial = match traced::step(&Span::current(), "open", open::open(self, who, ask), traced::allowed).await
+            {
                 Ok(open) => return Ok(open),
                 Err(denial) => denial,
             };
@@ -117,7 +128,8 @@ impl Gateway {
         };
         self.sessions.insert(open.session, entry);
         let running = self.running.clone();
-        running.spawn(async move { Box::pin(drive::drive(&self, &protocol, open, (client, seat), more)).await });
+        let driven = async move { Box::pin(drive::drive(&self, &protocol, open, (client, seat), more)).await };
+        running.spawn(driven.in_current_span());
     }
 
     /// Brings a further connection to a session of the same identity.

@@ -1,6 +1,7 @@
 //! What a relay has of its running session: the tap, the clearance, channels, notices and the end.
 
 use super::proof::Clearance;
+use super::traced;
 use crate::authority::{self, Authority, PATIENCE};
 use crate::observe::Tap;
 use crate::observe::tap::Stop;
@@ -13,6 +14,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::{broadcast, watch};
+use tracing::Span;
 
 /// Why a session is ended from outside, and what to tell the client.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -35,6 +37,8 @@ pub struct Live {
     pub(super) notices: broadcast::Sender<String>,
     pub(super) heard: broadcast::Receiver<String>,
     pub(super) ending: watch::Receiver<Option<Ending>>,
+    /// That of its session, wherever the relay's tasks run.
+    pub(super) span: Span,
 }
 
 impl Clone for Live {
@@ -50,6 +54,7 @@ impl Clone for Live {
             notices: self.notices.clone(),
             heard: self.notices.subscribe(),
             ending: self.ending.clone(),
+            span: self.span.clone(),
         }
     }
 }
@@ -95,6 +100,10 @@ impl Live {
     /// # Errors
     /// When control refuses, is not reached, or the recorder failed.
     pub async fn channel(&self, kind: Channel, detail: &str) -> Result<u32, Denial> {
+        traced::step(&self.span, kind.action(), self.permit(kind, detail), traced::allowed).await
+    }
+
+    async fn permit(&self, kind: Channel, detail: &str) -> Result<u32, Denial> {
         let stopped = |stop: Stop| Denial::new(stop.kind(), stop.to_string());
         self.denials.wait().await;
         self.tap.thaw().await.map_err(stopped)?;

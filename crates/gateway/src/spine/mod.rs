@@ -10,6 +10,7 @@ mod open;
 pub mod proof;
 pub mod protocol;
 pub mod recover;
+mod traced;
 
 pub use door::{Doors, Keys, LINGER, Said, Screen, Seated, Terminal};
 pub use gateway::{Error, Gateway, ObserversFor, Setup};

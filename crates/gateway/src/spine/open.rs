@@ -58,6 +58,7 @@ impl Open {
             notices: self.notices.clone(),
             heard: self.notices.subscribe(),
             ending: self.ending.subscribe(),
+            span: tracing::Span::current(),
         }
     }
 }

@@ -27,11 +27,7 @@ impl Witness {
     pub(super) fn new(name: &str, url: &str, key: &str, policy: AnchorPolicy) -> Result<Self, String> {
         let key = WitnessKey::parse(key.trim())
             .map_err(|_| "`key` is no witness's public key; `sallyport witness init` prints it")?;
-        let parsed = reqwest::Url::parse(url).map_err(|e| format!("`witness` is no URL: {e}"))?;
-        let here = matches!(parsed.host_str(), Some("127.0.0.1" | "localhost" | "[::1]"));
-        if parsed.scheme() != "https" && !(parsed.scheme() == "http" && here) {
-            return Err("`witness` is an https URL; plain http is for this host only".into());
-        }
+        crate::config::https_or_here("witness", url)?;
         let http = reqwest::Client::builder()
             .connect_timeout(Duration::from_secs(3))
             .timeout(Duration::from_secs(5))

@@ -1,7 +1,7 @@
 //! What is wrong with a configuration, with a word on what to write instead.
 
 use super::Config;
-use super::sections::{Keep, Space};
+use super::sections::{Keep, Space, Traces};
 use crate::edge::Tls;
 use sallyport_cli::Fail;
 use sallyport_control::{SignInRules, Site, SpaceRules};
@@ -26,6 +26,7 @@ impl Config {
         }
         crate::backup::recipients(&self.backup.recipients).map_err(|e| format!("[backup] {e}"))?;
         self.space.rules().map(drop)?;
+        self.traces.check().map_err(|e| format!("[traces] {e}"))?;
         self.sign_in().map(drop)?;
         self.linger().map(drop)?;
         // Wrong anchors are named when the configuration is read, not when a checkpoint is due.
@@ -95,6 +96,35 @@ impl Config {
     pub(crate) fn linger(&self) -> Result<Duration, String> {
         within("[terminal] linger", &self.terminal.linger, 1, 600)
     }
+}
+
+impl Traces {
+    fn check(&self) -> Result<(), String> {
+        if !(0.0..=1.0).contains(&self.sample) {
+            return Err(format!("sample = {} is no part of all: write 0.1 for a tenth, 1 for all", self.sample));
+        }
+        let Some(text) = &self.endpoint else { return Ok(()) };
+        let url = https_or_here("endpoint", text)?;
+        if !url.username().is_empty() || url.password().is_some() {
+            return Err(
+                "`endpoint` holds a password: give it as OTEL_EXPORTER_OTLP_TRACES_HEADERS, `authorization=...`".into(),
+            );
+        }
+        if url.path() == "/" {
+            return Err(format!("endpoint = {text:?} has no path: write all of it, such as {url}v1/traces"));
+        }
+        Ok(())
+    }
+}
+
+/// A place that nobody on the way reads along with.
+pub(crate) fn https_or_here(name: &str, text: &str) -> Result<reqwest::Url, String> {
+    let url = reqwest::Url::parse(text).map_err(|e| format!("`{name}` is no URL: {e}; write `https://HOST/PATH`"))?;
+    let here = matches!(url.host_str(), Some("127.0.0.1" | "localhost" | "[::1]"));
+    if url.scheme() != "https" && !(url.scheme() == "http" && here) {
+        return Err(format!("`{name}` is an https URL, `https://HOST/PATH`; plain http is for this host only"));
+    }
+    Ok(url)
 }
 
 impl Space {

@@ -7,6 +7,7 @@ mod environment;
 mod reference;
 mod sections;
 
+pub(crate) use check::https_or_here;
 pub(crate) use environment::{PASSWORD, user_settings};
 pub(crate) use reference::print as print_reference;
 pub(crate) use sections::*;
@@ -46,6 +47,8 @@ pub(crate) struct Config {
     pub(crate) seal: Seal,
     /// Logs, for operators.
     pub(crate) log: Log,
+    /// Traces, for operators: spans to a collector. Absent is off.
+    pub(crate) traces: Traces,
     /// Where checkpoints of the ledger go, besides the data directory itself.
     pub(crate) anchors: Vec<Anchor>,
     /// A witness for the ledgers of others, run by `sallyport witness serve`.
@@ -69,6 +72,7 @@ impl Default for Config {
             terminal: Terminal::default(),
             seal: Seal::default(),
             log: Log::default(),
+            traces: Traces::default(),
             anchors: Vec::new(),
             witness: None,
             backup: Backup::default(),

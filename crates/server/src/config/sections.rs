@@ -231,6 +231,23 @@ pub(crate) enum LogFormat {
     Json,
 }
 
+/// Traces, for operators: spans to a collector. Absent is off.
+#[derive(Clone, Debug, Deserialize, JsonSchema, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Traces {
+    /// Where spans are posted by OTLP over HTTP, such as `http://127.0.0.1:4318/v1/traces`: https, or http on this host.
+    /// None are made where absent.
+    pub(crate) endpoint: Option<String>,
+    /// Which part of them is sent: 0 to 1, such as 0.1 for every tenth request and session.
+    pub(crate) sample: f64,
+}
+
+impl Default for Traces {
+    fn default() -> Self {
+        Self { endpoint: None, sample: 1.0 }
+    }
+}
+
 /// Terminals in browsers.
 #[derive(Clone, Debug, Deserialize, JsonSchema, Serialize)]
 #[serde(deny_unknown_fields, default)]

@@ -67,6 +67,7 @@ pub(crate) fn doctor(path: Option<&Path>, format: Format) -> Result<(), Fail> {
         findings.push(private(&Private::file(pin), "the token's PIN"));
     }
     findings.extend(risks::of_host(&config));
+    findings.extend(crate::traces::probe(&config.traces).map(collector));
     findings.push(if running {
         fine("a server is running")
     } else {
@@ -251,6 +252,16 @@ fn status(config: &Config) -> Result<sallyport_wire::Status, Fail> {
         let client = client.build().map_err(Fail::failed)?;
         client.get(url).send().await.map_err(Fail::failed)?.json().await.map_err(Fail::failed)
     })
+}
+
+/// Whether spans arrive.
+fn collector(taken: Result<(), String>) -> Finding {
+    match taken {
+        Ok(()) => fine("the collector of traces takes spans"),
+        Err(why) => {
+            risk(format!("the collector of traces takes no spans: {why}"), "see to it, or correct `[traces] endpoint`")
+        }
+    }
 }
 
 fn anchor_file(path: &Path) -> Finding {

@@ -47,7 +47,7 @@ pub(crate) fn run(command: &Command, path: Option<&Path>) -> Result<(), Fail> {
             Ok(())
         }
         Command::Serve => {
-            logs::start(&config.log, "witness")?;
+            logs::start(&config.log, "witness", None)?;
             let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
             runtime.map_err(Fail::failed)?.block_on(serve(settings))
         }

@@ -51,6 +51,7 @@ mod story;
 mod terminal;
 mod tls;
 mod torture;
+mod traces;
 mod upgrade;
 mod witness;
 

@@ -8,7 +8,7 @@ pub use seat::{Keys, Said, Screen, Terminal};
 use super::gateway::Gateway;
 use super::proof::Authenticated;
 use super::protocol::{Arrival, DialError, Protocol, Wish};
-use super::{drive, open};
+use super::{drive, open, traced};
 use crate::dial::Dialer;
 use crate::observe::live::{Onlooker, Picture};
 use crate::transport::{self, Accept, Wire, frame};
@@ -22,6 +22,7 @@ use std::time::Duration;
 use tokio::io::{ReadHalf, WriteHalf};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
+use tracing::Instrument as _;
 
 /// How long a terminal's session lives on without a stream.
 pub const LINGER: Duration = Duration::from_secs(60);
@@ -110,7 +111,7 @@ impl<P: Seated> Service for Served<P> {
         Box::pin(async move {
             let (client, who) = (self.0.seat(terminal), Authenticated::new(who));
             let arrival = Arrival { client, who, wish: Wish::Open(ask) };
-            gateway.admit(self.0.clone(), arrival, Some(seat)).await;
+            gateway.admit(self.0.clone(), arrival, Some(seat)).instrument(traced::session(P::NAME)).await;
         })
     }
 
