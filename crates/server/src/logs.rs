@@ -7,7 +7,7 @@ use sallyport_model::SPANS;
 use std::fmt;
 use std::io::Write as _;
 use tracing::{Event, Subscriber};
-use tracing_subscriber::filter::{FilterExt as _, filter_fn};
+use tracing_subscriber::filter::{FilterExt as _, LevelFilter, filter_fn};
 use tracing_subscriber::fmt::format::{Format, Full, Writer};
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
 use tracing_subscriber::layer::SubscriberExt as _;
@@ -36,7 +36,8 @@ where
 pub(crate) fn start(config: &Log, name: &'static str, traces: Option<&Traces>) -> Result<(), Fail> {
     let filter = EnvFilter::try_new(&config.level)
         .map_err(|e| Fail::usage(format!("[log] level = \"{}\": {e}; write `info` or `debug`", config.level)))?
-        .and(filter_fn(|metadata| metadata.target() != SPANS));
+        // Without a hint of its own it would take away that of the level, and every line of every library would be made.
+        .and(filter_fn(|metadata| metadata.target() != SPANS).with_max_level_hint(LevelFilter::TRACE));
     let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(false);
     let lines = match config.format {
         LogFormat::Text => {

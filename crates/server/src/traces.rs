@@ -16,7 +16,7 @@ use std::time::Duration;
 use tokio::runtime::Handle;
 use tracing::Subscriber;
 use tracing_subscriber::Layer;
-use tracing_subscriber::filter::filter_fn;
+use tracing_subscriber::filter::{LevelFilter, filter_fn};
 use tracing_subscriber::registry::LookupSpan;
 
 /// How long the collector may take to take a batch.
@@ -65,7 +65,10 @@ impl Traces {
             .with_threads(false)
             .with_target(false)
             .with_tracked_inactivity(false)
-            .with_filter(filter_fn(|metadata| metadata.is_span() && metadata.target() == SPANS))
+            .with_filter(
+                filter_fn(|metadata| metadata.is_span() && metadata.target() == SPANS)
+                    .with_max_level_hint(LevelFilter::INFO),
+            )
     }
 
     /// Sends what is left, as far as the collector takes it within two seconds.
