@@ -60,7 +60,10 @@ fn somebody_without_a_right_learns_nothing_and_reaches_nothing(product: &mut Pro
 /// What `config ssh` prints is all that plain `ssh web-1` and its kin need, each within what policy permits.
 fn plain_ssh_goes_through_the_gateway(product: &mut Product) {
     let config = product.at("sallyport.conf");
-    std::fs::write(&config, product.ok(&["config", "ssh"]).unwrap()).unwrap();
+    // It prints what its caller reaches, so it is ada who asks.
+    let token = json(&product.ok(&["token", "ada", "--output", "json"]).unwrap()).unwrap();
+    let asked = product.command(&["config", "ssh"]).env("SALLYPORT_TOKEN", token["token"].as_str().unwrap()).output();
+    std::fs::write(&config, outcome(asked.unwrap()).1).unwrap();
     let (known, key) = (product.at("known_hosts"), product.at("ada"));
     let client = |program: &str, arguments: &[&str]| {
         let mut command = std::process::Command::new(program);
