@@ -109,16 +109,30 @@ pub struct Agreed {
     pub(crate) skip: bool,
 }
 
-/// Finds what both can do: the client's first choice that the server has.
-pub(crate) fn agree(role: Role, signatures: &[&'static str], theirs: &[u8]) -> Result<Agreed, Error> {
+/// Finds what both can do: the client's first choice that the server has. Whether exchange is strict is told by the
+/// first offer; `strict` is what it told, later on. ChaCha20 is no choice without it (CVE-2023-48795).
+pub(crate) fn agree(
+    role: Role,
+    signatures: &[&'static str],
+    theirs: &[u8],
+    strict: Option<bool>,
+) -> Result<Agreed, Error> {
     let offer = read(theirs)?;
     let methods: Vec<&'static str> = Method::ALL.iter().map(|method| method.name()).collect();
     let name = choose(role, &methods, offer.methods).ok_or(Error::NoCommon("key exchange"))?;
     let signature = choose(role, signatures, offer.signatures).ok_or(Error::NoCommon("host keys"))?;
+    let marker = if role == Role::Server { STRICT_CLIENT } else { STRICT_SERVER };
+    let strict = strict.unwrap_or_else(|| lists(offer.methods, marker));
+    let safe = |cipher: &CipherName| strict || *cipher != CipherName::ChaCha20;
     let suite = |ciphers, macs| {
-        let cipher = choose(role, &CipherName::ALL.map(CipherName::name), ciphers);
+        let names: Vec<&'static str> = CipherName::ALL.into_iter().filter(safe).map(CipherName::name).collect();
+        let cipher = choose(role, &names, ciphers);
         let cipher = CipherName::ALL.into_iter().find(|known| Some(known.name()) == cipher);
-        let cipher = cipher.ok_or(Error::NoCommon("ciphers"))?;
+        let only_unsafe = || {
+            let chacha = lists(ciphers, CipherName::ChaCha20.name());
+            if chacha { Error::NotStrict } else { Error::NoCommon("ciphers") }
+        };
+        let cipher = cipher.ok_or_else(only_unsafe)?;
         if !cipher.wants_mac() {
             return Ok::<_, Error>(Suite { cipher, mac: None });
         }
@@ -131,7 +145,6 @@ pub(crate) fn agree(role: Role, signatures: &[&'static str], theirs: &[u8]) -> R
     if !offer.compression.iter().all(|list| lists(list, "none")) {
         return Err(Error::NoCommon("compression: only \"none\" is spoken"));
     }
-    let strict = lists(offer.methods, if role == Role::Server { STRICT_CLIENT } else { STRICT_SERVER });
     let (our_method, our_signature) = (methods.first().copied(), signatures.first().copied());
     let right = our_method == Some(first(offer.methods)) && our_signature == Some(first(offer.signatures));
     Ok(Agreed {
@@ -165,29 +178,46 @@ mod tests {
     #[test]
     fn the_client_chooses() {
         let client = ours(Role::Client, &SIGNATURES, [1; 16], true);
-        let agreed = agree(Role::Server, &["ssh-ed25519"], &client).unwrap();
+        let agreed = agree(Role::Server, &["ssh-ed25519"], &client, None).unwrap();
         assert_eq!((agreed.method, agreed.signature), (Method::MlKem768X25519, "ssh-ed25519"));
         let best = Suite { cipher: CipherName::Aes256Gcm, mac: None };
         assert_eq!((agreed.to_server, agreed.to_client), (best, best));
         assert!(agreed.strict && agreed.ext_info && !agreed.skip);
         // Not again: a later exchange says nothing of either.
         let client = ours(Role::Client, &SIGNATURES, [1; 16], false);
-        let agreed = agree(Role::Server, &["ssh-ed25519"], &client).unwrap();
+        let agreed = agree(Role::Server, &["ssh-ed25519"], &client, None).unwrap();
         assert!(!agreed.strict && !agreed.ext_info);
+    }
+
+    #[test]
+    fn without_strict_exchange_the_next_cipher_is_chosen() {
+        // `ssh-keyscan` asks for ChaCha20 first, and not for strict exchange.
+        let client = ours(Role::Client, &SIGNATURES, [1; 16], false);
+        let mut first = client;
+        for cipher in [CipherName::Aes256Gcm, CipherName::Aes128Gcm] {
+            let name = cipher.name().as_bytes();
+            while let Some(at) = first.windows(name.len()).position(|window| window == name) {
+                first[at] = b'x';
+            }
+        }
+        let agreed = agree(Role::Server, &["ssh-ed25519"], &first, None).unwrap();
+        assert_eq!(agreed.to_server.cipher, CipherName::Aes256Ctr);
+        let agreed = agree(Role::Server, &["ssh-ed25519"], &first, Some(true)).unwrap();
+        assert_eq!(agreed.to_server.cipher, CipherName::ChaCha20);
     }
 
     #[test]
     fn what_is_not_shared_is_named() {
         let client = ours(Role::Client, &["rsa-sha2-512"], [1; 16], true);
-        let error = agree(Role::Server, &["ssh-ed25519"], &client).unwrap_err();
+        let error = agree(Role::Server, &["ssh-ed25519"], &client, None).unwrap_err();
         assert!(error.to_string().contains("host keys"), "{error}");
     }
 
     proptest! {
         #[test]
         fn no_offer_is_too_strange(bytes: Vec<u8>) {
-            let _ = agree(Role::Server, &SIGNATURES, &bytes);
-            let _ = agree(Role::Client, &SIGNATURES, &bytes);
+            let _ = agree(Role::Server, &SIGNATURES, &bytes, None);
+            let _ = agree(Role::Client, &SIGNATURES, &bytes, Some(true));
         }
     }
 }

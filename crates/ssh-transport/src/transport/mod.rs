@@ -10,7 +10,7 @@ use crate::message::{
 use crate::negotiate::{self, Agreed};
 use crate::packet::{Opener, Sealer, Secrets, Suite};
 use crate::wire::{Cursor, Put as _};
-use crate::{CipherName, Error, Role, kex};
+use crate::{Error, Role, kex};
 use bytes::{Bytes, BytesMut};
 pub use settings::{Random, Settings};
 use std::sync::Arc;
@@ -342,18 +342,15 @@ impl Transport {
         if self.exchange.is_none() {
             self.exchange()?;
         }
-        let agreed = negotiate::agree(self.settings.role, &self.settings.signatures, payload)?;
         let first = self.session.is_none();
+        let known = (!first).then_some(self.strict);
+        let agreed = negotiate::agree(self.settings.role, &self.settings.signatures, payload, known)?;
         if first {
             self.strict = agreed.strict;
             // The first packet of all must be the offer, where exchange is strict.
             if self.strict && self.opener.carried.packets != 1 {
                 return Err(Error::OutOfTurn(KEXINIT));
             }
-        }
-        let streams = [agreed.to_server.cipher, agreed.to_client.cipher];
-        if !self.strict && streams.contains(&CipherName::ChaCha20) {
-            return Err(Error::NotStrict);
         }
         let asked = match self.settings.role {
             Role::Client => Some(kex::ask(agreed.method)?),

@@ -42,7 +42,7 @@ impl Settings {
     }
 
     /// A client that accepts no key, and asks for keys that sign by these algorithms: it ends with
-    /// [`Error::HostKey`], which has the key.
+    /// [`crate::Error::HostKey`], which has the key.
     #[must_use]
     pub fn looker(signatures: Vec<&'static str>, random: Random) -> Self {
         Self { role: Role::Client, host_key: None, accepted: Vec::new(), signatures, random, rekey: REKEY }
