@@ -12,6 +12,8 @@ class Live {
   up = $state(true);
   #end: (() => void) | null = null;
   #users = 0;
+  /** Whether the next event is the whole state. */
+  #anew = true;
 
   /** Follows as long as somebody looks; the answer ends it. */
   follow(): () => void {
@@ -32,13 +34,14 @@ class Live {
     };
     return follow('/live', heard, (up) => {
       this.up = up;
-      // The first events after it are the present state.
-      if (up) this.sessions = [];
+      // The first event after it is the present state; until then what was known stays.
+      this.#anew ||= up;
     });
   }
 
   #take(changes: Session[]): void {
-    const byId = new Map(this.sessions.map((session) => [session.id, session]));
+    const byId = new Map(this.#anew ? [] : this.sessions.map((session) => [session.id, session]));
+    this.#anew = false;
     for (const change of changes) {
       if (change.ended) byId.delete(change.id);
       else byId.set(change.id, change);

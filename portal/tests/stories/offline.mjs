@@ -72,8 +72,6 @@ export default async function (browser, { links, url }) {
   await ada.terminal('meanwhile-22');
   await ada.page.keyboard.type('echo after-$((1+2))\n');
   await ada.terminal('after-3');
-  // The screens, seen anew: a wall that was open while the line was cut is not asserted to draw them again.
-  await carol.go('/live');
   await carol.page.locator('.tile pre', { hasText: 'after-3' }).waitFor();
   await ada.page.getByRole('link', { name: 'Targets', exact: true }).click();
   await ada.button('Connect to ada+spt_ops@web-1');
