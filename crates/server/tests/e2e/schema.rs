@@ -54,7 +54,8 @@ fn the_api_conforms_to_its_description_whatever_is_sent() {
         .args(["--exclude-path-regex", LEFT_OUT])
         // Names have a grammar that the description does not spell, so not all that fits it is accepted.
         .args(["--exclude-checks", "positive_data_acceptance"])
-        .args(["--phases", "examples,coverage,fuzzing", "--max-examples", "12", "--seed", "20261128", "--workers", "2"])
+        // One worker: in CPython 3.11 two threads that parse at once may both fail (python/cpython#106905).
+        .args(["--phases", "examples,coverage,fuzzing", "--max-examples", "12", "--seed", "20261128", "--workers", "1"])
         .args(["--suppress-health-check", "all", "--request-timeout", "20", "--generation-database", "none"])
         .args(["--no-color"])
         .current_dir(product.at(""));
