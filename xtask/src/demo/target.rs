@@ -136,7 +136,7 @@ fn config(home: &Path, port: u16, root: bool) -> String {
     format!(
         "Port {port}\nListenAddress 127.0.0.1\nHostKey {at}/host_key\nPidFile none\nUsePAM {pam}\n\
          PasswordAuthentication {passwords}\nKbdInteractiveAuthentication no\nPermitRootLogin no\nStrictModes no\n\
-         AuthorizedKeysFile {at}/authorized_keys .ssh/authorized_keys\nPrintMotd no\nUseDNS no\nLogLevel VERBOSE\nSubsystem sftp internal-sftp\n"
+         AuthorizedKeysFile {at}/authorized_keys .ssh/authorized_keys\nPrintMotd no\nUseDNS no\nMaxStartups 1000\nLogLevel VERBOSE\nSubsystem sftp internal-sftp\n"
     )
 }
 

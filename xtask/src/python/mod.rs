@@ -1,4 +1,4 @@
-//! Tools in Python that tests run: at fixed versions, in an environment of their own under `target`.
+//! Tools in Python that tests and measurements run: at fixed versions, in an environment of their own under `target`.
 
 use crate::run;
 use anyhow::{Context as _, Result};
@@ -16,7 +16,7 @@ pub(crate) fn ensure() -> Result<()> {
     if std::fs::read_to_string(&said).is_ok_and(|text| text == REQUIREMENTS) {
         return Ok(());
     }
-    eprintln!("Installing schemathesis and sslyze into target/python");
+    eprintln!("Installing schemathesis, sslyze, ssh-audit and asyncssh into target/python");
     run::succeed(Command::new("python3").args(["-m", "venv", "--clear"]).arg(&home), "", LIMIT)?;
     let list = home.join("requirements.txt");
     std::fs::write(&list, REQUIREMENTS)?;

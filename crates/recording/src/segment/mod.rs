@@ -14,7 +14,7 @@ use zstd::bulk::Decompressor;
 
 mod press;
 
-/// Most events in one segment, in encoded bytes. Writers cut at 64 KiB.
+/// Most events in one segment, in encoded bytes. Writers cut at 260 KiB.
 pub const MAX_EVENTS: usize = 1 << 20;
 
 const PREFIX: usize = 7;

@@ -47,6 +47,7 @@ mod schema;
 mod seals;
 mod sign_in;
 mod space;
+mod ssh_audit;
 mod story;
 mod terminal;
 mod tls;

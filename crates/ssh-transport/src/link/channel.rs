@@ -7,9 +7,9 @@ use std::task::Waker;
 
 /// A channel's window at first, in bytes.
 pub(super) const WINDOW: u32 = 256 << 10;
-/// Bytes below which a piece of data is gathered with its neighbours.
-const SMALL: usize = 512;
-const GATHERED: usize = 4096;
+/// Bytes below which a piece of data is gathered with its neighbours: a terminal's come in 4 KiB.
+const SMALL: usize = 8 << 10;
+const GATHERED: usize = 32 << 10;
 
 /// How far a channel's opening has come.
 pub(super) enum Phase {
@@ -92,7 +92,9 @@ impl Channel {
             return;
         }
         match self.words.back_mut() {
-            Some(Word::Gathered(gathered)) if gathered.len() < GATHERED => gathered.extend_from_slice(&data),
+            Some(Word::Gathered(gathered)) if gathered.len().saturating_add(data.len()) <= GATHERED => {
+                gathered.extend_from_slice(&data)
+            }
             _ => self.words.push_back(Word::Gathered(data.to_vec())),
         }
         self.reader.take().into_iter().for_each(Waker::wake);

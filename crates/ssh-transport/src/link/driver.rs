@@ -13,10 +13,10 @@ use tokio_util::io::poll_read_buf;
 
 /// How much is read at once: at first, and where the socket has much.
 const LITTLE: usize = 4 << 10;
-const MUCH: usize = 64 << 10;
+const MUCH: usize = 256 << 10;
 /// Rounds in one go, after which others have their turn.
 const ROUNDS: usize = 16;
-/// A buffer that is larger than this is given back when it is empty.
+/// A buffer that is larger than this is given back once it is empty and the peer is quiet.
 const KEPT: usize = 16 << 10;
 
 /// Drives a link over its socket.
@@ -100,9 +100,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
         if self.written >= self.writing.len() {
             self.writing.clear();
             self.written = 0;
-            if self.writing.capacity() > KEPT {
-                self.writing = Vec::new();
-            }
             let mut state = self.shared.lock();
             std::mem::swap(&mut self.writing, state.transport.output());
             state.writing = self.writing.len();
@@ -133,12 +130,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
         }
         let room = self.input.capacity().saturating_sub(self.input.len());
         match poll_read_buf(Pin::new(&mut self.stream), cx, &mut self.input) {
-            Poll::Pending => {
-                if self.input.is_empty() && self.input.capacity() > KEPT {
-                    self.input = BytesMut::new();
-                }
-                Ok(false)
-            }
+            Poll::Pending => Ok(false),
             Poll::Ready(Ok(0)) => Err(Error::HungUp),
             Poll::Ready(Err(error)) => Err(error.into()),
             Poll::Ready(Ok(read)) => {
@@ -160,6 +152,22 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
         self.shared.lock().read(&mut self.input)
     }
 
+    /// Gives back what a flood took, once it has ebbed away.
+    fn rest(&mut self) {
+        if self.input.is_empty() && self.input.capacity() > KEPT {
+            self.input = BytesMut::new();
+            self.target = LITTLE;
+        }
+        if self.writing.is_empty() {
+            self.writing.shrink_to(KEPT);
+        }
+        let mut state = self.shared.lock();
+        let output = state.transport.output();
+        if output.is_empty() {
+            output.shrink_to(KEPT);
+        }
+    }
+
     /// Asks a quiet peer whether it is there.
     fn poll_timer(&mut self, cx: &mut Context<'_>) -> Result<(), Error> {
         while self.timer.as_mut().poll(cx).is_ready() {
@@ -172,6 +180,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
                 return Err(Error::Silent);
             }
             self.unanswered = self.unanswered.saturating_add(1);
+            self.rest();
             // The answer is heard as a byte of the peer's; nobody waits for it.
             let _ = self.shared.lock().ask("keepalive@openssh.com", bytes::Bytes::new());
         }

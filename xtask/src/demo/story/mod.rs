@@ -141,12 +141,13 @@ impl<'a> Story<'a> {
     /// and the target through the gateway, whose parent process is `server`.
     pub(crate) fn ends(&self, server: i32) -> Result<Vec<String>> {
         let key = self.place.key("ada");
-        // The baseline signs in with the same key, so that both pay for the same handshake.
+        // All sign in with the same key and agree on the same algorithms, so that they pay for the same work.
         let web = self.web()?;
         web.authorize(&public(&key.with_extension("pub"))?)?;
         let (account, target, ports) = (&web.account, web.port, &self.place.ports);
         let end = |name: &str, port: u16, user: &str| {
-            format!("{name},host=127.0.0.1,port={port},user={user},key={}", key.display())
+            let same = "cipher=aes256-gcm@openssh.com,kex=curve25519-sha256";
+            format!("{name},host=127.0.0.1,port={port},user={user},key={},{same}", key.display())
         };
         let direct = end("direct", target, account);
         let jump = end("jump", target, account);

@@ -139,6 +139,7 @@ impl Recorder {
             at: (0, hash),
             current: 0,
             buffer: Vec::new(),
+            dirty: false,
             waiting: [None; 2],
             last: first,
             live: Some(Live::start()),
@@ -187,11 +188,34 @@ struct Inner {
     current: usize,
     /// The same bytes as that half.
     buffer: Vec<u8>,
+    /// The pulse will look at it.
+    dirty: bool,
     /// Until when each half must be left alone.
     waiting: [Option<Ticket>; 2],
     last: Ticket,
     /// Until it has ended.
     live: Option<Live>,
+}
+
+impl Inner {
+    /// Takes an event into the half that fills; false where it does not fit.
+    fn take(&mut self, (at, channel, what): (u64, u32, WhatRef<'_>)) -> Result<bool, Error> {
+        let slot = self.slot.as_mut().ok_or(Error::Ended)?;
+        let start = self.buffer.len();
+        event::encode(at, channel, what, &mut self.buffer);
+        let event = self.buffer.get(start..).unwrap_or_default();
+        let took = slot.append(self.current, event);
+        if let (Ok(true), Some(live)) = (&took, &self.live) {
+            let written = match what {
+                WhatRef::Output(bytes) | WhatRef::Stderr(bytes) => bytes.len(),
+                _ => 0,
+            };
+            live.push(event, written);
+        } else if !matches!(took, Ok(true)) {
+            self.buffer.truncate(start);
+        }
+        Ok(took?)
+    }
 }
 
 /// What a step must wait for before it is tried again.
@@ -227,15 +251,9 @@ impl Recording {
     /// When the recorder failed or the recording has ended.
     pub async fn push(self: &Arc<Self>, channel: u32, what: WhatRef<'_>) -> Result<(), Error> {
         let at = u64::try_from(self.started.elapsed().as_micros()).unwrap_or(u64::MAX);
-        let mut event = Vec::with_capacity(64);
-        event::encode(at, channel, what, &mut event);
-        let written = match what {
-            WhatRef::Output(bytes) | WhatRef::Stderr(bytes) => bytes.len(),
-            _ => 0,
-        };
         let mut room = None;
         loop {
-            let wait = match self.add(&event, written, &mut room)? {
+            let wait = match self.add((at, channel, what), &mut room)? {
                 None => return Ok(()),
                 Some(wait) => wait,
             };
@@ -337,28 +355,20 @@ impl Recording {
 
     fn add(
         self: &Arc<Self>,
-        event: &[u8],
-        written: usize,
+        event: (u64, u32, WhatRef<'_>),
         room: &mut Option<OwnedSemaphorePermit>,
     ) -> Result<Option<Wait>, Error> {
         let mut inner = self.inner();
-        let current = inner.current;
-        let fits = inner.slot.as_mut().ok_or(Error::Ended)?.append(current, event)?;
-        if !fits {
+        if !inner.take(event)? {
             if let Some(wait) = self.turn(&mut inner, false, segment::Kind::Data, room.take())? {
                 return Ok(Some(wait));
             }
-            let current = inner.current;
-            if !inner.slot.as_mut().ok_or(Error::Ended)?.append(current, event)? {
+            if !inner.take(event)? {
                 return Err(segment::Error::TooLong(inner.at.0).into());
             }
         }
-        if inner.buffer.is_empty() {
+        if !std::mem::replace(&mut inner.dirty, true) {
             self.recorder.dirty.lock().unwrap_or_else(PoisonError::into_inner).push(Arc::downgrade(self));
-        }
-        inner.buffer.extend_from_slice(event);
-        if let Some(live) = &inner.live {
-            live.push(event, written);
         }
         Ok(None)
     }
@@ -429,7 +439,6 @@ impl Recording {
             *waiting = Some(ticket);
         }
         inner.buffer.clear();
-        inner.buffer.shrink_to(TRICKLE);
         inner.last = ticket;
         inner.current = other;
         let (seq, chain) = inner.at;
@@ -448,8 +457,7 @@ async fn beat(recorder: Weak<Recorder>) {
         let dirty = std::mem::take(&mut *recorder.dirty.lock().unwrap_or_else(PoisonError::into_inner));
         for weak in dirty {
             let Some(recording) = weak.upgrade() else { continue };
-            // One that must wait is looked at again at the next pulse.
-            if let Ok(Err(_)) = recording.seal_if_any() {
+            if !recording.rest().unwrap_or(false) {
                 recorder.dirty.lock().unwrap_or_else(PoisonError::into_inner).push(weak);
             }
         }
@@ -465,13 +473,26 @@ async fn beat(recorder: Weak<Recorder>) {
 }
 
 impl Recording {
-    fn seal_if_any(&self) -> Result<Result<(), Wait>, Error> {
-        let inner = self.inner();
-        if inner.buffer.is_empty() || inner.slot.is_none() {
-            return Ok(Ok(()));
+    /// Seals what waits; once nothing has come since the last pulse, gives the memory back that a flood took. Whether
+    /// all of that is done.
+    fn rest(&self) -> Result<bool, Error> {
+        let mut inner = self.inner();
+        if inner.slot.is_some() && !inner.buffer.is_empty() {
+            self.turn(&mut inner, false, segment::Kind::Data, None)?;
+            return Ok(false);
         }
-        drop(inner);
-        Ok(self.seal(false, segment::Kind::Data)?.map(|_| ()))
+        inner.buffer.shrink_to(TRICKLE);
+        inner.sealer = None;
+        for half in 0..inner.waiting.len() {
+            let waiting = inner.waiting.get(half).copied().flatten();
+            let Some(slot) = inner.slot.as_mut().filter(|slot| slot.is_larger(half, TRICKLE)) else { continue };
+            if waiting.is_some_and(|ticket| !self.recorder.journal.is_written(ticket)) {
+                return Ok(false);
+            }
+            slot.shrink(half)?;
+        }
+        inner.dirty = false;
+        Ok(true)
     }
 }
 

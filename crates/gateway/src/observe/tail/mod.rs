@@ -19,9 +19,10 @@ use std::os::fd::AsRawFd;
 use std::os::unix::fs::FileExt;
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// Bytes of events that a half holds.
-pub const HALF: usize = 64 << 10;
-const HALF_U64: u64 = 64 << 10;
+/// Bytes of events that a half holds: eight of the largest pieces, so that a flood is sealed, written and waited for
+/// once in 256 KiB.
+pub const HALF: usize = 260 << 10;
+const HALF_U64: u64 = 260 << 10;
 const HEAD: u64 = 4096;
 const SLOT: u64 = HEAD + 2 * HALF_U64;
 const MARKS: [u64; 2] = [128, 192];
@@ -139,7 +140,7 @@ impl Tail {
         chain: &[u8; 32],
     ) -> Result<Slot, Error> {
         let number = self.free.lock().unwrap_or_else(PoisonError::into_inner).pop().ok_or(Error::Full)?;
-        let slot = Slot { tail: self.clone(), number, lengths: [0; 2] };
+        let slot = Slot { tail: self.clone(), number, lengths: [0; 2], touched: [0; 2] };
         slot.put(4, session.as_bytes())?;
         slot.put(20, recording.as_bytes())?;
         slot.put(36, key)?;
@@ -174,11 +175,11 @@ impl Tail {
 
     fn read(&self, slot: u64) -> Result<Left, Error> {
         let mut halves = Vec::new();
-        for (half, mark) in (0_u64..).zip(MARKS) {
+        for (half, mark) in MARKS.into_iter().enumerate() {
             let length = usize::try_from(self.word(slot, mark.saturating_add(36))?).unwrap_or(usize::MAX).min(HALF);
             if length > 0 {
                 let mut bytes = vec![0; length];
-                self.file.read_exact_at(&mut bytes, at(slot, HEAD.saturating_add(half.saturating_mul(HALF_U64))))?;
+                self.file.read_exact_at(&mut bytes, at(slot, start(half)))?;
                 halves.push(LeftHalf {
                     seq: self.word(slot, mark)?,
                     chain: self.get(slot, mark.saturating_add(4))?,
@@ -220,6 +221,8 @@ pub struct Slot {
     tail: Tail,
     number: u64,
     lengths: [u32; 2],
+    /// Bytes of each half that have memory.
+    touched: [u32; 2],
 }
 
 impl Slot {
@@ -234,13 +237,38 @@ impl Slot {
         if u64::from(new) > HALF_U64 {
             return Ok(false);
         }
-        let start = HEAD.saturating_add(HALF_U64.saturating_mul(u64::try_from(half).unwrap_or(0)));
-        self.put(start.saturating_add(length.into()), bytes)?;
+        self.put(start(half).saturating_add(length.into()), bytes)?;
         self.put(mark.saturating_add(36), &new.to_be_bytes())?;
         if let Some(length) = self.lengths.get_mut(half) {
             *length = new;
         }
+        if let Some(touched) = self.touched.get_mut(half) {
+            *touched = new.max(*touched);
+        }
         Ok(true)
+    }
+
+    /// Whether a half has more memory than `bytes`.
+    #[must_use]
+    pub fn is_larger(&self, half: usize, bytes: usize) -> bool {
+        self.touched.get(half).is_some_and(|touched| usize::try_from(*touched).unwrap_or(usize::MAX) > bytes)
+    }
+
+    /// Gives the memory of a half back, of which nothing is needed any more.
+    ///
+    /// # Errors
+    /// When the memory cannot be given back.
+    pub fn shrink(&mut self, half: usize) -> Result<(), Error> {
+        let (Some(length), Some(mark)) = (self.lengths.get_mut(half), MARKS.get(half)) else { return Ok(()) };
+        *length = 0;
+        self.put(mark.saturating_add(36), &[0; 4])?;
+        let flags = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
+        rustix::fs::fallocate(&*self.tail.file, flags, at(self.number, start(half)), HALF_U64)
+            .map_err(io::Error::from)?;
+        if let Some(touched) = self.touched.get_mut(half) {
+            *touched = 0;
+        }
+        Ok(())
     }
 
     /// Empties a half whose segment is in the journal, and begins it anew.
@@ -272,6 +300,11 @@ impl Slot {
     fn put(&self, offset: u64, bytes: &[u8]) -> Result<(), Error> {
         Ok(self.tail.file.write_all_at(bytes, at(self.number, offset))?)
     }
+}
+
+/// Where a half begins in its slot.
+fn start(half: usize) -> u64 {
+    HEAD.saturating_add(HALF_U64.saturating_mul(u64::try_from(half).unwrap_or(0)))
 }
 
 const fn at(slot: u64, offset: u64) -> u64 {

@@ -43,3 +43,19 @@ fn a_half_takes_what_fits_and_a_released_slot_holds_no_key() {
     assert!(bytes.iter().all(|byte| *byte == 0));
     assert!(tail.claim(SessionId::new(&env), RecordingId::new(&env), &KEY, &CHAIN).is_ok());
 }
+
+#[test]
+fn a_half_that_a_flood_filled_gives_its_memory_back_and_takes_more() {
+    let env = Env::system();
+    let tail = Tail::create(1).unwrap();
+    let mut slot = tail.claim(SessionId::new(&env), RecordingId::new(&env), &KEY, &CHAIN).unwrap();
+    let used = || std::os::unix::fs::MetadataExt::blocks(&tail.file.metadata().unwrap()) * 512;
+    assert!(slot.append(0, &vec![1; HALF]).unwrap() && slot.append(1, b"kept").unwrap());
+    assert!(slot.is_larger(0, HALF - 1) && !slot.is_larger(1, 4) && used() >= u64::try_from(HALF).unwrap());
+    slot.shrink(0).unwrap();
+    assert!(!slot.is_larger(0, 0) && used() < 16 << 10, "{}", used());
+    assert_eq!(tail.left().unwrap()[0].halves.iter().map(|half| half.bytes.clone()).collect::<Vec<_>>(), [b"kept"]);
+    slot.restart(0, 2, &CHAIN).unwrap();
+    assert!(slot.append(0, b"more").unwrap() && slot.is_larger(0, 3));
+    assert_eq!(tail.left().unwrap()[0].halves.len(), 2);
+}

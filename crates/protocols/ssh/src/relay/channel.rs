@@ -245,7 +245,7 @@ async fn up(
             },
         };
         match said {
-            Said::Bytes(data) => match files {
+            Said::Bytes(data) => match files.filter(|files| files.takes(&data)) {
                 Some(files) => files.client(live, number, &data).await?,
                 None => {
                     let mut rest = data;
@@ -329,7 +329,7 @@ async fn down(
             },
         };
         let (passed, sent) = match said {
-            link::Said::Data(data) => match files {
+            link::Said::Data(data) => match files.filter(|files| files.on()) {
                 Some(files) => (files.target(live, number, &data).await, Ok(())),
                 None => match live.tap().output(number, &data).await {
                     Ok(()) => (Ok(()), to.output(data).await),

@@ -4,7 +4,7 @@
 //! given for what has gone on, and the order that the decoders gave is the order that each side sees.
 
 use crate::files::scp::{self, Scp};
-use crate::files::sftp::Sftp;
+use crate::files::sftp::{self, Sftp};
 use crate::files::{Event, Fault, Flow, Gate};
 use crate::start::{Program, Started};
 use bytes::Bytes;
@@ -12,7 +12,7 @@ use sallyport_gateway::observe::WhatRef;
 use sallyport_gateway::observe::tap::Stop;
 use sallyport_gateway::spine::Live;
 use sallyport_model::access::{Channel, Terms};
-use sallyport_statements::shell::{self, Memory, Word};
+use sallyport_statements::shell::{self, Memory, Simple, Word};
 use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -33,23 +33,41 @@ struct State {
 }
 
 enum Decoder {
+    /// A command whose client has not said anything yet: an `sftp-server` under any name is known by how a client greets it.
+    Unknown(Gate),
     Sftp(Box<Sftp>),
     Scp(Box<Scp>),
 }
 
 impl Watched {
-    /// For a channel that carries files, under a session's terms.
+    /// For a channel that carries files, or may, under a session's terms.
     pub(super) fn of(started: &Started, terms: &Terms) -> Option<Self> {
-        let gate = || Gate::new(terms.limits.transfer, &terms.rules);
+        let gate = Gate::new(terms.limits.transfer, &terms.rules);
         let decoder = match &started.program {
-            Program::Subsystem(_) if started.kind() == Channel::Sftp => Decoder::Sftp(Box::new(Sftp::new(gate()))),
-            Program::Command(_) if started.terminal.is_none() => {
-                Decoder::Scp(Box::new(Scp::new(&scp::asked(&words(&started.command())?)?, gate())))
-            }
+            Program::Subsystem(_) if started.kind() == Channel::Sftp => Decoder::Sftp(Box::new(Sftp::new(gate))),
+            Program::Command(_) if started.terminal.is_none() => match copies(&started.command()) {
+                Some(asked) => Decoder::Scp(Box::new(Scp::new(&asked, gate))),
+                None => Decoder::Unknown(gate),
+            },
             _ => return None,
         };
         let state = State { decoder: Some(decoder), to_client: VecDeque::new(), to_target: VecDeque::new() };
         Some(Self { state: Mutex::new(state), client: Notify::new(), target: Notify::new() })
+    }
+
+    /// Whether what the client sent is a file protocol's. What a command's client says first decides it, once.
+    pub(super) fn takes(&self, data: &[u8]) -> bool {
+        let decoder = &mut self.lock().decoder;
+        *decoder = match decoder.take() {
+            Some(Decoder::Unknown(gate)) => sftp::begins(data).then(|| Decoder::Sftp(Box::new(Sftp::new(gate)))),
+            known => known,
+        };
+        decoder.is_some()
+    }
+
+    /// Whether what the target sends is a file protocol's.
+    pub(super) fn on(&self) -> bool {
+        matches!(self.lock().decoder, Some(Decoder::Sftp(_) | Decoder::Scp(_)))
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -62,6 +80,7 @@ impl Watched {
         let events = self.take(data, |decoder, data| match decoder {
             Decoder::Sftp(sftp) => sftp.client(data),
             Decoder::Scp(scp) => scp.client(data),
+            Decoder::Unknown(_) => Ok(Flow::default()),
         })?;
         tell(live, number, events).await
     }
@@ -72,6 +91,7 @@ impl Watched {
         let events = self.take(data, |decoder, data| match decoder {
             Decoder::Sftp(sftp) => sftp.target(data),
             Decoder::Scp(scp) => scp.target(data),
+            Decoder::Unknown(_) => Ok(Flow::default()),
         })?;
         tell(live, number, events).await
     }
@@ -127,7 +147,7 @@ impl Watched {
         let events = match decoder {
             Some(Decoder::Sftp(sftp)) => sftp.end(),
             Some(Decoder::Scp(scp)) => scp.end().into_iter().collect(),
-            None => Vec::new(),
+            Some(Decoder::Unknown(_)) | None => Vec::new(),
         };
         let _ = tell(live, number, events).await;
     }
@@ -140,10 +160,9 @@ async fn tell(live: &Live, number: u32, events: Vec<Event>) -> Result<(), Stop> 
     Ok(())
 }
 
-/// The words of a command that is one plain command.
-fn words(command: &str) -> Option<Vec<String>> {
-    match shell::read(command, &mut Memory::default()).ok()?.commands.as_slice() {
-        [one] => one.words.iter().map(Word::text).collect(),
-        _ => None,
-    }
+/// The scp that a command runs, whatever runs before it.
+fn copies(command: &str) -> Option<scp::Asked> {
+    let script = shell::read(command, &mut Memory::default()).ok()?;
+    let words = |simple: &Simple| simple.words.iter().map(Word::text).collect::<Option<Vec<_>>>();
+    script.commands.iter().filter_map(words).find_map(|words| scp::asked(&words))
 }

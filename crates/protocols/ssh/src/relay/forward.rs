@@ -172,6 +172,8 @@ async fn listen(global: Global, kind: Kind, session: &Session) {
         Ok(number) => number,
         Err(denial) => return live.announce(&denial.message),
     };
+    // What the target begins waits until its yes is noted: it may come right behind it.
+    let _noting = session.listening.write().await;
     match link.global(&global.name, global.data.clone()).await {
         Ok(Some(answer)) => {
             let port = Cursor::new(&answer).uint32().ok();
@@ -218,6 +220,9 @@ pub(super) async fn begun(mut arrivals: Arrivals, session: Arc<Session>) {
 
 async fn accept(opening: Opening, session: Arc<Session>) {
     let live = &session.live;
+    if opening.kind.starts_with("forwarded-") {
+        drop(session.listening.read().await);
+    }
     let Some((kind, detail)) = expected(&opening, &granted(&session)) else {
         live.refuse(Kind::Stream, &opening.kind, "the target began a channel that nobody asked for").await;
         opening.refuse(code::PROHIBITED, "nobody asked for it");

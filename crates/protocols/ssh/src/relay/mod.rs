@@ -18,7 +18,7 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
-use tokio::sync::mpsc;
+use tokio::sync::{RwLock, mpsc};
 use tokio::task::{JoinError, JoinSet};
 
 /// How long channels may take to say goodbye when the session is ended from outside.
@@ -35,6 +35,8 @@ struct Session {
     /// The client's connection, for what the target begins.
     client: Option<Link>,
     granted: Mutex<Granted>,
+    /// Written while the target is asked to listen.
+    listening: RwLock<()>,
     no_more: AtomicBool,
 }
 
@@ -56,6 +58,7 @@ pub(crate) async fn relay(mut client: Client, upstream: Upstream, random: Random
         pool,
         client: link.clone(),
         granted: Mutex::default(),
+        listening: RwLock::default(),
         no_more: AtomicBool::new(false),
     };
     let session = Arc::new(session);

@@ -102,6 +102,35 @@ async fn what_may_not_go_up_never_reaches_the_target() {
     assert!(told.iter().any(|line| line.contains("refused: policy lets no files go to the target")), "{told:?}");
 }
 
+/// A command can be an sftp server too, and a copy can stand behind another command.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_file_server_that_is_started_as_a_command_is_known_by_what_is_said_to_it() {
+    let rig = rig(Crossing::Down).await;
+    let (here, there) = pair(&rig);
+    let (h, t) = (here.display(), there.display());
+    let server = rig.scratch().join("innocent");
+    std::fs::copy("/usr/lib/openssh/sftp-server", &server).unwrap();
+    for server in ["/usr/lib/openssh/sftp-server", server.to_str().unwrap()] {
+        let mut sftp = rig.client("sftp");
+        sftp.args(["-o", "BatchMode=no", "-b", "-", "-s", server]).arg(rig.user_at_host()).stdin(Stdio::piped());
+        let mut child = sftp.spawn().unwrap();
+        let batch = format!("get {t} {h}.got\nput {h} {t}.new\n");
+        child.stdin.take().unwrap().write_all(batch.as_bytes()).await.unwrap();
+        let output = finish(child).await;
+        assert!(text(&output.stderr).contains("ermission denied"), "{server}: {}", text(&output.stderr));
+        assert_eq!(hash(&rig.fixed.home().join("here.got")), hash(&there));
+    }
+    let mut ssh =
+        rig.ssh(&[], &format!("cd {} && scp -t new", rig.scratch().display())).stdin(Stdio::piped()).spawn().unwrap();
+    ssh.stdin.take().unwrap().write_all(b"C0644 4 new\nmine\0").await.unwrap();
+    let output = finish(ssh).await;
+    assert!(text(&output.stdout).contains("policy lets no files go"), "{output:?}");
+    assert!(!rig.scratch().join("there.new").exists() && !rig.scratch().join("new").exists());
+    let told = told(&rig).await;
+    let refused = told.iter().filter(|line| line.contains("refused: policy lets no files go to the target")).count();
+    assert_eq!(refused, 3, "{told:?}");
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_may_not_come_down_stays_there() {
     let rig = rig(Crossing::Up).await;

@@ -86,8 +86,32 @@ impl russh::server::Handler for HangsUp {
     }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_login_that_broke_is_told_from_one_that_was_refused() {
+/// A target that opens a channel of a forward before it has said that it listens.
+struct Eager;
+
+impl russh::server::Handler for Eager {
+    type Error = russh::Error;
+
+    async fn auth_password(&mut self, _user: &str, _password: &str) -> Result<russh::server::Auth, russh::Error> {
+        Ok(russh::server::Auth::Accept)
+    }
+
+    async fn tcpip_forward(
+        &mut self,
+        address: &str,
+        port: &mut u32,
+        session: &mut russh::server::Session,
+    ) -> Result<bool, russh::Error> {
+        session.channel_open_forwarded_tcpip(address, *port, "192.0.2.1", 4711)?;
+        Ok(true)
+    }
+}
+
+/// A target that is scripted: its port and its host key.
+async fn scripted<H>(handler: impl Fn() -> H + Send + 'static) -> (u16, String)
+where
+    H: russh::server::Handler<Error = russh::Error> + Send + 'static,
+{
     let key = russh::keys::PrivateKey::from(russh::keys::ssh_key::private::Ed25519Keypair::from_seed(&[5; 32]));
     let public = key.public_key().to_openssh().unwrap().trim().to_owned();
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -95,10 +119,26 @@ async fn a_login_that_broke_is_told_from_one_that_was_refused() {
     let config = Arc::new(russh::server::Config { keys: vec![key], ..russh::server::Config::default() });
     tokio::spawn(async move {
         while let Ok((stream, _)) = listener.accept().await {
-            let running = russh::server::run_stream(config.clone(), stream, HangsUp).await;
+            let running = russh::server::run_stream(config.clone(), stream, handler()).await;
             tokio::spawn(async move { drop(running.unwrap().await) });
         }
     });
+    (port, public)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_comes_right_behind_the_yes_to_a_listener_is_carried() {
+    let (port, public) = scripted(|| Eager).await;
+    let rig = Rig::with(move |target, _| (target.port, target.host_keys) = (port, vec![public])).await;
+    let service = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let forward = format!("9000:127.0.0.1:{}", service.local_addr().unwrap().port());
+    let _ssh = rig.ssh(&["-N", "-R", &forward], "").spawn().unwrap();
+    tokio::time::timeout(SOON, service.accept()).await.expect("nothing comes through").unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_login_that_broke_is_told_from_one_that_was_refused() {
+    let (port, public) = scripted(|| HangsUp).await;
     let rig = Rig::with(move |target, _| (target.port, target.host_keys) = (port, vec![public])).await;
     let output = rig.run(&[], "true").await;
     assert!(text(&output.stderr).contains("closed the connection during the login"), "{}", text(&output.stderr));

@@ -56,6 +56,15 @@ pub struct Sftp {
     greeted: bool,
 }
 
+/// Whether a client's first bytes are its greeting (draft-ietf-secsh-filexfer-02 section 4): an `INIT` of a version, and perhaps extensions.
+#[must_use]
+pub fn begins(bytes: &[u8]) -> bool {
+    match bytes {
+        [0, 0, high, low, kind::INIT, 0, 0, 0, version, ..] => u16::from_be_bytes([*high, *low]) >= 5 && *version < 16,
+        _ => false,
+    }
+}
+
 impl Sftp {
     /// For a channel, under a gate.
     #[must_use]

@@ -1,10 +1,11 @@
 //! `bench`: measures in release and writes the figures with commit and date under docs/measures.
 
-use crate::demo::{self, Children, Place, Story};
+mod ssh;
+
 use crate::{components, portal, run};
 use anyhow::{Context as _, Result, bail};
 use serde_json::{Value, json};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 /// Package, example.
@@ -21,22 +22,14 @@ const EXAMPLES: [(&str, &str); 11] = [
     ("sallyport-vault", "constant_time"),
     ("sallyport-vault", "rates"),
 ];
-/// Scripts that measure a gateway, and their arguments besides the end points. Each takes `--ep` for
-/// an end point, the first being the baseline, and `--json` for a file of results.
-const SCRIPTS: [(&str, &[&str]); 3] =
-    [("ssh_setup.py", &[]), ("ssh_bulk.py", &["--modes", "down,up,duplex", "--mib", "256"]), ("ssh_echo.py", &[])];
-
 /// `bench`
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// Only the examples with this in their name, such as `api`
+    /// Only what has this in its name, such as `api`, `ssh` or `ssh_echo`
     only: Option<String>,
     /// Directory with the scripts that measure SSH sessions against the direct connection
     #[arg(long, value_name = "DIR")]
     scripts: Option<PathBuf>,
-    /// Leave the examples out: only what `--scripts` measures
-    #[arg(long, requires = "scripts")]
-    sessions_only: bool,
     /// Install missing packages without asking
     #[arg(long)]
     yes: bool,
@@ -44,8 +37,14 @@ pub(crate) struct Args {
 
 /// Runs the examples, and the scripts where they are given.
 pub(crate) fn bench(args: &Args) -> Result<()> {
-    let wanted = |example: &&(&str, &str)| args.only.as_ref().is_none_or(|only| example.1.contains(only.as_str()));
-    let examples: Vec<_> = EXAMPLES.iter().filter(wanted).filter(|_| !args.sessions_only).collect();
+    let wanted = |name: &str| args.only.as_ref().is_none_or(|only| name.contains(only.as_str()));
+    let examples: Vec<_> = EXAMPLES.iter().filter(|example| wanted(example.1)).collect();
+    let runs: Vec<_> = ssh::RUNS.iter().filter(|run| wanted(run.name)).collect();
+    if examples.is_empty() && (runs.is_empty() || args.scripts.is_none()) {
+        bail!(
+            "nothing to measure: no example has that in its name, and `--scripts` names the directory that measures SSH"
+        );
+    }
     if !examples.is_empty() {
         components::ensure_for_bench(args.yes)?;
         build()?;
@@ -63,7 +62,10 @@ pub(crate) fn bench(args: &Args) -> Result<()> {
         }
         write(&name, &figures(&String::from_utf8(output.stdout)?)?)?;
     }
-    args.scripts.as_deref().map_or(Ok(()), |scripts| against_direct(scripts, args.yes))
+    match &args.scripts {
+        Some(scripts) if !runs.is_empty() => ssh::against_direct(scripts, &runs, args.yes),
+        _ => Ok(()),
+    }
 }
 
 /// Builds the program, which some examples run.
@@ -71,33 +73,6 @@ fn build() -> Result<()> {
     portal::build()?;
     let built = run::attached(run::cargo().args(["build", "--release", "--quiet", "--package", "sallyport-server"]))?;
     anyhow::ensure!(built.success(), "sallyport does not build");
-    Ok(())
-}
-
-/// Sessions through the gateway, as ratios to the direct connection.
-fn against_direct(scripts: &Path, yes: bool) -> Result<()> {
-    let scripts = scripts.canonicalize().with_context(|| format!("cannot find {}", scripts.display()))?;
-    components::ensure(yes)?;
-    run::catch_signals()?;
-    demo::clean()?;
-    build()?;
-    let place = Place::make("release")?;
-    let mut children = Children::new(demo::record());
-    let story = Story::begin(&place, true, &mut children)?;
-    let ends = story.ends(children.pid("sallyport")?)?;
-    for (script, more) in SCRIPTS {
-        run::go_on()?;
-        eprintln!("Measuring {script}");
-        let results = place.home.join(format!("{script}.json"));
-        let mut command = Command::new("python3");
-        command.arg(scripts.join(script)).args(more).arg("--json").arg(&results).current_dir(&place.home);
-        for end in &ends {
-            command.args(["--ep", end]);
-        }
-        anyhow::ensure!(run::attached(&mut command)?.success(), "{script} failed");
-        write(script.trim_end_matches(".py"), &figures(&std::fs::read_to_string(&results)?)?)?;
-    }
-    children.stop();
     Ok(())
 }
 

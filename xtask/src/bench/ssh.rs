@@ -1,0 +1,133 @@
+//! `bench ssh`: sessions through the gateway beside the direct connection and a jump host, as the table of the book.
+
+use crate::demo::{self, Children, Place, Story};
+use crate::{components, python, run};
+use anyhow::{Context as _, Result};
+use serde_json::Value;
+use std::path::Path;
+use std::process::Command;
+
+/// One run of a script.
+pub(super) struct Run {
+    /// The name of its results.
+    pub(super) name: &'static str,
+    script: &'static str,
+    arguments: &'static [&'static str],
+    /// Whether the script takes one end point alone: ours.
+    alone: bool,
+}
+
+/// Each script takes `--ep` for an end point, the first being the baseline, and `--json` for a file that results are appended to.
+pub(super) const RUNS: [Run; 7] = [
+    Run { name: "ssh_setup", script: "ssh_setup.py", arguments: &[], alone: false },
+    Run { name: "ssh_echo", script: "ssh_echo.py", arguments: &[], alone: false },
+    Run {
+        name: "ssh_bulk",
+        script: "ssh_bulk.py",
+        arguments: &["--modes", "down,up,duplex", "--mib", "512"],
+        alone: false,
+    },
+    Run {
+        name: "ssh_files",
+        script: "ssh_bulk.py",
+        arguments: &["--modes", "sftp-get,sftp-put,scp-get,scp-put,scpO-get,scpO-put", "--mib", "256"],
+        alone: false,
+    },
+    Run { name: "ssh_text", script: "ssh_bulk.py", arguments: &["--modes", "ptydown", "--mib", "96"], alone: false },
+    Run { name: "ssh_flood", script: "ssh_flood_type.py", arguments: &[], alone: false },
+    Run { name: "ssh_idle", script: "ssh_idle_mem.py", arguments: &["--steps", "100,500,1000"], alone: true },
+];
+
+/// A row of the table: what is measured, which record of the results says it, the field, and the goal.
+struct Row {
+    what: &'static str,
+    test: &'static str,
+    field: &'static str,
+    goal: &'static str,
+}
+
+const fn row(what: &'static str, test: &'static str, field: &'static str, goal: &'static str) -> Row {
+    Row { what, test, field, goal }
+}
+
+const ROWS: [Row; 22] = [
+    row("set-up, median, ratio", "ssh_setup_latency", "p50_ratio", "<= 1.15"),
+    row("set-ups a second, 8 at once, ratio", "ssh_setup_rate_p8", "ratio", ">= 0.80"),
+    row("gateway CPU per session, ms", "ssh_setup_latency", "gw_cpu_ms_per_session", "<= 15"),
+    row("echo added, median, ms", "ssh_echo", "added_p50_ms", "<= 0.25"),
+    row("echo, 99th percentile, ms", "ssh_echo", "p99_ms", "direct + 0.8"),
+    row("download, ratio", "bulk_down", "ratio", ">= 0.75"),
+    row("the same, gateway CPU s/GB", "bulk_down", "gw_cpu_s_per_GB", "<= 2.0"),
+    row("upload, ratio", "bulk_up", "ratio", ">= 0.60"),
+    row("the same, gateway CPU s/GB", "bulk_up", "gw_cpu_s_per_GB", "<= 2.0"),
+    row("both ways at once, ratio", "bulk_duplex", "ratio", "no stall"),
+    row("sftp get, ratio", "bulk_sftp-get", "ratio", ">= 0.75"),
+    row("sftp put, ratio", "bulk_sftp-put", "ratio", ""),
+    row("scp get, ratio", "bulk_scp-get", "ratio", ""),
+    row("scp put, ratio", "bulk_scp-put", "ratio", ">= 0.70"),
+    row("scp -O get, ratio", "bulk_scpO-get", "ratio", ""),
+    row("scp -O put, ratio", "bulk_scpO-put", "ratio", ">= 0.70"),
+    row("text to a terminal, ratio", "bulk_ptydown", "ratio", ">= 0.90"),
+    row("the same, gateway CPU s/GB", "bulk_ptydown", "gw_cpu_s_per_GB", "<= 5"),
+    row("typing into a flood, ratio", "ssh_flood_type", "ratio", "no stall"),
+    row("typing into a flood, stalls", "ssh_flood_type", "stalls", "0"),
+    row("KiB per idle session with a terminal", "ssh_idle_mem", "d_pss_per_session", "<= 120"),
+    row("KiB after they are closed", "ssh_idle_mem_after_close", "pss_kib", ""),
+];
+
+/// Runs the scripts on a product of its own, keeps the results, and prints the table.
+pub(super) fn against_direct(scripts: &Path, runs: &[&Run], yes: bool) -> Result<()> {
+    let scripts = scripts.canonicalize().with_context(|| format!("cannot find {}", scripts.display()))?;
+    components::ensure(yes)?;
+    python::ensure()?;
+    run::catch_signals()?;
+    demo::clean()?;
+    super::build()?;
+    let place = Place::make("release")?;
+    let mut children = Children::new(demo::record());
+    let story = Story::begin(&place, true, &mut children)?;
+    let ends = story.ends(children.pid("sallyport")?)?;
+    let mut records = Vec::new();
+    for wanted in runs {
+        run::go_on()?;
+        eprintln!("Measuring {}", wanted.name);
+        let results = place.home.join(format!("{}.json", wanted.name));
+        let mut command = Command::new(run::root().join("target/python/bin/python3"));
+        command
+            .arg(scripts.join(wanted.script))
+            .args(wanted.arguments)
+            .arg("--json")
+            .arg(&results)
+            .current_dir(&place.home);
+        for end in ends.iter().skip(if wanted.alone { ends.len() - 1 } else { 0 }) {
+            command.args(["--ep", end]);
+        }
+        anyhow::ensure!(run::attached(&mut command)?.success(), "{} failed", wanted.script);
+        let figures = super::figures(&std::fs::read_to_string(&results)?)?;
+        super::write(wanted.name, &figures)?;
+        records.extend(figures.as_array().cloned().unwrap_or_default());
+    }
+    children.stop();
+    print!("{}", table(&records));
+    Ok(())
+}
+
+/// The rows that were measured, for direct, jump host and Sallyport.
+fn table(records: &[Value]) -> String {
+    let mut text =
+        String::from("\n| figure | direct | OpenSSH jump host | Sallyport | goal |\n|---|---|---|---|---|\n");
+    for Row { what, test, field, goal } in &ROWS {
+        let of = |end: &str| {
+            let record = records.iter().rfind(|record| {
+                record.get("test").is_some_and(|name| name == test) && record.get("ep").is_some_and(|name| name == end)
+            });
+            record.and_then(|record| record.get(field).or_else(|| record.get("error"))).map(ToString::to_string)
+        };
+        let ends = ["direct", "jump", "sallyport"].map(of);
+        if ends.iter().any(Option::is_some) {
+            let [direct, jump, ours] = ends.map(Option::unwrap_or_default);
+            text.push_str(&format!("| {what} | {direct} | {jump} | {ours} | {goal} |\n"));
+        }
+    }
+    text
+}
