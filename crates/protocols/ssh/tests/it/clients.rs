@@ -5,7 +5,7 @@ use sallyport_gateway::conformance::bench::TOKEN;
 use std::path::Path;
 use std::process::{Output, Stdio};
 use std::time::Duration;
-use tokio::io::AsyncWriteExt as _;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::process::Command;
 
 fn program(rig: &Rig, program: &str) -> Command {
@@ -183,6 +183,53 @@ async fn ansible_with_a_token_in_place_of_the_password() {
     let output = tokio::time::timeout(Duration::from_secs(90), child.wait_with_output()).await.unwrap().unwrap();
     assert!(output.status.success(), "{}{}", text(&output.stdout), text(&output.stderr));
     assert_eq!(std::fs::read_to_string(rig.scratch().join("ansible.txt")).unwrap(), "configured");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn ten_sessions_share_the_connection_of_one_master() {
+    let rig = Rig::new().await;
+    let socket = rig.fixed.home().join("master").display().to_string();
+    let master = rig.ssh(&["-M", "-N", "-S", &socket], "").spawn().unwrap();
+    let there = std::path::Path::new(&socket);
+    sallyport_gateway::conformance::bench::until(Duration::from_secs(20), || there.exists()).await.unwrap();
+    let children: Vec<_> = (0..12_u32)
+        .map(|n| (n, rig.ssh(&["-S", &socket], &format!("echo {n}; sleep 1; exit {n}")).spawn().unwrap()))
+        .collect();
+    for (n, child) in children {
+        let output = finish(child).await;
+        assert_eq!((text(&output.stdout), output.status.code()), (format!("{n}\n"), Some(n.cast_signed())));
+    }
+    drop(master);
+    rig.bench.returned(Duration::from_secs(20)).await.unwrap();
+    assert_eq!(rig.bench.desk.closes().len(), 1, "one session carries them all");
+    assert_eq!(rig.bench.desk.entries_of("channel.opened").len(), 12);
+}
+
+/// Both legs, and in the middle of everything.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn keys_are_renewed_every_mebibyte() {
+    let rig = Rig::configured("RekeyLimit 1M\n", |_, _| {}).await;
+    let size = 12 << 20;
+    let mut child = rig.ssh(&["-o", "RekeyLimit=1M"], "cat").stdin(Stdio::piped()).spawn().unwrap();
+    let (mut input, mut output) = (child.stdin.take().unwrap(), child.stdout.take().unwrap());
+    let sent: Vec<u8> = (0..size).map(|n: u32| n.to_le_bytes()[usize::try_from(n % 4).unwrap()]).collect();
+    let copy = sent.clone();
+    let sending = tokio::spawn(async move { input.write_all(&copy).await });
+    let mut came = Vec::new();
+    tokio::time::timeout(Duration::from_secs(60), output.read_to_end(&mut came)).await.expect("it stalls").unwrap();
+    sending.await.unwrap().unwrap();
+    assert!(came == sent, "{} bytes came back of {}", came.len(), sent.len());
+    assert_eq!(finish(child).await.status.code(), Some(0));
+    let (here, there) = (rig.fixed.home().join("big"), rig.scratch().join("big"));
+    std::fs::write(&here, &sent).unwrap();
+    let mut sftp = rig.client("sftp");
+    sftp.args(["-o", "BatchMode=no", "-o", "RekeyLimit=1M", "-b", "-"]).arg(rig.user_at_host());
+    let mut child = sftp.stdin(Stdio::piped()).spawn().unwrap();
+    let batch = format!("put {0} {1}\nget {1} {0}.back\n", here.display(), there.display());
+    child.stdin.take().unwrap().write_all(batch.as_bytes()).await.unwrap();
+    let output = finish(child).await;
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    assert!(std::fs::read(rig.fixed.home().join("big.back")).unwrap() == sent);
 }
 
 /// The shape of a remote development server's start: a script on standard input, which reports a port; a

@@ -238,6 +238,46 @@ async fn without_control_a_client_is_told_before_it_is_refused() {
     assert_eq!(output.status.code(), Some(255));
 }
 
+/// What comes before the identification is bounded, from either side.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_flood_before_the_identification_ends_the_connection() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let lines = b"welcome to this machine\r\n".repeat(200);
+            tokio::spawn(async move { while stream.write_all(&lines).await.is_ok() {} });
+        }
+    });
+    let rig = Rig::with(|target, _| target.port = port).await;
+    let output = rig.run(&[], "true").await;
+    assert!(text(&output.stderr).contains("did not agree with us"), "{}", text(&output.stderr));
+    for flood in [&b"GET / HTTP/1.1\r\n"[..], b"SSH-2.0-", b"SSH-1.5-old\r\n"] {
+        #[expect(clippy::disallowed_methods, reason = "a hostile client")]
+        let raw = tokio::net::TcpStream::connect(rig.bench.address).await.unwrap();
+        let (mut read, mut write) = raw.into_split();
+        let flood = flood.repeat(1000);
+        let flooding = tokio::spawn(async move { while write.write_all(&flood).await.is_ok() {} });
+        let mut all = Vec::new();
+        let over = tokio::time::timeout(SOON, read.read_to_end(&mut all)).await;
+        assert!(over.is_ok() && all.len() < 4096, "the gateway goes on listening");
+        tokio::time::timeout(SOON, flooding).await.expect("the gateway goes on reading").unwrap();
+    }
+}
+
+/// A banner is a line or two, and a target that says nothing else is given up.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_target_that_lies_about_itself_reaches_nobody() {
+    let (port, public) = scripted(|| Eager).await;
+    let rig = Rig::with(move |target, _| (target.port, target.host_keys) = (port, vec![public])).await;
+    // It accepts any credential, and then refuses all that a session needs.
+    let output = rig.run(&[], "true").await;
+    assert_ne!(output.status.code(), Some(0));
+    assert_eq!(text(&output.stdout), "");
+    rig.bench.returned(SOON).await.unwrap();
+    assert_eq!(rig.bench.desk.closes().len(), 1);
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_target_that_is_no_ssh_server_is_given_up() {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
