@@ -30,6 +30,9 @@ pub(crate) struct Args {
     /// Directory with the scripts that measure SSH sessions against the direct connection
     #[arg(long, value_name = "DIR")]
     scripts: Option<PathBuf>,
+    /// How long `ssh_crowd` holds its 1,000 idle and 300 active sessions, in seconds
+    #[arg(long, default_value_t = 600)]
+    seconds: u32,
     /// Install missing packages without asking
     #[arg(long)]
     yes: bool,
@@ -40,7 +43,8 @@ pub(crate) fn bench(args: &Args) -> Result<()> {
     let wanted = |name: &str| args.only.as_ref().is_none_or(|only| name.contains(only.as_str()));
     let examples: Vec<_> = EXAMPLES.iter().filter(|example| wanted(example.1)).collect();
     let runs: Vec<_> = ssh::RUNS.iter().filter(|run| wanted(run.name)).collect();
-    if examples.is_empty() && (runs.is_empty() || args.scripts.is_none()) {
+    let crowd = wanted("ssh_crowd");
+    if examples.is_empty() && !crowd && (runs.is_empty() || args.scripts.is_none()) {
         bail!(
             "nothing to measure: no example has that in its name, and `--scripts` names the directory that measures SSH"
         );
@@ -62,10 +66,13 @@ pub(crate) fn bench(args: &Args) -> Result<()> {
         }
         write(&name, &figures(&String::from_utf8(output.stdout)?)?)?;
     }
-    match &args.scripts {
-        Some(scripts) if !runs.is_empty() => ssh::against_direct(scripts, &runs, args.yes),
-        _ => Ok(()),
+    if let Some(scripts) = args.scripts.as_ref().filter(|_| !runs.is_empty()) {
+        ssh::against_direct(scripts, &runs, args.yes)?;
     }
+    if crowd {
+        ssh::crowd(args.seconds, args.yes)?;
+    }
+    Ok(())
 }
 
 /// Builds the program, which some examples run.

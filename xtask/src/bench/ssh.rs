@@ -75,9 +75,43 @@ const ROWS: [Row; 22] = [
     row("KiB after they are closed", "ssh_idle_mem_after_close", "pss_kib", ""),
 ];
 
-/// Runs the scripts on a product of its own, keeps the results, and prints the table.
-pub(super) fn against_direct(scripts: &Path, runs: &[&Run], yes: bool) -> Result<()> {
-    let scripts = scripts.canonicalize().with_context(|| format!("cannot find {}", scripts.display()))?;
+/// A crowd of sessions, most of them idle, held for ten minutes.
+const CROWD: &str = include_str!("crowd.py");
+const IDLE: u32 = 1000;
+const ACTIVE: u32 = 300;
+
+/// Holds a crowd through the gateway and keeps what it saw; `seconds` is how long.
+pub(super) fn crowd(seconds: u32, yes: bool) -> Result<()> {
+    let (place, mut children, ends) = begin(yes)?;
+    let server = children.pid("sallyport")?;
+    let ours = ends.last().context("there is no end point")?;
+    let of = |name: &str| {
+        let value = ours.split(',').find_map(|part| part.strip_prefix(name)?.strip_prefix('='));
+        value.map(str::to_owned).with_context(|| format!("the end point has no {name}"))
+    };
+    let script = place.home.join("crowd.py");
+    std::fs::write(&script, CROWD)?;
+    eprintln!("Holding {IDLE} idle and {ACTIVE} active sessions for {seconds} s");
+    let mut command = python();
+    command.arg(&script).args([of("port")?, of("user")?, of("key")?]);
+    command.args([IDLE, ACTIVE, seconds].map(|number| number.to_string())).arg(server.to_string());
+    let output = command.stderr(std::process::Stdio::inherit()).output()?;
+    children.stop();
+    anyhow::ensure!(output.status.success(), "the crowd failed");
+    let figures = super::figures(&String::from_utf8(output.stdout)?)?;
+    super::write("ssh_crowd", &figures)?;
+    println!("{figures:#}");
+    let none = |name: &str| figures.get(name).and_then(Value::as_u64) == Some(0);
+    anyhow::ensure!(none("not_opened") && none("died") && none("lost"), "sessions of the crowd were lost");
+    Ok(())
+}
+
+fn python() -> Command {
+    Command::new(run::root().join("target/python/bin/python3"))
+}
+
+/// A product of its own in release, and the end points to measure.
+fn begin(yes: bool) -> Result<(Place, Children, Vec<String>)> {
     components::ensure(yes)?;
     python::ensure()?;
     run::catch_signals()?;
@@ -87,12 +121,20 @@ pub(super) fn against_direct(scripts: &Path, runs: &[&Run], yes: bool) -> Result
     let mut children = Children::new(demo::record());
     let story = Story::begin(&place, true, &mut children)?;
     let ends = story.ends(children.pid("sallyport")?)?;
+    drop(story);
+    Ok((place, children, ends))
+}
+
+/// Runs the scripts on a product of its own, keeps the results, and prints the table.
+pub(super) fn against_direct(scripts: &Path, runs: &[&Run], yes: bool) -> Result<()> {
+    let scripts = scripts.canonicalize().with_context(|| format!("cannot find {}", scripts.display()))?;
+    let (place, mut children, ends) = begin(yes)?;
     let mut records = Vec::new();
     for wanted in runs {
         run::go_on()?;
         eprintln!("Measuring {}", wanted.name);
         let results = place.home.join(format!("{}.json", wanted.name));
-        let mut command = Command::new(run::root().join("target/python/bin/python3"));
+        let mut command = python();
         command
             .arg(scripts.join(wanted.script))
             .args(wanted.arguments)
