@@ -2,9 +2,10 @@
 //!
 //! A page's files come from it too: a line that ends with a name in backticks and a colon stands before the block that is the
 //! file. Names that a page invents are replaced by those of the test's world ([`World::real`]). `...` stands for any lines,
-//! `…` for anything in a line. `<!-- as: carol -->` says who reads the page; the administrator where nothing does.
+//! `…` for anything in a line. `<!-- as: carol -->` says who reads the page, the administrator where nothing does; `<!-- may: channel:sftp -->`
+//! what its people may do there beside what they may anyway.
 
-use crate::{binary, product};
+use crate::binary;
 use sallyport_testkit::product::{Product, json};
 use sallyport_testkit::sshd::ACCOUNT;
 use std::fs;
@@ -80,7 +81,15 @@ struct World {
 
 impl World {
     fn of(page: &str) -> Self {
-        let product = product();
+        // What the page's reader may do beside what anybody here may.
+        let more = page.lines().find_map(|line| line.strip_prefix("<!-- may: ")?.strip_suffix(" -->")).map(|actions| {
+            let actions: Vec<_> = actions.split(' ').map(|action| format!("Action::\"{action}\"")).collect();
+            format!(
+                "@id(\"more\")\npermit (principal in Group::\"ops\", action in [{}], resource);\n",
+                actions.join(", ")
+            )
+        });
+        let product = Product::start_with(binary(), &more.unwrap_or_default()).unwrap();
         let reader = page.lines().find_map(|line| line.strip_prefix("<!-- as: ")?.strip_suffix(" -->"));
         let token = match reader {
             None => product.token().to_owned(),
@@ -104,7 +113,9 @@ impl World {
         program("sallyport", format!("exec {} \"$@\"", binary().display()));
         let quiet =
             "-F none -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null -o LogLevel=ERROR -o BatchMode=yes";
-        program("ssh", format!("exec /usr/bin/ssh {quiet} -i {} \"$@\"", product.at("ada").display()));
+        for client in ["ssh", "scp", "sftp"] {
+            program(client, format!("exec /usr/bin/{client} {quiet} -i {} \"$@\"", product.at("ada").display()));
+        }
         Self { product, token }
     }
 
