@@ -110,6 +110,12 @@ impl List {
         self.size.1.saturating_sub(FRAME).max(1)
     }
 
+    /// Other choices: the first that can be connected to is chosen.
+    fn show(&mut self, choices: Vec<Choice>) {
+        self.at = choices.iter().position(|choice| choice.usable && choice.note.is_empty()).unwrap_or(0);
+        self.choices = choices;
+    }
+
     fn go(&mut self, by: isize) {
         self.at = self.at.saturating_add_signed(by).min(self.choices.len().saturating_sub(1));
     }
@@ -125,11 +131,12 @@ impl List {
         let first = self.at.saturating_sub(page.saturating_sub(1));
         for (number, choice) in self.choices.iter().enumerate().skip(first).take(page) {
             let state = match (choice.usable, choice.note.is_empty()) {
-                (_, false) => format!("  ({})", choice.note),
-                (true, true) => String::new(),
-                (false, true) => "  (to be asked for)".to_owned(),
+                (_, false) => "  (not ready)",
+                (true, true) => "",
+                (false, true) => "  (to be asked for)",
             };
-            let line = cut(format!("{}@{}{state}", choice.account, choice.target));
+            // Behind the two characters that mark the chosen one.
+            let line = cut(format!("  {}@{}{state}", choice.account, choice.target)).split_off(2);
             match (number == self.at, choice.usable && choice.note.is_empty()) {
                 (true, _) => drop(write!(out, "\x1b[7m> {line}\x1b[0m\r\n")),
                 (false, true) => drop(write!(out, "  {line}\r\n")),
@@ -144,11 +151,9 @@ impl List {
             };
             let _ = write!(out, "  {}\r\n", cut(text.to_owned()));
         }
-        let help = if self.note.is_empty() {
-            "up, down: choose   type: search   Enter: connect   Ctrl-C: leave"
-        } else {
-            &self.note
-        };
+        let chosen = self.choices.get(self.at).map(|choice| choice.note.as_str()).filter(|note| !note.is_empty());
+        let keys = "up, down: choose   type: search   Enter: connect   Ctrl-C: leave";
+        let help = Some(self.note.as_str()).filter(|note| !note.is_empty()).or(chosen).unwrap_or(keys);
         let _ = write!(out, "\r\n\x1b[2m{}\x1b[0m", cut(help.to_owned()));
         out
     }
@@ -165,7 +170,8 @@ pub(crate) async fn choose(started: &mut Started, choices: &Choices<'_>) -> Resu
         (usize::try_from(cols).unwrap_or(80), usize::try_from(rows).unwrap_or(24))
     });
     let found = choices.find("").await?;
-    let mut list = List { search: String::new(), choices: found, at: 0, size, note: String::new() };
+    let mut list = List { search: String::new(), choices: Vec::new(), at: 0, size, note: String::new() };
+    list.show(found);
     let mut keys = Keys::default();
     let left = || Denial::new(Kind::Usage, "nothing was chosen");
     loop {
@@ -223,8 +229,7 @@ async fn pressed(
             },
         }
         if list.search != before {
-            list.choices = choices.find(&list.search).await?;
-            list.at = 0;
+            list.show(choices.find(&list.search).await?);
         }
     }
     Ok(None)
@@ -263,5 +268,15 @@ mod tests {
         assert!(screen.contains("\x1b[7m> root@web-49"), "{screen}");
         assert!(screen.contains("root@web-43") && !screen.contains("root@web-42"), "{screen}");
         assert!(screen.matches("\r\n").count() < 12, "{screen}");
+        let narrow = "web-with-a-name-that-is-far-too-long-for-forty-columns";
+        list.show(vec![Choice { target: narrow.parse().unwrap(), note: "say when it is".into(), ..choice(1) }]);
+        let screen = list.draw("ada");
+        assert!(
+            screen.contains("\x1b[7m> root@web-with") && screen.ends_with("\x1b[2msay when it is\x1b[0m"),
+            "{screen}"
+        );
+        let shown =
+            |line: &str| line.replace("\x1b[7m", "").replace("\x1b[2m", "").replace("\x1b[0m", "").chars().count();
+        assert!(screen.lines().skip(1).all(|line| shown(line) < 40), "{screen}");
     }
 }

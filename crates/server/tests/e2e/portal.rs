@@ -1,9 +1,11 @@
 //! The portal in a real browser: each story of `portal/tests/stories` against the whole product and a real sshd.
 
 use sallyport_testkit::postgres::Postgres;
-use sallyport_testkit::product::{Product, json};
+use sallyport_testkit::product::{Product, json, wait_for};
 use sallyport_testkit::sshd::ACCOUNT;
+use sallyport_testkit::terminal::{CTRL_C, Terminal};
 use serde_json::{Value, json};
+use std::fs;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -60,6 +62,40 @@ fn a_passkey_enrols_and_signs_in_alone() {
 #[test]
 fn every_page_is_accessible_and_quiet_at_both_sizes_in_both_themes() {
     play(&crate::product(), "pages", &["admin", "ada", "carol"], &Value::Null);
+}
+
+/// The chooser of `ssh gateway`, as a terminal draws it.
+#[test]
+fn every_choice_is_drawn_where_a_person_named_no_target() {
+    let product = crate::product();
+    let known = fs::read_to_string(product.at("checkout/inventory.toml")).unwrap();
+    let (_, target) = known.split_once("[[target]]").unwrap();
+    let more = ["mail-1", "mail-2", "web-2", "build-7"]
+        .map(|name| format!("[[target]]{}", target.replacen("\"web-1\"", &format!("\"{name}\""), 1)));
+    fs::write(product.at("checkout/inventory.toml"), format!("{known}{}", more.concat())).unwrap();
+    product.ok(&["apply", &product.at("checkout").display().to_string()]).unwrap();
+    let mut ssh = product.ssh_at("ada", "ada");
+    ssh.arg("-tt");
+    let mut terminal = Terminal::run(&ssh).unwrap();
+    let play = |terminal: &Terminal, picture: &str| {
+        let facts = json!({ "shown": terminal.shown(), "picture": picture });
+        let told = self::play(&product, "chooser", &[], &facts);
+        told["rows"].as_array().unwrap().iter().map(|row| format!("{}\n", row.as_str().unwrap())).collect::<String>()
+    };
+    terminal.until_shown("web-2").unwrap();
+    let rows = play(&terminal, "chooser");
+    for name in ["build-7", "mail-1", "mail-2", "web-1", "web-2"] {
+        assert_eq!(rows.matches(&format!("{ACCOUNT}@{name}")).count(), 1, "{rows}");
+    }
+    terminal.type_in("mail").unwrap();
+    terminal.until_shown("mail").unwrap();
+    wait_for("the list to narrow", 20, || {
+        let rows = play(&terminal, "chooser-narrowed");
+        (rows.contains("mail-2") && !rows.contains("web-")).then_some(())
+    })
+    .unwrap();
+    terminal.type_in(CTRL_C).unwrap();
+    terminal.ended().unwrap();
 }
 
 #[test]
