@@ -286,7 +286,10 @@ impl Watch {
         if now >= self.next_anchor {
             let every = Duration::from_secs(open.clearance.place().anchor.max(1).into());
             self.next_anchor = now + every;
-            tokio::spawn(self.anchor(gateway, open));
+            // A quiet session has nothing new to tell, and there may be thousands of them.
+            if open.recording.reached().0 != self.anchored.load(Ordering::Relaxed) {
+                tokio::spawn(self.anchor(gateway, open));
+            }
         }
         None
     }

@@ -11,8 +11,8 @@ use std::time::Duration;
 
 /// What a client may have open at once, and how long it may be silent: two minutes.
 pub(crate) const CLIENT: Bounds = Bounds { channels: 256, quiet: Duration::from_secs(30), patience: 4 };
-/// The same for a target: 75 seconds, asked often enough for those that end quiet clients.
-pub(crate) const TARGET: Bounds = Bounds { channels: 512, quiet: Duration::from_secs(15), patience: 4 };
+/// The same for a target: 90 seconds, asked often enough for those that end quiet clients.
+pub(crate) const TARGET: Bounds = Bounds { channels: 512, quiet: Duration::from_secs(30), patience: 2 };
 
 /// Randomness for the transport, as it is injected everywhere.
 pub(crate) fn random(env: &Env) -> Random {
