@@ -1,4 +1,4 @@
-//! Sessions: list, watch, kill.
+//! Sessions: list, watch, message, pause, kill.
 
 use crate::App;
 use crate::auth::Caller;
@@ -65,6 +65,43 @@ pub(crate) async fn kill(
     Sent(kill): Sent<wire::Kill>,
 ) -> Result<StatusCode, Problem> {
     app.control.kill(&caller.op, session_id(&id)?, &kill.reason).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Says a line to the user of a live session: shown in their terminal as from security staff, with the sender's name.
+#[utoipa::path(post, path = "/api/v1/sessions/{id}/message", params(("id" = String, Path)), request_body = wire::SessionMessage, responses((status = 204)), tag = "sessions")]
+pub(crate) async fn message(
+    State(app): State<App>,
+    caller: Caller,
+    Path(id): Path<String>,
+    Sent(message): Sent<wire::SessionMessage>,
+) -> Result<StatusCode, Problem> {
+    app.control.message(&caller.op, session_id(&id)?, &message.text).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Pauses a live session: nothing crosses it in either direction, and nothing is lost, until somebody resumes it.
+///
+/// Its deadline and its idle time go on.
+#[utoipa::path(post, path = "/api/v1/sessions/{id}/pause", params(("id" = String, Path)), request_body = wire::PauseSession, responses((status = 204)), tag = "sessions")]
+pub(crate) async fn pause(
+    State(app): State<App>,
+    caller: Caller,
+    Path(id): Path<String>,
+    Sent(pause): Sent<wire::PauseSession>,
+) -> Result<StatusCode, Problem> {
+    app.control.pause(&caller.op, session_id(&id)?, &pause.reason).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Lets a paused session go on where it was.
+#[utoipa::path(post, path = "/api/v1/sessions/{id}/resume", params(("id" = String, Path)), responses((status = 204)), tag = "sessions")]
+pub(crate) async fn resume(
+    State(app): State<App>,
+    caller: Caller,
+    Path(id): Path<String>,
+) -> Result<StatusCode, Problem> {
+    app.control.resume(&caller.op, session_id(&id)?).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 

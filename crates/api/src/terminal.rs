@@ -247,6 +247,7 @@ async fn show(sink: &mut Sink, mut hear: Box<dyn Hear>, heard: &Heard) -> Option
             }
             Some(Outward::Notice(text)) => send(sink, &TerminalOut::Notice(wire::Notice { text })).await,
             Some(Outward::Frozen(frozen)) => send(sink, &TerminalOut::Frozen(frozen)).await,
+            Some(Outward::Paused(why)) => send(sink, &TerminalOut::Paused(why)).await,
             Some(Outward::Closed(Closed { reason, text, code })) => {
                 return Some(wire::TerminalClosed { reason, text, code });
             }

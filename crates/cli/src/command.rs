@@ -48,7 +48,7 @@ pub enum Command {
     Import(Import),
     /// Explain why somebody may or may not connect
     Why(Why),
-    /// List sessions, newest first
+    /// List sessions, newest first; speak to one's user, pause one, let it go on
     Sessions(Sessions),
     /// Look over the shoulder of a live session
     Watch(Watch),
@@ -185,13 +185,54 @@ pub struct Why {
 
 /// `sessions`
 #[derive(Args, Debug)]
+#[command(args_conflicts_with_subcommands = true)]
 pub struct Sessions {
+    /// What to do with one; without it they are listed
+    #[command(subcommand)]
+    pub act: Option<SessionAct>,
     /// Only live ones
     #[arg(long)]
     pub live: bool,
     /// Rows
     #[arg(long, default_value_t = 30)]
     pub limit: u32,
+}
+
+/// What staff do with a live session.
+#[derive(Debug, Subcommand)]
+pub enum SessionAct {
+    /// Say a line to the user of a live session
+    Message(SayTo),
+    /// Hold a live session: nothing crosses it in either direction, and nothing is lost
+    Pause(PauseSession),
+    /// Let a paused session go on where it was
+    Resume(ResumeSession),
+}
+
+/// `sessions message`
+#[derive(Args, Debug)]
+pub struct SayTo {
+    /// Session id
+    pub session: String,
+    /// The line, as from security staff with your name
+    pub text: String,
+}
+
+/// `sessions pause`
+#[derive(Args, Debug)]
+pub struct PauseSession {
+    /// Session id
+    pub session: String,
+    /// Told to the person and written to the ledger
+    #[arg(long, default_value = "")]
+    pub reason: String,
+}
+
+/// `sessions resume`
+#[derive(Args, Debug)]
+pub struct ResumeSession {
+    /// Session id
+    pub session: String,
 }
 
 /// `watch`

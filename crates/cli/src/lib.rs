@@ -68,7 +68,7 @@ pub async fn run(command: Command, common: &Common, surroundings: &Surroundings)
         Command::Import(args) => import::import(args, out).await,
         Command::Why(args) => inventory::why(args, &client()?, out).await,
         Command::Ssh(args) => ssh::ssh(args, &client()?).await,
-        Command::Sessions(args) => sessions::list(args, &client()?, out).await,
+        Command::Sessions(args) => sessions::run(args, &client()?, out).await,
         Command::Watch(args) => sessions::watch(args, &client()?).await,
         Command::Kill(args) => sessions::kill(args, &client()?, out).await,
         Command::Play(args) => play::play(args, client, out).await,

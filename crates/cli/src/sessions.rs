@@ -1,8 +1,8 @@
-//! Sessions: list, watch, kill.
+//! Sessions: list, watch, message, pause, kill.
 
 use crate::Fail;
 use crate::client::Client;
-use crate::command::{Kill, Sessions, Watch};
+use crate::command::{Kill, SessionAct, Sessions, Watch};
 use crate::output::{self, Output, harmless, table};
 use crate::play::{Decoder, Screen, session_id};
 use futures_util::StreamExt as _;
@@ -10,7 +10,31 @@ use reqwest::{Method, Response};
 use sallyport_wire as wire;
 use tokio::signal::unix::{SignalKind, signal};
 
-pub(crate) async fn list(args: Sessions, client: &Client, out: Output) -> Result<(), Fail> {
+pub(crate) async fn run(args: Sessions, client: &Client, out: Output) -> Result<(), Fail> {
+    match args.act {
+        None => list(args, client, out).await,
+        Some(SessionAct::Message(args)) => {
+            let session = session_id(&args.session)?;
+            let message = wire::SessionMessage { text: args.text };
+            client.act(&format!("/sessions/{session}/message"), &message).await?;
+            out.show(&args.session, |session| format!("The user of {session} is told."))
+        }
+        Some(SessionAct::Pause(args)) => {
+            let session = session_id(&args.session)?;
+            client.act(&format!("/sessions/{session}/pause"), &wire::PauseSession { reason: args.reason }).await?;
+            out.show(&args.session, |session| {
+                format!("{session} is paused: `sallyport sessions resume {session}` lets it go on.")
+            })
+        }
+        Some(SessionAct::Resume(args)) => {
+            let session = session_id(&args.session)?;
+            client.act(&format!("/sessions/{session}/resume"), &()).await?;
+            out.show(&args.session, |session| format!("{session} goes on."))
+        }
+    }
+}
+
+async fn list(args: Sessions, client: &Client, out: Output) -> Result<(), Fail> {
     let query = [("live", args.live.to_string()), ("limit", args.limit.to_string())];
     let page: wire::Page<wire::Session> = client.get("/sessions", &query).await?;
     out.show(&page, |page| {
@@ -18,10 +42,14 @@ pub(crate) async fn list(args: Sessions, client: &Client, out: Output) -> Result
             .items
             .iter()
             .map(|s| {
-                let state = match (&s.reason, s.complete) {
-                    (None, _) => "live".into(),
-                    (Some(reason), Some(false)) => format!("{reason}, recording truncated"),
-                    (Some(reason), _) => reason.clone(),
+                let state = match (&s.reason, &s.paused) {
+                    (None, Some(pause)) => format!("paused by {}", pause.by),
+                    (None, None) => "live".into(),
+                    (Some(reason), _) => {
+                        let note = s.note.as_deref().map(|note| format!(": {}", harmless(note)));
+                        let cut = if s.complete == Some(false) { ", recording truncated" } else { "" };
+                        format!("{reason}{}{cut}", note.unwrap_or_default())
+                    }
                 };
                 vec![
                     s.id.clone(),

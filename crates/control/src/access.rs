@@ -8,6 +8,7 @@ use crate::{Actor, Control, Error};
 use sallyport_model::access::{Ask, Denial};
 use sallyport_model::authority::{Anchor, Close, Open as OpenCall, OpenChannel, Opened, Reply, Thawed};
 use sallyport_model::inventory::{Account, Identity, Place as DialPlace, Rest, Target};
+use sallyport_model::steering::Steering;
 use sallyport_model::{AccountId, CallId, EntryId, GatewayId, Kind, Limits, SessionId, TargetId, Timestamp};
 use sallyport_policy::{Act, Decision, Facts, Place, Standing, decide, standing};
 use sallyport_store::{Change, DocId, Draft, Filter};
@@ -134,6 +135,7 @@ impl Control {
             met: permitted.met,
             ending: None,
             node: self.node().to_owned(),
+            steering: Steering::default(),
             rest: Rest::new(),
         };
         let lease = lease_kind(&open, &permitted.found)?;

@@ -37,7 +37,7 @@ impl Desk for Control {
             self.live.join(hello.gateway, &owned, down);
             // Looked at after the gateway has joined: an order that came before was not heard.
             for id in owned {
-                if let Some(order) = self.live_session(id).ok().and_then(|session| session.order()) {
+                for order in self.live_session(id).ok().iter().flat_map(SessionBody::orders) {
                     self.live.send(id, order);
                 }
             }

@@ -4,6 +4,7 @@ use crate::directory::{all, kinds};
 use crate::sessions::SessionBody;
 use crate::{Control, Error, Op};
 use sallyport_model::inventory::Identity;
+use sallyport_model::steering::Pause;
 use sallyport_model::{SessionId, Timestamp};
 use sallyport_policy::Right;
 use sallyport_store::{EntryRow, Filter, WorkingSet};
@@ -22,15 +23,31 @@ pub struct SessionLine {
     pub actor: String,
     /// Ledger index of its first entry.
     pub entry: u64,
-    /// When and why it ended, and whether its recording is complete.
-    pub ended: Option<(Timestamp, String, bool)>,
+    /// That it has ended.
+    pub ended: Option<Ended>,
+    /// Who holds it, where it is live and paused.
+    pub paused: Option<Pause>,
+}
+
+/// How a session ended.
+#[derive(Clone, Debug)]
+pub struct Ended {
+    /// When.
+    pub at: Timestamp,
+    /// Why, as the ledger spells it.
+    pub reason: String,
+    /// Who or what ended it, in words; empty where there is nothing to add.
+    pub note: String,
+    /// Whether its recording is complete.
+    pub complete: bool,
 }
 
 /// How far somebody has followed the sessions.
 #[derive(Clone, Debug, Default)]
 pub struct Followed {
     entries: Option<u64>,
-    sessions: BTreeSet<SessionId>,
+    /// Those that are live, and how often they were steered.
+    sessions: BTreeMap<SessionId, u64>,
 }
 
 impl Control {
@@ -63,12 +80,12 @@ impl Control {
         let filter =
             Filter { before, actions: vec!["session.opened".into()], newest_first: true, limit, ..Filter::default() };
         let rows = self.opened()?.store.entries(&filter).await?;
-        let live = self.live_ids(&own, true)?;
+        let live = self.live_bodies(&own, true)?;
         let mut lines = Vec::with_capacity(rows.len());
         for row in rows {
             let Some(id) = row.entry.session else { continue };
             if everything || row.entry.actor == own.handle.as_str() {
-                lines.push(self.session_line(row, id, live.contains(&id)).await?);
+                lines.push(self.session_line(row, id, live.get(&id)).await?);
             }
         }
         Ok(lines)
@@ -84,22 +101,22 @@ impl Control {
     ) -> Result<Vec<SessionLine>, Error> {
         let mut lines = Vec::new();
         // Ids grow with time, as entries do.
-        for id in self.live_ids(own, everything)?.into_iter().rev() {
+        for (id, body) in self.live_bodies(own, everything)?.into_iter().rev() {
             if u32::try_from(lines.len()).is_ok_and(|lines| lines >= limit) {
                 break;
             }
             let found = self.session_row(id).await?.filter(|row| before.is_none_or(|before| row.index < before));
             if let Some(row) = found {
-                lines.push(self.session_line(row, id, true).await?);
+                lines.push(self.session_line(row, id, Some(&body)).await?);
             }
         }
         Ok(lines)
     }
 
-    fn live_ids(&self, own: &Identity, everything: bool) -> Result<BTreeSet<SessionId>, Error> {
+    fn live_bodies(&self, own: &Identity, everything: bool) -> Result<BTreeMap<SessionId, SessionBody>, Error> {
         let open = self.opened()?;
         let sessions = all::<SessionBody>(&open.store, kinds::SESSION).into_iter().map(|(_, session)| session.value);
-        Ok(sessions.filter(|s| everything || s.identity == own.id).map(|s| s.id).collect())
+        Ok(sessions.filter(|s| everything || s.identity == own.id).map(|s| (s.id, s)).collect())
     }
 
     /// The entry with which a session began.
@@ -109,7 +126,8 @@ impl Control {
         Ok(self.opened()?.store.entries(&filter).await?.into_iter().next())
     }
 
-    /// Sessions that began or ended since this was asked last: one's own, or all of them by right. At first all that are live.
+    /// Sessions that began, ended or were steered since this was asked last: one's own, or all of them by right. At first all
+    /// that are live.
     ///
     /// # Errors
     /// When the caller may do nothing any more, or the database fails.
@@ -121,19 +139,26 @@ impl Control {
         if followed.entries == Some(entries) {
             return Ok(Vec::new());
         }
-        let now = self.live_ids(&own, everything)?;
+        let bodies = self.live_bodies(&own, everything)?;
+        let now: BTreeMap<_, _> = bodies.iter().map(|(id, body)| (*id, body.steering.count)).collect();
+        let known: BTreeSet<_> = now.keys().chain(followed.sessions.keys()).copied().collect();
         let mut lines = Vec::new();
-        for id in now.symmetric_difference(&followed.sessions) {
-            if let Some(row) = self.session_row(*id).await? {
-                lines.push(self.session_line(row, *id, now.contains(id)).await?);
+        for id in known.into_iter().filter(|id| now.get(id) != followed.sessions.get(id)) {
+            if let Some(row) = self.session_row(id).await? {
+                lines.push(self.session_line(row, id, bodies.get(&id)).await?);
             }
         }
         *followed = Followed { entries: Some(entries), sessions: now };
         Ok(lines)
     }
 
-    async fn session_line(&self, row: EntryRow, id: SessionId, live: bool) -> Result<SessionLine, Error> {
-        let ended = if live { None } else { self.ending(id).await? };
+    async fn session_line(
+        &self,
+        row: EntryRow,
+        id: SessionId,
+        live: Option<&SessionBody>,
+    ) -> Result<SessionLine, Error> {
+        let ended = if live.is_some() { None } else { self.ending(id).await? };
         Ok(SessionLine {
             id,
             facts: row.entry.facts,
@@ -141,16 +166,22 @@ impl Control {
             actor: row.entry.actor,
             entry: row.index,
             ended,
+            paused: live.and_then(|body| body.steering.paused.clone()),
         })
     }
 
-    async fn ending(&self, id: SessionId) -> Result<Option<(Timestamp, String, bool)>, Error> {
+    async fn ending(&self, id: SessionId) -> Result<Option<Ended>, Error> {
         let filter =
             Filter { session: Some(id), actions: vec!["session.closed".into()], limit: 1, ..Filter::default() };
         let rows = self.opened()?.store.entries(&filter).await?;
         Ok(rows.into_iter().next().map(|row| {
             let fact = |name: &str| row.entry.facts.get(name).cloned().unwrap_or_default();
-            (row.entry.at, fact("reason"), fact("complete") == "true")
+            Ended {
+                at: row.entry.at,
+                reason: fact("reason"),
+                note: fact("note"),
+                complete: fact("complete") == "true",
+            }
         }))
     }
 }

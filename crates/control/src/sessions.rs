@@ -9,6 +9,7 @@ use sallyport_model::access::Terms;
 use sallyport_model::authority::{Down, DownSink, View};
 use sallyport_model::inventory::Rest;
 use sallyport_model::rules::RuleSet;
+use sallyport_model::steering::Steering;
 use sallyport_model::{AccountId, Handle, IdentityId, Limits, TargetId};
 use sallyport_model::{AuthId, GatewayId, LoginId, RecordingId, SessionId, Timestamp, WatchId};
 use sallyport_policy::Right;
@@ -61,6 +62,9 @@ pub(crate) struct SessionBody {
     /// The node that its gateway is connected to.
     #[serde(default)]
     pub(crate) node: String,
+    /// What staff want of it.
+    #[serde(default, skip_serializing_if = "Steering::is_new")]
+    pub(crate) steering: Steering,
     #[serde(flatten)]
     pub(crate) rest: Rest,
 }
@@ -77,11 +81,14 @@ pub(crate) enum Ending {
 
 impl SessionBody {
     /// What its gateway must be told.
-    pub(crate) fn order(&self) -> Option<Down> {
-        Some(match self.ending.clone()? {
-            Ending::Killed(said) => Down::Kill(self.id, said),
-            Ending::Revoked(why) => Down::Revoke(self.id, why),
-        })
+    pub(crate) fn orders(&self) -> impl Iterator<Item = Down> + use<> {
+        let id = self.id;
+        let ending = self.ending.clone().map(|ending| match ending {
+            Ending::Killed(said) => Down::Kill(id, said),
+            Ending::Revoked(why) => Down::Revoke(id, why),
+        });
+        let steering = (!self.steering.is_new()).then(|| Down::Steer(id, self.steering.clone()));
+        ending.into_iter().chain(steering)
     }
 
     /// The terms that were permitted, for a place that was looked up anew.
@@ -208,11 +215,11 @@ impl Live {
         sink.is_some_and(|sink| sink(message))
     }
 
-    /// Takes in a session's document: where it says that the session must end, its gateway is told.
+    /// Takes in a session's document: what it says of its end, and of what staff want, its gateway is told.
     pub(crate) fn follow(&self, document: &Document) {
-        let order = parse::<SessionBody>(document).and_then(|session| Some((session.id, session.order()?)));
-        if let Some((session, order)) = order {
-            self.send(session, order);
+        let Some(session) = parse::<SessionBody>(document) else { return };
+        for order in session.orders() {
+            self.send(session.id, order);
         }
     }
 
@@ -333,7 +340,7 @@ impl Control {
         self.order_end(&*self.opened()?, session, Ending::Killed(said), draft).await
     }
 
-    /// Writes into a session's document that it must end. Whoever follows the documents tells its gateway.
+    /// Writes into a session's document that it must end.
     pub(crate) async fn order_end(
         &self,
         open: &Open,
@@ -341,14 +348,30 @@ impl Control {
         ending: Ending,
         draft: Draft,
     ) -> Result<(), Error> {
+        self.amend(open, session, |body| {
+            body.ending = Some(ending.clone());
+            Ok(draft.clone())
+        })
+        .await
+    }
+
+    /// Changes a live session's document, with the entry that says so. Whoever follows the documents tells its gateway, on
+    /// whatever node that is.
+    pub(crate) async fn amend(
+        &self,
+        open: &Open,
+        session: SessionId,
+        change: impl Fn(&mut SessionBody) -> Result<Draft, Error>,
+    ) -> Result<(), Error> {
         let id = DocId::new(session);
         loop {
             let known = load::<SessionBody>(&open.store, &id, kinds::SESSION).ok_or_else(|| not_live(session))?;
-            let body = SessionBody { ending: Some(ending.clone()), ..known.value };
+            let mut body = known.value;
+            let draft = change(&mut body)?;
             let put = put(session, known.version, kinds::SESSION, &body)?;
-            match open.store.commit(Change::entry(in_session(draft.clone(), session)).put(put)).await {
+            match open.store.commit(Change::entry(in_session(draft, session)).put(put)).await {
                 Ok(_) => return Ok(()),
-                // It ended in this moment, or somebody else ends it too: look again.
+                // It ended in this moment, or somebody else changes it too: look again.
                 Err(sallyport_store::Error::Conflict(_)) => {}
                 Err(other) => return Err(other.into()),
             }

@@ -10,6 +10,7 @@ use crate::name::Label;
 use crate::rules::{Act, Guarantee};
 use crate::sealed::{PublicKey, Sealed};
 use crate::secret::SecretBytes;
+use crate::steering::Steering;
 use crate::{
     AccountName, AuthId, CallId, ChannelId, ClusterId, GatewayId, Handle, IdentityId, LoginId, RecordingId, SessionId,
     TargetName, WatchId,
@@ -21,7 +22,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 /// Version of the conversation; a different major number is refused at `Hello`.
-pub const VERSION: u16 = 2;
+pub const VERSION: u16 = 3;
 
 /// Largest frame, in bytes.
 pub const MAX_FRAME: usize = 1 << 20;
@@ -104,6 +105,9 @@ pub enum Down {
     /// Recordings that begin from now on are sealed to this key: it was rotated.
     #[n(10)]
     RecordingKey(#[n(0)] RecordingKey),
+    /// What staff want of a session, whole.
+    #[n(12)]
+    Steer(#[n(0)] SessionId, #[n(1)] Steering),
 }
 
 /// What control is able to, as its beats tell.

@@ -11,7 +11,7 @@ use crate::{GatewayId, Kind, Limits, RecordingId, SessionId, Timestamp};
 use minicbor::{Decode, Encode};
 
 /// Version of the conversation; another one is refused.
-pub const VERSION: u16 = 1;
+pub const VERSION: u16 = 2;
 
 /// Most bytes of a terminal in one message.
 pub const PIECE: usize = 32 << 10;
@@ -141,6 +141,9 @@ pub enum Outward {
     /// To [`Knock::Screens`]: one terminal has changed.
     #[n(9)]
     Screen(#[n(0)] Box<Screened>),
+    /// Why nothing crosses in either direction at the moment; `None` where it goes on.
+    #[n(10)]
+    Paused(#[n(0)] Option<String>),
 }
 
 /// A terminal as text.

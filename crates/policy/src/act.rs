@@ -57,6 +57,10 @@ rights! {
     SessionKill = "session.kill";
     /// See sessions.
     SessionList = "session.list";
+    /// Say a line to somebody in a session.
+    SessionMessage = "session.message";
+    /// Hold somebody's session, and let it go on.
+    SessionPause = "session.pause";
     /// Look into a live session.
     SessionWatch = "session.watch";
     /// Make a token.

@@ -288,6 +288,21 @@ pub struct Session {
     pub entry: u64,
     /// Whether the recording ends as it should; absent while live.
     pub complete: Option<bool>,
+    /// Who or what ended it, in words; absent while live and where there is nothing to add.
+    pub note: Option<String>,
+    /// That somebody holds it: nothing crosses it in either direction. Absent where it goes on.
+    pub paused: Option<SessionPause>,
+}
+
+/// That a session is paused.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct SessionPause {
+    /// Who paused it.
+    pub by: String,
+    /// Why; empty where no reason was given.
+    pub reason: String,
+    /// Since when.
+    pub since: String,
 }
 
 /// Says why a live session is ended.
@@ -297,6 +312,23 @@ pub struct Kill {
     /// Shown to the person and written to the ledger.
     #[serde(default)]
     pub reason: String,
+}
+
+/// Says why a live session is paused.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PauseSession {
+    /// One line of at most 200 characters, shown to the person and written to the ledger.
+    #[serde(default)]
+    pub reason: String,
+}
+
+/// A line to the user of a live session.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SessionMessage {
+    /// One line of 1 to 500 characters, shown to the person with the sender's name and written to the ledger.
+    pub text: String,
 }
 
 /// The answer to `why`.

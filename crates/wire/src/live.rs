@@ -28,6 +28,8 @@ pub enum TerminalOut {
     Notice(Notice),
     /// Whether nothing that is typed goes on at the moment.
     Frozen(bool),
+    /// Why nothing crosses in either direction, where somebody holds the session; `null` where it goes on.
+    Paused(Option<String>),
     /// Last: how it ended.
     Closed(TerminalClosed),
 }

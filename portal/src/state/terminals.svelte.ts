@@ -10,6 +10,7 @@ export class OpenTerminal {
   recording = $state<string | null>(null);
   expires = $state<string | null>(null);
   frozen = $state(false);
+  paused = $state<string | null>(null);
   notice = $state('');
   reason = $state('');
 

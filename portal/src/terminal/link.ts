@@ -11,6 +11,8 @@ export interface Heard {
   onopened?(opened: Opened): void;
   onnotice?(text: string): void;
   onfrozen?(frozen: boolean): void;
+  /** Why nothing crosses in either direction; `null` where it goes on. */
+  onpaused?(why: string | null): void;
   onsize?(size: Size): void;
   onclosed?(closed: Closed): void;
   /** The socket is gone without a word of the end. */
@@ -21,6 +23,7 @@ interface Control {
   opened?: Opened;
   notice?: { text: string };
   frozen?: boolean;
+  paused?: string | null;
   size?: Size;
   closed?: Closed;
 }
@@ -57,6 +60,7 @@ export class Link {
     if (said.opened) heard.onopened?.(said.opened);
     if (said.notice) heard.onnotice?.(said.notice.text);
     if (said.frozen !== undefined) heard.onfrozen?.(said.frozen);
+    if (said.paused !== undefined) heard.onpaused?.(said.paused);
     if (said.size) heard.onsize?.(said.size);
     if (said.closed) {
       this.#over = true;

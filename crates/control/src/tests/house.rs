@@ -238,6 +238,7 @@ impl Gateway {
                     Down::RecordingKey(key) => format!("recording key {}", key.epoch),
                     Down::Watch(..) => "watch".into(),
                     Down::Unwatch(..) => "unwatch".into(),
+                    Down::Steer(session, steering) => format!("steer {session} {}", steering.count),
                     _ => "other".into(),
                 });
                 true

@@ -324,3 +324,36 @@ async fn failed_sign_ins_are_ledgered_within_a_budget() {
     }
     assert_eq!(house.entries("login.failed").await, 5);
 }
+
+#[tokio::test]
+async fn what_staff_want_of_a_session_stands_in_its_document_and_is_told_again_to_a_gateway_that_was_away() {
+    let house = Arc::new(House::applied().await);
+    let gateway = house.gateway().await;
+    let session = gateway.open("ada").await;
+    let (ada, admin) = (house.signed_in("ada").await, house.admin());
+    for denied in [
+        house.control.message(&ada, session, "hello").await,
+        house.control.pause(&ada, session, "").await,
+        house.control.resume(&ada, session).await,
+    ] {
+        assert_eq!(denied.unwrap_err().kind(), Kind::Denied);
+    }
+    house.control.message(&admin, session, "save your work").await.unwrap();
+    assert_eq!(*gateway.orders.lock().unwrap(), [format!("steer {session} 1")]);
+    sallyport_model::authority::Desk::leave(&*house.control, gateway.id);
+    house.control.pause(&admin, session, "drill").await.unwrap();
+    assert_eq!(house.control.pause(&admin, session, "").await.unwrap_err().kind(), Kind::Conflict);
+    let lines = house.control.sessions(&admin, true, None, 10).await.unwrap();
+    assert_eq!(lines[0].paused.as_ref().unwrap().reason, "drill");
+    let back = Gateway::join(house.clone(), gateway.id, vec![session]).await;
+    assert_eq!(*back.orders.lock().unwrap(), [format!("steer {session} 2")]);
+    house.control.resume(&admin, session).await.unwrap();
+    assert_eq!(house.control.resume(&admin, session).await.unwrap_err().kind(), Kind::Conflict);
+    for (action, count) in [("session.messaged", 1), ("session.paused", 1), ("session.resumed", 1)] {
+        assert_eq!(house.entries(action).await, count, "{action}");
+    }
+    house.control.kill(&admin, session, "").await.unwrap();
+    assert_eq!(house.control.pause(&admin, session, "").await.unwrap_err().kind(), Kind::Conflict, "it is being ended");
+    assert!(matches!(back.call(back.close(session)).await, Reply::Done(_)));
+    assert_eq!(house.control.message(&admin, session, "x").await.unwrap_err().kind(), Kind::NotFound);
+}

@@ -183,6 +183,7 @@ impl Shared {
             }
             Down::Revoke(session, why) => state.order(session, Order::End(EndReason::Revoke, why)),
             Down::Kill(session, why) => state.order(session, Order::End(EndReason::Kill, why)),
+            Down::Steer(session, steering) => state.order(session, Order::Steer(steering)),
             Down::Watch(session, watch) => {
                 state.watches.insert(watch, session);
                 state.order(session, Order::Watch(watch));

@@ -6,6 +6,7 @@ pub use client::Client;
 
 use sallyport_model::access::{Denial, EndReason};
 use sallyport_model::authority::{Boxed, Call, Pulse, Reply, View, Welcome};
+use sallyport_model::steering::Steering;
 use sallyport_model::{Kind, SessionId, WatchId};
 use std::sync::Arc;
 use std::time::Duration;
@@ -55,6 +56,8 @@ pub enum Order {
     Watch(WatchId),
     /// Stop sending it.
     Unwatch(WatchId),
+    /// What staff want of it, whole.
+    Steer(Steering),
 }
 
 /// The one way to control.

@@ -8,6 +8,7 @@ use sallyport_model::authority::{
 use sallyport_model::inventory::{HostKey, Place, SessionKey};
 use sallyport_model::rules::Act;
 use sallyport_model::sealed::PrivateKey;
+use sallyport_model::steering::Steering;
 use sallyport_model::{
     AccountName, AuthId, CallId, ClusterId, Env, GatewayId, Handle, IdentityId, Kind, Limits, RecordingId, SessionId,
     TargetName, WatchId,
@@ -194,6 +195,11 @@ impl Reference {
     pub fn watch_all(&self) {
         let watch = WatchId::new(&self.env);
         self.order_all(|session| Down::Watch(session, watch));
+    }
+
+    /// Tells every open session what staff want of it.
+    pub fn steer_all(&self, steering: &Steering) {
+        self.order_all(|session| Down::Steer(session, steering.clone()));
     }
 
     fn order_all(&self, order: impl Fn(SessionId) -> Down) {

@@ -10,7 +10,7 @@ use sallyport_model::door::Size;
 use sallyport_model::rules::{Act, Guarantee};
 use sallyport_recording::WhatRef;
 use sallyport_statements::Finding;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use tokio::sync::watch;
@@ -107,6 +107,10 @@ pub struct Tap {
     /// The terminals whose lines are read, where rules apply.
     pub(crate) lines: Lines,
     pub(crate) frozen: watch::Receiver<Option<Freeze>>,
+    /// Why nothing crosses in either direction, where somebody holds the session.
+    pub(crate) paused: watch::Receiver<Option<String>>,
+    /// What ended the session, where a rule or an observer did.
+    pub(crate) verdict: OnceLock<String>,
     pub(crate) ended: watch::Receiver<bool>,
     pub(crate) strict: bool,
     pub(crate) began: Instant,
@@ -208,6 +212,7 @@ impl Tap {
             self.thaw().await?;
             &self.bytes.0
         } else {
+            self.flowing().await?;
             &self.bytes.1
         };
         counter.fetch_add(u64::try_from(bytes).unwrap_or(0), Ordering::Relaxed);
@@ -246,10 +251,26 @@ impl Tap {
         let text = format!("{} ({}): {}: {}", found.rule, sure.word(), found.why, found.command);
         self.record(channel, WhatRef::Mark { kind: said(found.act), text: cut(&text) }).await?;
         let mut ended = self.ended.clone();
-        tokio::select! {
+        let kept = tokio::select! {
             kept = judge.keep(found, sure) => kept,
             _ = ended.wait_for(|ended| *ended) => Err(Stop::Ended),
-        }
+        };
+        kept.map_err(|stop| match stop {
+            Stop::Blocked(why) => self.condemn(why),
+            other => other,
+        })
+    }
+
+    /// Notes what ends the session: its last entry says so.
+    fn condemn(&self, why: String) -> Stop {
+        let _ = self.verdict.set(why.clone());
+        Stop::Blocked(why)
+    }
+
+    /// What ended the session, where a rule or an observer did.
+    #[must_use]
+    pub fn verdict(&self) -> Option<&str> {
+        self.verdict.get().map(String::as_str)
     }
 
     /// Records something that is neither side's bytes. Its text is cut at 4 KiB.
@@ -291,7 +312,7 @@ impl Tap {
     }
 
     async fn out(&self, channel: u32, bytes: &[u8], error: bool) -> Result<(), Stop> {
-        self.open()?;
+        self.flowing().await?;
         self.judge(channel, Event::Output(bytes)).await?;
         for piece in bytes.chunks(PIECE) {
             let what = if error { WhatRef::Stderr(piece) } else { WhatRef::Output(piece) };
@@ -319,7 +340,7 @@ impl Tap {
                     }
                     Verdict::Block(why) => {
                         self.record(channel, WhatRef::Mark { kind: "blocked", text: cut(&why) }).await?;
-                        return Err(Stop::Blocked(why));
+                        return Err(self.condemn(why));
                     }
                 }
             }
@@ -349,20 +370,45 @@ impl Tap {
         }
     }
 
-    /// Waits while the session is frozen. To be asked before anything of the client's goes on that does not
+    /// Waits while the session is paused. To be asked before anything of the target's goes on that does not pass here.
+    ///
+    /// # Errors
+    /// When the session ended before it went on.
+    pub async fn flowing(&self) -> Result<(), Stop> {
+        self.open()?;
+        if self.paused.borrow().is_none() {
+            return Ok(());
+        }
+        let (mut paused, mut ended) = (self.paused.clone(), self.ended.clone());
+        tokio::select! {
+            resumed = paused.wait_for(Option::is_none) => resumed.map(drop).map_err(|_| Stop::Ended),
+            _ = ended.wait_for(|ended| *ended) => Err(Stop::Ended),
+        }
+    }
+
+    /// Whether the session is paused now.
+    #[must_use]
+    pub fn is_paused(&self) -> bool {
+        self.paused.borrow().is_some()
+    }
+
+    /// Waits while the session is frozen or paused. To be asked before anything of the client's goes on that does not
     /// pass here: a signal, a new channel.
     ///
     /// # Errors
     /// When the session ended before it thawed.
     pub async fn thaw(&self) -> Result<(), Stop> {
-        self.open()?;
-        if self.frozen.borrow().is_none() {
-            return Ok(());
-        }
-        let (mut frozen, mut ended) = (self.frozen.clone(), self.ended.clone());
-        tokio::select! {
-            thawed = frozen.wait_for(Option::is_none) => thawed.map(drop).map_err(|_| Stop::Recorder),
-            _ = ended.wait_for(|ended| *ended) => Err(Stop::Ended),
+        loop {
+            self.flowing().await?;
+            if self.frozen.borrow().is_none() {
+                return Ok(());
+            }
+            let (mut frozen, mut ended) = (self.frozen.clone(), self.ended.clone());
+            tokio::select! {
+                thawed = frozen.wait_for(Option::is_none) => thawed.map(drop).map_err(|_| Stop::Recorder)?,
+                _ = ended.wait_for(|ended| *ended) => return Err(Stop::Ended),
+            }
+            // It may have been paused meanwhile.
         }
     }
 

@@ -3,9 +3,10 @@
 use super::door::Seat;
 use super::freeze::{Debt, Freezer};
 use super::gateway::Gateway;
-use super::live::{Ending, Live};
+use super::live::{Ending, Live, Notice};
 use super::open::Open;
 use super::protocol::{DialError, Protocol};
+use super::steer::Steer;
 use super::traced;
 use crate::authority::{Authority, Order, PATIENCE};
 use crate::observe::Tap;
@@ -90,6 +91,7 @@ async fn run<P: Protocol>(
     let mut tasks = JoinSet::new();
     Span::current().record("session", tracing::field::display(open.session));
     tasks.spawn(connection(protocol.clone(), first, open.live(gateway)));
+    let mut steer = Steer::new(open);
     let mut linger = None;
     let mut last = Ended::new(EndReason::ClientClose, "");
     let ended = loop {
@@ -105,11 +107,12 @@ async fn run<P: Protocol>(
                 Some(Order::Unwatch(id)) => if let Some(live) = open.recording.onlooker() {
                     live.unwatch(id);
                 },
+                Some(Order::Steer(steering)) => steer.hear(open, steering),
                 None => break end(open, EndReason::Partition, "the authority is gone"),
             },
             () = gateway.stop.cancelled() => break end(open, EndReason::Shutdown, "the gateway stops"),
             Some(done) = tasks.join_next(), if !tasks.is_empty() => {
-                last = outcome(done);
+                last = outcome(done, open);
                 let fatal = matches!(last.reason, EndReason::Panic | EndReason::Block | EndReason::Violation);
                 if fatal || (tasks.is_empty() && P::LINGER.is_zero()) {
                     break last;
@@ -154,8 +157,9 @@ async fn connection<P: Protocol>(protocol: Arc<P>, client: P::Client, live: Live
     }
 }
 
-fn outcome(done: Result<Outcome, JoinError>) -> Ended {
+fn outcome(done: Result<Outcome, JoinError>, open: &Open) -> Ended {
     match done {
+        Ok((reason @ EndReason::Block, _)) => Ended::new(reason, open.tap.verdict().unwrap_or_default()),
         Ok((reason, note)) => Ended { reason, note },
         Err(error) if error.is_panic() => Ended::new(EndReason::Panic, "a task panicked"),
         Err(_) => Ended::new(EndReason::Shutdown, "a task was cancelled"),
@@ -164,8 +168,9 @@ fn outcome(done: Result<Outcome, JoinError>) -> Ended {
 
 /// Stops the flow of bytes and tells the relays, which then have a moment to tell their clients.
 fn end(open: &Open, reason: EndReason, text: &str) -> Ended {
-    open.stopped.send_replace(true);
+    // Whoever finds it stopped finds why.
     open.ending.send_replace(Some(Ending { reason, text: text.to_owned() }));
+    open.stopped.send_replace(true);
     Ended::new(reason, text)
 }
 
@@ -216,7 +221,7 @@ impl Watch {
         let told = self.freezer.told();
         let Some(debt) = self.freezer.weigh() else { return };
         if told && debt.frozen.is_some() {
-            let _ = open.notices.send("it goes on".to_owned());
+            let _ = open.notices.send(Notice::Ends("it goes on".to_owned()));
         }
         tokio::spawn(pay(
             gateway.parts.authority.clone(),
@@ -268,7 +273,7 @@ impl Watch {
             });
         }
         if let Some(line) = self.freezer.tell() {
-            let _ = open.notices.send(line);
+            let _ = open.notices.send(Notice::Begins(line));
         }
         if self.freezer.unrecorded().is_some_and(|since| now >= since + self.grace) {
             return Some((EndReason::RecorderStall, "the session cannot be recorded, so it cannot go on"));
@@ -276,12 +281,12 @@ impl Watch {
         if !self.warned_deadline && now >= self.deadline - WARNING {
             self.warned_deadline = true;
             let text = format!("this session ends in {} s: its maximum duration is reached", WARNING.as_secs());
-            let _ = open.notices.send(text);
+            let _ = open.notices.send(Notice::Line(text));
         }
         if self.warns_idle(active) && now >= active + self.idle.saturating_sub(WARNING) {
             self.warned_idle = Some(active);
             let text = format!("this session ends in {} s unless something is typed", WARNING.as_secs());
-            let _ = open.notices.send(text);
+            let _ = open.notices.send(Notice::Line(text));
         }
         if now >= self.next_anchor {
             let every = Duration::from_secs(open.clearance.place().anchor.max(1).into());

@@ -116,8 +116,8 @@ impl Gateway {
         let (attach, more) = mpsc::channel(ATTACHING);
         if let Some(seat) = &seat {
             seat.opened(open.outline(&self.parts.env), open.recording.onlooker());
-            let (seat, frozen) = (seat.clone(), open.frozen.subscribe());
-            tokio::spawn(async move { seat.follow(frozen).await });
+            let (seat, frozen, paused) = (seat.clone(), open.frozen.subscribe(), open.paused.subscribe());
+            tokio::spawn(async move { seat.follow(frozen, paused).await });
         }
         let entry = Entry {
             identity: open.identity,

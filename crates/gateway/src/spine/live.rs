@@ -4,6 +4,7 @@ use super::proof::Clearance;
 use super::traced;
 use crate::authority::{self, Authority, PATIENCE};
 use crate::observe::Tap;
+use crate::observe::live::Repaint;
 use crate::observe::tap::Stop;
 use sallyport_model::access::{Channel, Denial, EndReason};
 use sallyport_model::authority::{Call, OpenChannel, Reply};
@@ -25,6 +26,27 @@ pub struct Ending {
     pub text: String,
 }
 
+/// A line for the person at a session.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Notice {
+    /// It is soon over.
+    Line(String),
+    /// It holds until [`Notice::Ends`], as that the session is paused.
+    Begins(String),
+    /// What began is over.
+    Ends(String),
+}
+
+impl Notice {
+    /// The line.
+    #[must_use]
+    pub fn text(&self) -> &str {
+        match self {
+            Self::Line(text) | Self::Begins(text) | Self::Ends(text) => text,
+        }
+    }
+}
+
 /// A relay's part in its session. Clones are for its tasks.
 pub struct Live {
     pub(super) env: Env,
@@ -34,8 +56,8 @@ pub struct Live {
     pub(super) channels: Arc<AtomicU32>,
     pub(super) refused: Arc<Mutex<HashSet<Channel>>>,
     pub(super) denials: Arc<Denials>,
-    pub(super) notices: broadcast::Sender<String>,
-    pub(super) heard: broadcast::Receiver<String>,
+    pub(super) notices: broadcast::Sender<Notice>,
+    pub(super) heard: broadcast::Receiver<Notice>,
     pub(super) ending: watch::Receiver<Option<Ending>>,
     /// That of its session, wherever the relay's tasks run.
     pub(super) span: Span,
@@ -145,10 +167,10 @@ impl Live {
     }
 
     /// Waits for the next line that the client should see.
-    pub async fn notice(&mut self) -> String {
+    pub async fn notice(&mut self) -> Notice {
         loop {
             match self.heard.recv().await {
-                Ok(line) => return line,
+                Ok(notice) => return notice,
                 Err(broadcast::error::RecvError::Lagged(_)) => {}
                 Err(broadcast::error::RecvError::Closed) => std::future::pending().await,
             }
@@ -157,7 +179,18 @@ impl Live {
 
     /// Shows a line in every channel of the session that shows lines.
     pub fn announce(&self, line: &str) {
-        let _ = self.notices.send(line.to_owned());
+        let _ = self.notices.send(Notice::Line(line.to_owned()));
+    }
+
+    /// The terminal of a channel as everything that was recorded of it has drawn it; `None` where it has none.
+    pub async fn terminal(&self, channel: u32) -> Option<Repaint> {
+        self.tap.recording.onlooker()?.repaint(Some(channel)).await
+    }
+
+    /// Why the session is ended from outside, where it is.
+    #[must_use]
+    pub fn ending(&self) -> Option<Ending> {
+        self.ending.borrow().clone()
     }
 
     /// Waits until the session is ended from outside. There is little time from then on.

@@ -7,6 +7,7 @@ mod freeze;
 mod gateway;
 mod live;
 mod open;
+mod steer;
 pub mod proof;
 pub mod protocol;
 pub mod recover;
@@ -14,7 +15,7 @@ mod traced;
 
 pub use door::{Doors, Keys, LINGER, Said, Screen, Seated, Terminal};
 pub use gateway::{Error, Gateway, ObserversFor, Setup};
-pub use live::{Ending, Live};
+pub use live::{Ending, Live, Notice};
 pub use proof::{Authenticated, Choices, Clearance, Lease, Login, Permit, Step};
 pub use protocol::{Arrival, DialError, Hold, Protocol, Wish};
 

@@ -1,7 +1,7 @@
 //! `open`: header and ledger entry made durable beside each other; both, or no session.
 
 use super::gateway::Gateway;
-use super::live::{Denials, Ending, Live};
+use super::live::{Denials, Ending, Live, Notice};
 use super::proof::{Authenticated, Clearance, EntryDurable, HeaderDurable, Lease, Permit};
 use crate::authority::{self, Order, PATIENCE};
 use crate::observe::{Judge, Lines, Recording, Tap};
@@ -15,7 +15,7 @@ use sallyport_model::{Env, IdentityId, Kind, RecordingId, SessionId};
 use sallyport_recording::Facts;
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicU32, AtomicU64};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use tokio::sync::{broadcast, mpsc, watch};
 use tokio::time::Instant;
 
@@ -30,8 +30,9 @@ pub(super) struct Open {
     pub(super) began: Instant,
     pub(super) stopped: watch::Sender<bool>,
     pub(super) frozen: watch::Sender<Option<Freeze>>,
+    pub(super) paused: watch::Sender<Option<String>>,
     pub(super) ending: watch::Sender<Option<Ending>>,
-    pub(super) notices: broadcast::Sender<String>,
+    pub(super) notices: broadcast::Sender<Notice>,
     channels: Arc<AtomicU32>,
     refused: Arc<Mutex<HashSet<Channel>>>,
     denials: Arc<Denials>,
@@ -169,6 +170,7 @@ fn equip(
     let lease = Lease::new(session, lease, key, parts.authority.clone());
     let clearance = Clearance::new(Permit::new(session, terms), lease, parts.dialer.clone(), proofs);
     let (stopped, frozen) = (watch::Sender::new(false), watch::Sender::new(None));
+    let paused = watch::Sender::new(None);
     let began = Instant::now();
     let tap = Tap {
         recording: recording.clone(),
@@ -176,6 +178,8 @@ fn equip(
         judge,
         lines: Lines::default(),
         frozen: frozen.subscribe(),
+        paused: paused.subscribe(),
+        verdict: OnceLock::new(),
         ended: stopped.subscribe(),
         strict,
         began,
@@ -192,6 +196,7 @@ fn equip(
         began,
         stopped,
         frozen,
+        paused,
         ending: watch::Sender::new(None),
         notices: broadcast::Sender::new(8),
         channels: Arc::new(AtomicU32::new(0)),

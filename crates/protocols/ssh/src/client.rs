@@ -209,6 +209,14 @@ impl Writer {
         }
     }
 
+    /// Shows a line with a bell, where it comes from neither side; waits for the client to take it.
+    pub(crate) async fn ring(&self, text: &str) {
+        match self {
+            Self::Channel(write) => drop(write.extended(1, format!("\x07{}", line(text)).into()).await),
+            Self::Door { screen, .. } => screen.tell(text).await,
+        }
+    }
+
     /// Tells why not, and ends the channel with an exit code for it.
     pub(crate) async fn refuse(&self, why: &Denial) {
         match self {

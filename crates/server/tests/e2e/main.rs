@@ -48,6 +48,7 @@ mod seals;
 mod sign_in;
 mod space;
 mod ssh_audit;
+mod steering;
 mod story;
 mod terminal;
 mod tls;

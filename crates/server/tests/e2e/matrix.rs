@@ -36,6 +36,8 @@ fn body(schema: &str, caller: &str) -> Option<Value> {
         }
         "NewToken" => json!({ "seconds": 60 }),
         "NewUser" => json!({ "handle": made, "groups": [] }),
+        "PauseSession" => json!({ "reason": "drill" }),
+        "SessionMessage" => json!({ "text": "save your work" }),
         "PauseRotation" => json!({ "paused": false }),
         "ProbeTarget" => json!({ "host": "169.254.169.254" }),
         "PutSecret" => json!({ "account": "nobody@nowhere", "generate": "password" }),

@@ -43,6 +43,8 @@ pub struct Repaint {
     pub bytes: Vec<u8>,
     /// How many bytes of the session's output are in it.
     pub upto: u64,
+    /// Whether a program has the screen for itself.
+    pub alternate: bool,
 }
 
 /// A terminal as text.
@@ -77,7 +79,7 @@ struct Pending {
 enum Ask {
     Watch(WatchId, Arc<dyn Authority>),
     Unwatch(WatchId),
-    Repaint(u64, oneshot::Sender<Option<Repaint>>),
+    Repaint(Option<u32>, u64, oneshot::Sender<Option<Repaint>>),
     Picture(oneshot::Sender<Option<Picture>>),
 }
 
@@ -133,12 +135,12 @@ impl Onlooker {
         self.ask(Ask::Unwatch(watch));
     }
 
-    /// The newest terminal, to be painted again; `None` where there is none.
-    pub async fn repaint(&self) -> Option<Repaint> {
+    /// The terminal of a channel, or the newest one, to be painted again; `None` where there is none.
+    pub async fn repaint(&self, channel: Option<u32>) -> Option<Repaint> {
         let (reply, answer) = oneshot::channel();
         // Counted before the question is asked: what is counted is in the queue before it.
         let upto = self.written();
-        self.ask(Ask::Repaint(upto, reply));
+        self.ask(Ask::Repaint(channel, upto, reply));
         answer.await.ok().flatten()
     }
 
@@ -312,9 +314,12 @@ impl Seen {
                 self.catch_up();
             }
             Ask::Unwatch(id) => self.watchers.retain(|watcher| watcher.id != id),
-            Ask::Repaint(upto, reply) => {
+            Ask::Repaint(channel, upto, reply) => {
                 let newest = self.screens.values().next_back();
-                let _ = reply.send(newest.map(|s| Repaint { size: s.size(), bytes: s.repaint(), upto }));
+                let screen = channel.map_or(newest, |channel| self.screens.get(&channel));
+                let painted =
+                    |s: &Screen| Repaint { size: s.size(), bytes: s.repaint(), upto, alternate: s.alternate() };
+                let _ = reply.send(screen.map(painted));
             }
             Ask::Picture(reply) => {
                 let newest = self.screens.values().next_back();

@@ -84,7 +84,7 @@ async fn without_a_terminal_who_comes_late_sees_what_was_written_lately() {
     push(&live, WhatRef::Output(b"before"));
     live.onlooker().watch(nobody.clone(), WatchId::new(&Env::system()));
     until(SOON, || nobody.seen().contains("before")).await.unwrap();
-    assert!(live.onlooker().repaint().await.is_none() && live.onlooker().picture().await.is_none());
+    assert!(live.onlooker().repaint(None).await.is_none() && live.onlooker().picture().await.is_none());
 }
 
 #[tokio::test]
@@ -99,7 +99,7 @@ async fn a_flood_is_cut_and_never_waits_and_who_was_too_slow_is_shown_the_screen
         push(&live, WhatRef::Output(&[b'x'; 30_000]));
     }
     push(&live, WhatRef::Output(b"\r\nthe end"));
-    let painted = live.onlooker().repaint().await.unwrap();
+    let painted = live.onlooker().repaint(None).await.unwrap();
     assert_eq!(painted.upto, 3_000_009);
     assert!(String::from_utf8_lossy(&painted.bytes).contains("the end"));
     nobody.views.lock().unwrap().clear();

@@ -5,6 +5,7 @@ use crate::transport::Wire;
 use crate::transport::frame;
 use sallyport_model::access::{Denial, EndReason};
 use sallyport_model::door::{Closed, Inward, Opened, Outward, PIECE, Size};
+use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::io::{ReadHalf, WriteHalf};
@@ -15,6 +16,8 @@ use tokio::time::Instant;
 const OUT: usize = 16;
 /// What was typed and waits for a slow target, or while the session is frozen.
 const TYPED: usize = 64;
+/// Lines that are kept for whoever comes back.
+const UNHEARD: usize = 16;
 /// How long a line may wait for a slow stream.
 const SAY: Duration = Duration::from_millis(200);
 
@@ -122,6 +125,9 @@ struct State {
     onlooker: Option<Onlooker>,
     opened: Option<Opened>,
     frozen: bool,
+    paused: Option<String>,
+    /// Lines that were told while nobody sat there, oldest first.
+    unheard: VecDeque<String>,
     code: Option<u32>,
     /// What there is to tell at the end.
     why: String,
@@ -208,23 +214,54 @@ impl Seat {
         }
     }
 
-    /// Follows whether the session is frozen, until it ends.
-    pub(in crate::spine) async fn follow<T: Send + Sync>(&self, mut frozen: watch::Receiver<Option<T>>) {
-        while frozen.changed().await.is_ok() {
-            let now = frozen.borrow_and_update().is_some();
-            let out = {
+    /// Follows whether the session is frozen, and whether it is paused, until it ends.
+    pub(in crate::spine) async fn follow<T: Send + Sync>(
+        &self,
+        mut frozen: watch::Receiver<Option<T>>,
+        mut paused: watch::Receiver<Option<String>>,
+    ) {
+        paused.mark_changed();
+        loop {
+            let changed = tokio::select! {
+                changed = frozen.changed() => changed,
+                changed = paused.changed() => changed,
+            };
+            let (frozen, paused) = (frozen.borrow_and_update().is_some(), paused.borrow_and_update().clone());
+            let (news, out) = {
                 let mut state = self.lock();
-                let was = std::mem::replace(&mut state.frozen, now);
-                state.out.clone().filter(|_| was != now)
+                let mut news = Vec::new();
+                if std::mem::replace(&mut state.frozen, frozen) != frozen {
+                    news.push(Outward::Frozen(frozen));
+                }
+                if state.paused != paused {
+                    state.paused.clone_from(&paused);
+                    news.push(Outward::Paused(paused));
+                }
+                (news, state.out.clone())
             };
             if let Some((_, out)) = out {
-                let _ = out.send((0, Outward::Frozen(now))).await;
+                for news in news {
+                    let _ = out.send((0, news)).await;
+                }
+            }
+            if changed.is_err() {
+                return;
             }
         }
     }
 
+    /// Tells a line to whoever sits there, or will.
     async fn tell(&self, line: &str) {
-        let out = self.lock().out.clone();
+        let out = {
+            let mut state = self.lock();
+            if state.out.is_none() {
+                while state.unheard.len() >= UNHEARD {
+                    state.unheard.pop_front();
+                }
+                state.unheard.push_back(line.to_owned());
+            }
+            state.out.clone()
+        };
         if let Some((_, out)) = out {
             let _ = tokio::time::timeout(SAY, out.send((0, Outward::Notice(line.to_owned())))).await;
         }
@@ -270,21 +307,29 @@ impl Seat {
 struct Begins {
     opened: Opened,
     frozen: bool,
+    paused: Option<String>,
+    unheard: VecDeque<String>,
     onlooker: Option<Onlooker>,
 }
 
 /// Tells a stream what it comes to, and paints the screen; how many bytes of output are in that.
 async fn begin(to: &mut WriteHalf<Wire>, begins: Option<Begins>) -> Result<u64, frame::Error> {
-    let Some(Begins { opened, frozen, onlooker }) = begins else { return Ok(0) };
+    let Some(Begins { opened, frozen, paused, unheard, onlooker }) = begins else { return Ok(0) };
     frame::write(to, &Outward::Opened(Box::new(opened))).await?;
     if frozen {
         frame::write(to, &Outward::Frozen(true)).await?;
     }
+    if paused.is_some() {
+        frame::write(to, &Outward::Paused(paused)).await?;
+    }
+    for line in unheard {
+        frame::write(to, &Outward::Notice(line)).await?;
+    }
     let painted = match onlooker {
-        Some(onlooker) => onlooker.repaint().await,
+        Some(onlooker) => onlooker.repaint(None).await,
         None => None,
     };
-    let Some(Repaint { size, bytes, upto }) = painted else { return Ok(0) };
+    let Some(Repaint { size, bytes, upto, .. }) = painted else { return Ok(0) };
     frame::write(to, &Outward::Size(size)).await?;
     for piece in bytes.chunks(PIECE) {
         frame::write(to, &Outward::Bytes(piece.to_vec())).await?;
@@ -316,6 +361,8 @@ impl Attending {
         let begins = state.opened.clone().map(|opened| Begins {
             opened,
             frozen: state.frozen,
+            paused: state.paused.clone(),
+            unheard: std::mem::take(&mut state.unheard),
             onlooker: state.onlooker.clone(),
         });
         // A session that has ended meanwhile has nothing more to show.

@@ -1,6 +1,7 @@
 //! One session channel: a pump each way. A pump waits for its own sink only, never for the other pump.
 
 use super::Session;
+use super::face::Face;
 use super::files::Watched;
 use crate::client::{Exit, Reader, Said, Writer, signal, window};
 use crate::start::{Program, Started};
@@ -79,6 +80,14 @@ async fn stopped(started: Started, stop: Stop) -> Outcome {
     }
     started.refuse(&Denial::new(stop.kind(), stop.to_string())).await;
     Outcome::Stopped(stop.reason(), stop.to_string())
+}
+
+/// How a channel ends that the tap stops: where the session is ended from outside, with what is said of that.
+fn cut(live: &Live, stop: &Stop) -> Outcome {
+    match (stop, live.ending()) {
+        (Stop::Ended, Some(ending)) => Outcome::Stopped(ending.reason, ending.text),
+        _ => Outcome::Stopped(stop.reason(), stop.to_string()),
+    }
 }
 
 /// Starts the program on the target as the client asked for it.
@@ -170,7 +179,7 @@ async fn pump(started: Started, running: Running, live: Live, number: u32) -> Ou
     let files = Watched::of(&started, live.clearance().permit().terms());
     let files = files.as_ref();
     let Started { mut read, write, .. } = started;
-    let (mut heard, mut ended) = (live.clone(), live.clone());
+    let mut ended = live.clone();
     let (mut exit, left) = (None, AtomicBool::new(false));
     let outcome = {
         let target = running.write.clone();
@@ -180,7 +189,8 @@ async fn pump(started: Started, running: Running, live: Live, number: u32) -> Ou
             target.close();
             closed
         };
-        let down = down((&live, number, files), running, (&write, &left), &mut exit);
+        let face = Face::new(&live, number, (&write, shows));
+        let down = down((&live, number, files), running, (&write, &left), (face, &mut exit));
         tokio::pin!(up, down);
         let mut closing: Option<Instant> = None;
         loop {
@@ -188,13 +198,12 @@ async fn pump(started: Started, running: Running, live: Live, number: u32) -> Ou
                 stop = &mut up, if closing.is_none() => match stop {
                     Ok(()) => closing = Some(Instant::now() + CLOSE),
                     Err(Stop::Refused(why)) => break Outcome::Refused(why),
-                    Err(stop) => break Outcome::Stopped(stop.reason(), stop.to_string()),
+                    Err(stop) => break cut(&live, &stop),
                 },
                 outcome = &mut down => break outcome,
                 () = tokio::time::sleep_until(closing.unwrap_or_else(Instant::now)), if closing.is_some() => {
                     break Outcome::ByClient;
                 }
-                line = heard.notice(), if shows => write.say(&line).await,
                 ending = ended.ended() => break Outcome::Stopped(ending.reason, ending.text),
             }
         }
@@ -304,7 +313,7 @@ async fn down(
     (live, number, files): (&Live, u32, Option<&Watched>),
     mut from: Running,
     (to, left): (&Writer, &AtomicBool),
-    exit: &mut Option<Exit>,
+    (mut face, exit): (Face<'_>, &mut Option<Exit>),
 ) -> Outcome {
     let mut early = std::mem::take(&mut from.early).into_iter();
     let mut outcome = None;
@@ -316,7 +325,14 @@ async fn down(
     loop {
         let said = match (early.next(), files) {
             (Some(said), _) => said,
-            (None, None) => from.read.next().await,
+            (None, None) => tokio::select! {
+                biased;
+                due = face.due() => {
+                    face.act(due).await;
+                    continue;
+                }
+                said = from.read.next() => said,
+            },
             (None, Some(files)) => tokio::select! {
                 biased;
                 piece = files.for_client() => {
@@ -328,11 +344,25 @@ async fn down(
                 said = from.read.next() => said,
             },
         };
+        // What it said waits while the session is paused, and lines of the gateway's do not wait behind it.
+        while live.tap().is_paused() {
+            tokio::select! {
+                biased;
+                due = face.due() => face.act(due).await,
+                flows = live.tap().flowing() => match flows {
+                    Ok(()) => {}
+                    Err(stop) => return cut(live, &stop),
+                },
+            }
+        }
         let (passed, sent) = match said {
             link::Said::Data(data) => match files.filter(|files| files.on()) {
                 Some(files) => (files.target(live, number, &data).await, Ok(())),
                 None => match live.tap().output(number, &data).await {
-                    Ok(()) => (Ok(()), to.output(data).await),
+                    Ok(()) => {
+                        face.sent(&data);
+                        (Ok(()), to.output(data).await)
+                    }
                     Err(stop) => (Err(stop), Ok(())),
                 },
             },
@@ -359,7 +389,7 @@ async fn down(
         match passed {
             Ok(()) => {}
             Err(Stop::Refused(why)) => return Outcome::Refused(why),
-            Err(stop) => return Outcome::Stopped(stop.reason(), stop.to_string()),
+            Err(stop) => return cut(live, &stop),
         }
         if sent.is_err() {
             gone(&from);

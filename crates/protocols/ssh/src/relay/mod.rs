@@ -1,6 +1,7 @@
 //! `relay`: the client's channels, each in a task of its own, over connections to the target that they share.
 
 mod channel;
+mod face;
 mod files;
 mod forward;
 mod pool;

@@ -1,40 +1,17 @@
 //! Frozen sessions, as the stock client and a real sshd see them.
 
-use crate::rig::{Rig, finish, target, text};
+use crate::rig::{Heard, Rig, finish, target};
 use sallyport_gateway::conformance::PASSWORD;
 use sallyport_gateway::conformance::bench::until;
 use sallyport_testkit::sshd::Sshd;
 use std::process::Stdio;
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
+use tokio::io::AsyncWriteExt;
 
 const SOON: Duration = Duration::from_secs(10);
 /// Long enough for both sides to hang up if nobody answered their keep-alives.
 const PAUSE: Duration = Duration::from_secs(5);
 const ALIVE: [&str; 4] = ["-o", "ServerAliveInterval=1", "-o", "ServerAliveCountMax=2"];
-
-/// What a pipe has given so far.
-#[derive(Clone, Default)]
-struct Heard(Arc<Mutex<Vec<u8>>>);
-
-impl Heard {
-    fn of(mut pipe: impl AsyncRead + Unpin + Send + 'static) -> Self {
-        let heard = Self::default();
-        let all = heard.0.clone();
-        tokio::spawn(async move {
-            let mut piece = [0; 4096];
-            while let Ok(size @ 1..) = pipe.read(&mut piece).await {
-                all.lock().unwrap().extend_from_slice(&piece[..size]);
-            }
-        });
-        heard
-    }
-
-    fn has(&self, wanted: &str) -> bool {
-        text(&self.0.lock().unwrap()).contains(wanted)
-    }
-}
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn frozen_sessions_stay_connected_on_both_legs_say_so_and_lose_nothing() {

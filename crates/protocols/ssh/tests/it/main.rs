@@ -22,3 +22,5 @@ mod rig;
 mod rules;
 #[cfg(test)]
 mod session;
+#[cfg(test)]
+mod steering;

@@ -14,7 +14,7 @@ use std::process::{Output, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::process::{Child, Command};
 
 /// The fixture of the conformance suite, and of the tests here.
@@ -191,6 +191,32 @@ impl Rig {
     /// Runs a command to its end.
     pub(crate) async fn run(&self, options: &[&str], command: &str) -> Output {
         finish(self.ssh(options, command).spawn().unwrap()).await
+    }
+}
+
+/// What a pipe has given so far.
+#[derive(Clone, Default)]
+pub(crate) struct Heard(Arc<Mutex<Vec<u8>>>);
+
+impl Heard {
+    pub(crate) fn of(mut pipe: impl AsyncRead + Unpin + Send + 'static) -> Self {
+        let heard = Self::default();
+        let all = heard.0.clone();
+        tokio::spawn(async move {
+            let mut piece = [0; 4096];
+            while let Ok(size @ 1..) = pipe.read(&mut piece).await {
+                all.lock().unwrap().extend_from_slice(&piece[..size]);
+            }
+        });
+        heard
+    }
+
+    pub(crate) fn has(&self, wanted: &str) -> bool {
+        self.all().contains(wanted)
+    }
+
+    pub(crate) fn all(&self) -> String {
+        text(&self.0.lock().unwrap())
     }
 }
 

@@ -12,6 +12,7 @@ use sallyport_ledger::{Checkpoint, Cosigner, Entry, Note, Signer, TileId, Verifi
 use sallyport_ledger::{bundle, keys, proof, tiles};
 use sallyport_model::authority::{self, Down, Up};
 use sallyport_model::name::{Address, Label};
+use sallyport_model::steering::{Pause, Steering};
 use sallyport_model::{AccountName, ClusterId, EntryId, Env, Handle, SecretId, SessionId, TargetName, Timestamp};
 use sallyport_model::{CallId, GatewayId, Secret, WatchId};
 use sallyport_policy::PolicySet;
@@ -112,11 +113,19 @@ fn messages() -> (Vec<Up>, Vec<Down>) {
     let downs = vec![
         Down::Kill(session, "drill".into()),
         Down::Watch(session, WatchId::from_bytes([4; 16])),
+        Down::Steer(session, steering()),
         Down::Beat,
         Down::Seal,
         Down::Reply(call, authority::Reply::Done(7)),
     ];
     (ups, downs)
+}
+
+fn steering() -> Steering {
+    let mut steering = Steering::default();
+    steering.say("carol".parse().unwrap(), "save your work".into());
+    steering.pause(Some(Pause { by: "carol".parse().unwrap(), reason: "drill".into(), since: Timestamp(7) }));
+    steering
 }
 
 fn message_seeds() -> Vec<Vec<u8>> {

@@ -1,0 +1,239 @@
+//! The face of a terminal: lines that the gateway itself shows there, without harm to what a program has drawn.
+//!
+//! A shell gets them as lines of its scrollback, with a bell. Where a program has the screen for itself they stand in the first
+//! row for a while, and then the screen is painted as it was, from the model of it that the recording feeds. Nothing is
+//! shown in the middle of a sequence that the target has begun.
+
+use crate::client::Writer;
+use sallyport_gateway::spine::{Live, Notice};
+use std::collections::VecDeque;
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// How long a line stands in the first row.
+const STANDS: Duration = Duration::from_secs(6);
+/// How long a target may leave a sequence unfinished before a line is shown all the same.
+const UNFINISHED: Duration = Duration::from_secs(1);
+
+/// What the gateway shows in one channel.
+pub(super) struct Face<'a> {
+    live: Live,
+    number: u32,
+    write: &'a Writer,
+    /// Whether somebody sees it: a channel without a terminal shows no lines.
+    shows: bool,
+    sequence: Sequence,
+    /// Lines that wait for the end of a sequence, and until when.
+    waiting: VecDeque<Notice>,
+    until: Option<Instant>,
+    /// When the first row is given back.
+    restore: Option<Instant>,
+    /// What holds until it is over.
+    standing: Option<String>,
+}
+
+/// What is to be done.
+pub(super) enum Due {
+    Show(Notice),
+    Restore,
+}
+
+impl<'a> Face<'a> {
+    pub(super) fn new(live: &Live, number: u32, (write, shows): (&'a Writer, bool)) -> Self {
+        Self {
+            live: live.clone(),
+            number,
+            write,
+            shows,
+            sequence: Sequence::default(),
+            waiting: VecDeque::new(),
+            until: None,
+            restore: None,
+            standing: None,
+        }
+    }
+
+    /// Notes what the target wrote and the client was sent.
+    pub(super) fn sent(&mut self, bytes: &[u8]) {
+        if self.shows {
+            self.sequence.feed(bytes);
+        }
+    }
+
+    /// Resolves when something is to be done. May be dropped at any time.
+    pub(super) async fn due(&mut self) -> Due {
+        if !self.shows {
+            return std::future::pending().await;
+        }
+        loop {
+            let ready = self.sequence.is_over() || self.until.is_some_and(|until| until <= Instant::now());
+            if ready && let Some(notice) = self.waiting.pop_front() {
+                self.until = None;
+                return Due::Show(notice);
+            }
+            if ready && self.restore.is_some_and(|at| at <= Instant::now()) {
+                self.restore = None;
+                return Due::Restore;
+            }
+            let now = Instant::now();
+            let look = [self.until, self.restore].into_iter().flatten().filter(|at| *at > now).min();
+            tokio::select! {
+                notice = self.live.notice() => {
+                    self.waiting.push_back(notice);
+                    self.until.get_or_insert(now + UNFINISHED);
+                }
+                () = at(look) => {}
+            }
+        }
+    }
+
+    /// Does it.
+    pub(super) async fn act(&mut self, due: Due) {
+        let text = match &due {
+            Due::Show(notice) => {
+                match notice {
+                    Notice::Line(_) => {}
+                    Notice::Begins(text) => self.standing = Some(text.clone()),
+                    Notice::Ends(_) => self.standing = None,
+                }
+                Some(notice.text().to_owned())
+            }
+            Due::Restore => self.standing.clone(),
+        };
+        let Writer::Channel(_) = self.write else {
+            // Beside the screen, and so in nobody's way.
+            if let (Due::Show(_), Some(text)) = (due, text) {
+                self.write.say(&text).await;
+            }
+            return;
+        };
+        let painted = self.live.terminal(self.number).await.filter(|painted| painted.alternate);
+        match (painted, text) {
+            (Some(painted), Some(text)) => {
+                let passes = matches!(&due, Due::Show(Notice::Line(_) | Notice::Ends(_)));
+                self.restore = passes.then(|| Instant::now() + STANDS);
+                let row = first_row(&text, painted.size.cols.into());
+                let _ = self.write.output(row.into()).await;
+            }
+            (Some(painted), None) => {
+                // Back to the other screen first: what is painted begins with it.
+                let bytes = [b"\x1b[?1047l".as_slice(), &painted.bytes].concat();
+                let _ = self.write.output(bytes.into()).await;
+            }
+            (None, Some(text)) if matches!(due, Due::Show(_)) => self.write.ring(&text).await,
+            (None, _) => {}
+        }
+    }
+}
+
+async fn at(at: Option<Instant>) {
+    match at {
+        Some(at) => tokio::time::sleep_until(at).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Draws a line in the first row, with a bell, and leaves the cursor where it was.
+fn first_row(text: &str, cols: usize) -> Vec<u8> {
+    let text: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    let text = format!(" sallyport: {text}");
+    // As long as the row, and not longer: it must not run into the next one.
+    let text: String = text.chars().chain(std::iter::repeat(' ')).take(cols).collect();
+    format!("\x07\x1b7\x1b[1;1H\x1b[0;7m{text}\x1b[0m\x1b8").into_bytes()
+}
+
+/// Whether what was written so far ends in the middle of a control sequence (ECMA-48 section 5.4) or of a character.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+enum Sequence {
+    #[default]
+    Over,
+    /// After ESC.
+    Escape,
+    /// After ESC and an intermediate.
+    Intermediate,
+    /// Within a control sequence.
+    Control,
+    /// Within a string that BEL or ST ends.
+    Text,
+    /// After ESC within such a string.
+    TextEscape,
+    /// So many bytes of a character are to come.
+    Character(u8),
+}
+
+impl Sequence {
+    fn is_over(self) -> bool {
+        self == Self::Over
+    }
+
+    fn feed(&mut self, bytes: &[u8]) {
+        *self = bytes.iter().fold(*self, |state, byte| state.next(*byte));
+    }
+
+    const fn next(self, byte: u8) -> Self {
+        match (self, byte) {
+            // CAN and SUB end everything; ESC begins anew, but within a string.
+            (_, 0x18 | 0x1a) => Self::Over,
+            (Self::Text, 0x1b) => Self::TextEscape,
+            (_, 0x1b) => Self::Escape,
+            (Self::Escape, b'[') => Self::Control,
+            (Self::Escape, b']' | b'P' | b'X' | b'^' | b'_') => Self::Text,
+            (Self::Escape | Self::Intermediate, 0x20..=0x2f) => Self::Intermediate,
+            (Self::Control, 0x40..=0x7e) => Self::Over,
+            (Self::Control, _) => Self::Control,
+            (Self::Text, 0x07) => Self::Over,
+            (Self::Text, _) => Self::Text,
+            (Self::Character(more @ 2..), 0x80..=0xbf) => Self::Character(more.saturating_sub(1)),
+            (Self::Over | Self::Character(_), 0xc2..=0xdf) => Self::Character(1),
+            (Self::Over | Self::Character(_), 0xe0..=0xef) => Self::Character(2),
+            (Self::Over | Self::Character(_), 0xf0..=0xf4) => Self::Character(3),
+            _ => Self::Over,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn after(bytes: &[u8]) -> Sequence {
+        let mut state = Sequence::default();
+        state.feed(bytes);
+        state
+    }
+
+    #[test]
+    fn a_line_waits_for_the_end_of_what_the_target_has_begun() {
+        for whole in [
+            "plain".as_bytes(),
+            b"\x1b[1;31m",
+            b"\x1b]0;title\x07",
+            b"\x1b]0;title\x1b\\",
+            b"\x1b(B",
+            b"\x1bP+q\x1b\\",
+            b"\x1b[1;\x18",
+            "grüße €𝄞".as_bytes(),
+        ] {
+            assert!(after(whole).is_over(), "{whole:?}");
+        }
+        for cut in [
+            b"x\x1b".as_slice(),
+            b"\x1b[",
+            b"\x1b[1;3",
+            b"\x1b]0;tit",
+            b"\x1b]0;title\x1b",
+            b"\x1b(",
+            "€".as_bytes().split_last().unwrap().1,
+        ] {
+            assert!(!after(cut).is_over(), "{cut:?}");
+        }
+    }
+
+    #[test]
+    fn the_first_row_is_filled_and_not_left() {
+        let row = String::from_utf8(first_row("a\x1b[2Jb", 20)).unwrap();
+        assert!(row.contains("\x1b[0;7m sallyport: a [2Jb  \x1b[0m"), "{row:?}");
+        let long = String::from_utf8(first_row(&"x".repeat(500), 30)).unwrap();
+        assert!(long.contains(&format!("\x1b[0;7m sallyport: {}\x1b[0m", "x".repeat(18))), "{long:?}");
+    }
+}
