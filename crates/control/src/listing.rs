@@ -176,12 +176,7 @@ impl Control {
         let rows = self.opened()?.store.entries(&filter).await?;
         Ok(rows.into_iter().next().map(|row| {
             let fact = |name: &str| row.entry.facts.get(name).cloned().unwrap_or_default();
-            Ended {
-                at: row.entry.at,
-                reason: fact("reason"),
-                note: fact("note"),
-                complete: fact("complete") == "true",
-            }
+            Ended { at: row.entry.at, reason: fact("reason"), note: fact("note"), complete: fact("complete") == "true" }
         }))
     }
 }

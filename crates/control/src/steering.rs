@@ -63,7 +63,12 @@ impl Control {
             };
             body.steering.pause(None);
             let millis = self.env.now().since(pause.since).as_millis().to_string();
-            Ok(self.draft(&op.actor, "session.resumed", session, &[("paused_by", pause.by.as_str()), ("millis", &millis)]))
+            Ok(self.draft(
+                &op.actor,
+                "session.resumed",
+                session,
+                &[("paused_by", pause.by.as_str()), ("millis", &millis)],
+            ))
         })
         .await
     }
@@ -84,7 +89,9 @@ fn line(what: &str, text: &str, longest: usize) -> Result<String, Error> {
         return Err(Error::usage(format!("a {what} is at most {longest} characters long: write less")));
     }
     if text.chars().any(char::is_control) {
-        return Err(Error::usage(format!("a {what} is one line of text: leave out line breaks and control characters")));
+        return Err(Error::usage(format!(
+            "a {what} is one line of text: leave out line breaks and control characters"
+        )));
     }
     Ok(text.to_owned())
 }

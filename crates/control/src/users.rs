@@ -44,7 +44,10 @@ pub(crate) const ROLES: [Role; 7] = [
         group: "sallyport:approver",
         sentence: "Says yes or no to requests of others, and sees what it says it about.",
     },
-    Role { group: "sallyport:operator", sentence: "Looks after running sessions: watches them, speaks to their users, pauses and ends them." },
+    Role {
+        group: "sallyport:operator",
+        sentence: "Looks after running sessions: watches them, speaks to their users, pauses and ends them.",
+    },
     Role {
         group: "sallyport:support",
         sentence: "Sees inventory, sessions and why somebody may not, to help. Changes nothing.",

@@ -7,10 +7,10 @@ mod freeze;
 mod gateway;
 mod live;
 mod open;
-mod steer;
 pub mod proof;
 pub mod protocol;
 pub mod recover;
+mod steer;
 mod traced;
 
 pub use door::{Doors, Keys, LINGER, Said, Screen, Seated, Terminal};

@@ -79,11 +79,9 @@ pub(super) fn of(entry: &Entry) -> String {
 fn session(entry: &Entry, actor: &str, object: &str) -> String {
     match entry.action.as_str() {
         "session.opened" => format!("{actor} opened a session on {object}{}", by(entry, "from", " from ")),
-        "session.closed" => format!(
-            "{actor}'s session on {object} ended{}{}",
-            by(entry, "reason", ": "),
-            by(entry, "note", ", ")
-        ),
+        "session.closed" => {
+            format!("{actor}'s session on {object} ended{}{}", by(entry, "reason", ": "), by(entry, "note", ", "))
+        }
         "session.denied" => format!("{actor} was denied a session on {object}{}", by(entry, "why", ": ")),
         "session.killed" => format!("{actor} ended the session {object}{}", by(entry, "reason", ": ")),
         "session.revoked" => format!("the right to the session {object} was taken back{}", by(entry, "why", ": ")),
@@ -99,10 +97,9 @@ fn session(entry: &Entry, actor: &str, object: &str) -> String {
             by(entry, "text", ": ")
         ),
         "session.paused" => format!("{actor} paused the session {object}{}", by(entry, "reason", ": ")),
-        "session.resumed" => format!(
-            "{actor} let the session {object} go on{}",
-            by(entry, "paused_by", ", which had been paused by ")
-        ),
+        "session.resumed" => {
+            format!("{actor} let the session {object} go on{}", by(entry, "paused_by", ", which had been paused by "))
+        }
         other => plain(other, actor, object),
     }
 }

@@ -129,6 +129,14 @@ fn a_target_is_added_and_checked_and_a_session_on_it_watched_and_ended() {
 }
 
 #[test]
+fn staff_watch_speak_to_and_pause_a_session_and_its_user_sees_it() {
+    let product = crate::product_on_server();
+    let admin = sallyport_testkit::http::Api::new(&product, product.token());
+    let _ = admin.post("/users", &json!({ "handle": "oscar", "groups": ["sallyport:operator"] })).ok();
+    play(&product, "steer", &["ada", "oscar"], &Value::Null);
+}
+
+#[test]
 fn custodians_open_the_vault_in_their_browsers_and_keys_are_replaced() {
     let product = crate::product();
     play(&product, "ceremony", &["admin"], &Value::Null);

@@ -36,7 +36,9 @@ fn a_message_is_shown_as_from_staff_and_is_an_entry(product: &mut Product) {
     assert!(browser.until_shown("anything more").is_err(), "the websocket was control's");
     product.ready().unwrap();
     let away = format!("/terminal?session={session}&cols=80&rows=24");
-    Api::new(product, product.token()).post(&format!("/sessions/{session}/message"), &value!({"text": "and log out"})).is(204);
+    Api::new(product, product.token())
+        .post(&format!("/sessions/{session}/message"), &value!({"text": "and log out"}))
+        .is(204);
     let ada = token(product, "ada");
     let mut browser =
         wait_for("the session again", 15, || Browser::connect(product, &ada, &away).ok().and_then(Result::ok)).unwrap();
@@ -84,7 +86,8 @@ fn a_pause_holds_both_directions_and_everybody_sees_it(product: &mut Product) {
     product.idle().unwrap();
     let ended = row(product, &session);
     assert_eq!((&ended["reason"], &ended["note"]), (&value!("kill"), &value!("ended by admin: drill")));
-    let entries = product.ok(&["ledger", "list", "--actions", "session.paused,session.resumed,session.closed"]).unwrap();
+    let entries =
+        product.ok(&["ledger", "list", "--actions", "session.paused,session.resumed,session.closed"]).unwrap();
     for sentence in [
         format!("admin paused the session {session}: a look at it"),
         format!("admin let the session {session} go on, which had been paused by admin"),
@@ -115,7 +118,8 @@ fn what_staff_say_and_do_needs_its_right_and_makes_sense(product: &mut Product) 
     let _ = admin.post(&nobody, &value!({"text": "hello"})).is(404);
     browser.leave().unwrap();
     product.idle().unwrap();
-    let entries = product.ok(&["ledger", "list", "--actions", "session.messaged,session.paused,session.resumed"]).unwrap();
+    let entries =
+        product.ok(&["ledger", "list", "--actions", "session.messaged,session.paused,session.resumed"]).unwrap();
     assert_eq!(entries.trim(), "", "what is refused is no entry: {entries}");
 }
 

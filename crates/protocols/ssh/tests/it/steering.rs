@@ -141,7 +141,9 @@ async fn a_message_stands_over_a_full_screen_program_for_a_while_and_then_its_sc
     // A shell has no rows to take: there it is a line with a bell.
     steering.say("carol".parse().unwrap(), "thank you".into());
     rig.bench.desk.steer_all(&steering);
-    until(SOON, || person.told.has("\x07\r\nsallyport: message from security staff (carol): thank you\r\n")).await.unwrap();
+    until(SOON, || person.told.has("\x07\r\nsallyport: message from security staff (carol): thank you\r\n"))
+        .await
+        .unwrap();
     assert!(!person.told.has("save your work"), "each is shown once");
     person.types("\n").await;
     assert_eq!(finish(person.child).await.status.code(), Some(0));
