@@ -294,7 +294,7 @@ fn the_shipped_roles() {
     assert_eq!(
         rights("sallyport:admin"),
         "explain identity.read identity.write inventory.read ledger.read policy.apply policy.read session.kill \
-         session.list token.create vault.seal vault.status vault.unseal"
+         session.list session.message session.pause token.create vault.seal vault.status vault.unseal"
     );
     let tier0 = identity("ada", &["sallyport:admin", "tier0-admin"]);
     for right in [Right::VaultSlot, Right::VaultRotate, Right::NodeRemove] {
@@ -307,7 +307,8 @@ fn the_shipped_roles() {
     );
     assert_eq!(
         rights("sallyport:operator"),
-        "explain inventory.read session.kill session.list session.watch token.create vault.status"
+        "explain inventory.read session.kill session.list session.message session.pause session.watch token.create \
+         vault.status"
     );
     assert_eq!(rights("staff"), "");
     let web = target("web-1", "prod", 1, &[]);

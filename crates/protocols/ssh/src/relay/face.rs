@@ -15,6 +15,9 @@ const STANDS: Duration = Duration::from_secs(6);
 /// How long a target may leave a sequence unfinished before a line is shown all the same.
 const UNFINISHED: Duration = Duration::from_secs(1);
 
+/// Columns that a first row needs for a line: a client that did not say how large it is has fewer.
+const NARROWEST: u16 = 20;
+
 /// What the gateway shows in one channel.
 pub(super) struct Face<'a> {
     live: Live,
@@ -107,7 +110,7 @@ impl<'a> Face<'a> {
             }
             return;
         };
-        let painted = self.live.terminal(self.number).await.filter(|painted| painted.alternate);
+        let painted = self.live.terminal(self.number).await.filter(|painted| painted.alternate && painted.size.cols >= NARROWEST);
         match (painted, text) {
             (Some(painted), Some(text)) => {
                 let passes = matches!(&due, Due::Show(Notice::Line(_) | Notice::Ends(_)));

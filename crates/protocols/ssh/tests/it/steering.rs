@@ -5,6 +5,7 @@ use sallyport_gateway::conformance::bench::until;
 use sallyport_model::Timestamp;
 use sallyport_model::access::EndReason;
 use sallyport_model::steering::{Pause, Steering};
+use sallyport_testkit::terminal::Terminal;
 use std::process::Stdio;
 use std::time::Duration;
 use tokio::io::AsyncWriteExt;
@@ -117,35 +118,31 @@ fn screen(bytes: &str) -> Vec<String> {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_message_stands_over_a_full_screen_program_for_a_while_and_then_its_screen_is_whole_again() {
     let rig = Rig::new().await;
-    let draw = r"stty -echo rows 24 cols 80; printf 'before\r\n'; printf '\033[?1049h\033[2J\033[H\033[1;32mtop row\033[0m\033[12;5Hmiddle\033[24;1Hlast row\033[12;11H'; read x; printf '\033[?1049l'; echo back-$x; read y";
-    let mut person = Person::at(&rig, &["-tt"], draw);
-    until(SOON, || person.shown.has("last row")).await.unwrap();
-    person.quiet().await;
-    let drawn = screen(&person.shown.all());
-    assert_eq!((drawn[0].as_str(), drawn[11].as_str(), drawn[23].as_str()), ("top row", "    middle", "last row"));
+    let draw = r"stty -echo; printf 'before\r\n'; printf '\033[?1049h\033[2J\033[H\033[1;32mtop row\033[0m\033[12;5Hmiddle\033[24;1Hlast row\033[12;11H'; read x; printf '\033[?1049l'; echo back-$x; read y";
+    let mut person = Terminal::run(rig.ssh(&["-tt"], draw).as_std()).unwrap();
+    person.until_shown("last row").unwrap();
+    until(SOON, || screen(&person.shown())[11] == "    middle").await.unwrap();
+    let drawn = screen(&person.shown());
+    assert_eq!((drawn[0].as_str(), drawn[23].as_str()), ("top row", "last row"));
 
     let mut steering = Steering::default();
     steering.say("carol".parse().unwrap(), "save your work".into());
     rig.bench.desk.steer_all(&steering);
     let line = "message from security staff (carol): save your work";
-    until(SOON, || person.shown.has(line)).await.unwrap();
-    let over = screen(&person.shown.all());
-    assert!(over[0].contains(line), "{over:?}");
-    assert_eq!(over[1..], drawn[1..], "something else was touched");
-    until(SOON, || screen(&person.shown.all()) == drawn).await.unwrap();
+    until(SOON, || screen(&person.shown())[0].contains(line)).await.unwrap();
+    assert_eq!(screen(&person.shown())[1..], drawn[1..], "something else was touched");
+    until(SOON, || screen(&person.shown()) == drawn).await.unwrap();
     // The program goes on where its cursor was, and behind it the shell's screen is as it was left.
-    person.types("typed\n").await;
-    until(SOON, || person.shown.has("back-typed")).await.unwrap();
-    let after = screen(&person.shown.all());
+    person.type_in("typed\r").unwrap();
+    person.until_shown("back-typed").unwrap();
+    let after = screen(&person.shown());
     assert_eq!((after[0].as_str(), after[1].as_str()), ("before", "back-typed"), "{after:?}");
-    // A shell has no rows to take: there it is a line with a bell.
+    // A shell has no rows to give: there it is a line with a bell, and each message is shown once.
     steering.say("carol".parse().unwrap(), "thank you".into());
     rig.bench.desk.steer_all(&steering);
-    until(SOON, || person.told.has("\x07\r\nsallyport: message from security staff (carol): thank you\r\n"))
-        .await
-        .unwrap();
-    assert!(!person.told.has("save your work"), "each is shown once");
-    person.types("\n").await;
-    assert_eq!(finish(person.child).await.status.code(), Some(0));
+    person.until_shown("\x07\r\nsallyport: message from security staff (carol): thank you\r\n").unwrap();
+    assert_eq!(person.shown().matches("save your work").count(), 1);
+    person.type_in("\r").unwrap();
+    assert_eq!(person.ended().unwrap(), 0);
     rig.bench.returned(SOON).await.unwrap();
 }
