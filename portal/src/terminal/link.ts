@@ -74,8 +74,9 @@ export class Link {
     if (this.#socket.readyState === WebSocket.OPEN) this.#socket.send(this.#utf8.encode(text));
   }
 
-  resize(size: Size): void {
-    if (this.#socket.readyState === WebSocket.OPEN) this.#socket.send(JSON.stringify({ resize: size }));
+  resize({ cols, rows }: Size): void {
+    // Nothing more than that: what xterm.js tells of a resize has further fields, and the server takes no unknown ones.
+    if (this.#socket.readyState === WebSocket.OPEN) this.#socket.send(JSON.stringify({ resize: { cols, rows } }));
   }
 
   /** Lets go of the line: the session waits for a while to be taken up again. */
