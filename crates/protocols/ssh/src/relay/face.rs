@@ -110,7 +110,8 @@ impl<'a> Face<'a> {
             }
             return;
         };
-        let painted = self.live.terminal(self.number).await.filter(|painted| painted.alternate && painted.size.cols >= NARROWEST);
+        let painted =
+            self.live.terminal(self.number).await.filter(|painted| painted.alternate && painted.size.cols >= NARROWEST);
         match (painted, text) {
             (Some(painted), Some(text)) => {
                 let passes = matches!(&due, Due::Show(Notice::Line(_) | Notice::Ends(_)));
