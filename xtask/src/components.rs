@@ -22,9 +22,10 @@ const CLIENTS: [Component; 3] = [
 ];
 
 /// What tests need besides. The server's programs are not on the path.
-const FOR_TESTS: [Component; 8] = [
+const FOR_TESTS: [Component; 9] = [
     Component { program: "setsid", package: "util-linux" },
     Component { program: "ip", package: "iproute2" },
+    Component { program: "sudo", package: "sudo" },
     Component { program: "systemd-analyze", package: "systemd" },
     Component { program: "softhsm2-util", package: "softhsm2" },
     Component { program: "/usr/lib/postgresql/15/bin/postgres", package: "postgresql-15" },

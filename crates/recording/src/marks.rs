@@ -8,6 +8,9 @@ const PAUSE: u64 = 10_000_000;
 /// Most of a line that was typed, in bytes; the rest makes further lines.
 const LINE: usize = 200;
 
+/// What stands for keys that the target did not show.
+pub const HIDDEN: &str = "•••";
+
 /// One line of the index. Its text is what client and target wrote: make it harmless before it is shown.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Mark {
@@ -24,7 +27,7 @@ pub struct Mark {
 /// Whether stepping stops at this event.
 #[must_use]
 pub const fn is_mark(what: &What) -> bool {
-    !matches!(what, What::Output(_) | What::Stderr(_) | What::Input(_))
+    !matches!(what, What::Output(_) | What::Stderr(_) | What::Input(_) | What::Hidden(0))
 }
 
 /// The index of these events.
@@ -45,6 +48,7 @@ pub fn index(events: &[Event]) -> Vec<Mark> {
                 let line = typed.entry(channel).or_insert_with(|| Typed { at, bytes: Vec::new() });
                 marks.extend(line.push(at, channel, bytes));
             }
+            What::Hidden(0) => typed.entry(channel).or_insert_with(|| Typed { at, bytes: Vec::new() }).hide(at),
             What::Output(_) | What::Stderr(_) => {}
             what => {
                 marks.extend(typed.remove(&channel).and_then(|line: Typed| line.mark(channel)));
@@ -80,6 +84,16 @@ impl Typed {
         lines
     }
 
+    /// Keys that were not shown, once in a row.
+    fn hide(&mut self, at: u64) {
+        if self.bytes.is_empty() {
+            self.at = at;
+        }
+        if !self.bytes.ends_with(HIDDEN.as_bytes()) {
+            self.bytes.extend_from_slice(HIDDEN.as_bytes());
+        }
+    }
+
     fn mark(self, channel: u32) -> Option<Mark> {
         let text = String::from_utf8_lossy(&self.bytes).into_owned();
         text.chars().any(|c| !c.is_control()).then(|| Mark { at: self.at, channel, kind: "input".into(), text })
@@ -96,6 +110,7 @@ fn mark(what: &What) -> Option<(&str, String)> {
             let exit = exit.map_or_else(|| "closed".to_owned(), |exit| format!("with {exit}"));
             Some(("exit", signal.as_ref().map_or_else(|| exit.clone(), |signal| format!("{exit} by {signal}"))))
         }
-        What::Output(_) | What::Stderr(_) | What::Input(_) => None,
+        What::Hidden(bytes) if *bytes > 0 => Some(("input", format!("{bytes} bytes, not kept"))),
+        What::Output(_) | What::Stderr(_) | What::Input(_) | What::Hidden(_) => None,
     }
 }

@@ -228,7 +228,7 @@ fn recorded(events: &[Event]) -> String {
             }
             What::Open { detail, .. } => text.push_str(detail),
             What::Mark { text: mark, .. } => text.push_str(mark),
-            What::Resize { .. } | What::Close { .. } | What::Signal(_) => {}
+            What::Hidden(_) | What::Resize { .. } | What::Close { .. } | What::Signal(_) => {}
         }
     }
     text

@@ -1,5 +1,7 @@
 //! What watches a session: the tap, the recorder with its journal and tail, live watchers, shipping.
 
+mod echo;
+mod inputs;
 pub mod journal;
 mod judge;
 mod line;
@@ -13,6 +15,7 @@ pub mod tap;
 /// What is recorded, as the recording spells it.
 pub use sallyport_recording::WhatRef;
 
+pub(crate) use inputs::Inputs;
 pub(crate) use judge::Judge;
 pub(crate) use line::Lines;
 pub use recorder::{Recorder, Recording};

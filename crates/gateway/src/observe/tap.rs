@@ -1,5 +1,6 @@
 //! The tap: everything that crosses a session passes here, is judged, and is recorded before it goes on.
 
+use super::inputs::{Inputs, Record, Sort};
 use super::judge::Judge;
 use super::line::{self, Line, Lines, Shell};
 use super::recorder::{self, PIECE, Recording};
@@ -104,6 +105,8 @@ pub struct Tap {
     pub(crate) recording: Arc<Recording>,
     pub(crate) observers: Vec<Box<dyn Observer>>,
     pub(crate) judge: Option<Judge>,
+    /// What is kept of what the client writes.
+    pub(crate) inputs: Inputs,
     /// The terminals whose lines are read, where rules apply.
     pub(crate) lines: Lines,
     pub(crate) frozen: watch::Receiver<Option<Freeze>>,
@@ -131,12 +134,33 @@ impl Tap {
         }
         self.thaw().await?;
         self.judge(channel, Event::Input(bytes)).await?;
-        for piece in bytes.chunks(PIECE) {
-            self.record(channel, WhatRef::Input(piece)).await?;
+        if self.inputs.of(channel).is_some() {
+            self.keep_input(channel, |sort| sort.written(bytes)).await?;
+        } else {
+            for piece in bytes.chunks(PIECE) {
+                self.record(channel, WhatRef::Input(piece)).await?;
+            }
         }
         self.settle().await?;
         count(&self.bytes.0, bytes);
         self.open()
+    }
+
+    /// Records what of a channel's input is settled by now. A secret never is: see [`Inputs`].
+    async fn keep_input(&self, channel: u32, settle: impl FnOnce(&mut Sort) -> Vec<Record>) -> Result<(), Stop> {
+        let Some(input) = self.inputs.of(channel) else { return Ok(()) };
+        let mut input = input.lock().await;
+        for record in settle(&mut input) {
+            match record.what() {
+                WhatRef::Input(bytes) => {
+                    for piece in bytes.chunks(PIECE) {
+                        self.record(channel, WhatRef::Input(piece)).await?;
+                    }
+                }
+                what => self.record(channel, what).await?,
+            }
+        }
+        Ok(())
     }
 
     /// Lets the next piece of what a client types through. Where rules apply and the channel has a terminal, a line is judged
@@ -280,9 +304,15 @@ impl Tap {
     pub async fn note(&self, channel: u32, what: WhatRef<'_>) -> Result<(), Stop> {
         match what {
             WhatRef::Resize { cols, rows } if self.judge.is_some() => self.lines.resize(channel, Size { cols, rows }),
-            WhatRef::Close { .. } => self.lines.close(channel),
+            WhatRef::Close { .. } => {
+                self.lines.close(channel);
+                let ended = self.keep_input(channel, Sort::end).await;
+                self.inputs.close(channel);
+                ended?;
+            }
             _ => {}
         }
+        self.inputs.note(channel, &what);
         let what = match what {
             WhatRef::Mark { kind, text } => WhatRef::Mark { kind: cut(kind), text: cut(text) },
             WhatRef::Open { kind, detail } => WhatRef::Open { kind, detail: cut(detail) },
@@ -318,6 +348,7 @@ impl Tap {
             let what = if error { WhatRef::Stderr(piece) } else { WhatRef::Output(piece) };
             self.record(channel, what).await?;
         }
+        self.keep_input(channel, |sort| sort.output(bytes)).await?;
         self.settle().await?;
         if self.judge.is_some()
             && let Some(shell) = self.lines.shell(channel)

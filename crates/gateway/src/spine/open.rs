@@ -4,7 +4,7 @@ use super::gateway::Gateway;
 use super::live::{Denials, Ending, Live, Notice};
 use super::proof::{Authenticated, Clearance, EntryDurable, HeaderDurable, Lease, Permit};
 use crate::authority::{self, Order, PATIENCE};
-use crate::observe::{Judge, Lines, Recording, Tap};
+use crate::observe::{Inputs, Judge, Lines, Recording, Tap};
 use crate::sabotage::sabotaged;
 use sallyport_model::access::{Ask, Channel, Denial, EndReason, Freeze};
 use sallyport_model::authority::{Anchor, Call, Close, Open as OpenCall, Opened, Reply, Welcome};
@@ -176,6 +176,7 @@ fn equip(
         recording: recording.clone(),
         observers,
         judge,
+        inputs: Inputs::default(),
         lines: Lines::default(),
         frozen: frozen.subscribe(),
         paused: paused.subscribe(),

@@ -1,7 +1,7 @@
 //! Export to asciicast v3 (<https://docs.asciinema.org/manual/asciicast/v3/>): JSON lines for terminal players.
 
 use crate::event::{Event, What};
-use crate::{Facts, Wrong};
+use crate::{Facts, Wrong, marks};
 use sallyport_model::access::Channel;
 use serde::Serialize;
 
@@ -98,7 +98,7 @@ impl Writer {
             }
             What::Mark { kind, text } => self.line(at, "m", &format!("{kind}: {text}")),
             What::Signal(name) => self.line(at, "m", &format!("channel {channel}: signal {name}")),
-            What::Output(_) | What::Stderr(_) | What::Input(_) | What::Resize { .. } => Ok(()),
+            What::Output(_) | What::Stderr(_) | What::Input(_) | What::Hidden(_) | What::Resize { .. } => Ok(()),
         }
     }
 
@@ -112,6 +112,8 @@ impl Writer {
                 let text = self.input.push(&bytes);
                 if text.is_empty() { Ok(()) } else { self.line(at, "i", &text) }
             }
+            What::Hidden(0) => self.line(at, "i", marks::HIDDEN),
+            What::Hidden(bytes) => self.line(at, "m", &format!("input: {bytes} bytes, not kept")),
             What::Resize { cols, rows } => self.line(at, "r", &format!("{cols}x{rows}")),
             What::Open { kind, detail } => self.line(at, "m", format!("{} {detail}", kind.action()).trim_end()),
             What::Signal(name) => self.line(at, "m", &format!("signal {name}")),
@@ -148,7 +150,7 @@ const fn shows(what: &What) -> bool {
     match what {
         What::Open { kind, .. } => matches!(kind, Channel::Shell | Channel::Exec),
         What::Output(_) | What::Stderr(_) | What::Resize { .. } => true,
-        What::Input(_) | What::Close { .. } | What::Signal(_) | What::Mark { .. } => false,
+        What::Input(_) | What::Hidden(_) | What::Close { .. } | What::Signal(_) | What::Mark { .. } => false,
     }
 }
 

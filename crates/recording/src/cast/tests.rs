@@ -21,6 +21,7 @@ fn golden() {
         event(0, 1, shell()),
         event(250_000, 1, What::Output(b"$ ".to_vec())),
         event(1_500_000, 1, What::Input(b"ls\r".to_vec())),
+        event(1_500_000, 1, What::Hidden(0)),
         event(1_500_001, 1, What::Output(b"caf\xc3".to_vec())),
         event(1_600_000, 1, What::Output(b"\xa9 \xff\x1b[0m\r\n".to_vec())),
         event(2_000_000, 1, What::Resize { cols: 132, rows: 50 }),
@@ -35,6 +36,7 @@ fn golden() {
 [0.000000, "m", "channel:shell"]
 [0.250000, "o", "$ "]
 [1.250000, "i", "ls\r"]
+[0.000000, "i", "•••"]
 [0.000001, "o", "caf"]
 [0.099999, "o", "é �\u001b[0m\r\n"]
 [0.400000, "r", "132x50"]

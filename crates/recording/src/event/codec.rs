@@ -10,6 +10,7 @@ const OPEN: u8 = 5;
 const CLOSE: u8 = 6;
 const SIGNAL: u8 = 7;
 const MARK: u8 = 8;
+const HIDDEN: u8 = 9;
 
 const HAS_EXIT: u8 = 1;
 const HAS_SIGNAL: u8 = 2;
@@ -24,12 +25,14 @@ pub(super) fn encode(at: u64, channel: u32, what: WhatRef<'_>, out: &mut Vec<u8>
         WhatRef::Close { .. } => CLOSE,
         WhatRef::Signal(_) => SIGNAL,
         WhatRef::Mark { .. } => MARK,
+        WhatRef::Hidden(_) => HIDDEN,
     };
     out.push(tag);
     put_number(at, out);
     put_number(channel.into(), out);
     match what {
         WhatRef::Output(bytes) | WhatRef::Stderr(bytes) | WhatRef::Input(bytes) => put_bytes(bytes, out),
+        WhatRef::Hidden(bytes) => put_number(bytes, out),
         WhatRef::Resize { cols, rows } => {
             put_number(cols.into(), out);
             put_number(rows.into(), out);
@@ -66,6 +69,7 @@ pub(super) fn decode<'a>(bytes: &mut &'a [u8], at: usize) -> Result<EventRef<'a>
         OUTPUT => WhatRef::Output(cursor.bytes()?),
         STDERR => WhatRef::Stderr(cursor.bytes()?),
         INPUT => WhatRef::Input(cursor.bytes()?),
+        HIDDEN => WhatRef::Hidden(cursor.number()?),
         RESIZE => WhatRef::Resize { cols: cursor.narrow()?, rows: cursor.narrow()? },
         OPEN => WhatRef::Open { kind: cursor.channel()?, detail: cursor.text()? },
         CLOSE => {

@@ -42,6 +42,9 @@ pub enum What {
     Stderr(Vec<u8>),
     /// The client wrote.
     Input(Vec<u8>),
+    /// The client wrote what is not kept: so many bytes of data, or keys that the target did not show, of which not even
+    /// their number is kept (0).
+    Hidden(u64),
     /// The terminal has a new size.
     Resize {
         /// Columns.
@@ -83,6 +86,8 @@ pub enum WhatRef<'a> {
     Stderr(&'a [u8]),
     /// See [`What::Input`].
     Input(&'a [u8]),
+    /// See [`What::Hidden`].
+    Hidden(u64),
     /// See [`What::Resize`].
     Resize {
         /// Columns.
@@ -145,6 +150,7 @@ impl EventRef<'_> {
             WhatRef::Output(bytes) => What::Output(bytes.to_vec()),
             WhatRef::Stderr(bytes) => What::Stderr(bytes.to_vec()),
             WhatRef::Input(bytes) => What::Input(bytes.to_vec()),
+            WhatRef::Hidden(bytes) => What::Hidden(bytes),
             WhatRef::Resize { cols, rows } => What::Resize { cols, rows },
             WhatRef::Open { kind, detail } => What::Open { kind, detail: detail.into() },
             WhatRef::Close { exit, signal } => What::Close { exit, signal: signal.map(Into::into) },
@@ -163,6 +169,7 @@ impl Event {
             What::Output(bytes) => WhatRef::Output(bytes),
             What::Stderr(bytes) => WhatRef::Stderr(bytes),
             What::Input(bytes) => WhatRef::Input(bytes),
+            What::Hidden(bytes) => WhatRef::Hidden(*bytes),
             What::Resize { cols, rows } => WhatRef::Resize { cols: *cols, rows: *rows },
             What::Open { kind, detail } => WhatRef::Open { kind: *kind, detail },
             What::Close { exit, signal } => WhatRef::Close { exit: *exit, signal: signal.as_deref() },

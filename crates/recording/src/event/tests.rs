@@ -19,6 +19,7 @@ fn whats() -> impl Strategy<Value = What> {
         bytes.clone().prop_map(What::Output),
         bytes.clone().prop_map(What::Stderr),
         bytes.prop_map(What::Input),
+        any::<u64>().prop_map(What::Hidden),
         any::<(u16, u16)>().prop_map(|(cols, rows)| What::Resize { cols, rows }),
         (0..Channel::ALL.len(), ".{0,20}").prop_map(|(kind, detail)| What::Open { kind: Channel::ALL[kind], detail }),
         (any::<Option<u32>>(), proptest::option::of(".{0,9}")).prop_map(|(exit, signal)| What::Close { exit, signal }),

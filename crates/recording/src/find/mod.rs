@@ -49,7 +49,7 @@ impl Finder {
                 }
             }
             WhatRef::Close { .. } => self.lines.retain(|(channel, _), _| *channel != event.channel),
-            WhatRef::Resize { .. } | WhatRef::Signal(_) => {}
+            WhatRef::Hidden(_) | WhatRef::Resize { .. } | WhatRef::Signal(_) => {}
         }
         self.hits.len() < self.most
     }

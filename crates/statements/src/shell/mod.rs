@@ -89,6 +89,15 @@ pub struct Simple {
     pub into: Vec<Word>,
 }
 
+impl Simple {
+    /// Whether it reads commands or code from its input, as far as its own words say.
+    #[must_use]
+    pub fn reads_script(&self) -> bool {
+        let Some(name) = self.words.first().and_then(|program| program.name().text()) else { return false };
+        unwrap::reads_script(&name, &self.words) || unwrap::reads_code(&name, &self.words)
+    }
+}
+
 /// What a text would run.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Script {

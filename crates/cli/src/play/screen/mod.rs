@@ -49,6 +49,7 @@ impl Screen {
                 self.channels.remove(&event.channel);
             }
             WhatRef::Input(_)
+            | WhatRef::Hidden(_)
             | WhatRef::Resize { .. }
             | WhatRef::Open { .. }
             | WhatRef::Signal(_)

@@ -128,7 +128,7 @@ impl Screen {
 }
 
 /// Length of the beginning of a UTF-8 character at the end of these bytes, where there may be more to come (RFC 3629).
-fn partial(bytes: &[u8]) -> usize {
+pub(super) fn partial(bytes: &[u8]) -> usize {
     let from = bytes.len().saturating_sub(3);
     let tail = bytes.get(from..).unwrap_or_default();
     let begins = tail.iter().rposition(|byte| !(0x80..=0xbf).contains(byte));

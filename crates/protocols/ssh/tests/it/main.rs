@@ -21,6 +21,9 @@ mod rig;
 #[cfg(test)]
 mod rules;
 #[cfg(test)]
+mod secrets;
+#[cfg(test)]
 mod session;
 #[cfg(test)]
 mod steering;
+mod typing;

@@ -1,13 +1,11 @@
 //! Rules over commands: what they keep from the target, and what the ledger and the recording have of it.
 
 use crate::rig::{Rig, text};
+use crate::typing::Typing;
 use sallyport_model::access::EndReason;
 use sallyport_model::rules::{Act, CommandRule, Grammar, RuleSet};
 use sallyport_recording::What;
-use std::process::Stdio;
 use std::time::Duration;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::process::{Child, ChildStderr, ChildStdin, ChildStdout};
 
 const SOON: Duration = Duration::from_secs(10);
 
@@ -117,61 +115,6 @@ async fn a_command_that_the_ledger_cannot_have_is_not_run() {
     let output = rig.run(&[], &format!("touch {}", path.display())).await;
     assert!(text(&output.stderr).contains("not run"), "{}", text(&output.stderr));
     assert!(!path.exists());
-}
-
-/// A real bash in a terminal, under rules.
-struct Typing {
-    said: ChildStderr,
-    _ssh: Child,
-    keys: ChildStdin,
-    screen: ChildStdout,
-    shown: String,
-}
-
-impl Typing {
-    async fn begin(rig: &Rig) -> Self {
-        let mut ssh = rig.ssh(&["-tt"], "PS1='now> ' exec bash --norc --noprofile -i");
-        let mut ssh = ssh.stdin(Stdio::piped()).spawn().unwrap();
-        let (keys, screen) = (ssh.stdin.take().unwrap(), ssh.stdout.take().unwrap());
-        let said = ssh.stderr.take().unwrap();
-        let mut typing = Self { said, _ssh: ssh, keys, screen, shown: String::new() };
-        typing.until("now> ").await;
-        typing
-    }
-
-    async fn keys(&mut self, keys: &str) {
-        self.keys.write_all(keys.as_bytes()).await.unwrap();
-    }
-
-    /// Reads until something is shown, and forgets what came before it.
-    async fn until(&mut self, text: &str) {
-        let mut buffer = [0; 4096];
-        while !self.shown.contains(text) {
-            let read = tokio::time::timeout(SOON, self.screen.read(&mut buffer)).await;
-            let read = read.unwrap_or_else(|_| panic!("{text:?} is not shown: {:?}", self.shown)).unwrap();
-            assert!(read > 0, "{text:?} is not shown: {:?}", self.shown);
-            self.shown.push_str(&String::from_utf8_lossy(&buffer[..read]));
-        }
-        self.shown = self.shown.split_once(text).unwrap().1.to_owned();
-    }
-
-    /// Waits for a line of the gateway, which comes beside the screen.
-    async fn told(&mut self, text: &str) {
-        let (mut buffer, mut said) = ([0; 4096], String::new());
-        while !said.contains(text) {
-            let read = tokio::time::timeout(SOON, self.said.read(&mut buffer)).await;
-            let read = read.unwrap_or_else(|_| panic!("{text:?} is not told: {said:?}, {:?}", self.shown)).unwrap();
-            assert!(read > 0, "{text:?} is not told: {said:?}");
-            said.push_str(&String::from_utf8_lossy(&buffer[..read]));
-        }
-    }
-
-    /// A command whose output shows that all before it is done.
-    async fn done(&mut self, mark: &str) {
-        self.keys(&format!("echo {mark}-$((1+1))\r")).await;
-        self.until(&format!("{mark}-2")).await;
-        self.until("now> ").await;
-    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
