@@ -132,6 +132,8 @@ fn open_router() -> OpenApiRouter<App> {
         .routes(routes!(recordings::list))
         .routes(routes!(recordings::marks))
         .routes(routes!(recordings::cast))
+        .routes(routes!(recordings::files))
+        .routes(routes!(recordings::file))
         .routes(routes!(evidence::recording))
         .routes(routes!(evidence::bundle))
         .routes(routes!(evidence::ledger))

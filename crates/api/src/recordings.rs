@@ -7,11 +7,12 @@ use crate::rows::{Index, Rows};
 use crate::sessions::session_id;
 use axum::Json;
 use axum::extract::State;
-use axum::http::header::CONTENT_TYPE;
+use axum::http::header::{CONTENT_DISPOSITION, CONTENT_TYPE};
 use axum::response::{IntoResponse, Response};
 use sallyport_control::{RecordingLine, RecordingsWanted};
 use sallyport_model::Timestamp;
 use sallyport_recording::cast;
+use sallyport_recording::files::Kept;
 use sallyport_wire as wire;
 use serde::Deserialize;
 use utoipa::IntoParams;
@@ -110,4 +111,42 @@ pub(crate) async fn cast(
     let text = cast::export(&opened.facts, opened.events.into_iter().map(Ok), None)
         .map_err(|error| Problem::new(error.kind(), error.to_string()))?;
     Ok(([(CONTENT_TYPE, "application/x-asciicast")], text).into_response())
+}
+
+/// The files whose content a recording keeps: those of sessions under `@recording("enhanced")`. It is played by that, as the ledger says.
+#[utoipa::path(get, path = "/api/v1/recordings/{session}/files", params(("session" = String, Path)), responses((status = 200, body = Vec<wire::KeptFile>)), tag = "evidence")]
+pub(crate) async fn files(
+    State(app): State<App>,
+    caller: Caller,
+    Path(session): Path<String>,
+) -> Result<Json<Vec<wire::KeptFile>>, Problem> {
+    let files = app.control.files(&caller.op, session_id(&session)?).await?;
+    Ok(Json(files.into_iter().map(kept).collect()))
+}
+
+/// What a recording keeps of one file, compared with its hash. That it is taken out is an entry of the ledger.
+#[utoipa::path(get, path = "/api/v1/recordings/{session}/files/{file}", params(("session" = String, Path), ("file" = String, Path)), responses((status = 200, content_type = "application/octet-stream")), tag = "evidence")]
+pub(crate) async fn file(
+    State(app): State<App>,
+    caller: Caller,
+    Path((session, file)): Path<(String, String)>,
+) -> Result<Response, Problem> {
+    let place = file.split_once('.').and_then(|(channel, number)| Some((channel.parse().ok()?, number.parse().ok()?)));
+    let place = place.ok_or_else(|| Problem::usage("a file is named by two numbers and a dot, such as 1.2"))?;
+    let (_, content) = app.control.file(&caller.op, session_id(&session)?, place).await?;
+    // Whatever it is, no browser is to show it: it is saved.
+    Ok(([(CONTENT_TYPE, "application/octet-stream"), (CONTENT_DISPOSITION, "attachment")], content).into_response())
+}
+
+fn kept(kept: Kept) -> wire::KeptFile {
+    let Kept { at, channel, file } = kept;
+    wire::KeptFile {
+        id: format!("{channel}.{}", file.number),
+        at_seconds: seconds(at),
+        way: if file.up { "up" } else { "down" }.into(),
+        path: file.path.chars().filter(|c| !c.is_control()).collect(),
+        size: file.size,
+        kept: file.kept,
+        sha256: file.sum.map(|sum| sum.iter().map(|byte| format!("{byte:02x}")).collect()),
+    }
 }

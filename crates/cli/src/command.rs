@@ -58,6 +58,8 @@ pub enum Command {
     Play(Play),
     /// Save a session's evidence bundle, or its asciicast
     Export(Export),
+    /// The files whose content a recording keeps: list them, take one out
+    Files(KeptFiles),
     /// The vault: status, put, seal, unseal, slots and keys
     #[command(subcommand)]
     Vault(Vault),
@@ -278,6 +280,19 @@ pub struct Export {
     pub session: String,
     /// Where to write: *.spb for an evidence bundle, *.cast for asciicast v3
     pub file: PathBuf,
+}
+
+/// `files`
+#[derive(Args, Debug)]
+pub struct KeptFiles {
+    /// Session id
+    pub session: String,
+    /// Take this one out, by its id in the list
+    #[arg(long, value_name = "ID", requires = "to")]
+    pub take: Option<String>,
+    /// Where to write it
+    #[arg(long, value_name = "FILE", requires = "take")]
+    pub to: Option<PathBuf>,
 }
 
 /// `vault`

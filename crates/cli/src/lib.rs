@@ -73,6 +73,7 @@ pub async fn run(command: Command, common: &Common, surroundings: &Surroundings)
         Command::Kill(args) => sessions::kill(args, &client()?, out).await,
         Command::Play(args) => play::play(args, client, out).await,
         Command::Export(args) => play::export(args, &client()?, out).await,
+        Command::Files(args) => play::files(args, &client()?, out).await,
         Command::Vault(command) => vault::run(command, &client()?, out).await,
         Command::Rules(command) => rules::run(command, &client()?, out).await,
         Command::Node(command) => node::run(command, &client()?, out).await,

@@ -8,7 +8,7 @@ use sallyport_ledger::{Checkpoint, proof};
 use sallyport_model::{RecordingId, SessionId};
 use sallyport_policy::Right;
 use sallyport_recording::container;
-use sallyport_recording::{DataKey, Header};
+use sallyport_recording::{DataKey, Header, WhatRef};
 use sallyport_store::{Change, EntryRow, Filter, Nodes, Store};
 use std::time::Duration;
 
@@ -161,6 +161,10 @@ impl Control {
         for event in replay {
             let event = event.map_err(Error::failed)?;
             let event = event.as_ref();
+            // Content of files is taken out file by file.
+            if matches!(event.what, WhatRef::Content { .. }) {
+                continue;
+            }
             sallyport_recording::event::encode(event.at, event.channel, event.what, &mut events);
         }
         let ending = match container.ending {

@@ -4,9 +4,10 @@ use crate::control::in_session;
 use crate::{Control, Error, Op};
 use sallyport_model::{Handle, SessionId, TargetName, Timestamp};
 use sallyport_policy::Right;
+use sallyport_recording::files::{self, Kept};
 use sallyport_recording::find::{Finder, Hit};
 use sallyport_recording::marks::{self, Mark};
-use sallyport_recording::{Event, Facts};
+use sallyport_recording::{Event, Facts, Replay, What};
 use sallyport_store::{Change, EntryRow, Filter};
 use std::time::Duration;
 
@@ -136,6 +137,22 @@ impl Control {
     /// # Errors
     /// When the actor lacks the right, or the recording does not verify.
     pub async fn open_played(&self, op: &Op, session: SessionId) -> Result<OpenedRecording, Error> {
+        // What is played has no need of the content of files, which may be large.
+        self.replayed(op, session, |facts, replay| {
+            let content = |event: &Result<Event, _>| matches!(event, Ok(Event { what: What::Content { .. }, .. }));
+            let events = replay.filter(|event| !content(event)).collect::<Result<_, _>>().map_err(Error::failed)?;
+            Ok(OpenedRecording { facts, events })
+        })
+        .await
+    }
+
+    /// Reads a recording through for somebody who may play it.
+    async fn replayed<T: Send + 'static>(
+        &self,
+        op: &Op,
+        session: SessionId,
+        read: impl FnOnce(Facts, Replay<'_>) -> Result<T, Error> + Send + 'static,
+    ) -> Result<T, Error> {
         self.require(op, Right::RecordingPlay)?;
         let recording = self.recording_of(session).await?;
         let now = self.env.now();
@@ -147,11 +164,40 @@ impl Control {
         let (bytes, key) = self.open_recording(session, recording).await?;
         aside(move || {
             let facts = sallyport_recording::container::parse(&bytes).map_err(Error::failed)?.header.facts;
-            let replay = sallyport_recording::replay(&bytes, &key).map_err(Error::failed)?;
-            let events = replay.collect::<Result<_, _>>().map_err(Error::failed)?;
-            Ok(OpenedRecording { facts, events })
+            read(facts, sallyport_recording::replay(&bytes, &key).map_err(Error::failed)?)
         })
         .await
+    }
+
+    /// The files whose content a recording keeps. It is played by that, as the ledger says.
+    ///
+    /// # Errors
+    /// As of opening it.
+    pub async fn files(&self, op: &Op, session: SessionId) -> Result<Vec<Kept>, Error> {
+        self.replayed(op, session, |_, replay| files::kept(replay).map_err(Error::failed)).await
+    }
+
+    /// What a recording keeps of one file, by its channel and its number. It is an entry before it is given out.
+    ///
+    /// # Errors
+    /// When the actor lacks the right, or there is no such file.
+    pub async fn file(&self, op: &Op, session: SessionId, place: (u32, u32)) -> Result<(Kept, Vec<u8>), Error> {
+        self.require(op, Right::RecordingExport)?;
+        let recording = self.recording_of(session).await?;
+        let (bytes, key) = self.open_recording(session, recording).await?;
+        let found = aside(move || {
+            let replay = sallyport_recording::replay(&bytes, &key).map_err(Error::failed)?;
+            files::content(replay, place).map_err(Error::failed)
+        });
+        let (kept, content) = found.await?.ok_or_else(|| {
+            let (channel, number) = place;
+            Error::NotFound(format!("this recording keeps no file {channel}.{number}: list those that it keeps"))
+        })?;
+        let size = kept.file.kept.to_string();
+        let facts = [("path", kept.file.path.as_str()), ("bytes", &size)];
+        let draft = self.draft(&op.actor, "recording.file_taken", session, &facts);
+        self.opened()?.store.commit(Change::entry(in_session(draft, session))).await?;
+        Ok((kept, content))
     }
 
     /// The first page of a search says so; the others are the same search.

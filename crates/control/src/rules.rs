@@ -55,20 +55,16 @@ impl Control {
     pub(crate) async fn judged(&self, gateway: GatewayId, call: CallId, judged: Judged) -> Result<Reply, Error> {
         let session = self.own_session(gateway, judged.session)?;
         let actor = Actor::Identity(session.identity, session.handle.clone());
-        let action = match judged.act {
-            Act::Pass | Act::Alert => "command.alerted",
-            Act::Hold => "command.held",
-            Act::Block | Act::Terminate => "command.blocked",
-        };
         let facts = [
             ("rule", judged.rule.as_str()),
             ("act", judged.act.word()),
             ("guarantee", judged.guarantee.word()),
-            ("command", &judged.command),
+            (judged.about.word(), &judged.command),
             ("why", &judged.why),
         ];
-        let draft = Draft { id: entry_id(call), ..self.draft(&actor, action, &session.address, &facts) };
+        let draft = Draft { id: entry_id(call), ..self.draft(&actor, judged.action(), &session.address, &facts) };
         let committed = self.opened()?.store.commit(Change::entry(in_session(draft, session.id)).repeatable()).await?;
+        self.metrics.ruled(&judged);
         if judged.act == Act::Hold {
             let text =
                 "it waits for somebody's approval, which this version cannot take yet; ask for a rule without `hold`";

@@ -358,7 +358,31 @@ pub struct Thawed {
     pub millis: u64,
 }
 
-/// What a rule says of a command that wants to cross.
+/// What a rule is about.
+#[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq, Encode, Decode)]
+#[cbor(index_only)]
+pub enum About {
+    /// A command, or a line in a shell.
+    #[default]
+    #[n(0)]
+    Command,
+    /// A file that crosses.
+    #[n(1)]
+    File,
+}
+
+impl About {
+    /// Stable word.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Command => "command",
+            Self::File => "file",
+        }
+    }
+}
+
+/// What a rule says of a command or file that wants to cross.
 #[derive(Clone, Debug, Encode, Decode)]
 #[cbor(map)]
 pub struct Judged {
@@ -377,9 +401,27 @@ pub struct Judged {
     /// How sure it is that the rule is kept.
     #[n(4)]
     pub guarantee: Guarantee,
-    /// The command, at most 1 KiB of it.
+    /// The command, or what became of the file; at most 1 KiB of it.
     #[n(5)]
     pub command: String,
+    /// What the rule is about.
+    #[cbor(n(6), default)]
+    pub about: About,
+}
+
+impl Judged {
+    /// The action of its entry in the ledger.
+    #[must_use]
+    pub const fn action(&self) -> &'static str {
+        match (self.about, self.act) {
+            (About::Command, Act::Pass | Act::Alert) => "command.alerted",
+            (About::Command, Act::Hold) => "command.held",
+            (About::Command, Act::Block | Act::Terminate) => "command.blocked",
+            (About::File, Act::Pass | Act::Alert) => "file.alerted",
+            (About::File, Act::Hold) => "file.held",
+            (About::File, Act::Block | Act::Terminate) => "file.blocked",
+        }
+    }
 }
 
 /// The end of a session.

@@ -30,6 +30,44 @@ pub enum Record {
     Strict,
 }
 
+/// What a recording keeps of data: bytes that are neither a terminal's nor a program's output.
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    Default,
+    Eq,
+    Ord,
+    PartialEq,
+    PartialOrd,
+    minicbor::Encode,
+    minicbor::Decode,
+    serde::Serialize,
+    serde::Deserialize,
+)]
+#[cbor(index_only)]
+#[serde(rename_all = "snake_case")]
+pub enum Detail {
+    /// How much it was, and of files their names and hashes.
+    #[default]
+    #[n(0)]
+    Standard,
+    /// The bytes too: the input of programs, the content of files up to a size, and forwards.
+    #[n(1)]
+    Enhanced,
+}
+
+impl Detail {
+    /// Stable word, as policies spell it.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Standard => "standard",
+            Self::Enhanced => "enhanced",
+        }
+    }
+}
+
 /// Which way something may cross.
 #[derive(
     Clone,
@@ -105,7 +143,18 @@ pub struct Limits {
     /// `@commands`: names of command rules, all of which apply.
     #[n(7)]
     pub commands: BTreeSet<String>,
+    /// `@recording`.
+    #[cbor(n(8), default)]
+    #[serde(default)]
+    pub recording: Detail,
+    /// `@capture`: bytes of each file that an enhanced recording keeps.
+    #[cbor(n(9), default)]
+    #[serde(default)]
+    pub capture: u64,
 }
+
+/// Bytes of each file that an enhanced recording keeps where no policy says how many.
+pub const CAPTURE: u64 = 16 << 20;
 
 impl Limits {
     /// What stands where no policy says otherwise: 4 hours, 15 minutes idle, 10 minutes of hold.
@@ -120,6 +169,8 @@ impl Limits {
             clipboard: Crossing::Both,
             transfer: Crossing::Both,
             commands: BTreeSet::new(),
+            recording: Detail::Standard,
+            capture: CAPTURE,
         }
     }
 
@@ -135,6 +186,17 @@ impl Limits {
             clipboard: self.clipboard.join(other.clipboard),
             transfer: self.transfer.join(other.transfer),
             commands: &self.commands | &other.commands,
+            recording: self.recording.max(other.recording),
+            capture: self.capture.max(other.capture),
+        }
+    }
+
+    /// How much of a file is kept: nothing but under `@recording("enhanced")`.
+    #[must_use]
+    pub const fn kept_of_files(&self) -> u64 {
+        match self.recording {
+            Detail::Standard => 0,
+            Detail::Enhanced => self.capture,
         }
     }
 

@@ -8,6 +8,7 @@
 pub mod cast;
 pub mod container;
 pub mod event;
+pub mod files;
 pub mod find;
 mod frame;
 pub mod header;
@@ -19,7 +20,7 @@ mod testing;
 pub mod verify;
 
 pub use container::{Container, Truncated};
-pub use event::{Event, EventRef, What, WhatRef};
+pub use event::{Event, EventRef, File, FileRef, What, WhatRef};
 pub use header::{Facts, Header};
 pub use key::DataKey;
 pub use segment::{Kind, Opener, Sealer, Segment};

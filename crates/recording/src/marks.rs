@@ -27,7 +27,10 @@ pub struct Mark {
 /// Whether stepping stops at this event.
 #[must_use]
 pub const fn is_mark(what: &What) -> bool {
-    !matches!(what, What::Output(_) | What::Stderr(_) | What::Input(_) | What::Hidden(0))
+    !matches!(
+        what,
+        What::Output(_) | What::Stderr(_) | What::Input(_) | What::Hidden(0) | What::Content { .. } | What::Kept(_)
+    )
 }
 
 /// The index of these events.
@@ -49,7 +52,7 @@ pub fn index(events: &[Event]) -> Vec<Mark> {
                 marks.extend(line.push(at, channel, bytes));
             }
             What::Hidden(0) => typed.entry(channel).or_insert_with(|| Typed { at, bytes: Vec::new() }).hide(at),
-            What::Output(_) | What::Stderr(_) => {}
+            What::Output(_) | What::Stderr(_) | What::Content { .. } => {}
             what => {
                 marks.extend(typed.remove(&channel).and_then(|line: Typed| line.mark(channel)));
                 marks.extend(mark(what).map(|(kind, text)| Mark { at, channel, kind: kind.to_owned(), text }));
@@ -111,6 +114,8 @@ fn mark(what: &What) -> Option<(&str, String)> {
             Some(("exit", signal.as_ref().map_or_else(|| exit.clone(), |signal| format!("{exit} by {signal}"))))
         }
         What::Hidden(bytes) if *bytes > 0 => Some(("input", format!("{bytes} bytes, not kept"))),
-        What::Output(_) | What::Stderr(_) | What::Input(_) | What::Hidden(_) => None,
+        What::Output(_) | What::Stderr(_) | What::Input(_) | What::Hidden(_) | What::Content { .. } | What::Kept(_) => {
+            None
+        }
     }
 }

@@ -48,6 +48,25 @@ pub struct Mark {
     pub text: String,
 }
 
+/// A file whose content a recording keeps.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct KeptFile {
+    /// What names it in this recording: the number of its channel, a dot, and its own.
+    pub id: String,
+    /// Seconds since the recording's start: when it had crossed.
+    pub at_seconds: f64,
+    /// `up` to the target, `down` from it.
+    pub way: String,
+    /// Its path, as the client wrote it, without control characters.
+    pub path: String,
+    /// Bytes that crossed.
+    pub size: u64,
+    /// How many of them are kept: the first ones.
+    pub kept: u64,
+    /// SHA-256 of all that crossed, in hexadecimal; absent where it did not come in order.
+    pub sha256: Option<String>,
+}
+
 /// An entry as it was hashed, with what proves that it is in the checkpoint.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub struct EntryProof {

@@ -1,12 +1,14 @@
 //! Replaying recordings, and saving them.
 
 mod decoder;
+mod files;
 mod keys;
 mod marks;
 mod screen;
 mod tape;
 
 pub(crate) use decoder::Decoder;
+pub(crate) use files::files;
 pub(crate) use screen::Screen;
 pub(crate) use tape::session_id;
 

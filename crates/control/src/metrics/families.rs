@@ -61,6 +61,13 @@ pub(super) struct Decided {
 }
 
 #[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
+pub(super) struct Ruled {
+    pub(super) about: &'static str,
+    pub(super) act: &'static str,
+    pub(super) guarantee: &'static str,
+}
+
+#[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
 pub(super) struct Ended {
     pub(super) reason: &'static str,
 }
@@ -101,6 +108,7 @@ pub(super) struct Families {
     pub(super) sessions_ended: Many<Ended, Counter>,
     pub(super) door_streams: Gauge,
     pub(super) decisions: Many<Decided, Counter>,
+    pub(super) rulings: Many<Ruled, Counter>,
     pub(super) sign_ins: Many<SignIn, Counter>,
     pub(super) api_requests: Many<Answered, Counter>,
     pub(super) api_seconds: Histograms,
@@ -132,6 +140,14 @@ impl Filling {
 
     fn gauge(&mut self, name: &'static str, help: &'static str) -> Gauge {
         self.add((name, "gauge"), "", help, Gauge::default())
+    }
+
+    /// A counter for each of its labels.
+    fn counters<L>(&mut self, name: &'static str, labels: &'static str, help: &'static str) -> Many<L, Counter>
+    where
+        L: Clone + std::hash::Hash + Eq + EncodeLabelSet + std::fmt::Debug + Send + Sync + 'static,
+    {
+        self.add((name, "counter"), labels, help, Many::default())
     }
 
     fn seconds(&mut self, name: &'static str, help: &'static str) -> Seconds {
@@ -171,32 +187,13 @@ pub(super) fn register() -> (Registry, Families, Vec<Family>) {
         sessions: all.gauge("sessions", "Live sessions."),
         gateway_sessions: all.gauge("gateway_sessions", "Live sessions as this node's gateways count them."),
         sessions_opened: all.add(("sessions_opened", "counter"), "", "Sessions that began here.", Counter::default()),
-        sessions_ended: all.add(
-            ("sessions_ended", "counter"),
-            "`reason`: as in the ledger, such as `client_close`",
-            "Sessions that ended here.",
-            Many::default(),
-        ),
+        sessions_ended: all.counters("sessions_ended", "`reason`: as in the ledger, such as `client_close`", "Sessions that ended here."),
         door_streams: all
             .gauge("door_streams", "Streams at the gateway's door: terminals in browsers, and walls of screens."),
-        decisions: all.add(
-            ("decisions", "counter"),
-            "`act`: `connect`, `channel`, `right`; `outcome`: `permit`, `needs`, `deny`",
-            "Decisions for somebody who asked.",
-            Many::default(),
-        ),
-        sign_ins: all.add(
-            ("sign_ins", "counter"),
-            "`factor`: `password`, `totp`, `recovery`, `passkey`, `ssh_key`, `token`; `outcome`: `accepted`, `refused`",
-            "Factors that were presented to sign in, or to be fresh.",
-            Many::default(),
-        ),
-        api_requests: all.add(
-            ("api_requests", "counter"),
-            "`method`; `route`: the template, `portal` for the rest; `status`",
-            "Requests that were answered.",
-            Many::default(),
-        ),
+        decisions: all.counters("decisions", "`act`: `connect`, `channel`, `right`; `outcome`: `permit`, `needs`, `deny`", "Decisions for somebody who asked."),
+        rulings: all.counters("rulings", "`about`: `command`, `file`; `act`: `alert`, `hold`, `block`, `terminate`; `guarantee`: `enforced`, `best effort`", "Commands and files that a rule was about."),
+        sign_ins: all.counters("sign_ins", "`factor`: `password`, `totp`, `recovery`, `passkey`, `ssh_key`, `token`; `outcome`: `accepted`, `refused`", "Factors that were presented to sign in, or to be fresh."),
+        api_requests: all.counters("api_requests", "`method`; `route`: the template, `portal` for the rest; `status`", "Requests that were answered."),
         api_seconds: all.add(
             ("api_request_seconds", "histogram"),
             "`method`; `route`",

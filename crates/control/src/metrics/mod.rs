@@ -6,7 +6,7 @@
 mod families;
 
 pub use families::{ApiRequest, Certificate, Family};
-use families::{Decided, Ended, Families, Process, SignIn};
+use families::{Decided, Ended, Families, Process, Ruled, SignIn};
 
 use crate::control::Open;
 use crate::directory::kinds;
@@ -14,7 +14,7 @@ use crate::{Control, Level};
 use prometheus_client::encoding::text::encode;
 use prometheus_client::registry::Registry;
 use sallyport_model::access::EndReason;
-use sallyport_model::authority::{Figures, Pulse};
+use sallyport_model::authority::{Figures, Judged, Pulse};
 use sallyport_model::{GatewayId, Timestamp};
 use sallyport_policy::{Act, Decision};
 use sallyport_store::Nodes;
@@ -70,6 +70,12 @@ impl Metrics {
         let counted = families::Answered { request: request.clone(), status: status.into() };
         self.families.api_requests.get_or_create(&counted).inc();
         self.families.api_seconds.get_or_create(request).observe(took.as_secs_f64());
+    }
+
+    /// A rule was about a command or a file.
+    pub(crate) fn ruled(&self, judged: &Judged) {
+        let (about, act, guarantee) = (judged.about.word(), judged.act.word(), judged.guarantee.word());
+        self.families.rulings.get_or_create(&Ruled { about, act, guarantee }).inc();
     }
 
     /// Somebody presented a factor: a word for it, and whether it was the right one.

@@ -1,6 +1,9 @@
 use super::{ApiRequest, Metrics};
 use prometheus_client::encoding::text::encode;
 use sallyport_model::access::EndReason;
+use sallyport_model::authority::About;
+use sallyport_model::rules::{Act, Guarantee};
+use sallyport_model::{Env, SessionId};
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::time::Duration;
@@ -37,6 +40,15 @@ fn every_family_is_told_under_the_name_that_the_table_says() {
     metrics.decided(sallyport_policy::Act::Connect, &sallyport_policy::Decision::Deny { reasons: Vec::new() });
     let request = ApiRequest { method: "GET", route: "/api/v1/targets/{name}".into() };
     metrics.answered(&request, 404, Duration::from_millis(3));
+    metrics.ruled(&super::Judged {
+        session: SessionId::new(&Env::system()),
+        act: Act::Block,
+        rule: "mine/kept".into(),
+        why: "it is kept".into(),
+        guarantee: Guarantee::BestEffort,
+        command: "mkdir x".into(),
+        about: About::Command,
+    });
     metrics.processes(super::Figures { memory: 1, files: 2, sessions: 0 });
     let text = told(&metrics);
     for family in metrics.families() {
@@ -46,6 +58,7 @@ fn every_family_is_told_under_the_name_that_the_table_says() {
         "sallyport_sign_ins_total{factor=\"totp\",outcome=\"refused\"} 1",
         "sallyport_sessions_ended_total{reason=\"idle\"} 1",
         "sallyport_decisions_total{act=\"connect\",outcome=\"deny\"} 1",
+        "sallyport_rulings_total{about=\"command\",act=\"block\",guarantee=\"best effort\"} 1",
         "sallyport_api_requests_total{method=\"GET\",route=\"/api/v1/targets/{name}\",status=\"404\"} 1",
         "sallyport_api_request_seconds_bucket{le=\"0.005\",method=\"GET\",route=\"/api/v1/targets/{name}\"} 1",
     ] {

@@ -223,11 +223,12 @@ fn recorded(events: &[Event]) -> String {
     let mut text = String::new();
     for event in events {
         match &event.what {
-            What::Output(bytes) | What::Stderr(bytes) | What::Input(bytes) => {
+            What::Output(bytes) | What::Stderr(bytes) | What::Input(bytes) | What::Content { bytes, .. } => {
                 text.push_str(&String::from_utf8_lossy(bytes));
             }
             What::Open { detail, .. } => text.push_str(detail),
             What::Mark { text: mark, .. } => text.push_str(mark),
+            What::Kept(file) => text.push_str(&file.path),
             What::Hidden(_) | What::Resize { .. } | What::Close { .. } | What::Signal(_) => {}
         }
     }

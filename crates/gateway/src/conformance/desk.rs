@@ -328,12 +328,7 @@ impl Reference {
             Call::Judged(_) if state.unjudging => Reply::Denied(Denial::unavailable("the ledger")),
             Call::Judged(judged) => {
                 let text = format!("{} {} {}", judged.guarantee.word(), judged.rule, judged.command);
-                let action = match judged.act {
-                    Act::Pass | Act::Alert => "command.alerted",
-                    Act::Hold => "command.held",
-                    Act::Block | Act::Terminate => "command.blocked",
-                };
-                let done = state.done(action, Some(judged.session), text);
+                let done = state.done(judged.action(), Some(judged.session), text);
                 if judged.act == Act::Hold && !state.approved {
                     return Reply::Denied(Denial::new(Kind::NeedsApproval, "nobody has approved it"));
                 }

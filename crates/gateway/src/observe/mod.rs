@@ -13,7 +13,7 @@ pub mod tail;
 pub mod tap;
 
 /// What is recorded, as the recording spells it.
-pub use sallyport_recording::WhatRef;
+pub use sallyport_recording::{FileRef, WhatRef};
 
 pub(crate) use inputs::Inputs;
 pub(crate) use judge::Judge;

@@ -7,9 +7,10 @@ use super::recorder::{self, PIECE, Recording};
 use crate::sabotage::sabotaged;
 use sallyport_model::Kind;
 use sallyport_model::access::{EndReason, Freeze};
+use sallyport_model::authority::About;
 use sallyport_model::door::Size;
 use sallyport_model::rules::{Act, Guarantee};
-use sallyport_recording::WhatRef;
+use sallyport_recording::{FileRef, WhatRef};
 use sallyport_statements::Finding;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -204,7 +205,8 @@ impl Tap {
         }
         match shell.judge(judge.rules(), &line) {
             Some(found) => {
-                self.keep(judge, channel, &found, Guarantee::BestEffort).await.map_err(|stop| (stop, found.act))
+                let about = (About::Command, Guarantee::BestEffort);
+                self.keep(judge, channel, &found, about).await.map_err(|stop| (stop, found.act))
             }
             None => Ok(()),
         }
@@ -226,7 +228,7 @@ impl Tap {
         self.out(channel, bytes, true).await
     }
 
-    /// Lets bytes of a forward through: they are counted, and where they go is recorded with their channel.
+    /// Lets bytes through that are counted: where they go is recorded with their channel, and their content by [`Self::content`].
     ///
     /// # Errors
     /// When they must not go on.
@@ -241,6 +243,17 @@ impl Tap {
         };
         counter.fetch_add(u64::try_from(bytes).unwrap_or(0), Ordering::Relaxed);
         self.open()
+    }
+
+    /// Records content of a file or a forward: the next bytes of it.
+    ///
+    /// # Errors
+    /// When it cannot be recorded.
+    pub async fn content(&self, channel: u32, file: u32, bytes: &[u8]) -> Result<(), Stop> {
+        for bytes in bytes.chunks(PIECE) {
+            self.record(channel, WhatRef::Content { file, bytes }).await?;
+        }
+        Ok(())
     }
 
     /// Lets a whole command through; to be asked before any byte of it is sent.
@@ -265,18 +278,34 @@ impl Tap {
         if let Some(judge) = &self.judge
             && let Some(finding) = judge.rules().command(text)
         {
-            self.keep(judge, channel, &finding, Guarantee::Enforced).await?;
+            self.keep(judge, channel, &finding, (About::Command, Guarantee::Enforced)).await?;
         }
         self.open()
     }
 
+    /// Notes that something was done with a file which a rule wants noted: in the recording, and in the ledger.
+    ///
+    /// # Errors
+    /// When it cannot be noted.
+    pub async fn alert(&self, channel: u32, rule: &str, why: &str, text: &str) -> Result<(), Stop> {
+        let Some(judge) = &self.judge else { return Ok(()) };
+        let found = Finding { act: Act::Alert, rule: rule.into(), why: why.into(), command: cut(text).into() };
+        self.keep(judge, channel, &found, (About::File, Guarantee::Enforced)).await
+    }
+
     /// Marks what a rule says in the recording, and does it.
-    async fn keep(&self, judge: &Judge, channel: u32, found: &Finding, sure: Guarantee) -> Result<(), Stop> {
+    async fn keep(
+        &self,
+        judge: &Judge,
+        channel: u32,
+        found: &Finding,
+        (about, sure): (About, Guarantee),
+    ) -> Result<(), Stop> {
         let text = format!("{} ({}): {}: {}", found.rule, sure.word(), found.why, found.command);
         self.record(channel, WhatRef::Mark { kind: said(found.act), text: cut(&text) }).await?;
         let mut ended = self.ended.clone();
         let kept = tokio::select! {
-            kept = judge.keep(found, sure) => kept,
+            kept = judge.keep(about, found, sure) => kept,
             _ = ended.wait_for(|ended| *ended) => Err(Stop::Ended),
         };
         kept.map_err(|stop| match stop {
@@ -303,7 +332,7 @@ impl Tap {
     /// When it cannot be recorded.
     pub async fn note(&self, channel: u32, what: WhatRef<'_>) -> Result<(), Stop> {
         match what {
-            WhatRef::Resize { cols, rows } if self.judge.is_some() => self.lines.resize(channel, Size { cols, rows }),
+            WhatRef::Resize { cols, rows } if self.reads_lines() => self.lines.resize(channel, Size { cols, rows }),
             WhatRef::Close { .. } => {
                 self.lines.close(channel);
                 let ended = self.keep_input(channel, Sort::end).await;
@@ -318,6 +347,7 @@ impl Tap {
             WhatRef::Open { kind, detail } => WhatRef::Open { kind, detail: cut(detail) },
             WhatRef::Close { exit, signal } => WhatRef::Close { exit, signal: signal.map(cut) },
             WhatRef::Signal(name) => WhatRef::Signal(cut(name)),
+            WhatRef::Kept(file) => WhatRef::Kept(FileRef { path: cut(file.path), ..file }),
             other => other,
         };
         self.record(channel, what).await
@@ -350,7 +380,7 @@ impl Tap {
         }
         self.keep_input(channel, |sort| sort.output(bytes)).await?;
         self.settle().await?;
-        if self.judge.is_some()
+        if self.reads_lines()
             && let Some(shell) = self.lines.shell(channel)
         {
             shell.output(bytes);
@@ -441,6 +471,11 @@ impl Tap {
             }
             // It may have been paused meanwhile.
         }
+    }
+
+    /// Whether rules judge the lines of terminals.
+    fn reads_lines(&self) -> bool {
+        self.judge.as_ref().is_some_and(|judge| !judge.rules().is_empty())
     }
 
     fn open(&self) -> Result<(), Stop> {

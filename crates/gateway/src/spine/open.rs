@@ -166,6 +166,7 @@ fn equip(
     let observers = (parts.observers)(&terms)?;
     let judge = Judge::new(&terms, session, parts.authority.clone())?;
     let strict = terms.limits.record == Record::Strict;
+    let inputs = Inputs::new(terms.limits.recording);
     let identity = terms.identity;
     let lease = Lease::new(session, lease, key, parts.authority.clone());
     let clearance = Clearance::new(Permit::new(session, terms), lease, parts.dialer.clone(), proofs);
@@ -176,7 +177,7 @@ fn equip(
         recording: recording.clone(),
         observers,
         judge,
-        inputs: Inputs::default(),
+        inputs,
         lines: Lines::default(),
         frozen: frozen.subscribe(),
         paused: paused.subscribe(),

@@ -14,6 +14,7 @@ pub(super) fn of(entry: &Entry) -> String {
             format!("{actor} was denied {} on {object}{}", or(entry, "channel", "a channel"), by(entry, "why", ": "))
         }
         action if action.starts_with("command.") => command(entry, actor, object),
+        action if action.starts_with("file.") => file(entry, actor, object),
         "credential.lent" => format!("the password of {object} was lent for {actor}'s session"),
         "credential.signed" => format!("the key of {object} signed for {actor}'s session"),
         "login.failed" => format!("a sign-in as {object} failed{}", by(entry, "from", " from ")),
@@ -160,10 +161,29 @@ fn node(entry: &Entry, actor: &str, object: &str) -> String {
     }
 }
 
+/// What a rule said of a file.
+fn file(entry: &Entry, actor: &str, object: &str) -> String {
+    let did = match entry.action.as_str() {
+        "file.alerted" => "moved a file",
+        "file.held" => "wanted to move a file",
+        "file.blocked" => "was kept from moving a file",
+        other => return plain(other, actor, object),
+    };
+    format!(
+        "{actor} {did} on {object}: {}; the rule {}{}",
+        or(entry, "file", "it is not named"),
+        or(entry, "rule", "unknown"),
+        by(entry, "why", ": ")
+    )
+}
+
 /// Acts on recordings.
 fn recording(entry: &Entry, actor: &str, object: &str) -> String {
     match entry.action.as_str() {
         "recording.played" => format!("{actor} replayed the session {object}"),
+        "recording.file_taken" => {
+            format!("{actor} took {} out of the recording of {object}", or(entry, "path", "a file"))
+        }
         "recording.exported" => format!("{actor} took the evidence of the session {object} out"),
         "recordings.searched" => format!("{actor} searched recordings{}", by(entry, "text", " for ")),
         "recording.anchor" => format!("the recording {object} reached {} segments", or(entry, "segments", "some")),

@@ -6,7 +6,7 @@
 use crate::demand::{Demand, approval};
 use cedar_policy::Effect;
 use sallyport_model::Limits;
-use sallyport_model::limits::{Crossing, Record};
+use sallyport_model::limits::{Crossing, Detail, Record};
 use sallyport_model::name::Label;
 use std::collections::BTreeSet;
 
@@ -21,6 +21,8 @@ pub(crate) struct Bounds {
     pub(crate) clipboard: Option<Crossing>,
     pub(crate) transfer: Option<Crossing>,
     pub(crate) commands: BTreeSet<String>,
+    pub(crate) recording: Option<Detail>,
+    pub(crate) capture: Option<u64>,
 }
 
 impl Bounds {
@@ -41,6 +43,8 @@ impl Bounds {
             clipboard: either(self.clipboard, other.clipboard, Crossing::join),
             transfer: either(self.transfer, other.transfer, Crossing::join),
             commands: &self.commands | &other.commands,
+            recording: either(self.recording, other.recording, Detail::max),
+            capture: either(self.capture, other.capture, u64::max),
         }
     }
 
@@ -56,6 +60,8 @@ impl Bounds {
             clipboard: self.clipboard.unwrap_or(house.clipboard),
             transfer: self.transfer.unwrap_or(house.transfer),
             commands: self.commands.clone(),
+            recording: self.recording.unwrap_or(house.recording),
+            capture: self.capture.unwrap_or(house.capture),
         }
     }
 
@@ -70,6 +76,8 @@ impl Bounds {
             clipboard: Some(limits.clipboard),
             transfer: Some(limits.transfer),
             commands: limits.commands.clone(),
+            recording: Some(limits.recording),
+            capture: Some(limits.capture),
         }
     }
 
@@ -96,6 +104,8 @@ impl Bounds {
             ("clipboard", crossing(self.clipboard)),
             ("transfer", crossing(self.transfer)),
             ("commands", commands),
+            ("recording", self.recording.map(|detail| detail.word().to_owned())),
+            ("capture", self.capture.map(|bytes| format!("{bytes} bytes"))),
         ]
         .into_iter()
         .filter_map(|(key, value)| Some((key, value?)))
@@ -122,7 +132,8 @@ enum Sort {
     Limit,
 }
 
-const KEYS: [(&str, Sort); 15] = [
+const KEYS: [(&str, Sort); 17] = [
+    ("capture", Sort::Bound),
     ("clipboard", Sort::Bound),
     ("commands", Sort::Bound),
     ("description", Sort::Word),
@@ -132,6 +143,7 @@ const KEYS: [(&str, Sort); 15] = [
     ("limit", Sort::Limit),
     ("max_duration", Sort::Bound),
     ("record", Sort::Bound),
+    ("recording", Sort::Bound),
     ("require_approval", Sort::Demand),
     ("require_device", Sort::Demand),
     ("require_step_up", Sort::Demand),
@@ -186,6 +198,7 @@ impl Terms {
 
     fn set(&mut self, key: &str, value: &str) -> Result<(), String> {
         match key {
+            "capture" => self.bounds.capture = Some(size(value)?),
             "clipboard" => self.bounds.clipboard = Some(crossing(key, value)?),
             "commands" => self.bounds.commands = commands(value)?,
             "description" => self.description = Some(value.to_owned()),
@@ -195,6 +208,7 @@ impl Terms {
             "limit" => self.limit = bare(key, value)?,
             "max_duration" => self.bounds.max_duration = Some(duration(key, value, DAY)?),
             "record" => self.bounds.record = Some(record(value)?),
+            "recording" => self.bounds.recording = Some(recording(value)?),
             "require_approval" => {
                 self.demands.insert(approval(value)?);
             }
@@ -222,6 +236,9 @@ impl Terms {
         self.demands.iter().map(Demand::fact)
     }
 }
+
+/// Largest `@capture`, in bytes.
+const MOST_CAPTURED: u64 = 64 << 20;
 
 const DAY: u32 = 24 * 3600;
 
@@ -266,6 +283,25 @@ fn record(value: &str) -> Result<Record, String> {
         }
         _ => Err(format!("@record(\"{value}\") is unknown: write \"full\" or \"strict\"")),
     }
+}
+
+fn recording(value: &str) -> Result<Detail, String> {
+    let known = [Detail::Standard, Detail::Enhanced].into_iter().find(|detail| detail.word() == value);
+    known.ok_or_else(|| format!("@recording(\"{value}\") is unknown: write \"standard\" or \"enhanced\""))
+}
+
+/// A number and `KiB` or `MiB`, up to 64 MiB; without leading zeros or spaces.
+fn size(value: &str) -> Result<u64, String> {
+    let (digits, unit) = match (value.strip_suffix("KiB"), value.strip_suffix("MiB")) {
+        (Some(digits), _) => (digits, 1 << 10),
+        (_, Some(digits)) => (digits, 1 << 20),
+        _ => ("", 0),
+    };
+    let canonical = digits.bytes().all(|b| b.is_ascii_digit()) && !digits.starts_with('0');
+    let bytes = digits.parse::<u64>().ok().filter(|_| canonical).and_then(|n| n.checked_mul(unit));
+    bytes.filter(|bytes| (1..=MOST_CAPTURED).contains(bytes)).ok_or_else(|| {
+        format!("@capture(\"{value}\") is no size from 1KiB to 64MiB: write a number and KiB or MiB, as in \"16MiB\"")
+    })
 }
 
 fn crossing(key: &str, value: &str) -> Result<Crossing, String> {

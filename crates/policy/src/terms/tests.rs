@@ -27,6 +27,8 @@ fn every_known_annotation_is_read() {
             ("clipboard", "down"),
             ("transfer", "none"),
             ("rotate_after_use", ""),
+            ("recording", "enhanced"),
+            ("capture", "64KiB"),
         ],
     )
     .unwrap();
@@ -35,6 +37,7 @@ fn every_known_annotation_is_read() {
     let limits = terms.bounds.limits();
     assert_eq!((limits.max_duration, limits.idle, limits.hold), (14_400, 900, 90));
     assert_eq!((limits.record, limits.clipboard, limits.transfer), (Record::Strict, Crossing::Down, Crossing::None));
+    assert_eq!((limits.recording, limits.capture), (Detail::Enhanced, 65_536));
     assert!(limits.rotate_after_use && limits.commands.len() == 2);
     let unenforceable: Vec<_> = terms.bounds.unenforceable().collect();
     assert_eq!(unenforceable, ["@clipboard", "@rotate_after_use"]);
@@ -61,7 +64,7 @@ fn every_typo_is_refused_with_the_right_key() {
         permit("requires_approval", "a:1").unwrap_err(),
         "@requires_approval is unknown: did you mean @require_approval?"
     );
-    assert!(permit("watermark", "x").unwrap_err().contains("the annotations are @clipboard, @commands"));
+    assert!(permit("watermark", "x").unwrap_err().contains("the annotations are @capture, @clipboard, @commands"));
 }
 
 #[test]
@@ -76,6 +79,8 @@ fn every_bad_value_is_refused() {
         ("record", &["", "none", "Full", "off"]),
         ("clipboard", &["", "yes", "Both"]),
         ("transfer", &["", "in"]),
+        ("recording", &["", "full", "none", "Enhanced"]),
+        ("capture", &["", "0MiB", "1", "1MB", "01MiB", "1 MiB", "-1KiB", "65MiB", "99999999999999999999KiB"]),
         ("commands", &["", "a,,b", "A", "a b"]),
         ("require_approval", &["", "a", "a:", ":1", "a:0", "a:10", "a:01", "a:+1", "A:1", "a:1:"]),
         ("require_ticket", &["yes"]),
@@ -101,6 +106,8 @@ fn annotations_on_the_wrong_effect_are_refused() {
         let value = match key {
             "max_duration" | "idle" | "hold" => "1m",
             "record" => "full",
+            "recording" => "enhanced",
+            "capture" => "1MiB",
             "clipboard" | "transfer" => "none",
             "require_approval" => "a:1",
             "commands" | "id" | "description" => "a",

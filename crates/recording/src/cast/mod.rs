@@ -98,7 +98,13 @@ impl Writer {
             }
             What::Mark { kind, text } => self.line(at, "m", &format!("{kind}: {text}")),
             What::Signal(name) => self.line(at, "m", &format!("channel {channel}: signal {name}")),
-            What::Output(_) | What::Stderr(_) | What::Input(_) | What::Hidden(_) | What::Resize { .. } => Ok(()),
+            What::Output(_)
+            | What::Stderr(_)
+            | What::Input(_)
+            | What::Hidden(_)
+            | What::Content { .. }
+            | What::Kept(_)
+            | What::Resize { .. } => Ok(()),
         }
     }
 
@@ -114,6 +120,7 @@ impl Writer {
             }
             What::Hidden(0) => self.line(at, "i", marks::HIDDEN),
             What::Hidden(bytes) => self.line(at, "m", &format!("input: {bytes} bytes, not kept")),
+            What::Content { .. } | What::Kept(_) => Ok(()),
             What::Resize { cols, rows } => self.line(at, "r", &format!("{cols}x{rows}")),
             What::Open { kind, detail } => self.line(at, "m", format!("{} {detail}", kind.action()).trim_end()),
             What::Signal(name) => self.line(at, "m", &format!("signal {name}")),
@@ -150,7 +157,13 @@ const fn shows(what: &What) -> bool {
     match what {
         What::Open { kind, .. } => matches!(kind, Channel::Shell | Channel::Exec),
         What::Output(_) | What::Stderr(_) | What::Resize { .. } => true,
-        What::Input(_) | What::Hidden(_) | What::Close { .. } | What::Signal(_) | What::Mark { .. } => false,
+        What::Input(_)
+        | What::Hidden(_)
+        | What::Content { .. }
+        | What::Kept(_)
+        | What::Close { .. }
+        | What::Signal(_)
+        | What::Mark { .. } => false,
     }
 }
 

@@ -1,6 +1,6 @@
 //! The bytes of an event, out and in.
 
-use super::{Channel, Error, EventRef, WhatRef};
+use super::{Channel, Error, EventRef, FileRef, WhatRef};
 
 const OUTPUT: u8 = 1;
 const STDERR: u8 = 2;
@@ -11,9 +11,14 @@ const CLOSE: u8 = 6;
 const SIGNAL: u8 = 7;
 const MARK: u8 = 8;
 const HIDDEN: u8 = 9;
+const CONTENT: u8 = 10;
+const KEPT: u8 = 11;
 
 const HAS_EXIT: u8 = 1;
 const HAS_SIGNAL: u8 = 2;
+
+const UPWARD: u8 = 1;
+const HAS_SUM: u8 = 2;
 
 pub(super) fn encode(at: u64, channel: u32, what: WhatRef<'_>, out: &mut Vec<u8>) {
     let tag = match what {
@@ -26,6 +31,8 @@ pub(super) fn encode(at: u64, channel: u32, what: WhatRef<'_>, out: &mut Vec<u8>
         WhatRef::Signal(_) => SIGNAL,
         WhatRef::Mark { .. } => MARK,
         WhatRef::Hidden(_) => HIDDEN,
+        WhatRef::Content { .. } => CONTENT,
+        WhatRef::Kept(_) => KEPT,
     };
     out.push(tag);
     put_number(at, out);
@@ -33,6 +40,18 @@ pub(super) fn encode(at: u64, channel: u32, what: WhatRef<'_>, out: &mut Vec<u8>
     match what {
         WhatRef::Output(bytes) | WhatRef::Stderr(bytes) | WhatRef::Input(bytes) => put_bytes(bytes, out),
         WhatRef::Hidden(bytes) => put_number(bytes, out),
+        WhatRef::Content { file, bytes } => {
+            put_number(file.into(), out);
+            put_bytes(bytes, out);
+        }
+        WhatRef::Kept(FileRef { number, up, size, kept, sum, path }) => {
+            out.push(if up { UPWARD } else { 0 } | sum.map_or(0, |_| HAS_SUM));
+            put_number(number.into(), out);
+            put_number(size, out);
+            put_number(kept, out);
+            out.extend_from_slice(sum.map_or(&[], |sum| sum.as_slice()));
+            put_bytes(path.as_bytes(), out);
+        }
         WhatRef::Resize { cols, rows } => {
             put_number(cols.into(), out);
             put_number(rows.into(), out);
@@ -70,6 +89,8 @@ pub(super) fn decode<'a>(bytes: &mut &'a [u8], at: usize) -> Result<EventRef<'a>
         STDERR => WhatRef::Stderr(cursor.bytes()?),
         INPUT => WhatRef::Input(cursor.bytes()?),
         HIDDEN => WhatRef::Hidden(cursor.number()?),
+        CONTENT => WhatRef::Content { file: cursor.narrow()?, bytes: cursor.bytes()? },
+        KEPT => WhatRef::Kept(cursor.file()?),
         RESIZE => WhatRef::Resize { cols: cursor.narrow()?, rows: cursor.narrow()? },
         OPEN => WhatRef::Open { kind: cursor.channel()?, detail: cursor.text()? },
         CLOSE => {
@@ -165,6 +186,22 @@ impl<'a> Cursor<'_, 'a> {
 
     fn text(&mut self) -> Result<&'a str, Error> {
         std::str::from_utf8(self.bytes()?).map_err(|_| Error::Text(self.at))
+    }
+
+    fn file(&mut self) -> Result<FileRef<'a>, Error> {
+        let flags = self.byte()?;
+        if flags & !(UPWARD | HAS_SUM) != 0 {
+            return Err(Error::Unknown(self.at));
+        }
+        let (number, size, kept) = (self.narrow()?, self.number()?, self.number()?);
+        let sum = if flags & HAS_SUM == 0 {
+            None
+        } else {
+            let (sum, rest) = self.bytes.split_first_chunk::<32>().ok_or(Error::Short(self.at))?;
+            *self.bytes = rest;
+            Some(sum)
+        };
+        Ok(FileRef { number, up: flags & UPWARD != 0, size, kept, sum, path: self.text()? })
     }
 
     fn channel(&mut self) -> Result<Channel, Error> {

@@ -33,6 +33,56 @@ impl Error {
     }
 }
 
+/// A file of which content is kept.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct File {
+    /// Its number within its channel.
+    pub number: u32,
+    /// Whether it went from the person to the target.
+    pub up: bool,
+    /// Bytes of content that crossed.
+    pub size: u64,
+    /// How many of them are kept: the first ones.
+    pub kept: u64,
+    /// SHA-256 of all that crossed, where it came in order.
+    pub sum: Option<[u8; 32]>,
+    /// Its path, as the client wrote it.
+    pub path: String,
+}
+
+/// The same, lent.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct FileRef<'a> {
+    /// See [`File::number`].
+    pub number: u32,
+    /// See [`File::up`].
+    pub up: bool,
+    /// See [`File::size`].
+    pub size: u64,
+    /// See [`File::kept`].
+    pub kept: u64,
+    /// See [`File::sum`].
+    pub sum: Option<&'a [u8; 32]>,
+    /// See [`File::path`].
+    pub path: &'a str,
+}
+
+impl FileRef<'_> {
+    fn to_owned(self) -> File {
+        let Self { number, up, size, kept, sum, path } = self;
+        File { number, up, size, kept, sum: sum.copied(), path: path.into() }
+    }
+}
+
+impl File {
+    /// The same file, lent.
+    #[must_use]
+    pub fn as_ref(&self) -> FileRef<'_> {
+        let Self { number, up, size, kept, sum, path } = self;
+        FileRef { number: *number, up: *up, size: *size, kept: *kept, sum: sum.as_ref(), path }
+    }
+}
+
 /// What happened, owning its bytes.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum What {
@@ -45,6 +95,15 @@ pub enum What {
     /// The client wrote what is not kept: so many bytes of data, or keys that the target did not show, of which not even
     /// their number is kept (0).
     Hidden(u64),
+    /// Content of a file that crossed: the next bytes of it, from its first one on.
+    Content {
+        /// Number of the file within its channel.
+        file: u32,
+        /// The bytes.
+        bytes: Vec<u8>,
+    },
+    /// That content is all that is kept of a file.
+    Kept(File),
     /// The terminal has a new size.
     Resize {
         /// Columns.
@@ -88,6 +147,15 @@ pub enum WhatRef<'a> {
     Input(&'a [u8]),
     /// See [`What::Hidden`].
     Hidden(u64),
+    /// See [`What::Content`].
+    Content {
+        /// Number of the file within its channel.
+        file: u32,
+        /// The bytes.
+        bytes: &'a [u8],
+    },
+    /// See [`What::Kept`].
+    Kept(FileRef<'a>),
     /// See [`What::Resize`].
     Resize {
         /// Columns.
@@ -151,6 +219,8 @@ impl EventRef<'_> {
             WhatRef::Stderr(bytes) => What::Stderr(bytes.to_vec()),
             WhatRef::Input(bytes) => What::Input(bytes.to_vec()),
             WhatRef::Hidden(bytes) => What::Hidden(bytes),
+            WhatRef::Content { file, bytes } => What::Content { file, bytes: bytes.to_vec() },
+            WhatRef::Kept(file) => What::Kept(file.to_owned()),
             WhatRef::Resize { cols, rows } => What::Resize { cols, rows },
             WhatRef::Open { kind, detail } => What::Open { kind, detail: detail.into() },
             WhatRef::Close { exit, signal } => What::Close { exit, signal: signal.map(Into::into) },
@@ -170,6 +240,8 @@ impl Event {
             What::Stderr(bytes) => WhatRef::Stderr(bytes),
             What::Input(bytes) => WhatRef::Input(bytes),
             What::Hidden(bytes) => WhatRef::Hidden(*bytes),
+            What::Content { file, bytes } => WhatRef::Content { file: *file, bytes },
+            What::Kept(file) => WhatRef::Kept(file.as_ref()),
             What::Resize { cols, rows } => WhatRef::Resize { cols: *cols, rows: *rows },
             What::Open { kind, detail } => WhatRef::Open { kind: *kind, detail },
             What::Close { exit, signal } => WhatRef::Close { exit: *exit, signal: signal.as_deref() },

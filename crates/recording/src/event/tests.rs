@@ -20,6 +20,10 @@ fn whats() -> impl Strategy<Value = What> {
         bytes.clone().prop_map(What::Stderr),
         bytes.prop_map(What::Input),
         any::<u64>().prop_map(What::Hidden),
+        (any::<u32>(), proptest::collection::vec(any::<u8>(), 0..40))
+            .prop_map(|(file, bytes)| What::Content { file, bytes }),
+        (any::<(u32, bool, u64, u64)>(), any::<Option<[u8; 32]>>(), ".{0,9}")
+            .prop_map(|((number, up, size, kept), sum, path)| What::Kept(File { number, up, size, kept, sum, path })),
         any::<(u16, u16)>().prop_map(|(cols, rows)| What::Resize { cols, rows }),
         (0..Channel::ALL.len(), ".{0,20}").prop_map(|(kind, detail)| What::Open { kind: Channel::ALL[kind], detail }),
         (any::<Option<u32>>(), proptest::option::of(".{0,9}")).prop_map(|(exit, signal)| What::Close { exit, signal }),

@@ -49,7 +49,11 @@ impl Finder {
                 }
             }
             WhatRef::Close { .. } => self.lines.retain(|(channel, _), _| *channel != event.channel),
-            WhatRef::Hidden(_) | WhatRef::Resize { .. } | WhatRef::Signal(_) => {}
+            WhatRef::Hidden(_)
+            | WhatRef::Content { .. }
+            | WhatRef::Kept(_)
+            | WhatRef::Resize { .. }
+            | WhatRef::Signal(_) => {}
         }
         self.hits.len() < self.most
     }

@@ -50,6 +50,8 @@ impl Screen {
             }
             WhatRef::Input(_)
             | WhatRef::Hidden(_)
+            | WhatRef::Content { .. }
+            | WhatRef::Kept(_)
             | WhatRef::Resize { .. }
             | WhatRef::Open { .. }
             | WhatRef::Signal(_)

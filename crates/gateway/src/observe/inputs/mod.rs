@@ -4,6 +4,7 @@ mod script;
 
 use super::echo::{Echo, Kept};
 use sallyport_model::access::Channel;
+use sallyport_model::limits::Detail;
 use sallyport_recording::WhatRef;
 use script::Script;
 use std::collections::HashMap;
@@ -16,6 +17,8 @@ const TOLD: u64 = 1 << 20;
 /// The channels of one session whose input is not simply kept.
 #[derive(Default)]
 pub(crate) struct Inputs {
+    /// Whether data is kept.
+    detail: Detail,
     /// With whether it is a terminal.
     channels: Mutex<HashMap<u32, (bool, Arc<Input>)>>,
 }
@@ -51,6 +54,11 @@ impl Record {
 }
 
 impl Inputs {
+    /// For a session that is recorded so.
+    pub(crate) fn new(detail: Detail) -> Self {
+        Self { detail, channels: Mutex::default() }
+    }
+
     fn lock(&self) -> MutexGuard<'_, HashMap<u32, (bool, Arc<Input>)>> {
         self.channels.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -62,7 +70,10 @@ impl Inputs {
             WhatRef::Open { kind: Channel::Exec, detail } if script::reads_commands(detail) => {
                 Sort::Script(Script::default())
             }
-            WhatRef::Open { kind: Channel::Exec | Channel::Subsystem, .. } => Sort::Data(0),
+            WhatRef::Open { kind: Channel::Exec, detail } if script::reads_secret(detail) => Sort::Data(0),
+            WhatRef::Open { kind: Channel::Exec | Channel::Subsystem, .. } if self.detail == Detail::Standard => {
+                Sort::Data(0)
+            }
             // A terminal.
             WhatRef::Resize { .. } => {
                 let mut channels = self.lock();

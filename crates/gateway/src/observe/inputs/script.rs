@@ -63,11 +63,17 @@ fn asks(line: &[u8]) -> bool {
 /// Where one of them reads a password there too, it is not.
 pub(super) fn reads_commands(command: &str) -> bool {
     let Ok(script) = shell::read(command, &mut Memory::default()) else { return false };
-    script.commands.iter().any(Simple::reads_script) && !script.commands.iter().any(reads_secret)
+    script.commands.iter().any(Simple::reads_script) && !script.commands.iter().any(asks_itself)
+}
+
+/// Whether what is written to a command is a password, to begin with, whatever else is kept.
+pub(super) fn reads_secret(command: &str) -> bool {
+    let script = shell::read(command, &mut Memory::default());
+    script.is_ok_and(|script| script.commands.iter().any(asks_itself))
 }
 
 /// Whether a program reads a password from its input where there is no terminal.
-fn reads_secret(simple: &Simple) -> bool {
+fn asks_itself(simple: &Simple) -> bool {
     let mut words = simple.words.iter().map(Word::shown);
     let name = words.next().unwrap_or_default();
     match name.rsplit('/').next().unwrap_or_default() {

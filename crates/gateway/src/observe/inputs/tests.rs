@@ -2,7 +2,7 @@ use super::script::reads_commands;
 use super::*;
 
 fn open(kind: Channel, detail: &str) -> Inputs {
-    let inputs = Inputs::default();
+    let inputs = Inputs::new(Detail::Standard);
     inputs.note(1, &WhatRef::Open { kind, detail });
     inputs
 }
@@ -41,6 +41,15 @@ async fn a_script_is_kept_and_data_is_told_by_its_size() {
     ] {
         assert_eq!(reads_commands(command), script, "{command}");
     }
+}
+
+#[tokio::test]
+async fn an_enhanced_recording_keeps_data_but_no_password() {
+    let inputs = Inputs::new(Detail::Enhanced);
+    inputs.note(1, &WhatRef::Open { kind: Channel::Exec, detail: "cat >backup" });
+    assert!(inputs.of(1).is_none(), "it is simply kept");
+    inputs.note(1, &WhatRef::Open { kind: Channel::Exec, detail: "sudo -S tee x" });
+    assert_eq!(written(&inputs, b"hunter2\n").await, [(8, "hidden".to_owned())]);
 }
 
 #[tokio::test]

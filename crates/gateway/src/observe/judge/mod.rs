@@ -3,7 +3,7 @@
 use super::tap::Stop;
 use crate::authority::{Authority, PATIENCE};
 use sallyport_model::access::{Denial, Terms};
-use sallyport_model::authority::{Call, Judged, Reply};
+use sallyport_model::authority::{About, Call, Judged, Reply};
 use sallyport_model::rules::{Act, Guarantee};
 use sallyport_model::{Kind, SessionId};
 use sallyport_statements::{Finding, Rules};
@@ -40,9 +40,11 @@ impl Judge {
         }
         let rules = Rules::new(&terms.rules);
         let hold = Duration::from_secs(terms.limits.hold.into());
-        Ok((!rules.is_empty()).then_some(Self { rules, session, authority, hold }))
+        let files = terms.rules.iter().any(|set| !set.files.is_empty());
+        Ok((files || !rules.is_empty()).then_some(Self { rules, session, authority, hold }))
     }
 
+    /// What judges commands; it may be empty, where rules are about files alone.
     pub(crate) fn rules(&self) -> &Rules {
         &self.rules
     }
@@ -51,10 +53,11 @@ impl Judge {
     ///
     /// # Errors
     /// When the command must not go on.
-    pub(crate) async fn keep(&self, finding: &Finding, guarantee: Guarantee) -> Result<(), Stop> {
+    pub(crate) async fn keep(&self, about: About, finding: &Finding, guarantee: Guarantee) -> Result<(), Stop> {
         let cut = |text: &str| text.get(..text.floor_char_boundary(TOLD)).unwrap_or_default().to_owned();
         let judged = Judged {
             session: self.session,
+            about,
             act: finding.act,
             rule: finding.rule.clone(),
             why: cut(&finding.why),

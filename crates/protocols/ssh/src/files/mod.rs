@@ -10,8 +10,9 @@ pub mod sftp;
 mod sum;
 
 pub use gate::{Gate, Way};
-pub use sum::Sum;
+pub use sum::{Keep, Sum};
 
+use sallyport_gateway::observe::FileRef;
 use sallyport_model::Kind;
 use std::borrow::Cow;
 
@@ -27,6 +28,8 @@ pub struct Flow<'a> {
     pub to_client: Vec<Cow<'a, [u8]>>,
     /// What happened.
     pub events: Vec<Event>,
+    /// Content that is kept, by the number of its file.
+    pub content: Vec<(u32, Cow<'a, [u8]>)>,
 }
 
 /// What was done.
@@ -99,6 +102,8 @@ pub struct Event {
     pub size: u64,
     /// Hash of the content.
     pub sum: Sum,
+    /// What of the content is kept.
+    pub keep: Option<Keep>,
     /// How it ended.
     pub outcome: Outcome,
 }
@@ -106,7 +111,18 @@ pub struct Event {
 impl Event {
     /// An event without content.
     fn plain(deed: Deed, path: String, other: Option<String>, outcome: Outcome) -> Self {
-        Self { deed, path, other, size: 0, sum: Sum::None, outcome }
+        Self { deed, path, other, size: 0, sum: Sum::None, keep: None, outcome }
+    }
+
+    /// What a recording keeps of its content.
+    #[must_use]
+    pub fn kept(&self) -> Option<FileRef<'_>> {
+        let Keep { file, kept } = self.keep?;
+        let sum = match &self.sum {
+            Sum::Sha256(sum) => Some(sum),
+            Sum::OutOfOrder | Sum::None => None,
+        };
+        Some(FileRef { number: file, up: self.deed == Deed::Put, size: self.size, kept, sum, path: &self.path })
     }
 
     /// One line for recordings: `put /tmp/x 12 sha256:... done`.

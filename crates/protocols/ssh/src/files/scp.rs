@@ -40,6 +40,9 @@ pub fn asked(words: &[String]) -> Option<Asked> {
     Some(Asked { way, path: paths.join(" ") })
 }
 
+/// What goes on to one side, in its order.
+type Pieces<'a> = Vec<Cow<'a, [u8]>>;
+
 /// Where the source's stream is.
 enum At {
     Record(Vec<u8>),
@@ -78,6 +81,8 @@ pub struct Scp {
     awaits: Option<Awaits>,
     /// A line of words that the sink is saying.
     words: Option<Vec<u8>>,
+    /// Files so far.
+    files: u32,
     /// The first byte of the sink, which asks the source to begin, has come.
     begun: bool,
 }
@@ -95,6 +100,7 @@ impl Scp {
             now: None,
             awaits: None,
             words: None,
+            files: 0,
             begun: false,
         }
     }
@@ -123,24 +129,24 @@ impl Scp {
 
     fn take<'a>(&mut self, bytes: &'a [u8], source: bool) -> Result<Flow<'a>, Fault> {
         // Forward: what came, on to the other side. Back: the gateway's answer to whoever sent it.
-        let (mut forward, mut back, mut events) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut forward, mut back, mut events, mut content) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
         if source {
-            self.source(bytes, &mut forward, &mut back, &mut events)?;
+            self.source(bytes, (&mut forward, &mut back), &mut events, &mut content)?;
         } else {
             self.sink(bytes, &mut events)?;
             forward.push(Cow::Borrowed(bytes));
         }
         let upward = (self.way == Way::Up) == source;
         let (to_target, to_client) = if upward { (forward, back) } else { (back, forward) };
-        Ok(Flow { to_target, to_client, events })
+        Ok(Flow { to_target, to_client, events, content })
     }
 
     fn source<'a>(
         &mut self,
         mut rest: &'a [u8],
-        forward: &mut Vec<Cow<'a, [u8]>>,
-        back: &mut Vec<Cow<'a, [u8]>>,
+        (forward, back): (&mut Pieces<'a>, &mut Pieces<'a>),
         events: &mut Vec<Event>,
+        content: &mut Vec<(u32, Cow<'a, [u8]>)>,
     ) -> Result<(), Fault> {
         while !rest.is_empty() {
             match &mut self.at {
@@ -150,7 +156,8 @@ impl Scp {
                     rest = later;
                     *left = left.saturating_sub(u64::try_from(now.len()).unwrap_or(u64::MAX));
                     if let Some(file) = &mut self.now {
-                        file.sums.feed(now);
+                        let kept = file.sums.feed(now, self.gate.kept());
+                        content.extend(kept.map(|(file, bytes)| (file, Cow::Borrowed(bytes))));
                     }
                     forward.push(Cow::Borrowed(now));
                     if *left == 0 {
@@ -230,7 +237,9 @@ impl Scp {
                     return Ok(Err((why, Event::plain(deed, path, None, outcome))));
                 }
                 if *sort == b'C' {
-                    self.now = Some(Crossing { path, size, sums: Summing::new() });
+                    self.files = self.files.saturating_add(1);
+                    let kept = (self.gate.kept() > 0).then_some(self.files);
+                    self.now = Some(Crossing { path, size, sums: Summing::new(kept) });
                     self.awaits = Some(Awaits::File);
                 } else {
                     if self.folders.len() >= DEPTH {
@@ -325,9 +334,10 @@ impl Scp {
 
     fn done(&mut self, outcome: Outcome) -> Option<Event> {
         let Crossing { path, sums, .. } = self.now.take()?;
+        let keep = sums.keep();
         let (size, sum) = sums.sum();
         let deed = if self.way == Way::Up { Deed::Put } else { Deed::Get };
-        Some(Event { deed, path, other: None, size, sum, outcome })
+        Some(Event { deed, path, other: None, size, sum, keep, outcome })
     }
 }
 

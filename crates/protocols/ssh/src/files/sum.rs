@@ -33,11 +33,23 @@ pub(super) struct Summing {
     next: u64,
     in_order: bool,
     size: u64,
+    keep: Option<Keep>,
+}
+
+/// What is kept of the content of a file.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Keep {
+    /// Number of the file within its channel.
+    pub file: u32,
+    /// How many of its first bytes are kept.
+    pub kept: u64,
 }
 
 impl Summing {
-    pub(super) fn new() -> Self {
-        Self { context: Context::new(&SHA256), next: 0, in_order: true, size: 0 }
+    /// Of which content is kept, where there is a number.
+    pub(super) fn new(file: Option<u32>) -> Self {
+        let keep = file.map(|file| Keep { file, kept: 0 });
+        Self { context: Context::new(&SHA256), next: 0, in_order: true, size: 0, keep }
     }
 
     /// A piece that belongs at `offset` begins.
@@ -45,18 +57,30 @@ impl Summing {
         self.in_order &= offset == self.next;
     }
 
-    /// The next bytes of it.
-    pub(super) fn feed(&mut self, bytes: &[u8]) {
+    /// The next bytes of it; gives what of them is kept, of `most` altogether, and of which file.
+    pub(super) fn feed<'a>(&mut self, bytes: &'a [u8], most: u64) -> Option<(u32, &'a [u8])> {
+        let keep = self.keep.as_mut().filter(|_| self.in_order);
+        let kept = keep.and_then(|keep| {
+            let room = usize::try_from(most.saturating_sub(keep.kept)).unwrap_or(usize::MAX);
+            let kept = bytes.get(..bytes.len().min(room)).filter(|kept| !kept.is_empty())?;
+            keep.kept = keep.kept.saturating_add(u64::try_from(kept.len()).unwrap_or(u64::MAX));
+            Some((keep.file, kept))
+        });
         let len = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
         self.size = self.size.saturating_add(len);
         self.next = self.next.saturating_add(len);
         if self.in_order {
             self.context.update(bytes);
         }
+        kept
     }
 
     pub(super) const fn size(&self) -> u64 {
         self.size
+    }
+
+    pub(super) const fn keep(&self) -> Option<Keep> {
+        self.keep
     }
 
     pub(super) fn sum(self) -> (u64, Sum) {

@@ -178,6 +178,7 @@ fn what_goes_up_and_down_is_told_with_its_hash() {
         other: None,
         size: 11,
         sum: sum(b"hello world"),
+        keep: None,
         outcome: Outcome::Done,
     };
     assert_eq!(up.events, std::slice::from_ref(&told));
@@ -427,6 +428,7 @@ fn scp_tells_files_in_both_modes() {
         other: None,
         size: 5,
         sum: sum(b"hello"),
+        keep: None,
         outcome: Outcome::Done,
     };
     assert_eq!(up.events, std::slice::from_ref(&told));

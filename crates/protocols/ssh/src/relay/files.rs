@@ -20,6 +20,7 @@ use tokio::sync::Notify;
 
 /// The files of one channel.
 pub(super) struct Watched {
+    gate: Gate,
     state: Mutex<State>,
     client: Notify,
     target: Notify,
@@ -42,17 +43,19 @@ enum Decoder {
 impl Watched {
     /// For a channel that carries files, or may, under a session's terms.
     pub(super) fn of(started: &Started, terms: &Terms) -> Option<Self> {
-        let gate = Gate::new(terms.limits.transfer, &terms.rules);
+        let gate = Gate::new(terms.limits.transfer, &terms.rules).keeping(terms.limits.kept_of_files());
         let decoder = match &started.program {
-            Program::Subsystem(_) if started.kind() == Channel::Sftp => Decoder::Sftp(Box::new(Sftp::new(gate))),
+            Program::Subsystem(_) if started.kind() == Channel::Sftp => {
+                Decoder::Sftp(Box::new(Sftp::new(gate.clone())))
+            }
             Program::Command(_) if started.terminal.is_none() => match copies(&started.command()) {
-                Some(asked) => Decoder::Scp(Box::new(Scp::new(&asked, gate))),
-                None => Decoder::Unknown(gate),
+                Some(asked) => Decoder::Scp(Box::new(Scp::new(&asked, gate.clone()))),
+                None => Decoder::Unknown(gate.clone()),
             },
             _ => return None,
         };
         let state = State { decoder: Some(decoder), to_client: VecDeque::new(), to_target: VecDeque::new() };
-        Some(Self { state: Mutex::new(state), client: Notify::new(), target: Notify::new() })
+        Some(Self { gate, state: Mutex::new(state), client: Notify::new(), target: Notify::new() })
     }
 
     /// Whether what the client sent is a file protocol's. What a command's client says first decides it, once.
@@ -77,32 +80,32 @@ impl Watched {
     /// Takes in what the client sent.
     pub(super) async fn client(&self, live: &Live, number: u32, data: &Bytes) -> Result<(), Stop> {
         live.tap().flow(true, data.len()).await?;
-        let events = self.take(data, |decoder, data| match decoder {
+        let told = self.take(data, |decoder, data| match decoder {
             Decoder::Sftp(sftp) => sftp.client(data),
             Decoder::Scp(scp) => scp.client(data),
             Decoder::Unknown(_) => Ok(Flow::default()),
         })?;
-        tell(live, number, events).await
+        self.tell(live, number, told).await
     }
 
     /// Takes in what the target sent.
     pub(super) async fn target(&self, live: &Live, number: u32, data: &Bytes) -> Result<(), Stop> {
         live.tap().flow(false, data.len()).await?;
-        let events = self.take(data, |decoder, data| match decoder {
+        let told = self.take(data, |decoder, data| match decoder {
             Decoder::Sftp(sftp) => sftp.target(data),
             Decoder::Scp(scp) => scp.target(data),
             Decoder::Unknown(_) => Ok(Flow::default()),
         })?;
-        tell(live, number, events).await
+        self.tell(live, number, told).await
     }
 
     fn take(
         &self,
         data: &Bytes,
         read: impl for<'a> FnOnce(&mut Decoder, &'a [u8]) -> Result<Flow<'a>, Fault>,
-    ) -> Result<Vec<Event>, Stop> {
+    ) -> Result<Told, Stop> {
         let mut state = self.lock();
-        let Some(decoder) = state.decoder.as_mut() else { return Ok(Vec::new()) };
+        let Some(decoder) = state.decoder.as_mut() else { return Ok(Told::default()) };
         let flow = read(decoder, data).map_err(|fault| Stop::Refused(fault.to_string()))?;
         let piece = |piece: Cow<'_, [u8]>| match piece {
             Cow::Borrowed(slice) => data.slice_ref(slice),
@@ -118,7 +121,8 @@ impl Watched {
         if down {
             self.client.notify_one();
         }
-        Ok(flow.events)
+        let content = flow.content.into_iter().map(|(file, bytes)| (file, piece(bytes))).collect();
+        Ok(Told { events: flow.events, content })
     }
 
     /// The next piece for the target.
@@ -149,15 +153,33 @@ impl Watched {
             Some(Decoder::Scp(scp)) => scp.end().into_iter().collect(),
             Some(Decoder::Unknown(_)) | None => Vec::new(),
         };
-        let _ = tell(live, number, events).await;
+        let _ = self.tell(live, number, Told { events, content: Vec::new() }).await;
+    }
+
+    /// Records what crossed, and tells of what a rule wants noted.
+    async fn tell(&self, live: &Live, number: u32, told: Told) -> Result<(), Stop> {
+        for (file, bytes) in told.content {
+            live.tap().content(number, file, &bytes).await?;
+        }
+        for event in told.events {
+            let line = event.line();
+            live.tap().note(number, WhatRef::Mark { kind: "file", text: &line }).await?;
+            if let Some(kept) = event.kept() {
+                live.tap().note(number, WhatRef::Kept(kept)).await?;
+            }
+            for (rule, why) in self.gate.alerts(&event) {
+                live.tap().alert(number, &rule, why, &line).await?;
+            }
+        }
+        Ok(())
     }
 }
 
-async fn tell(live: &Live, number: u32, events: Vec<Event>) -> Result<(), Stop> {
-    for event in events {
-        live.tap().note(number, WhatRef::Mark { kind: "file", text: &event.line() }).await?;
-    }
-    Ok(())
+/// What is to be recorded.
+#[derive(Default)]
+struct Told {
+    events: Vec<Event>,
+    content: Vec<(u32, Bytes)>,
 }
 
 /// The scp that a command runs, whatever runs before it.

@@ -2,8 +2,8 @@
 
 use super::channel::Outcome;
 use super::{Granted, Session};
-use sallyport_gateway::observe::WhatRef;
 use sallyport_gateway::observe::tap::Stop;
+use sallyport_gateway::observe::{FileRef, WhatRef};
 use sallyport_gateway::spine::Live;
 use sallyport_model::access::Channel as Kind;
 use sallyport_ssh_transport::link::{Arrival, Arrivals, Global, NotOpened, Opening, Reader, Said, Writer, code};
@@ -81,13 +81,13 @@ async fn closed(live: &Live, number: u32, why: Option<&str>) {
 
 /// Carries a forward: what flows is counted, and where it went is recorded.
 async fn splice(live: &Live, number: u32, client: (Reader, Writer), target: (Reader, Writer)) -> Outcome {
-    let (up, down) = (AtomicU64::new(0), AtomicU64::new(0));
+    let (up, down) = (Stream::new(UP, live), Stream::new(DOWN, live));
     let (mut from_client, to_client) = client;
     let (mut from_target, to_target) = target;
     let mut ended = live.clone();
     let outcome = {
-        let there = flow(live, true, (&mut from_client, &to_client), &to_target, &up);
-        let back = flow(live, false, (&mut from_target, &to_target), &to_client, &down);
+        let there = flow((live, number), (&mut from_client, &to_client), &to_target, &up);
+        let back = flow((live, number), (&mut from_target, &to_target), &to_client, &down);
         tokio::pin!(there, back);
         let mut over = (None, None);
         loop {
@@ -107,25 +107,67 @@ async fn splice(live: &Live, number: u32, client: (Reader, Writer), target: (Rea
             }
         }
     };
-    let text = format!("{} up, {} down", up.load(Ordering::Relaxed), down.load(Ordering::Relaxed));
+    let text = format!("{} up, {} down", up.size(), down.size());
     let _ = live.tap().note(number, WhatRef::Mark { kind: "flow", text: &text }).await;
+    for stream in [up, down] {
+        stream.end(live, number).await;
+    }
     closed(live, number, None).await;
     outcome
 }
 
+/// Numbers of a forward's two ways, among the files of its channel.
+const UP: u32 = 1;
+const DOWN: u32 = 2;
+
+/// What crossed one way of a forward.
+struct Stream {
+    number: u32,
+    /// How many bytes of it are kept.
+    most: u64,
+    size: AtomicU64,
+}
+
+impl Stream {
+    fn new(number: u32, live: &Live) -> Self {
+        let most = live.clearance().permit().terms().limits.kept_of_files();
+        Self { number, most, size: AtomicU64::new(0) }
+    }
+
+    fn size(&self) -> u64 {
+        self.size.load(Ordering::Relaxed)
+    }
+
+    /// Counts the next bytes, and records what of them is kept.
+    async fn pass(&self, live: &Live, channel: u32, bytes: &[u8]) -> Result<(), Stop> {
+        let before = self.size.fetch_add(u64::try_from(bytes.len()).unwrap_or(0), Ordering::Relaxed);
+        let room = usize::try_from(self.most.saturating_sub(before)).unwrap_or(usize::MAX);
+        let kept = bytes.get(..bytes.len().min(room)).unwrap_or_default();
+        live.tap().content(channel, self.number, kept).await
+    }
+
+    async fn end(self, live: &Live, channel: u32) {
+        let (size, up) = (self.size(), self.number == UP);
+        if self.most > 0 && size > 0 {
+            let path = if up { "sent through the forward" } else { "received through the forward" };
+            let file = FileRef { number: self.number, up, size, kept: size.min(self.most), sum: None, path };
+            let _ = live.tap().note(channel, WhatRef::Kept(file)).await;
+        }
+    }
+}
+
 /// One way of a forward.
 async fn flow(
-    live: &Live,
-    up: bool,
+    (live, number): (&Live, u32),
     (from, back): (&mut Reader, &Writer),
     to: &Writer,
-    count: &AtomicU64,
+    stream: &Stream,
 ) -> Result<(), Stop> {
     loop {
         match from.next().await {
             Said::Data(data) => {
-                live.tap().flow(up, data.len()).await?;
-                count.fetch_add(u64::try_from(data.len()).unwrap_or(0), Ordering::Relaxed);
+                live.tap().flow(stream.number == UP, data.len()).await?;
+                stream.pass(live, number, &data).await?;
                 if to.data(data).await.is_err() {
                     back.close();
                 }

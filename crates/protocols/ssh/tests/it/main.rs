@@ -17,6 +17,8 @@ mod freeze;
 #[cfg(test)]
 mod hostile;
 #[cfg(test)]
+mod levels;
+#[cfg(test)]
 mod rig;
 #[cfg(test)]
 mod rules;
@@ -26,4 +28,5 @@ mod secrets;
 mod session;
 #[cfg(test)]
 mod steering;
+#[cfg(test)]
 mod typing;

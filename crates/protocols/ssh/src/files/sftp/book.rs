@@ -3,6 +3,7 @@
 use super::super::sum::Summing;
 use super::super::{Deed, Event, Fault, Gate, Outcome, Way, text};
 use super::wire::{Ask, EOF, FAILURE, OK, PERMISSION_DENIED, Reply, Request, Says, UNSUPPORTED, malformed, status};
+use std::borrow::Cow;
 use std::collections::HashMap;
 
 /// Requests that wait for a reply, at most.
@@ -55,15 +56,18 @@ struct File {
     failed: Option<String>,
     /// What the gateway refused of it first.
     refused: Option<String>,
+    /// Its number in either direction, where content is kept.
+    numbers: Option<[u32; 2]>,
 }
 
 impl File {
-    fn new(path: String) -> Self {
-        Self { path, down: None, up: None, failed: None, refused: None }
+    fn new(path: String, numbers: Option<[u32; 2]>) -> Self {
+        Self { path, down: None, up: None, failed: None, refused: None, numbers }
     }
 
     fn sums(&mut self, upward: bool) -> &mut Summing {
-        if upward { &mut self.up } else { &mut self.down }.get_or_insert_with(Summing::new)
+        let number = self.numbers.map(|[down, up]| if upward { up } else { down });
+        if upward { &mut self.up } else { &mut self.down }.get_or_insert_with(|| Summing::new(number))
     }
 
     fn size(&self, upward: bool) -> u64 {
@@ -71,15 +75,17 @@ impl File {
     }
 
     fn events(self, ended: &Outcome) -> impl Iterator<Item = Event> {
-        let Self { path, down, up, failed, refused } = self;
+        let Self { path, down, up, failed, refused, .. } = self;
         let outcome = match (refused, failed) {
             (Some(why), _) => Outcome::Refused(why),
             (None, Some(why)) => Outcome::Failed(why),
             (None, None) => ended.clone(),
         };
         [(Deed::Get, down), (Deed::Put, up)].into_iter().filter_map(move |(deed, sums)| {
-            let (size, sum) = sums?.sum();
-            Some(Event { deed, path: path.clone(), other: None, size, sum, outcome: outcome.clone() })
+            let sums = sums?;
+            let keep = sums.keep();
+            let (size, sum) = sums.sum();
+            Some(Event { deed, path: path.clone(), other: None, size, sum, keep, outcome: outcome.clone() })
         })
     }
 }
@@ -95,11 +101,13 @@ pub(super) struct Book {
     gate: Gate,
     asked: HashMap<u32, Asked>,
     opened: HashMap<Vec<u8>, Opened>,
+    /// Files so far, each direction for itself.
+    files: u32,
 }
 
 impl Book {
     pub(super) fn new(gate: Gate) -> Self {
-        Self { gate, asked: HashMap::new(), opened: HashMap::new() }
+        Self { gate, asked: HashMap::new(), opened: HashMap::new(), files: 0 }
     }
 
     /// Judges a request and notes it.
@@ -209,11 +217,23 @@ impl Book {
         })
     }
 
-    /// Content of a handle passes.
-    pub(super) fn content(&mut self, handle: &[u8], upward: bool, bytes: &[u8]) {
-        if let Some(Opened::File(file)) = self.opened.get_mut(handle) {
-            file.sums(upward).feed(bytes);
+    /// Content of a handle passes; gives what of it is kept.
+    pub(super) fn content<'a>(&mut self, handle: &[u8], upward: bool, bytes: &'a [u8]) -> Option<(u32, Cow<'a, [u8]>)> {
+        let Some(Opened::File(file)) = self.opened.get_mut(handle) else { return None };
+        let (file, kept) = file.sums(upward).feed(bytes, self.gate.kept())?;
+        Some((file, Cow::Borrowed(kept)))
+    }
+
+    /// A file that was opened to be written is a transfer even where nothing is.
+    fn begun(&mut self, path: String, flags: u32) -> File {
+        let first = self.files.saturating_add(1);
+        let second = first.saturating_add(1);
+        self.files = second;
+        let mut file = File::new(path, (self.gate.kept() > 0).then_some([first, second]));
+        if flags & CHANGES != 0 {
+            file.sums(true);
         }
+        file
     }
 
     /// Takes in a reply; gives the handle whose content follows, and what happened.
@@ -227,7 +247,8 @@ impl Book {
         let mut events = Vec::new();
         match (asked, &reply.says) {
             (Asked::Open { path, flags }, Says::Handle(handle)) => {
-                events.extend(self.opens(handle, Opened::File(Box::new(begun(path, flags))))?);
+                let file = self.begun(path, flags);
+                events.extend(self.opens(handle, Opened::File(Box::new(file)))?);
             }
             (Asked::OpenDir { path }, Says::Handle(handle)) => {
                 events.extend(self.opens(handle, Opened::Dir)?);
@@ -310,15 +331,6 @@ enum No {
 fn refused(deed: Deed, path: String, other: Option<String>, why: String) -> No {
     let event = Event::plain(deed, path, other, Outcome::Refused(why.clone()));
     No::Policy(why, Some(Box::new(event)))
-}
-
-/// A file that was opened to be written is a transfer even where nothing is.
-fn begun(path: String, flags: u32) -> File {
-    let mut file = File::new(path);
-    if flags & CHANGES != 0 {
-        file.sums(true);
-    }
-    file
 }
 
 fn words_of(code: u32, words: &[u8]) -> String {

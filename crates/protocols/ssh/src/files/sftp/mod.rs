@@ -87,7 +87,7 @@ impl Sftp {
                     *left = left.saturating_sub(now.len());
                     if *passes && !now.is_empty() {
                         if let Some(content) = sums {
-                            self.book.content(&content.handle, content.upward, now);
+                            flow.content.extend(self.book.content(&content.handle, content.upward, now));
                         }
                         flow.to_target.push(Cow::Borrowed(now));
                     }
@@ -121,7 +121,7 @@ impl Sftp {
                     *left = left.saturating_sub(now.len());
                     if !now.is_empty() {
                         if let Some(content) = sums {
-                            self.book.content(&content.handle, content.upward, now);
+                            flow.content.extend(self.book.content(&content.handle, content.upward, now));
                         }
                         flow.to_client.push(Cow::Borrowed(now));
                     }
