@@ -167,7 +167,7 @@ pub(crate) async fn choose(started: &mut Started, choices: &Choices<'_>) -> Resu
     }
     let size = started.terminal.as_ref().map_or((80, 24), |terminal| {
         let [cols, rows, ..] = terminal.size;
-        (usize::try_from(cols).unwrap_or(80), usize::try_from(rows).unwrap_or(24))
+        (cells(cols, 80), cells(rows, 24))
     });
     let found = choices.find("").await?;
     let mut list = List { search: String::new(), choices: Vec::new(), at: 0, size, note: String::new() };
@@ -181,7 +181,7 @@ pub(crate) async fn choose(started: &mut Started, choices: &Choices<'_>) -> Resu
             Said::Bytes(bytes) => pressed(&mut list, keys.read(&bytes), choices).await?,
             Said::Request(name, reply, data) => {
                 if let (true, Some((cols, rows))) = (name == "window-change", window(&data)) {
-                    list.size = (usize::try_from(cols).unwrap_or(80), usize::try_from(rows).unwrap_or(24));
+                    list.size = (cells(cols, 80), cells(rows, 24));
                     if let Some(terminal) = started.terminal.as_mut() {
                         terminal.size = [cols, rows, 0, 0];
                     }
@@ -233,6 +233,11 @@ async fn pressed(
         }
     }
     Ok(None)
+}
+
+/// A terminal that does not say how large it is has the usual size.
+fn cells(said: u32, usual: usize) -> usize {
+    usize::try_from(said).ok().filter(|said| *said > 0).unwrap_or(usual)
 }
 
 #[cfg(test)]

@@ -110,10 +110,11 @@ async fn a_shell_has_its_terminal_and_its_environment_and_is_recorded() {
     let rig = Rig::new().await;
     let mut ssh = rig.ssh(&["-tt", "-o", "SetEnv=LC_TEST=kept LD_PRELOAD=/no"], "");
     let mut child = ssh.env("TERM", "vt220").stdin(Stdio::piped()).spawn().unwrap();
-    let mut input = child.stdin.take().unwrap();
+    let (mut input, mut screen) = (child.stdin.take().unwrap(), child.stdout.take().unwrap());
+    let mut shown = prompted(&mut screen).await;
     input.write_all(b"stty cols 91 rows 33; stty size\necho [$TERM] [$LC_TEST] [$LD_PRELOAD]; exit 3\n").await.unwrap();
+    screen.read_to_string(&mut shown).await.unwrap();
     let output = finish(child).await;
-    let shown = text(&output.stdout);
     assert!(shown.contains("33 91"), "{shown}");
     assert!(shown.contains("[vt220] [kept] []"), "{shown}");
     assert_eq!(output.status.code(), Some(3));
@@ -122,6 +123,16 @@ async fn a_shell_has_its_terminal_and_its_environment_and_is_recorded() {
     assert!(bytes(&events, |w| if let What::Output(b) = w { Some(b) } else { None }).contains("[vt220] [kept] []"));
     assert!(bytes(&events, |w| if let What::Input(b) = w { Some(b) } else { None }).contains("stty size"));
     assert!(rig.bench.desk.entries_of("channel.opened")[0].text.contains("channel:shell"));
+}
+
+/// What a shell shows until its prompt.
+async fn prompted(screen: &mut (impl AsyncReadExt + Unpin)) -> String {
+    let mut shown = Vec::new();
+    while !text(&shown).contains("$ ") {
+        let read = tokio::time::timeout(SOON, screen.read_buf(&mut shown)).await.expect("no prompt").unwrap();
+        assert!(read > 0, "no prompt: {}", text(&shown));
+    }
+    text(&shown)
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
