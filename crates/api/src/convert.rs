@@ -1,6 +1,8 @@
 //! From the words of the product to the words of the wire.
 
-use sallyport_control::{Keys, Page, Plan, Progress, ReachLine, SecretLine, SessionLine, SlotLine, TargetLine, Why};
+use sallyport_control::{
+    CaKeyLine, CaLine, Keys, Page, Plan, Progress, ReachLine, SecretLine, SessionLine, SlotLine, TargetLine, Why,
+};
 use sallyport_model::Address;
 use sallyport_model::inventory::{Account, Class, fingerprint};
 use sallyport_policy::Decision;
@@ -30,7 +32,8 @@ pub(crate) fn target(line: TargetLine) -> wire::Target {
             Class::Standard => "standard",
         }
         .into(),
-        has_secret: account.secret.is_some(),
+        has_secret: account.opens(),
+        certificate: account.certificate.is_some(),
         owner: account.owner.map(|owner| owner.to_string()),
     };
     wire::Target {
@@ -143,6 +146,17 @@ pub(crate) fn session(line: SessionLine) -> wire::Session {
         policy: fact("policy"),
         entry: line.entry,
     }
+}
+
+pub(crate) fn ssh_ca(line: CaLine) -> wire::SshCa {
+    let key = |key: CaKeyLine| wire::SshCaKey {
+        version: key.version,
+        fingerprint: fingerprint(&key.public).unwrap_or_default(),
+        public: key.public,
+        state: key.state.word().into(),
+        made: key.made.to_string(),
+    };
+    wire::SshCa { name: line.ca.word().into(), keys: line.keys.into_iter().map(key).collect() }
 }
 
 pub(crate) fn secret(line: SecretLine) -> wire::SecretLine {

@@ -1,4 +1,4 @@
-//! Seal slots and keys of the vault: add, confirm, remove, rotate.
+//! Seal slots, keys of the vault and authorities of SSH: add, confirm, remove, rotate.
 
 use crate::App;
 use crate::auth::Caller;
@@ -84,4 +84,22 @@ pub(crate) async fn pause_rotation(
     Sent(ask): Sent<wire::PauseRotation>,
 ) -> Result<Json<wire::Keys>, Problem> {
     Ok(Json(convert::keys(app.control.pause_rotation(&caller.op, ask.paused).await?)))
+}
+
+/// The authorities of SSH certificates, with the public keys to be believed.
+#[utoipa::path(get, path = "/api/v1/ssh-cas", responses((status = 200, body = Vec<wire::SshCa>)), tag = "vault")]
+pub(crate) async fn ssh_cas(State(app): State<App>, caller: Caller) -> Result<Json<Vec<wire::SshCa>>, Problem> {
+    Ok(Json(app.control.ssh_cas(&caller.op)?.into_iter().map(convert::ssh_ca).collect()))
+}
+
+/// One step of the rotation of an authority's key.
+#[utoipa::path(post, path = "/api/v1/ssh-cas/{name}", params(("name" = String, Path, description = "`targets`")), request_body = wire::RotateSshCa, responses((status = 200, body = wire::SshCa)), tag = "vault")]
+pub(crate) async fn rotate_ssh_ca(
+    State(app): State<App>,
+    caller: Caller,
+    Path(name): Path<String>,
+    Sent(ask): Sent<wire::RotateSshCa>,
+) -> Result<Json<wire::SshCa>, Problem> {
+    let (ca, step) = (name.parse()?, ask.step.parse()?);
+    Ok(Json(convert::ssh_ca(app.control.rotate_ssh_ca(&caller.op, ca, step).await?)))
 }

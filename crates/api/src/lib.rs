@@ -155,6 +155,8 @@ fn open_router() -> OpenApiRouter<App> {
         .routes(routes!(keys::rotate_root))
         .routes(routes!(keys::rotate_epoch))
         .routes(routes!(keys::pause_rotation))
+        .routes(routes!(keys::ssh_cas))
+        .routes(routes!(keys::rotate_ssh_ca))
 }
 
 /// The API over a control plane.

@@ -12,7 +12,7 @@ use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::IntoResponse;
 use sallyport_control::{About, NewSecret, NewTarget};
-use sallyport_model::inventory::{Class, Tier};
+use sallyport_model::inventory::{CertificateTerms, Class, Tier};
 use sallyport_model::{Secret, TargetName};
 use sallyport_wire as wire;
 
@@ -59,6 +59,7 @@ pub(crate) async fn add(
     caller: Caller,
     Sent(ask): Sent<wire::NewTarget>,
 ) -> Result<(StatusCode, Json<wire::Target>), Problem> {
+    let by_certificate = ask.credential.as_ref().is_some_and(only_certificate);
     let new = NewTarget {
         name: target(&ask.name)?,
         about: about(ask.host, ask.port, ask.tier, &ask.tags, ask.host_keys)?,
@@ -66,7 +67,8 @@ pub(crate) async fn add(
         protocol: ask.protocol.parse().map_err(Problem::usage)?,
         account: ask.account.name.parse().map_err(Problem::usage)?,
         class: class(&ask.account.class)?,
-        credential: ask.credential.map(credential).transpose()?,
+        certificate: by_certificate.then(CertificateTerms::default),
+        credential: ask.credential.filter(|_| !by_certificate).map(credential).transpose()?,
     };
     let line = app.control.add_target(&caller.op, new).await?;
     Ok((StatusCode::CREATED, Json(convert::target(line))))
@@ -132,11 +134,18 @@ fn class(word: &str) -> Result<Class, Problem> {
     }
 }
 
+/// Whether nothing is to be stored.
+const fn only_certificate(new: &wire::NewCredential) -> bool {
+    new.certificate && new.password.is_none() && new.private_key.is_none() && !new.generate
+}
+
 fn credential(new: wire::NewCredential) -> Result<NewSecret, Problem> {
-    match (new.password, new.private_key, new.generate) {
-        (Some(password), None, false) => Ok(NewSecret::Password(Secret::new(password.into_bytes()))),
-        (None, Some(key), false) => Ok(NewSecret::SshKey(Secret::new(key.into_bytes()))),
-        (None, None, true) => Ok(NewSecret::GenerateSshKey),
-        _ => Err(Problem::usage("give exactly one of `password`, `private_key` or `generate` as the credential")),
+    match (new.password, new.private_key, new.generate, new.certificate) {
+        (Some(password), None, false, false) => Ok(NewSecret::Password(Secret::new(password.into_bytes()))),
+        (None, Some(key), false, false) => Ok(NewSecret::SshKey(Secret::new(key.into_bytes()))),
+        (None, None, true, false) => Ok(NewSecret::GenerateSshKey),
+        _ => Err(Problem::usage(
+            "give exactly one of `password`, `private_key`, `generate` or `certificate` as the credential",
+        )),
     }
 }

@@ -315,6 +315,10 @@ pub enum Vault {
     RotateRoot,
     /// Begin a new epoch of keys; what is under the old one is carried over behind it
     RotateEpoch(RotateEpoch),
+    /// The authorities of SSH certificates: the public keys to be believed
+    Ca,
+    /// One step of the rotation of an SSH authority's key: begin, tell whoever believes it, activate, finish
+    RotateCa(RotateCa),
 }
 
 /// `rules`
@@ -414,6 +418,17 @@ pub struct RotateEpoch {
     /// Resume it
     #[arg(long)]
     pub resume: bool,
+}
+
+/// `vault rotate-ca`
+#[derive(Args, Debug)]
+pub struct RotateCa {
+    /// Which authority
+    #[arg(value_parser = ["targets"])]
+    pub name: String,
+    /// begin makes the next key, activate lets it sign, finish lets go of the former one
+    #[arg(value_parser = ["begin", "activate", "finish"])]
+    pub step: String,
 }
 
 /// `vault put`

@@ -68,7 +68,7 @@ impl Found {
 
     /// What stands in the way of any session, whoever asks.
     pub(crate) fn unready(&self) -> Option<&'static str> {
-        if self.account.secret.is_none() {
+        if !self.account.opens() {
             Some("no credential is stored for it: `sallyport vault put` stores one")
         } else if self.target.host_keys.is_empty() {
             Some("no host key is pinned for it: write `host_keys` in its inventory file and apply")

@@ -112,6 +112,7 @@ impl Control {
             Call::Places(asked) => self.choices(gateway, &asked),
             Call::Password(session) => self.lend(gateway, id, session).await,
             Call::Sign(session, data) => self.sign(gateway, id, session, &data).await,
+            Call::Certify(session, exchange) => self.certify(gateway, id, session, &exchange).await,
             Call::Anchor(anchor) => self.anchor(gateway, id, anchor).await,
             Call::Thawed(thawed) => self.thawed(gateway, id, thawed).await,
             Call::Judged(judged) => self.judged(gateway, id, judged).await,

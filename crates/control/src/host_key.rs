@@ -1,7 +1,7 @@
 //! The host key of the SSH listeners: kept in the vault, so that every node shows the same one, and so does a host that is
 //! installed anew.
 
-use crate::control::put;
+use crate::control::{Open, put};
 use crate::directory::{kinds, load};
 use crate::durable;
 use crate::lease::version_id;
@@ -34,9 +34,17 @@ struct HostKeyBody {
     rest: Rest,
 }
 
-fn place(secret: SecretId, version: u64) -> Result<Where, Error> {
+/// Where keys of the gateways lie in the vault.
+pub(crate) fn place(secret: SecretId, version: u64) -> Result<Where, Error> {
     let environment: Label = DOMAIN.parse().map_err(Error::failed)?;
     Ok(Where { environment, secret, version, kind: SecretKind::SshEd25519 })
+}
+
+/// The seed of such a key.
+pub(crate) fn open_seed(open: &Open, secret: SecretId, version: u64) -> Result<SecretBytes, Error> {
+    let sealed = load::<VersionBody>(&open.store, &DocId::new(version_id(secret, version)), kinds::VERSION);
+    let sealed = sealed.ok_or_else(|| Error::failed("a key of the gateways is gone from the vault"))?;
+    Ok(open.vault().open_secret(&place(secret, version)?, &sealed.value)?)
 }
 
 impl Control {
@@ -70,9 +78,7 @@ impl Control {
             return Ok(None);
         };
         let HostKeyBody { secret, version, .. } = body.value;
-        let sealed = load::<VersionBody>(&open.store, &DocId::new(version_id(secret, version)), kinds::VERSION);
-        let sealed = sealed.ok_or_else(|| Error::failed("the host key is gone from the vault"))?;
-        Ok(Some(open.vault().open_secret(&place(secret, version)?, &sealed.value)?))
+        Ok(Some(open_seed(&open, secret, version)?))
     }
 
     /// Keeps a key, unless another node was first: then that one's is the key.

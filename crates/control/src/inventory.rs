@@ -11,7 +11,7 @@ use crate::vault::material;
 use crate::{Control, Error, NewSecret, Op};
 use sallyport_model::access::{Ask, Denial, From};
 use sallyport_model::door::{Closed, Inward, Knock, Outward, Probe, Probed};
-use sallyport_model::inventory::{Account, Class, HostKey, Rest, Target, Tier};
+use sallyport_model::inventory::{Account, CertificateTerms, Class, HostKey, Rest, Target, Tier};
 use sallyport_model::name::Label;
 use sallyport_model::{AccountId, AccountName, Env, GatewayId, Kind, SecretId, TargetId, TargetName};
 use sallyport_policy::{Right, SCHEMA};
@@ -100,6 +100,8 @@ pub struct NewTarget {
     pub class: Class,
     /// What opens it, where that is known.
     pub credential: Option<NewSecret>,
+    /// That it is opened with certificates, and what they say.
+    pub certificate: Option<CertificateTerms>,
 }
 
 /// What can be changed of a target.
@@ -223,6 +225,9 @@ impl Control {
     /// When the actor may not write at this tier, the name is taken, or the credential unusable.
     pub async fn add_target(&self, op: &Op, new: NewTarget) -> Result<TargetLine, Error> {
         new.about.check()?;
+        if new.certificate.is_some() && new.protocol.as_str() != "ssh" {
+            return Err(Error::usage("certificates open accounts of targets that speak ssh"));
+        }
         let open = self.opened()?;
         let found = made(&self.env, &new);
         self.require_at(op, Right::InventoryWrite, &found.target)?;
@@ -247,6 +252,9 @@ impl Control {
             ("account", account.name.to_string()),
             ("host_keys", target.host_keys.join(", ")),
         ];
+        if account.certificate.is_some() {
+            facts.push(("kind", "certificate".into()));
+        }
         if let Some((id, (kind, _, _, how))) = &secret {
             facts.extend([("secret", id.to_string()), ("kind", kind.word().into()), ("how", (*how).into())]);
         }
@@ -429,6 +437,7 @@ fn made(env: &Env, new: &NewTarget) -> Found {
         class: new.class,
         owner: None,
         secret: None,
+        certificate: new.certificate.clone(),
         rest: Rest::new(),
     };
     Found { target, account }

@@ -1,19 +1,42 @@
 //! Uses of a credential: lent or signed for one session, each with its entry first.
 
 use crate::access::{Found, by_id, entry_id};
-use crate::control::{Open, in_session};
+use crate::control::{Open, identity, in_session};
 use crate::directory::{kinds, load};
 use crate::sessions::SessionBody;
+use crate::slots::borrowed;
+use crate::ssh_ca::SshCa;
 use crate::{Actor, Control, Error};
-use sallyport_model::access::{Denial, LeaseKind};
-use sallyport_model::authority::{PASSWORD_INFO, Reply};
-use sallyport_model::inventory::Rest;
+use sallyport_model::access::{Channel, Denial, LeaseKind};
+use sallyport_model::authority::{Certified, PASSWORD_INFO, Reply};
+use sallyport_model::inventory::{CertificateTerms, Rest};
 use sallyport_model::sealed::PublicKey;
 use sallyport_model::secret::SecretBytes;
 use sallyport_model::{AccountId, CallId, GatewayId, Kind, SecretId, SessionId, Timestamp};
+use sallyport_policy::conceivable;
+use sallyport_ssh_transport::certificate::{Contents, Holder};
+use sallyport_ssh_transport::wire::{Cursor, Put as _};
+use sallyport_ssh_transport::{auth, key};
 use sallyport_store::{Change, DocId, Draft};
-use sallyport_vault::{SecretKind, VersionBody, Where, sign_ed25519};
+use sallyport_vault::{SecretKind, SshKey, VersionBody, Where, sign_ed25519};
 use serde::{Deserialize, Serialize};
+use std::time::Duration;
+
+/// How long the certificate of a session is good: it is shown once, within seconds.
+const CERTIFIED_FOR: Duration = Duration::from_secs(300);
+/// How far the clock of a target may be behind ours.
+const SKEW: Duration = Duration::from_secs(60);
+/// The algorithm of a proof by a certified key.
+const CERTIFIED_ED25519: &str = "ssh-ed25519-cert-v01@openssh.com";
+/// Lengths of the identifiers of exchanges of keys: of the hashes that they are made by.
+const EXCHANGES: [usize; 3] = [32, 48, 64];
+/// What a certificate must say for channels to be served.
+const EXTENSIONS: [(&str, &[Channel]); 4] = [
+    ("permit-X11-forwarding", &[Channel::X11]),
+    ("permit-agent-forwarding", &[Channel::Agent]),
+    ("permit-port-forwarding", &[Channel::ForwardLocal, Channel::ForwardRemote, Channel::ForwardSocket]),
+    ("permit-pty", &[Channel::Shell]),
+];
 
 /// What is known of a secret without opening it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -49,6 +72,9 @@ pub(crate) fn secret_of(open: &Open, found: &Found) -> Result<SecretBody, Error>
 
 /// What a session may do with the account's credential.
 pub(crate) fn lease_kind(open: &Open, found: &Found) -> Result<LeaseKind, Error> {
+    if found.account.certificate.is_some() {
+        return Ok(LeaseKind::SshCertificate);
+    }
     let secret = secret_of(open, found)?;
     match secret.kind {
         SecretKind::Password => Ok(LeaseKind::Password),
@@ -61,6 +87,34 @@ pub(crate) fn lease_kind(open: &Open, found: &Found) -> Result<LeaseKind, Error>
         | SecretKind::TlsKey
         | SecretKind::AcmeAccount => Err(Error::failed("this is no credential of an account")),
     }
+}
+
+/// What an entry says of the use of a secret.
+fn of(secret: &SecretBody) -> [(&'static str, String); 2] {
+    [("secret", secret.id.to_string()), ("version", secret.version.to_string())]
+}
+
+/// The critical options of an account's certificates.
+fn critical(certified: &CertificateTerms) -> Vec<(String, String)> {
+    let mut options = Vec::new();
+    if let Some(command) = &certified.force_command {
+        options.push(("force-command".to_owned(), command.clone()));
+    }
+    if !certified.source_addresses.is_empty() {
+        let networks: Vec<_> = certified.source_addresses.iter().map(ToString::to_string).collect();
+        options.push(("source-address".to_owned(), networks.join(",")));
+    }
+    options
+}
+
+/// The serial of a certificate: a call that is repeated gets a certificate of the same one.
+fn serial(call: CallId) -> u64 {
+    let (_, low) = call.as_bytes().split_at(8);
+    low.try_into().map_or(0, u64::from_be_bytes)
+}
+
+fn seconds(time: Timestamp) -> u64 {
+    u64::try_from(time.0 / 1_000_000).unwrap_or(0)
 }
 
 fn open_secret(open: &Open, secret: &SecretBody) -> Result<SecretBytes, Error> {
@@ -85,7 +139,7 @@ impl Control {
         if secret.kind != SecretKind::Password {
             return Err(Denial::new(Kind::Denied, "this credential is a key: it is used, never lent").into());
         }
-        self.note_use(&open, call, &body, &secret, "credential.lent").await?;
+        self.note_use(&open, call, &body, "credential.lent", &borrowed(&of(&secret))).await?;
         let key: [u8; 32] = hex::decode(&body.key)
             .ok()
             .and_then(|b| b.try_into().ok())
@@ -114,15 +168,67 @@ impl Control {
                 Denial::new(Kind::Denied, "the key signs SSH authentication requests of its own account only").into()
             );
         }
-        self.note_use(&open, call, &body, &secret, "credential.signed").await?;
+        self.note_use(&open, call, &body, "credential.signed", &borrowed(&of(&secret))).await?;
         let seed = open_secret(&open, &secret)?;
-        let signature = sign_ed25519(&seed, data).map_err(Error::failed)?;
-        let mut blob = Vec::with_capacity(83);
-        for part in [b"ssh-ed25519".as_slice(), &signature] {
-            blob.extend_from_slice(&u32::try_from(part.len()).unwrap_or(0).to_be_bytes());
-            blob.extend_from_slice(part);
+        Ok(Reply::Signature(signature(&seed, data)?))
+    }
+
+    /// A certificate for this very session, with its key's proof for one exchange of keys with the target. The key is
+    /// made here, signs once, and is forgotten: nothing of it is stored or sent.
+    pub(crate) async fn certify(
+        &self,
+        gateway: GatewayId,
+        call: CallId,
+        session: SessionId,
+        exchange: &[u8],
+    ) -> Result<Reply, Error> {
+        let open = self.opened()?;
+        let body = self.going_on(gateway, session)?;
+        let found = by_id(&open, body.target, body.account).ok_or_else(|| Error::failed("the account is gone"))?;
+        let Some(certified) = &found.account.certificate else {
+            return Err(Denial::new(Kind::Denied, "this account is not opened with a certificate").into());
+        };
+        if !EXCHANGES.contains(&exchange.len()) {
+            return Err(Denial::new(Kind::Usage, "this is the identifier of no exchange of keys").into());
         }
-        Ok(Reply::Signature(blob))
+        let signer = self.signer(&open, SshCa::Targets)?;
+        let account = found.account.name.as_str();
+        let (made, now) = (SshKey::generate(&self.env).map_err(Error::failed)?, self.env.now());
+        let contents = Contents {
+            key: key::parse(&made.public).map_err(Error::failed)?,
+            serial: serial(call),
+            holder: Holder::User,
+            id: format!("sallyport {session} {}", body.handle),
+            principals: vec![certified.principal.clone().unwrap_or_else(|| account.to_owned())],
+            after: seconds(now.minus(SKEW)),
+            before: seconds(now.plus(CERTIFIED_FOR)),
+            critical: critical(certified),
+            extensions: self.needed(&open, &body, &found)?,
+        };
+        let facts = [
+            ("serial", contents.serial.to_string()),
+            ("principal", contents.principals.join(" ")),
+            ("extensions", contents.extensions.join(" ")),
+            ("until", now.plus(CERTIFIED_FOR).to_string()),
+            ("ca", signer.version.to_string()),
+        ];
+        self.note_use(&open, call, &body, "credential.certified", &borrowed(&facts)).await?;
+        let certificate = signer.certify(&contents, &self.env.random())?;
+        let proof = auth::proof(exchange, account, CERTIFIED_ED25519, &certificate);
+        let signature = signature(&made.seed, &proof)?;
+        Ok(Reply::Certified(Certified { certificate, signature }))
+    }
+
+    /// The extensions without which the target would refuse what policy lets this session do: no others are given.
+    fn needed(&self, open: &Open, session: &SessionBody, found: &Found) -> Result<Vec<String>, Error> {
+        let gone = || Denial::new(Kind::Denied, "the right to this session is gone");
+        let who = identity(open, session.identity).ok_or_else(gone)?;
+        let mut facts = found.facts(&who, self.env.now(), session.from, &session.reason);
+        facts.met = session.met.clone();
+        let policy = open.policy();
+        let needs = |channels: &[Channel]| channels.iter().any(|channel| conceivable(&policy, &facts, *channel));
+        let given = EXTENSIONS.iter().filter(|(_, channels)| needs(channels));
+        Ok(given.map(|(name, _)| (*name).to_owned()).collect())
     }
 
     fn leased(&self, open: &Open, gateway: GatewayId, session: SessionId) -> Result<(SessionBody, SecretBody), Error> {
@@ -138,51 +244,26 @@ impl Control {
         open: &Open,
         call: CallId,
         session: &SessionBody,
-        secret: &SecretBody,
         action: &'static str,
+        facts: &[(&str, &str)],
     ) -> Result<(), Error> {
         let actor = Actor::Identity(session.identity, session.handle.clone());
-        let facts = [("secret", secret.id.to_string()), ("version", secret.version.to_string())];
-        let facts = facts.each_ref().map(|(k, v)| (*k, v.as_str()));
-        let draft = Draft { id: entry_id(call), ..self.draft(&actor, action, &session.address, &facts) };
+        let draft = Draft { id: entry_id(call), ..self.draft(&actor, action, &session.address, facts) };
         open.store.commit(Change::entry(in_session(draft, session.id)).repeatable()).await?;
         Ok(())
     }
 }
 
-/// Whether bytes are what RFC 4252 section 7 has a client sign: session identifier, then
-/// `SSH_MSG_USERAUTH_REQUEST` for this user, `ssh-connection`, `publickey`, TRUE, this key.
+/// Whether bytes are what RFC 4252 section 7 has a client sign: for this user, with this key, and nothing else.
 fn is_auth_request(data: &[u8], user: &str, public: &str) -> bool {
-    use base64::Engine as _;
-    let Some(blob) = public.split(' ').nth(1).and_then(|b| base64::engine::general_purpose::STANDARD.decode(b).ok())
-    else {
-        return false;
-    };
-    let mut rest = data;
-    let session = string(&mut rest).is_some_and(|s| matches!(s.len(), 20 | 32 | 48 | 64));
-    let message = rest.split_first().is_some_and(|(byte, tail)| {
-        rest = tail;
-        *byte == 50
-    });
-    session
-        && message
-        && string(&mut rest) == Some(user.as_bytes())
-        && string(&mut rest) == Some(b"ssh-connection")
-        && string(&mut rest) == Some(b"publickey")
-        && rest.split_first().is_some_and(|(byte, tail)| {
-            rest = tail;
-            *byte == 1
-        })
-        && string(&mut rest) == Some(b"ssh-ed25519")
-        && string(&mut rest) == Some(blob.as_slice())
-        && rest.is_empty()
+    let (Ok(exchange), Ok(blob)) = (Cursor::new(data).string(), key::parse(public)) else { return false };
+    EXCHANGES.contains(&exchange.len()) && data == auth::proof(exchange, user, "ssh-ed25519", &blob)
 }
 
-/// Takes an SSH string (RFC 4251 section 5) off the front.
-fn string<'a>(rest: &mut &'a [u8]) -> Option<&'a [u8]> {
-    let (length, tail) = rest.split_at_checked(4)?;
-    let length = usize::try_from(u32::from_be_bytes(length.try_into().ok()?)).ok()?;
-    let (value, tail) = tail.split_at_checked(length)?;
-    *rest = tail;
-    Some(value)
+/// An SSH signature blob (RFC 4253 section 6.6) by the key of this seed.
+pub(crate) fn signature(seed: &SecretBytes, data: &[u8]) -> Result<Vec<u8>, Error> {
+    let mut blob = Vec::with_capacity(83);
+    blob.string(b"ssh-ed25519");
+    blob.string(&sign_ed25519(seed, data).map_err(Error::failed)?);
+    Ok(blob)
 }

@@ -222,6 +222,9 @@ impl Control {
         if let Err(error) = self.provide_host_key().await {
             tracing::error!(%error, "The gateway is not given its host key");
         }
+        if let Err(error) = self.provide_ssh_cas().await {
+            tracing::error!(%error, "The authorities of SSH certificates are not made");
+        }
         Ok(())
     }
 

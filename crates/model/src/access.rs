@@ -168,6 +168,9 @@ pub enum LeaseKind {
     /// A key whose signatures control makes; the OpenSSH public key, algorithm and base64.
     #[n(1)]
     SshKey(#[n(0)] String),
+    /// Certificates that control makes for this session alone, each with a proof by its key.
+    #[n(2)]
+    SshCertificate,
 }
 
 /// A `no`, in words that may be shown to the client.

@@ -241,6 +241,10 @@ pub enum Call {
     /// Where may somebody go who has signed in and named no target? No entry is written.
     #[n(9)]
     Places(#[n(0)] Places),
+    /// A certificate for this session, and the proof by its key for the exchange of keys with the target that has
+    /// this identifier (RFC 4253 section 7.2); an entry is written.
+    #[n(10)]
+    Certify(#[n(0)] SessionId, #[cbor(n(1), with = "minicbor::bytes")] Vec<u8>),
 }
 
 /// Evidence of who the client is.
@@ -478,6 +482,21 @@ pub enum Reply {
     /// To `Places`: the first of them, by target and account.
     #[n(7)]
     Places(#[n(0)] Vec<Choice>),
+    /// To `Certify`.
+    #[n(8)]
+    Certified(#[n(0)] Certified),
+}
+
+/// A certificate, and the proof by its key.
+#[derive(Clone, Debug, Eq, PartialEq, Encode, Decode)]
+#[cbor(map)]
+pub struct Certified {
+    /// Its bytes, as OpenSSH's PROTOCOL.certkeys has them.
+    #[cbor(n(0), with = "minicbor::bytes")]
+    pub certificate: Vec<u8>,
+    /// An SSH signature blob over the request that shows it (RFC 4252 section 7).
+    #[cbor(n(1), with = "minicbor::bytes")]
+    pub signature: Vec<u8>,
 }
 
 /// Asks where somebody may go.

@@ -4,6 +4,7 @@
 //! a newer one wrote.
 
 use crate::name::Label;
+use crate::network::Network;
 use crate::sealed::PublicKey;
 use crate::{AccountId, AccountName, Handle, IdentityId, SecretId, TargetId, TargetName, Timestamp};
 use aws_lc_rs::digest;
@@ -149,6 +150,34 @@ pub struct Account {
     /// The credential, once one is stored.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub secret: Option<SecretId>,
+    /// That it is opened with a certificate made for each session, whatever is stored.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub certificate: Option<CertificateTerms>,
+    /// Unknown fields.
+    #[serde(flatten)]
+    pub rest: Rest,
+}
+
+impl Account {
+    /// Whether there is something that opens it.
+    #[must_use]
+    pub const fn opens(&self) -> bool {
+        self.secret.is_some() || self.certificate.is_some()
+    }
+}
+
+/// What the certificates say by which an account is opened.
+#[derive(Clone, Debug, Default, Eq, PartialEq, Serialize, Deserialize)]
+pub struct CertificateTerms {
+    /// The name that it is good for on the target; the account's where absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub principal: Option<String>,
+    /// Where it may be used from, as the target sees it; anywhere where empty.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub source_addresses: BTreeSet<Network>,
+    /// The one command that the target runs, whatever is asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub force_command: Option<String>,
     /// Unknown fields.
     #[serde(flatten)]
     pub rest: Rest,

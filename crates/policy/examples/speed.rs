@@ -144,6 +144,7 @@ fn places(env: &Env) -> Result<Places, Box<dyn Error>> {
                 class: if k == 0 { Class::Administrative } else { Class::Standard },
                 owner: None,
                 secret: None,
+                certificate: None,
                 rest: Rest::new(),
             };
             places.push((Arc::clone(&target), Arc::new(account)));

@@ -54,6 +54,7 @@ pub(crate) fn account(name: &str, target: &Target, class: Class) -> Account {
         class,
         owner: None,
         secret: None,
+        certificate: None,
         rest: Rest::new(),
     }
 }

@@ -40,7 +40,7 @@ mod set;
 mod terms;
 
 pub use act::{Act, Right};
-pub use decide::{Decision, Reason, Standing, decide, standing};
+pub use decide::{Decision, Reason, Standing, conceivable, decide, standing};
 
 pub use demand::Demand;
 pub use explain::{Explanation, explain};

@@ -5,6 +5,7 @@
 //! here: no compression, no CBC, no MAC before encryption, no SHA-1, no host keys of its own but Ed25519. Cryptographic primitives are the library's, all of them.
 
 pub mod auth;
+pub mod certificate;
 mod kex;
 pub mod key;
 mod leg;

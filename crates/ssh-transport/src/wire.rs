@@ -56,6 +56,16 @@ impl<'a> Cursor<'a> {
         Ok(u32::from_be_bytes(*number))
     }
 
+    /// `uint64`
+    ///
+    /// # Errors
+    /// When fewer than eight bytes are left.
+    pub fn uint64(&mut self) -> Result<u64, Malformed> {
+        let (number, rest) = self.rest.split_first_chunk::<8>().ok_or(Malformed)?;
+        self.rest = rest;
+        Ok(u64::from_be_bytes(*number))
+    }
+
     /// `string`
     ///
     /// # Errors
@@ -119,6 +129,11 @@ pub trait Put {
 
     /// `uint32`
     fn uint32(&mut self, number: u32) {
+        self.bytes(&number.to_be_bytes());
+    }
+
+    /// `uint64`
+    fn uint64(&mut self, number: u64) {
         self.bytes(&number.to_be_bytes());
     }
 

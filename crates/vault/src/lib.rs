@@ -35,5 +35,5 @@ pub use keyring::{AUTHN, DOCUMENTS, EpochState, KeyringBody, RECORDINGS};
 pub use person::{PasswordVerifier, RECOVERY_CODES, RecoveryCodes};
 pub use shamir::{MAX_SHARES, Share, ShareError};
 pub use slot::{Argon, NewSlot, Opener, PreparedSlot, Quorum, SlotBody, SlotMode, TokenPlace, Unlock};
-pub use ssh::{SshKey, sign_ed25519};
+pub use ssh::{SshKey, fingerprint, sign_ed25519};
 pub use vault::{DocumentKey, Vault};

@@ -57,8 +57,10 @@ pub struct Account {
     pub name: String,
     /// `administrative`, `service`, `standard`.
     pub class: String,
-    /// Whether a credential is stored for it.
+    /// Whether a credential is stored for it, or made for each session.
     pub has_secret: bool,
+    /// Whether a certificate that is made for each session opens it.
+    pub certificate: bool,
     /// Who answers for it.
     pub owner: Option<String>,
 }
@@ -141,6 +143,9 @@ pub struct NewCredential {
     /// Makes an Ed25519 key here; its public half is then to be put on the target.
     #[serde(default)]
     pub generate: bool,
+    /// Nothing is stored: a certificate opens it that is made for each session, by the authority that the target must believe.
+    #[serde(default)]
+    pub certificate: bool,
 }
 
 /// Changes a target.

@@ -159,6 +159,38 @@ pub struct PauseRotation {
     pub paused: bool,
 }
 
+/// An authority of SSH certificates. All of its keys are to be believed.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct SshCa {
+    /// `targets`: its certificates open accounts on targets.
+    pub name: String,
+    /// Its keys, the oldest first.
+    pub keys: Vec<SshCaKey>,
+}
+
+/// One step of the rotation of an authority's key.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RotateSshCa {
+    /// `begin` makes the next key, `activate` lets it sign, `finish` lets go of the former one.
+    pub step: String,
+}
+
+/// A key of an authority, without its private half.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct SshCaKey {
+    /// Counts the keys of its authority, from 1.
+    pub version: u64,
+    /// Algorithm and base64, as OpenSSH prints it.
+    pub public: String,
+    /// `SHA256:` and base64, as OpenSSH prints it.
+    pub fingerprint: String,
+    /// `next`: it is to sign soon; `signs`; `former`: it signs no more.
+    pub state: String,
+    /// When it was made.
+    pub made: String,
+}
+
 /// A secret, without its value.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub struct SecretLine {

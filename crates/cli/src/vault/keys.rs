@@ -1,8 +1,8 @@
-//! Keys of the vault: their epochs, and how they are rotated.
+//! Keys of the vault and authorities of SSH: what there is, and how they are rotated.
 
 use crate::Fail;
 use crate::client::Client;
-use crate::command::RotateEpoch;
+use crate::command::{RotateCa, RotateEpoch};
 use crate::output::{Output, table};
 use sallyport_wire as wire;
 
@@ -25,6 +25,33 @@ pub(super) async fn rotate_epoch(args: RotateEpoch, client: &Client, out: Output
         client.post("/vault/rotate-epoch", &wire::RotateEpoch { domain: args.domain }).await?
     };
     out.show(&keys, text)
+}
+
+pub(super) async fn ssh_cas(client: &Client, out: Output) -> Result<(), Fail> {
+    let cas: Vec<wire::SshCa> = client.get("/ssh-cas", &[]).await?;
+    out.show(&cas, |cas| cas.iter().map(ssh_ca).collect::<Vec<_>>().join("\n\n"))
+}
+
+pub(super) async fn rotate_ssh_ca(args: RotateCa, client: &Client, out: Output) -> Result<(), Fail> {
+    let ask = wire::RotateSshCa { step: args.step };
+    let ca: wire::SshCa = client.post(&format!("/ssh-cas/{}", args.name), &ask).await?;
+    out.show(&ca, ssh_ca)
+}
+
+/// The keys as a table, and as lines to be put where they are believed.
+fn ssh_ca(ca: &wire::SshCa) -> String {
+    let row = |key: &wire::SshCaKey| {
+        vec![key.version.to_string(), key.state.clone(), key.made.clone(), key.fingerprint.clone()]
+    };
+    let rows = ca.keys.iter().map(row).collect();
+    let table = table(&["KEY", "STATE", "MADE", "FINGERPRINT"], rows, "No key yet: see the server's log.");
+    let lines: Vec<_> =
+        ca.keys.iter().map(|key| format!("{} sallyport-{}-{}", key.public, ca.name, key.version)).collect();
+    let what = match ca.name.as_str() {
+        "targets" => "To the file that `TrustedUserCAKeys` names in the sshd_config of each target:",
+        _ => "To be believed:",
+    };
+    format!("Authority `{}`\n\n{table}\n\n{what}\n{}", ca.name, lines.join("\n"))
 }
 
 fn text(keys: &wire::Keys) -> String {

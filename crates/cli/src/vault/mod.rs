@@ -23,6 +23,8 @@ pub(crate) async fn run(command: Vault, client: &Client, out: Output) -> Result<
         Vault::Keys => keys::show(client, out).await,
         Vault::RotateRoot => keys::rotate_root(client, out).await,
         Vault::RotateEpoch(args) => keys::rotate_epoch(args, client, out).await,
+        Vault::Ca => keys::ssh_cas(client, out).await,
+        Vault::RotateCa(args) => keys::rotate_ssh_ca(args, client, out).await,
     }
 }
 

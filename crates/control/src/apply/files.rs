@@ -4,9 +4,9 @@ use super::ApplyFile;
 use crate::Error;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use sallyport_model::inventory::{Class, IdentityKind, Tier};
+use sallyport_model::inventory::{CertificateTerms, Class, IdentityKind, Rest, Tier};
 use sallyport_model::name::Label;
-use sallyport_model::{AccountName, Handle, TargetName};
+use sallyport_model::{AccountName, Handle, Network, TargetName};
 use sallyport_policy::PolicySet;
 use sallyport_policy::rules::RULES_FILE;
 use serde::Deserialize;
@@ -67,6 +67,41 @@ pub(super) struct AccountLine {
     pub(super) class: Class,
     #[serde(default)]
     pub(super) owner: Option<Handle>,
+    /// That it is opened with a certificate made for each session; empty where nothing is special about it.
+    #[serde(default)]
+    pub(super) certificate: Option<CertificateLine>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct CertificateLine {
+    #[serde(default)]
+    principal: Option<String>,
+    #[serde(default)]
+    source_addresses: BTreeSet<Network>,
+    #[serde(default)]
+    force_command: Option<String>,
+}
+
+impl CertificateLine {
+    /// What is wrong with it.
+    fn wrong(&self) -> Option<&'static str> {
+        let plain = |text: &String| !text.is_empty() && text.len() <= 255 && !text.contains(char::is_control);
+        if !self.principal.as_ref().is_none_or(|name| plain(name) && !name.contains(',')) {
+            Some("the `principal` of a certificate is one name, without a comma")
+        } else if !self.force_command.as_ref().is_none_or(plain) {
+            Some("the `force_command` of a certificate is one line of at most 255 bytes")
+        } else {
+            None
+        }
+    }
+}
+
+impl From<CertificateLine> for CertificateTerms {
+    fn from(line: CertificateLine) -> Self {
+        let CertificateLine { principal, source_addresses, force_command } = line;
+        Self { principal, source_addresses, force_command, rest: Rest::new() }
+    }
 }
 
 #[expect(clippy::unwrap_used, reason = "two literals that the grammar allows, as a test shows")]
@@ -118,6 +153,16 @@ pub(super) fn check(files: &[ApplyFile]) -> Result<Desired, Error> {
     doubles(targets.iter().map(|t: &TargetLine| t.name.to_string()), "target", &mut wrong);
     for target in &targets {
         doubles(target.account.iter().map(|a| format!("{}@{}", a.name, target.name)), "account", &mut wrong);
+        for account in &target.account {
+            let name = format!("{}@{}", account.name, target.name);
+            match account.certificate.as_ref().map(CertificateLine::wrong) {
+                Some(_) if target.protocol.as_str() != "ssh" => {
+                    wrong.push(format!("account {name}: `certificate` is for targets that speak ssh"));
+                }
+                Some(Some(what)) => wrong.push(format!("account {name}: {what}")),
+                _ => {}
+            }
+        }
         if !host_fits(&target.host) {
             wrong.push(format!("target {}: `host` is a host name or an IP address", target.name));
         }

@@ -350,6 +350,7 @@ impl Work {
                     class: line.class,
                     owner: line.owner,
                     secret: old.as_ref().and_then(|o| o.value.secret),
+                    certificate: line.certificate.map(Into::into),
                     rest: old.as_ref().map(|o| o.value.rest.clone()).unwrap_or_default(),
                     name: line.name,
                 };
@@ -357,7 +358,9 @@ impl Work {
                     self.claims.push(open.directory.claim_account(id, &account.name));
                 }
                 let name = format!("{}@{}", account.name, target.name);
-                let detail = format!("{:?}", account.class).to_lowercase();
+                let class = format!("{:?}", account.class).to_lowercase();
+                let how = if account.certificate.is_some() { ", by certificate" } else { "" };
+                let detail = format!("{class}{how}");
                 self.write((kinds::ACCOUNT, &name, &account.id.to_string()), old, &account, detail)?;
             }
             if self.puts.len() > before {

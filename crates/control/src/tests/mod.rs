@@ -9,6 +9,7 @@ mod rotation;
 mod sessions;
 mod sign_in;
 mod slots;
+mod ssh_certificates;
 mod state;
 mod token;
 

@@ -2,8 +2,8 @@
 
 use sallyport_model::access::{Channel, Denial, LeaseKind, Terms};
 use sallyport_model::authority::{
-    Authenticated, Boxed, Call, Choice, Close, Desk, Down, DownSink, Evidence, Figures, Hello, Open, Opened, Orphan,
-    PASSWORD_INFO, Places, Pulse, RecordingKey, Reply, VERSION, View, Welcome, decode, encode,
+    Authenticated, Boxed, Call, Certified, Choice, Close, Desk, Down, DownSink, Evidence, Figures, Hello, Open, Opened,
+    Orphan, PASSWORD_INFO, Places, Pulse, RecordingKey, Reply, VERSION, View, Welcome, decode, encode,
 };
 use sallyport_model::inventory::{HostKey, Place, SessionKey};
 use sallyport_model::rules::Act;
@@ -19,6 +19,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 /// Signs a challenge and gives an SSH signature blob.
 pub type Sign = Arc<dyn Fn(&[u8]) -> Vec<u8> + Send + Sync>;
 
+/// Makes a certificate for an exchange of keys with this identifier.
+pub type Certify = Arc<dyn Fn(&[u8]) -> Certified + Send + Sync>;
+
 /// A credential that the desk lends.
 #[derive(Clone)]
 pub enum Credential {
@@ -26,6 +29,8 @@ pub enum Credential {
     Password(String),
     /// An OpenSSH public key and what signs with it.
     Key(String, Sign),
+    /// What makes certificates.
+    Certificate(Certify),
 }
 
 /// A target that the desk knows.
@@ -317,6 +322,7 @@ impl Reference {
             Call::Places(asked) => state.places(&asked),
             Call::Password(session) => state.password(session),
             Call::Sign(session, challenge) => state.sign(session, &challenge),
+            Call::Certify(session, exchange) => state.certify(session, &exchange),
             Call::Anchor(anchor) => {
                 let text = format!("{} {}", anchor.segments, hex(&anchor.chain));
                 state.done("recording.anchored", Some(anchor.session), text)
@@ -379,6 +385,7 @@ impl State {
         let lease = match &target.credential {
             Credential::Password(_) => LeaseKind::Password,
             Credential::Key(public, _) => LeaseKind::SshKey(public.clone()),
+            Credential::Certificate(_) => LeaseKind::SshCertificate,
         };
         let terms = Terms {
             identity: *identity,
@@ -439,6 +446,15 @@ impl State {
         };
         self.done("credential.lent", Some(session), "signature".into());
         Reply::Signature(signature)
+    }
+
+    fn certify(&mut self, session: SessionId, exchange: &[u8]) -> Reply {
+        let certified = match self.open.get(&session) {
+            Some(OpenSession { credential: Credential::Certificate(certify), .. }) => certify(exchange),
+            _ => return Reply::Denied(Denial::unknown()),
+        };
+        self.done("credential.lent", Some(session), "certificate".into());
+        Reply::Certified(certified)
     }
 
     fn close(&mut self, close: Close) -> Reply {

@@ -26,7 +26,7 @@
 use crate::authority::{self, Authority, PATIENCE};
 use crate::dial::{self, Dialer};
 use sallyport_model::access::{Denial, From as Source, LeaseKind, Terms};
-use sallyport_model::authority::{AuthStep, Call, Choice, Evidence, PASSWORD_INFO, Places, Reply};
+use sallyport_model::authority::{AuthStep, Call, Certified, Choice, Evidence, PASSWORD_INFO, Places, Reply};
 use sallyport_model::inventory::Place;
 use sallyport_model::sealed::PrivateKey;
 use sallyport_model::secret::SecretBytes;
@@ -213,6 +213,19 @@ impl Lease {
     pub async fn sign(&self, challenge: Vec<u8>) -> Result<Vec<u8>, Denial> {
         match self.authority.call(Call::Sign(self.session, challenge), PATIENCE).await? {
             Reply::Signature(blob) => Ok(blob),
+            Reply::Denied(denial) => Err(denial),
+            _ => Err(authority::Error::Misfit.into()),
+        }
+    }
+
+    /// A certificate for this session, with its key's proof for an exchange of keys that has this identifier. The key
+    /// stays in control, which has forgotten it by now.
+    ///
+    /// # Errors
+    /// When control refuses or is not reached.
+    pub async fn certify(&self, exchange: Vec<u8>) -> Result<Certified, Denial> {
+        match self.authority.call(Call::Certify(self.session, exchange), PATIENCE).await? {
+            Reply::Certified(certified) => Ok(certified),
             Reply::Denied(denial) => Err(denial),
             _ => Err(authority::Error::Misfit.into()),
         }

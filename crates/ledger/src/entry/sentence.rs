@@ -16,6 +16,11 @@ pub(super) fn of(entry: &Entry) -> String {
         action if action.starts_with("command.") => command(entry, actor, object),
         action if action.starts_with("file.") => file(entry, actor, object),
         "credential.lent" => format!("the password of {object} was lent for {actor}'s session"),
+        "credential.certified" => format!(
+            "a certificate for {object} was made for {actor}'s session{}{}",
+            by(entry, "principal", ", good for the name "),
+            by(entry, "until", " until ")
+        ),
         "credential.signed" => format!("the key of {object} signed for {actor}'s session"),
         "login.failed" => format!("a sign-in as {object} failed{}", by(entry, "from", " from ")),
         "secret.stored" => format!("{actor} stored a new version of the secret of {object}"),
@@ -123,9 +128,8 @@ fn command(entry: &Entry, actor: &str, object: &str) -> String {
     )
 }
 
-/// Acts on a node or its gateway.
 /// What the actions on nodes, and on what they show of themselves, begin with.
-const HOSTS: [&str; 3] = ["certificate.", "gateway.", "node."];
+const HOSTS: [&str; 4] = ["certificate.", "gateway.", "node.", "ssh_ca."];
 
 fn certificate(entry: &Entry, actor: &str, object: &str) -> String {
     let directory = or(entry, "directory", "a directory");
@@ -146,6 +150,19 @@ fn certificate(entry: &Entry, actor: &str, object: &str) -> String {
     }
 }
 
+/// Acts on the authorities of SSH certificates.
+fn ssh_ca(entry: &Entry, actor: &str, object: &str) -> String {
+    let key = by(entry, "fingerprint", " ");
+    match entry.action.as_str() {
+        "ssh_ca.made" => format!("the SSH authority of {object} was made, with the key{key}"),
+        "ssh_ca.begun" => format!("{actor} made the next key{key} of the SSH authority of {object}"),
+        "ssh_ca.activated" => format!("{actor} let the key{key} sign for the SSH authority of {object}"),
+        "ssh_ca.finished" => format!("{actor} took the former key{key} from the SSH authority of {object}"),
+        other => plain(other, actor, object),
+    }
+}
+
+/// Acts on a node or its gateway.
 fn node(entry: &Entry, actor: &str, object: &str) -> String {
     match entry.action.as_str() {
         "node.vouched" => format!("node {} vouches with its ledger key for that of {object}", entry.node),
@@ -157,6 +174,7 @@ fn node(entry: &Entry, actor: &str, object: &str) -> String {
         }
         "node.removed" => format!("{actor} removed the node {object}"),
         action if action.starts_with("certificate.") => certificate(entry, actor, object),
+        action if action.starts_with("ssh_ca.") => ssh_ca(entry, actor, object),
         other => plain(other, actor, object),
     }
 }

@@ -7,7 +7,7 @@ use crate::index::Slot;
 use crate::set::{Compiled, PolicySet};
 use crate::terms::Bounds;
 use cedar_policy::Effect;
-use sallyport_model::access::Denial;
+use sallyport_model::access::{Channel, Denial};
 use sallyport_model::{Kind, Limits};
 use std::collections::BTreeSet;
 
@@ -117,6 +117,17 @@ pub fn standing(set: &PolicySet, facts: &Facts<'_>) -> Standing {
         Decision::Deny { .. } if decide(set, facts, Act::Request).permits() => Standing::Requestable,
         Decision::Deny { .. } => Standing::Invisible,
     }
+}
+
+/// Whether a channel of this kind may come to be permitted in a session of which nothing else is known yet. Where a
+/// forward goes is not, so that there every policy counts that could permit one.
+#[must_use]
+pub fn conceivable(set: &PolicySet, facts: &Facts<'_>, channel: Channel) -> bool {
+    let act = Act::Channel(channel);
+    if channel.forwards() {
+        return refuse(facts, act).is_none() && !Slice::new(set, facts, act).permits.is_empty();
+    }
+    decide(set, facts, act).permits()
 }
 
 const NO_POLICY: &str = "no policy permits this";

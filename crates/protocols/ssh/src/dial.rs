@@ -27,6 +27,10 @@ const DIAL: Duration = Duration::from_secs(20);
 const BANNERS: u32 = 16;
 /// Rounds of questions that a target may ask.
 const ROUNDS: u32 = 8;
+/// What is to be done about a credential that is not accepted.
+const STORED: &str = "check or rotate it";
+const CERTIFIED: &str = "its `TrustedUserCAKeys` must hold the keys that `sallyport vault ca` shows for `targets`, and it \
+                         must let the certificate's principal in as that user";
 
 /// Connects to the permitted place, checks who answers, and injects the credential.
 async fn dial(go: &Clearance, random: &Random) -> Result<Upstream, DialError> {
@@ -99,14 +103,15 @@ fn broke(error: Error) -> DialError {
 
 impl Login<'_> {
     async fn run(&mut self, lease: &Lease) -> Result<(), DialError> {
-        let accepted = match lease.kind() {
-            LeaseKind::Password => self.by_password(lease).await?,
-            LeaseKind::SshKey(public) => self.by_key(public, lease).await?,
+        let (accepted, advice) = match lease.kind() {
+            LeaseKind::Password => (self.by_password(lease).await?, STORED),
+            LeaseKind::SshKey(public) => (self.by_key(public, lease).await?, STORED),
+            LeaseKind::SshCertificate => (self.by_certificate(lease).await?, CERTIFIED),
         };
         if accepted {
             return Ok(());
         }
-        let text = format!("the target did not accept the credential of `{}`; check or rotate it", self.account);
+        let text = format!("the target did not accept the credential of `{}`; {advice}", self.account);
         Err(DialError::new(Kind::Denied, text))
     }
 
@@ -144,6 +149,17 @@ impl Login<'_> {
         let challenge = auth::proof(&session, self.account, algorithm, &blob);
         let signature = lease.sign(challenge).await?;
         let request = auth::with_key(self.account, algorithm, &blob, &signature);
+        self.leg.send(|out| out.bytes(&request)).map_err(broke)?;
+        Ok(matches!(self.taken().await.map_err(broke)?, Taken::In))
+    }
+
+    /// Shows a certificate that control has made for this very exchange of keys.
+    async fn by_certificate(&mut self, lease: &Lease) -> Result<bool, DialError> {
+        let session = self.leg.transport().session().copied().unwrap_or_default();
+        let made = lease.certify(session.to_vec()).await?;
+        let bad = |_| DialError::new(Kind::Failed, "the certificate that control has made is none");
+        let algorithm = key::kind(&made.certificate).map_err(bad)?;
+        let request = auth::with_key(self.account, algorithm, &made.certificate, &made.signature);
         self.leg.send(|out| out.bytes(&request)).map_err(broke)?;
         Ok(matches!(self.taken().await.map_err(broke)?, Taken::In))
     }

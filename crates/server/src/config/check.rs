@@ -72,7 +72,7 @@ impl Config {
             self.host().map_err(|fail| fail.message)?;
         }
         for network in &self.api.trusted_peers {
-            network.parse::<crate::edge::Network>().map_err(|e| format!("[api] trusted_peers: {e}"))?;
+            network.parse::<sallyport_model::Network>().map_err(|e| format!("[api] trusted_peers: {e}"))?;
         }
         if self.api.proxy_protocol && self.api.trusted_peers.is_empty() {
             return Err("[api] proxy_protocol needs `trusted_peers`: write whose word is believed".into());

@@ -11,7 +11,6 @@ pub(crate) use authority::Authority;
 pub(crate) use certificate::{CertificateFile, expiry};
 use certificate::{H2, certificates};
 pub(crate) use choice::Tls;
-pub(crate) use peers::Network;
 
 use crate::config::{Api, Config};
 use axum::Router;

@@ -49,6 +49,7 @@ mod sign_in;
 mod space;
 mod ssh_audit;
 mod steering;
+mod ssh_certificates;
 mod story;
 mod terminal;
 mod tls;

@@ -42,6 +42,7 @@ fn body(schema: &str, caller: &str) -> Option<Value> {
         "ProbeTarget" => json!({ "host": "169.254.169.254" }),
         "PutSecret" => json!({ "account": "nobody@nowhere", "generate": "password" }),
         "RotateEpoch" => json!({ "domain": "none" }),
+        "RotateSshCa" => json!({ "step": "begin" }),
         "Share" => json!({ "share": "none" }),
         "SignIn" => json!({ "handle": "nobody", "password": "four quiet words" }),
         "StepUp" => json!({ "totp": "000000" }),
@@ -59,6 +60,7 @@ fn object(path: &str) -> String {
         path if path.contains("/devices/") => format!("dev_{nothing}"),
         path if path.contains("/factors/") => format!("fac_{nothing}"),
         path if path.contains("/tokens/") => format!("tok_{nothing}"),
+        path if path.contains("/ssh-cas/") => "targets".into(),
         path if path.contains("/slots/") => format!("slt_{nothing}"),
         _ => "no-such".into(),
     };

@@ -1,10 +1,18 @@
 //! What people do: shells, commands, exit codes, and how sessions end.
 
-use crate::rig::{Rig, finish, key, text};
+use crate::rig::{Rig, finish, key, target, text};
 use sallyport_gateway::conformance::bench::until;
+use sallyport_gateway::conformance::desk::{Credential, Target};
+use sallyport_model::Env;
 use sallyport_model::access::EndReason;
+use sallyport_model::authority::Certified;
 use sallyport_recording::{Event, What};
+use sallyport_ssh_transport::auth;
+use sallyport_ssh_transport::certificate::{self, Contents, Holder};
+use sallyport_ssh_transport::key::{self as ssh_key, HostKey};
+use sallyport_testkit::sshd::ACCOUNT;
 use std::process::Stdio;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
@@ -50,6 +58,59 @@ async fn a_key_signs_in_control_and_opens_the_target() {
     assert_eq!(text(&output.stdout), "by key\n", "{}", text(&output.stderr));
     let lent = rig.bench.desk.entries_of("credential.lent");
     assert_eq!(lent.iter().map(|e| e.text.as_str()).collect::<Vec<_>>(), ["signature"]);
+}
+
+/// Makes certificates as control does, for a principal, good from and until so many seconds from now.
+fn certificates(principal: &str, (from, until): (i64, i64)) -> Credential {
+    let (principal, env) = (principal.to_owned(), Env::system());
+    Credential::Certificate(Arc::new(move |exchange| {
+        let (authority, own) = (HostKey::from_seed(&AUTHORITY).unwrap(), HostKey::from_seed(&env.random()).unwrap());
+        let at = |seconds: i64| u64::try_from(env.now().0 / 1_000_000 + seconds).unwrap();
+        let contents = Contents {
+            key: own.public().to_vec(),
+            serial: 1,
+            holder: Holder::User,
+            id: "suite".into(),
+            principals: vec![principal.clone()],
+            after: at(from),
+            before: at(until),
+            critical: Vec::new(),
+            extensions: vec!["permit-pty".into()],
+        };
+        let unsigned = contents.unsigned(&env.random(), authority.public()).unwrap();
+        let signature = authority.sign(&unsigned);
+        let certificate = certificate::signed(unsigned, &signature);
+        let algorithm = ssh_key::kind(&certificate).unwrap();
+        let signature = own.sign(&auth::proof(exchange, ACCOUNT, algorithm, &certificate));
+        Certified { certificate, signature }
+    }))
+}
+
+/// The seed of an authority that the suite's sshd believes.
+const AUTHORITY: [u8; 32] = [11; 32];
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_certificate_opens_the_target_in_its_time_and_for_its_name_alone() {
+    let cas = tempfile::NamedTempFile::new().unwrap();
+    let public = ssh_key::print(HostKey::from_seed(&AUTHORITY).unwrap().public()).unwrap();
+    std::fs::write(cas.path(), public + "\n").unwrap();
+    let lines = format!("TrustedUserCAKeys {}\n", cas.path().display());
+    let rig = Rig::configured(&lines, |target, _| target.credential = certificates(ACCOUNT, (-60, 300))).await;
+    let output = rig.run(&[], "echo certified").await;
+    assert_eq!(text(&output.stdout), "certified\n", "{}", text(&output.stderr));
+    for (credential, why) in [
+        (certificates(ACCOUNT, (-600, -300)), "Certificate invalid: expired"),
+        (certificates(ACCOUNT, (300, 600)), "Certificate invalid: not yet valid"),
+        (certificates("nobody", (-60, 300)), "name is not a listed principal"),
+    ] {
+        let target = Target { credential, ..target(&rig.server.sshd) };
+        let name = rig.bench.know(target).await.unwrap();
+        let output =
+            finish(rig.fixed.ssh(rig.bench.address, "ops", name.as_str(), &[]).arg("true").spawn().unwrap()).await;
+        assert_ne!(output.status.code(), Some(0));
+        assert!(text(&output.stderr).contains("TrustedUserCAKeys"), "{}", text(&output.stderr));
+        assert!(rig.server.sshd.log().contains(why), "{why} in {}", rig.server.sshd.log());
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -2,9 +2,9 @@
 
 use axum::http::HeaderMap;
 use sallyport_cli::Fail;
+use sallyport_model::Network;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::str::FromStr;
 use tokio::io::{AsyncRead, AsyncReadExt as _};
 
 /// The longest line of version 1 (section 2.1 of the PROXY protocol).
@@ -13,38 +13,6 @@ const LINE: usize = 107;
 const MAGIC: [u8; 12] = *b"\r\n\r\n\0\r\nQUIT\n";
 /// The longest tail of version 2 that is read.
 const TAIL: usize = 536;
-
-/// A range of addresses, `10.0.0.0/8`; or one.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) struct Network {
-    address: IpAddr,
-    prefix: u8,
-}
-
-impl FromStr for Network {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let wrong = || format!("`{text}` is no network: write 10.0.0.0/8, or one address");
-        let (address, prefix) = text.split_once('/').map_or((text, None), |(address, prefix)| (address, Some(prefix)));
-        let address: IpAddr = address.parse().map_err(|_| wrong())?;
-        let longest = if address.is_ipv4() { 32 } else { 128 };
-        let prefix = prefix.map_or(Ok(longest), |prefix| prefix.parse().map_err(|_| wrong()))?;
-        if prefix > longest { Err(wrong()) } else { Ok(Self { address, prefix }) }
-    }
-}
-
-impl Network {
-    fn holds(self, address: IpAddr) -> bool {
-        let bits = |address: IpAddr| match address {
-            IpAddr::V4(address) => u128::from(address.to_bits()) << 96,
-            IpAddr::V6(address) => address.to_bits(),
-        };
-        let address = address.to_canonical();
-        let same = bits(address) ^ bits(self.address);
-        address.is_ipv4() == self.address.is_ipv4() && same.leading_zeros() >= u32::from(self.prefix)
-    }
-}
 
 /// The peers that may speak for others.
 #[derive(Debug)]

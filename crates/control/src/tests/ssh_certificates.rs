@@ -1,0 +1,164 @@
+//! Certificates that control makes for sessions: for one session, minutes long, and no more than it needs.
+
+use super::house::*;
+use crate::directory::kinds;
+use crate::{CaKeyState, CaStep, SshCa};
+use sallyport_model::access::LeaseKind;
+use sallyport_model::authority::{Call, Certified, Reply};
+use sallyport_model::{CallId, Kind, SessionId};
+use sallyport_ssh_transport::certificate::{Certificate, Holder, read};
+use sallyport_ssh_transport::{auth, key};
+use std::process::Command;
+use std::sync::Arc;
+
+const EXCHANGE: [u8; 32] = [5; 32];
+
+/// A house whose account certificates open, with these lines of terms.
+async fn house(terms: &str) -> Arc<House> {
+    let house = House::founded().await;
+    let account = format!("class = \"standard\"\ncertificate = {{ {terms} }}\n");
+    let mut files = checkout();
+    for file in &mut files {
+        file.text = file.text.replace("class = \"standard\"\n", &account);
+    }
+    house.control.apply(&house.admin(), &files, false).await.unwrap();
+    Arc::new(house)
+}
+
+fn certified(reply: Reply) -> Certified {
+    match reply {
+        Reply::Certified(certified) => certified,
+        Reply::Denied(denial) => panic!("{denial}"),
+        _ => panic!("misfit"),
+    }
+}
+
+async fn certificate(gateway: &Gateway, session: SessionId) -> (Certificate, Certified) {
+    let made = certified(gateway.call(Call::Certify(session, EXCHANGE.to_vec())).await);
+    (read(&made.certificate).unwrap(), made)
+}
+
+#[tokio::test]
+async fn a_certificate_is_for_one_session_and_says_no_more_than_it_needs() {
+    let house = house("").await;
+    let gateway = house.gateway().await;
+    let ask = gateway.ask(gateway.login("ada").await, "ops@web-1");
+    let session = ask.session;
+    let Reply::Opened(opened) = gateway.call(Call::Open(ask)).await else { panic!("denied") };
+    assert_eq!(opened.lease, LeaseKind::SshCertificate);
+    let (certificate, made) = certificate(&gateway, session).await;
+    let said = &certificate.contents;
+    assert_eq!((said.holder, said.principals.as_slice()), (Holder::User, ["ops".to_owned()].as_slice()));
+    assert_eq!(said.id, format!("sallyport {session} ada"));
+    assert_eq!(said.before - said.after, 360, "five minutes from a minute ago");
+    let now = u64::try_from(house.env.now().0 / 1_000_000).unwrap();
+    assert!(said.after < now && now < said.before);
+    assert!(said.critical.is_empty());
+    assert_eq!(said.extensions, ["permit-pty"], "policy permits a shell, and no forward, agent or display");
+
+    let cas = house.control.ssh_cas(&house.admin()).unwrap();
+    assert_eq!(key::print(&certificate.authority).unwrap(), cas[0].keys[0].public);
+    let algorithm = key::kind(&made.certificate).unwrap();
+    let proof = auth::proof(&EXCHANGE, "ops", algorithm, &made.certificate);
+    assert!(key::verify(&said.key, "ssh-ed25519", &made.signature, &proof).is_ok());
+    let other = auth::proof(&[6; 32], "ops", algorithm, &made.certificate);
+    assert!(key::verify(&said.key, "ssh-ed25519", &made.signature, &other).is_err(), "another exchange of keys");
+
+    // What people look at says the same.
+    let file = house.dir.path().join("session-cert.pub");
+    std::fs::write(&file, key::print(&made.certificate).unwrap()).unwrap();
+    let shown = Command::new("ssh-keygen").arg("-L").arg("-f").arg(&file).output().unwrap();
+    let shown = String::from_utf8(shown.stdout).unwrap();
+    for line in ["user certificate", &format!("Key ID: \"sallyport {session} ada\""), "permit-pty"] {
+        assert!(shown.contains(line), "{line} in {shown}");
+    }
+    assert!(shown.contains(&format!("Serial: {}\n", said.serial)), "{shown}");
+    assert_eq!(house.entries("credential.certified").await, 1);
+}
+
+#[tokio::test]
+async fn what_an_account_says_of_its_certificates_is_in_them() {
+    let terms =
+        "principal = \"ops-role\", force_command = \"uptime\", source_addresses = [\"10.1.2.3/8\", \"192.0.2.7\"]";
+    let house = house(terms).await;
+    let gateway = house.gateway().await;
+    let session = gateway.open("ada").await;
+    let said = certificate(&gateway, session).await.0.contents;
+    assert_eq!(said.principals, ["ops-role"]);
+    let critical = [("force-command", "uptime"), ("source-address", "10.0.0.0/8,192.0.2.7/32")];
+    assert_eq!(said.critical, critical.map(|(name, value)| (name.to_owned(), value.to_owned())));
+}
+
+#[tokio::test]
+async fn a_forward_that_policy_may_permit_is_not_refused_by_the_certificate() {
+    let house = house("").await;
+    let mut files = checkout();
+    for file in &mut files {
+        file.text = file.text.replace("class = \"standard\"\n", "class = \"standard\"\ncertificate = {}\n").replace(
+            "@id(\"ops-use-web\")",
+            "@id(\"to-the-database\")\npermit (principal, action == Action::\"channel:forward_local\", resource)\n\
+             when { context has destination && context.destination like \"127.0.0.1:*\" };\n@id(\"ops-use-web\")",
+        );
+    }
+    house.control.apply(&house.admin(), &files, false).await.unwrap();
+    let gateway = house.gateway().await;
+    let session = gateway.open("ada").await;
+    let said = certificate(&gateway, session).await.0.contents;
+    assert_eq!(said.extensions, ["permit-port-forwarding", "permit-pty"]);
+}
+
+#[tokio::test]
+async fn nobody_gets_a_certificate_who_has_no_session_for_it() {
+    let house = house("").await;
+    let (gateway, other) = (house.gateway().await, house.gateway().await);
+    let session = gateway.open("ada").await;
+    let ask = |exchange: Vec<u8>| Call::Certify(session, exchange);
+    assert_eq!(denial(other.call(ask(EXCHANGE.to_vec())).await).kind, Kind::Denied);
+    assert_eq!(denial(gateway.call(ask(vec![1; 7])).await).kind, Kind::Usage, "no hash is that long");
+    assert_eq!(denial(gateway.call(Call::Password(session)).await).kind, Kind::Failed, "there is no password");
+    // A call that is repeated is one use.
+    let call = CallId::new(&house.env);
+    let twice = [(); 2].map(|()| gateway.call_as(call, ask(EXCHANGE.to_vec())));
+    let [one, two] = twice;
+    let serial = |made: Certified| read(&made.certificate).unwrap().contents.serial;
+    assert_eq!(serial(certified(one.await)), serial(certified(two.await)));
+    assert_eq!(house.entries("credential.certified").await, 1);
+    gateway.call(gateway.close(session)).await;
+    assert_eq!(denial(gateway.call(ask(EXCHANGE.to_vec())).await).kind, Kind::NotFound);
+
+    let stored = Arc::new(House::applied().await);
+    let gateway = stored.gateway().await;
+    let session = gateway.open("ada").await;
+    assert_eq!(denial(gateway.call(Call::Certify(session, EXCHANGE.to_vec())).await).kind, Kind::Denied);
+}
+
+#[tokio::test]
+async fn an_authority_changes_its_key_step_by_step() {
+    let mut house = House::founded().await;
+    let states = |house: &House| {
+        let line = house.control.ssh_cas(&house.admin()).unwrap().remove(0);
+        line.keys.iter().map(|key| (key.version, key.state)).collect::<Vec<_>>()
+    };
+    let step = async |house: &House, step| house.control.rotate_ssh_ca(&house.admin(), SshCa::Targets, step).await;
+    let versions = |house: &House| {
+        let open = house.control.opened().unwrap();
+        open.store.working(|set| set.of_kind(kinds::VERSION).count())
+    };
+    let before = versions(&house);
+    assert_eq!(states(&house), [(1, CaKeyState::Signs)]);
+    assert_eq!(step(&house, CaStep::Activate).await.unwrap_err().kind(), Kind::Conflict);
+    assert_eq!(step(&house, CaStep::Finish).await.unwrap_err().kind(), Kind::Conflict);
+    step(&house, CaStep::Begin).await.unwrap();
+    assert_eq!(states(&house), [(1, CaKeyState::Signs), (2, CaKeyState::Next)]);
+    assert_eq!(step(&house, CaStep::Begin).await.unwrap_err().kind(), Kind::Conflict, "one at a time");
+    step(&house, CaStep::Activate).await.unwrap();
+    assert_eq!(states(&house), [(1, CaKeyState::Former), (2, CaKeyState::Signs)]);
+    assert_eq!(versions(&house), before + 1);
+    step(&house, CaStep::Finish).await.unwrap();
+    assert_eq!(states(&house), [(2, CaKeyState::Signs)]);
+    assert_eq!(versions(&house), before, "the former key is gone from the vault");
+    house.control.seal(&house.admin()).await.unwrap();
+    house.unseal().await;
+    assert_eq!(states(&house), [(2, CaKeyState::Signs)]);
+    assert_eq!(house.entries("ssh_ca.made").await, SshCa::ALL.len());
+}
