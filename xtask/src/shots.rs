@@ -18,7 +18,9 @@ pub(crate) fn shots(args: &Args) -> Result<()> {
     let place = run::root().join("docs/shots");
     std::fs::create_dir_all(&place)?;
     let mut cargo = run::cargo();
-    cargo.args(["test", "--workspace", "--test", "e2e", "portal::every_"]).env("SALLYPORT_SHOTS", &place);
+    cargo
+        .args(["test", "--workspace", "--test", "e2e", "--", "portal::every_", "portal::a_session"])
+        .env("SALLYPORT_SHOTS", &place);
     ensure!(
         run::attached(suite::linting(&mut cargo)?)?.success(),
         "a story failed: what is under docs/shots is not whole"

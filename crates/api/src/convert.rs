@@ -1,9 +1,11 @@
 //! From the words of the product to the words of the wire.
 
 use sallyport_control::{
-    CaKeyLine, CaLine, Keys, Page, Plan, Progress, ReachLine, SecretLine, SessionLine, SlotLine, TargetLine, Why,
+    CaKeyLine, CaLine, Control, Keys, Op, Page, Plan, Progress, ReachLine, SecretLine, SessionLine, SlotLine,
+    TargetLine, Why,
 };
 use sallyport_model::Address;
+use sallyport_model::company::Guest;
 use sallyport_model::inventory::{Account, Class, fingerprint};
 use sallyport_policy::Decision;
 use sallyport_policy::explain::PolicyAt;
@@ -122,7 +124,8 @@ pub(crate) fn plan(plan: Plan, applied: bool) -> wire::Plan {
     }
 }
 
-pub(crate) fn session(line: SessionLine) -> wire::Session {
+pub(crate) fn session(control: &Control, op: &Op, line: SessionLine) -> wire::Session {
+    let joinable = line.ended.is_none() && control.may_accompany(op, line.id);
     let fact = |name: &str| line.facts.get(name).cloned().unwrap_or_default();
     let address = fact("address");
     let (account, target) = address.rsplit_once('@').unwrap_or(("", &address));
@@ -142,6 +145,9 @@ pub(crate) fn session(line: SessionLine) -> wire::Session {
             reason: pause.reason.clone(),
             since: pause.since.to_string(),
         }),
+        guests: line.guests.iter().map(guest).collect(),
+        waits: line.waits,
+        joinable,
         recording: fact("recording"),
         policy: fact("policy"),
         entry: line.entry,
@@ -157,6 +163,10 @@ pub(crate) fn ssh_ca(line: CaLine) -> wire::SshCa {
         made: key.made.to_string(),
     };
     wire::SshCa { name: line.ca.word().into(), keys: line.keys.into_iter().map(key).collect() }
+}
+
+pub(crate) fn guest(guest: &Guest) -> wire::SessionGuest {
+    wire::SessionGuest { id: guest.id.to_string(), handle: guest.handle.to_string(), part: guest.part.word().into() }
 }
 
 pub(crate) fn secret(line: SecretLine) -> wire::SecretLine {

@@ -125,6 +125,8 @@ fn open_router() -> OpenApiRouter<App> {
         .routes(routes!(sessions::message))
         .routes(routes!(sessions::pause))
         .routes(routes!(sessions::resume))
+        .routes(routes!(sessions::dismiss))
+        .routes(routes!(terminal::join))
         .routes(routes!(sessions::watch))
         .routes(routes!(terminal::terminal))
         .routes(routes!(live::live))

@@ -72,7 +72,8 @@ impl Following {
             self.due.tick().await;
             let changes = self.app.control.session_changes(&self.op, &mut self.sessions).await.ok()?;
             if std::mem::take(&mut self.first) || !changes.is_empty() {
-                let rows: Vec<wire::Session> = changes.into_iter().map(convert::session).collect();
+                let row = |line| convert::session(&self.app.control, &self.op, line);
+                let rows: Vec<wire::Session> = changes.into_iter().map(row).collect();
                 self.ready.extend(Event::default().event("sessions").json_data(rows));
             }
             let status = serde_json::to_string(&status::now(&self.app)).unwrap_or_default();

@@ -49,7 +49,8 @@ pub(crate) async fn list(
         .await?;
     let full = lines.len() >= query.limit.count();
     let next = lines.last().filter(|_| full).map(|line| line.entry.to_string());
-    Ok(Json(wire::Page { items: lines.into_iter().map(convert::session).collect(), next }))
+    let items = lines.into_iter().map(|line| convert::session(&app.control, &caller.op, line)).collect();
+    Ok(Json(wire::Page { items, next }))
 }
 
 pub(crate) fn session_id(text: &str) -> Result<SessionId, Problem> {
@@ -105,6 +106,18 @@ pub(crate) async fn resume(
     Ok(StatusCode::NO_CONTENT)
 }
 
+/// Sends a guest of a live session away.
+#[utoipa::path(delete, path = "/api/v1/sessions/{id}/guests/{guest}", params(("id" = String, Path), ("guest" = String, Path)), responses((status = 204)), tag = "sessions")]
+pub(crate) async fn dismiss(
+    State(app): State<App>,
+    caller: Caller,
+    Path((id, guest)): Path<(String, String)>,
+) -> Result<StatusCode, Problem> {
+    let guest = guest.parse().map_err(Problem::usage)?;
+    app.control.dismiss(&caller.op, session_id(&id)?, guest).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
 #[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct WatchQuery {
@@ -136,13 +149,17 @@ pub(crate) async fn watch(
             drop(end);
         }));
     }
-    let stream = futures_util::stream::unfold((views, end, false), |(mut views, end, over)| async move {
+    let may = move || app.control.may_stay(&caller.op) && app.control.may_watch_on(&caller.op);
+    let stream = futures_util::stream::unfold((views, end, may, false), |(mut views, end, may, over)| async move {
         if over {
             return None;
         }
-        let view = views.recv().await?;
+        let view = tokio::select! {
+            view = views.recv() => view?,
+            _ = terminal::let_go(&may) => return None,
+        };
         let over = view.last;
-        Some((Ok::<_, Infallible>(Bytes::from(view.events)), (views, end, over)))
+        Some((Ok::<_, Infallible>(Bytes::from(view.events)), (views, end, may, over)))
     });
     Ok(([(header::CONTENT_TYPE, "application/vnd.sallyport.events")], Body::from_stream(stream)).into_response())
 }

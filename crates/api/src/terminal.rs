@@ -2,7 +2,8 @@
 
 use crate::App;
 use crate::auth::Caller;
-use crate::problem::{Problem, Query};
+use crate::convert;
+use crate::problem::{Path, Problem, Query};
 use crate::sessions::session_id;
 use axum::body::Bytes;
 use axum::extract::State;
@@ -81,7 +82,29 @@ pub(crate) async fn terminal(
             ));
         }
     };
-    Ok(upgrade.on_upgrade(move |socket| carry(socket, terminal, app, caller.op)))
+    Ok(upgrade.on_upgrade(move |socket| async move {
+        let may = || app.control.may_stay(&caller.op);
+        carry(socket, terminal, may).await;
+    }))
+}
+
+/// Asks to be in somebody's running session, to see it and to type in it: a websocket as for a terminal.
+///
+/// The user is told, or asked, as policy has it: `notice` says so, then comes `company` once one is let in, or `closed`.
+#[utoipa::path(get, path = "/api/v1/sessions/{id}/join", params(("id" = String, Path)), responses((status = 101, description = "The websocket is open", body = wire::TerminalOut)), tag = "sessions")]
+pub(crate) async fn join(
+    State(app): State<App>,
+    caller: Caller,
+    Path(id): Path<String>,
+    upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
+) -> Result<Response, Problem> {
+    let session = session_id(&id)?;
+    let upgrade = accept(upgrade)?;
+    let terminal = app.control.accompany(&caller.op, session).await?;
+    Ok(upgrade.on_upgrade(move |socket| async move {
+        let may = || app.control.may_stay(&caller.op) && app.control.may_accompany(&caller.op, session);
+        carry(socket, terminal, may).await;
+    }))
 }
 
 /// A websocket of this house: the subprotocol is ours, and messages are bounded.
@@ -99,26 +122,26 @@ pub(crate) fn accept(
 type Sink = SplitSink<WebSocket, Message>;
 
 /// Carries bytes both ways until one side ends. Each way waits for its own sink only.
-async fn carry(socket: WebSocket, terminal: Terminal, app: App, op: Op) {
+async fn carry(socket: WebSocket, terminal: Terminal, may: impl Fn() -> bool) {
     let (mut sink, stream) = socket.split();
     let Terminal { speak, hear, streaming: _counted } = terminal;
     let heard = Heard::default();
     let ended = tokio::select! {
         closed = show(&mut sink, hear, &heard) => closed,
         () = listen(stream, speak, &heard) => None,
-        closed = let_go(&app, &op) => Some(closed),
+        closed = let_go(may) => Some(closed),
     };
     say_goodbye(&mut sink, ended).await;
 }
 
 /// Resolves when the caller may do nothing here any more: their browser is signed out, or they were disabled.
-async fn let_go(app: &App, op: &Op) -> wire::TerminalClosed {
+pub(crate) async fn let_go(may: impl Fn() -> bool) -> wire::TerminalClosed {
     let mut look = interval(LOOK);
     look.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         look.tick().await;
-        if !app.control.may_stay(op) {
-            let text = "you are signed out: sign in again".into();
+        if !may() {
+            let text = "you are signed out, or may do this no more: sign in again".into();
             return wire::TerminalClosed { reason: "signed_out".into(), text, code: None };
         }
     }
@@ -164,7 +187,7 @@ pub(crate) async fn overlook(socket: WebSocket, mut views: Receiver<View>, app: 
     let closed = tokio::select! {
         closed = showing => closed,
         () = listening => None,
-        closed = let_go(app, op) => Some(closed),
+        closed = let_go(|| app.control.may_stay(op) && app.control.may_watch_on(op)) => Some(closed),
     };
     say_goodbye(&mut sink, closed).await;
 }
@@ -227,6 +250,7 @@ impl Heard {
 /// What the session shows, until it ends; `None` where the client is gone.
 async fn show(sink: &mut Sink, mut hear: Box<dyn Hear>, heard: &Heard) -> Option<wire::TerminalClosed> {
     let mut ping = pings();
+    let mut watched = None;
     loop {
         let mut next = hear.hear();
         let message = loop {
@@ -247,6 +271,17 @@ async fn show(sink: &mut Sink, mut hear: Box<dyn Hear>, heard: &Heard) -> Option
             }
             Some(Outward::Notice(text)) => send(sink, &TerminalOut::Notice(wire::Notice { text })).await,
             Some(Outward::Frozen(frozen)) => send(sink, &TerminalOut::Frozen(frozen)).await,
+            Some(Outward::Events(bytes)) => {
+                let mut kept = true;
+                for event in events(&bytes).map_while(Result::ok) {
+                    kept = kept && paint(sink, &mut watched, event).await;
+                }
+                kept
+            }
+            Some(Outward::Company(guests)) => {
+                send(sink, &TerminalOut::Company(guests.iter().map(convert::guest).collect())).await
+            }
+            Some(Outward::Asked(asked)) => send(sink, &TerminalOut::Asked(asked)).await,
             Some(Outward::Paused(why)) => send(sink, &TerminalOut::Paused(why)).await,
             Some(Outward::Closed(Closed { reason, text, code })) => {
                 return Some(wire::TerminalClosed { reason, text, code });

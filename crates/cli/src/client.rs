@@ -2,7 +2,7 @@
 
 use crate::output::harmless;
 use crate::{Common, Fail, Surroundings};
-use reqwest::{Method, RequestBuilder, Response};
+use reqwest::{Method, RequestBuilder, Response, StatusCode};
 use sallyport_model::Kind;
 use sallyport_wire as wire;
 use serde::de::DeserializeOwned;
@@ -157,14 +157,20 @@ impl Client {
         query: &[(&str, String)],
         body: Option<&B>,
     ) -> Result<Response, Fail> {
-        let mut request = self.anonymous(method, path).query(query);
-        if let Some(token) = &self.token {
-            request = request.bearer_auth(token);
-        }
+        let mut request = self.asking(method, path).query(query);
         if let Some(body) = body {
             request = request.json(body);
         }
         self.answer(request).await
+    }
+
+    /// A request of whoever is signed in here.
+    pub(crate) fn asking(&self, method: Method, path: &str) -> RequestBuilder {
+        let request = self.anonymous(method, path);
+        match &self.token {
+            Some(token) => request.bearer_auth(token),
+            None => request,
+        }
     }
 
     /// A request that says nothing of who asks.
@@ -174,6 +180,15 @@ impl Client {
 
     /// What is answered to a request, where it is a success.
     pub(crate) async fn answer(&self, request: RequestBuilder) -> Result<Response, Fail> {
+        self.answered(request, StatusCode::is_success).await
+    }
+
+    /// What is answered to a request, where it is this.
+    pub(crate) async fn answer_with(&self, request: RequestBuilder, wanted: StatusCode) -> Result<Response, Fail> {
+        self.answered(request, |status| *status == wanted).await
+    }
+
+    async fn answered(&self, request: RequestBuilder, good: impl Fn(&StatusCode) -> bool) -> Result<Response, Fail> {
         let response = request.send().await.map_err(|error| {
             let unproven = format!("{error:?}").contains("InvalidCertificate");
             let what = match (unproven, error.is_connect()) {
@@ -188,7 +203,7 @@ impl Client {
                 self.url
             ))
         })?;
-        if response.status().is_success() {
+        if good(&response.status()) {
             return Ok(response);
         }
         let status = response.status();

@@ -209,6 +209,8 @@ pub enum SessionAct {
     Pause(PauseSession),
     /// Let a paused session go on where it was
     Resume(ResumeSession),
+    /// Send a guest of a live session away
+    Dismiss(Dismiss),
 }
 
 /// `sessions message`
@@ -237,11 +239,23 @@ pub struct ResumeSession {
     pub session: String,
 }
 
+/// `sessions dismiss`
+#[derive(Args, Debug)]
+pub struct Dismiss {
+    /// Session id
+    pub session: String,
+    /// The guest's id, as `sessions --output json` lists it, or their name for every visit of theirs
+    pub guest: String,
+}
+
 /// `watch`
 #[derive(Args, Debug)]
 pub struct Watch {
     /// Session id
     pub session: String,
+    /// Ask its user to let you in, and type there too; Ctrl-] leaves
+    #[arg(long)]
+    pub join: bool,
 }
 
 /// `kill`

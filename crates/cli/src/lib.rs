@@ -10,6 +10,7 @@ mod command;
 mod fail;
 mod import;
 mod inventory;
+mod join;
 mod ledger;
 mod node;
 mod output;

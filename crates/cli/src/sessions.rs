@@ -3,10 +3,12 @@
 use crate::Fail;
 use crate::client::Client;
 use crate::command::{Kill, SessionAct, Sessions, Watch};
+use crate::join;
 use crate::output::{self, Output, harmless, table};
 use crate::play::{Decoder, Screen, session_id};
 use futures_util::StreamExt as _;
 use reqwest::{Method, Response};
+use sallyport_model::Kind;
 use sallyport_wire as wire;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -26,6 +28,22 @@ pub(crate) async fn run(args: Sessions, client: &Client, out: Output) -> Result<
                 format!("{session} is paused: `sallyport sessions resume {session}` lets it go on.")
             })
         }
+        Some(SessionAct::Dismiss(args)) => {
+            let session = session_id(&args.session)?;
+            let page: wire::Page<wire::Session> = client.get("/sessions", &[("live", "true".to_owned())]).await?;
+            let row = page.items.into_iter().find(|row| row.id == args.session);
+            let guests = row.map(|row| row.guests).unwrap_or_default();
+            let mut sent = 0;
+            for guest in guests.iter().filter(|guest| guest.id == args.guest || guest.handle == args.guest) {
+                let path = format!("/sessions/{session}/guests/{}", guest.id);
+                client.send(Method::DELETE, &path, &[], None::<&()>).await?;
+                sent += 1;
+            }
+            if sent == 0 {
+                return Err(Fail::new(Kind::NotFound, format!("`{}` is not with this session", harmless(&args.guest))));
+            }
+            out.show(&args.guest, |guest| format!("{} is sent away.", harmless(guest)))
+        }
         Some(SessionAct::Resume(args)) => {
             let session = session_id(&args.session)?;
             client.act(&format!("/sessions/{session}/resume"), &()).await?;
@@ -44,7 +62,12 @@ async fn list(args: Sessions, client: &Client, out: Output) -> Result<(), Fail> 
             .map(|s| {
                 let state = match (&s.reason, &s.paused) {
                     (None, Some(pause)) => format!("paused by {}", pause.by),
-                    (None, None) => "live".into(),
+                    (None, None) if s.waits => "waits for an observer".into(),
+                    (None, None) if s.guests.is_empty() => "live".into(),
+                    (None, None) => {
+                        let names: Vec<_> = s.guests.iter().map(|guest| harmless(&guest.handle)).collect();
+                        format!("live, with {}", names.join(", "))
+                    }
                     (Some(reason), _) => {
                         let note = s.note.as_deref().map(|note| format!(": {}", harmless(note)));
                         let cut = if s.complete == Some(false) { ", recording truncated" } else { "" };
@@ -76,6 +99,9 @@ pub(crate) async fn kill(args: Kill, client: &Client, out: Output) -> Result<(),
 
 pub(crate) async fn watch(args: Watch, client: &Client) -> Result<(), Fail> {
     let session = session_id(&args.session)?;
+    if args.join {
+        return join::join(session, client).await;
+    }
     let response = client.send(Method::GET, &format!("/sessions/{session}/watch"), &[], None::<&()>).await?;
     output::remark("Watching; Ctrl-C stops watching and leaves the session alone.");
     let mut screen = Screen::default();

@@ -142,7 +142,7 @@ async fn what_is_no_session_id_is_never_sent() {
     let server = serve(Vec::new()).await;
     for bad in ["../../vault/seal?", "web-1", ""] {
         assert_eq!(run(&server.url, kill(bad)).await.unwrap_err().code(), 2, "{bad}");
-        let watch = Command::Watch(Watch { session: bad.into() });
+        let watch = Command::Watch(Watch { session: bad.into(), join: false });
         assert_eq!(run(&server.url, watch).await.unwrap_err().code(), 2, "{bad}");
     }
     let play = Play { session: "missing.spb".into(), speed: 1.0, idle: 2.0, from: 0.0, index: false };

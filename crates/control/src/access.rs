@@ -136,6 +136,8 @@ impl Control {
             ending: None,
             node: self.node().to_owned(),
             steering: Steering::default(),
+            guests: Vec::new(),
+            waits: false,
             rest: Rest::new(),
         };
         let lease = lease_kind(&open, &permitted.found)?;

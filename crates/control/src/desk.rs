@@ -115,6 +115,7 @@ impl Control {
             Call::Certify(session, exchange) => self.certify(gateway, id, session, &exchange).await,
             Call::Anchor(anchor) => self.anchor(gateway, id, anchor).await,
             Call::Thawed(thawed) => self.thawed(gateway, id, thawed).await,
+            Call::Company(company) => self.company(gateway, id, company).await,
             Call::Judged(judged) => self.judged(gateway, id, judged).await,
             Call::Close(close) => self.close_session(gateway, id, close).await,
         }

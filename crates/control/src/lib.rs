@@ -8,6 +8,7 @@ mod anchors;
 mod apply;
 mod backup;
 mod certificate;
+mod company;
 mod control;
 mod desk;
 mod directory;

@@ -3,6 +3,7 @@
 use crate::directory::{all, kinds};
 use crate::sessions::SessionBody;
 use crate::{Control, Error, Op};
+use sallyport_model::company::Guest;
 use sallyport_model::inventory::Identity;
 use sallyport_model::steering::Pause;
 use sallyport_model::{SessionId, Timestamp};
@@ -27,6 +28,10 @@ pub struct SessionLine {
     pub ended: Option<Ended>,
     /// Who holds it, where it is live and paused.
     pub paused: Option<Pause>,
+    /// Who is with it beside its user.
+    pub guests: Vec<Guest>,
+    /// Whether it waits for an observer.
+    pub waits: bool,
 }
 
 /// How a session ended.
@@ -46,8 +51,15 @@ pub struct Ended {
 #[derive(Clone, Debug, Default)]
 pub struct Followed {
     entries: Option<u64>,
-    /// Those that are live, and how often they were steered.
-    sessions: BTreeMap<SessionId, u64>,
+    /// Those that are live, as far as a listing tells of them.
+    sessions: BTreeMap<SessionId, Shown>,
+}
+
+/// What a listing tells of a live session that may change: its steering, its guests, whether it waits.
+type Shown = (u64, Vec<Guest>, bool);
+
+fn shown(body: &SessionBody) -> Shown {
+    (body.steering.count, body.guests.clone(), body.waits)
 }
 
 impl Control {
@@ -126,7 +138,7 @@ impl Control {
         Ok(self.opened()?.store.entries(&filter).await?.into_iter().next())
     }
 
-    /// Sessions that began, ended or were steered since this was asked last: one's own, or all of them by right. At first all
+    /// Sessions that began, ended or changed since this was asked last: one's own, or all of them by right. At first all
     /// that are live.
     ///
     /// # Errors
@@ -140,7 +152,7 @@ impl Control {
             return Ok(Vec::new());
         }
         let bodies = self.live_bodies(&own, everything)?;
-        let now: BTreeMap<_, _> = bodies.iter().map(|(id, body)| (*id, body.steering.count)).collect();
+        let now: BTreeMap<_, _> = bodies.iter().map(|(id, body)| (*id, shown(body))).collect();
         let known: BTreeSet<_> = now.keys().chain(followed.sessions.keys()).copied().collect();
         let mut lines = Vec::new();
         for id in known.into_iter().filter(|id| now.get(id) != followed.sessions.get(id)) {
@@ -167,6 +179,8 @@ impl Control {
             entry: row.index,
             ended,
             paused: live.and_then(|body| body.steering.paused.clone()),
+            guests: live.map(|body| body.guests.clone()).unwrap_or_default(),
+            waits: live.is_some_and(|body| body.waits),
         })
     }
 

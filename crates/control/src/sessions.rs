@@ -2,11 +2,12 @@
 //! documents are the truth.
 
 use crate::control::{Open, in_session, put};
-use crate::directory::{kinds, load, parse};
+use crate::directory::{all, kinds, load, parse};
 use crate::identity::{Spendable, Waiting};
 use crate::{Control, Error, Op};
 use sallyport_model::access::Terms;
 use sallyport_model::authority::{Down, DownSink, View};
+use sallyport_model::company::{Guest, Part};
 use sallyport_model::inventory::Rest;
 use sallyport_model::rules::RuleSet;
 use sallyport_model::steering::Steering;
@@ -65,6 +66,12 @@ pub(crate) struct SessionBody {
     /// What staff want of it.
     #[serde(default, skip_serializing_if = "Steering::is_new")]
     pub(crate) steering: Steering,
+    /// Who is with it beside its user, as its gateway says.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) guests: Vec<Guest>,
+    /// Whether it waits for an observer.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) waits: bool,
     #[serde(flatten)]
     pub(crate) rest: Rest,
 }
@@ -319,6 +326,12 @@ impl Live {
     }
 }
 
+/// How many live sessions staff have paused, or wait for an observer.
+pub(crate) fn held(open: &Open) -> usize {
+    let sessions = all::<SessionBody>(&open.store, kinds::SESSION);
+    sessions.iter().filter(|(_, session)| session.value.steering.paused.is_some() || session.value.waits).count()
+}
+
 fn not_live(session: SessionId) -> Error {
     Error::NotFound(format!("session {session} is not live: `sallyport sessions` lists what is"))
 }
@@ -353,24 +366,25 @@ impl Control {
             Ok(draft.clone())
         })
         .await
+        .map(drop)
     }
 
     /// Changes a live session's document, with the entry that says so. Whoever follows the documents tells its gateway, on
-    /// whatever node that is.
+    /// whatever node that is. Gives the entry's index; a repeated change has the same.
     pub(crate) async fn amend(
         &self,
         open: &Open,
         session: SessionId,
         change: impl Fn(&mut SessionBody) -> Result<Draft, Error>,
-    ) -> Result<(), Error> {
+    ) -> Result<u64, Error> {
         let id = DocId::new(session);
         loop {
             let known = load::<SessionBody>(&open.store, &id, kinds::SESSION).ok_or_else(|| not_live(session))?;
             let mut body = known.value;
             let draft = change(&mut body)?;
             let put = put(session, known.version, kinds::SESSION, &body)?;
-            match open.store.commit(Change::entry(in_session(draft, session)).put(put)).await {
-                Ok(_) => return Ok(()),
+            match open.store.commit(Change::entry(in_session(draft, session)).put(put).repeatable()).await {
+                Ok(committed) => return Ok(committed.index),
                 // It ended in this moment, or somebody else changes it too: look again.
                 Err(sallyport_store::Error::Conflict(_)) => {}
                 Err(other) => return Err(other.into()),
@@ -388,11 +402,13 @@ impl Control {
         if self.elsewhere(&known) {
             return Err(Error::usage(format!("this session runs through the node `{}`: watch it there", known.node)));
         }
+        let own = self.acting(op)?;
         let draft = self.draft(&op.actor, "session.watched", session, &[]);
         self.opened()?.store.commit(Change::entry(in_session(draft, session))).await?;
         let id = WatchId::new(&self.env);
         let views = self.live.watch(session, id);
-        if !self.live.send(session, Down::Watch(session, id)) {
+        let guest = Guest { id, identity: own.id, handle: own.handle, part: Part::Observer };
+        if !self.live.send(session, Down::Watch(session, guest)) {
             self.live.unwatch(id);
             return Err(Error::failed("the gateway of this session is not connected"));
         }

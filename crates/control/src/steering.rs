@@ -29,6 +29,7 @@ impl Control {
             Ok(self.draft(&op.actor, "session.messaged", session, &[("text", &text), ("to", body.handle.as_str())]))
         })
         .await
+        .map(drop)
     }
 
     /// Pauses a live session: nothing crosses it in either direction until somebody lets it go on. It keeps its deadline.
@@ -48,6 +49,7 @@ impl Control {
             Ok(self.draft(&op.actor, "session.paused", session, &[("reason", &reason)]))
         })
         .await
+        .map(drop)
     }
 
     /// Lets a paused session go on where it was.
@@ -71,6 +73,7 @@ impl Control {
             ))
         })
         .await
+        .map(drop)
     }
 }
 

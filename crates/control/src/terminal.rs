@@ -90,7 +90,7 @@ impl Control {
         self.require(op, Right::SessionWatch).is_ok()
     }
 
-    async fn knock(
+    pub(crate) async fn knock(
         &self,
         op: &Op,
         own: &Identity,

@@ -294,6 +294,9 @@ pub enum EndReason {
     /// The client's or target's leg broke a protocol rule or a memory bound.
     #[n(13)]
     Violation,
+    /// Nobody observed it in time who must.
+    #[n(14)]
+    Unobserved,
 }
 
 impl EndReason {
@@ -315,6 +318,7 @@ impl EndReason {
             Self::Shutdown => "shutdown",
             Self::TargetClose => "target_close",
             Self::Violation => "violation",
+            Self::Unobserved => "unobserved",
         }
     }
 }

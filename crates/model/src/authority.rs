@@ -5,6 +5,7 @@
 //! and at most [`MAX_FRAME`] bytes.
 
 use crate::access::{Ask, Channel, Denial, EndReason, Freeze, LeaseKind, Terms};
+use crate::company::{Company, Guest};
 use crate::inventory::SessionKey;
 use crate::name::Label;
 use crate::rules::{Act, Guarantee};
@@ -84,7 +85,7 @@ pub enum Down {
     Kill(#[n(0)] SessionId, #[n(1)] String),
     /// Start sending views of a session.
     #[n(5)]
-    Watch(#[n(0)] SessionId, #[n(1)] WatchId),
+    Watch(#[n(0)] SessionId, #[n(1)] Guest),
     /// Stop sending them.
     #[n(6)]
     Unwatch(#[n(0)] WatchId),
@@ -245,6 +246,9 @@ pub enum Call {
     /// this identifier (RFC 4253 section 7.2); an entry is written.
     #[n(10)]
     Certify(#[n(0)] SessionId, #[cbor(n(1), with = "minicbor::bytes")] Vec<u8>),
+    /// Who is with a session has changed.
+    #[n(11)]
+    Company(#[n(0)] Company),
 }
 
 /// Evidence of who the client is.
@@ -467,7 +471,7 @@ pub enum Reply {
     /// To `Open`.
     #[n(2)]
     Opened(#[n(0)] Box<Opened>),
-    /// To `Channel`, `Anchor`, `Thawed`, `Judged`, `Close`: the entry is durable at this ledger index.
+    /// To `Channel`, `Anchor`, `Thawed`, `Judged`, `Company`, `Close`: the entry is durable at this ledger index.
     #[n(3)]
     Done(#[n(0)] u64),
     /// To `Password`.

@@ -6,6 +6,7 @@
 
 use crate::access::{Ask, Denial};
 use crate::authority::{Authenticated, Boxed};
+use crate::company::Guest;
 use crate::inventory::HostKey;
 use crate::{GatewayId, Kind, Limits, RecordingId, SessionId, Timestamp};
 use minicbor::{Decode, Encode};
@@ -79,6 +80,10 @@ pub enum Knock {
     /// The terminals of all sessions as text, as they change: [`Outward::Screen`] until control leaves.
     #[n(4)]
     Screens,
+    /// Somebody else's session, to be looked at and typed in with its user. The first answer that is no notice is
+    /// [`Outward::Company`] where they are let in.
+    #[n(5)]
+    Accompany(#[n(0)] Guest, #[n(1)] SessionId),
 }
 
 /// A place that is looked at before anything is known of it.
@@ -144,6 +149,15 @@ pub enum Outward {
     /// Why nothing crosses in either direction at the moment; `None` where it goes on.
     #[n(10)]
     Paused(#[n(0)] Option<String>),
+    /// Who is with the session beside its user.
+    #[n(11)]
+    Company(#[n(0)] Vec<Guest>),
+    /// To [`Knock::Accompany`]: what happens, in the recording's encoding.
+    #[n(12)]
+    Events(#[cbor(n(0), with = "minicbor::bytes")] Vec<u8>),
+    /// Whether the user is asked if somebody may join: `y` and `n` answer, whatever else is typed.
+    #[n(13)]
+    Asked(#[n(0)] bool),
 }
 
 /// A terminal as text.

@@ -6,6 +6,7 @@
 pub mod access;
 pub mod authority;
 pub mod clock;
+pub mod company;
 pub mod door;
 pub mod id;
 pub mod inventory;

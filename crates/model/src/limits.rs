@@ -114,6 +114,39 @@ impl Crossing {
     }
 }
 
+/// What the user of a session is asked before somebody types in it too.
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    Default,
+    Eq,
+    Ord,
+    PartialEq,
+    PartialOrd,
+    minicbor::Encode,
+    minicbor::Decode,
+    serde::Serialize,
+    serde::Deserialize,
+)]
+#[cbor(index_only)]
+#[serde(rename_all = "snake_case")]
+pub enum Consent {
+    /// They are told.
+    #[n(0)]
+    Notified,
+    /// They are asked, and silence is no.
+    #[default]
+    #[n(1)]
+    Asked,
+}
+
+impl Consent {
+    const fn is_asked(&self) -> bool {
+        matches!(self, Self::Asked)
+    }
+}
+
 /// The limits of one decision. `join` is commutative, associative and idempotent, and never widens.
 #[derive(Clone, Debug, Eq, PartialEq, minicbor::Encode, minicbor::Decode, serde::Serialize, serde::Deserialize)]
 #[cbor(map)]
@@ -151,6 +184,14 @@ pub struct Limits {
     #[cbor(n(9), default)]
     #[serde(default)]
     pub capture: u64,
+    /// `@join`.
+    #[cbor(n(10), default)]
+    #[serde(default, skip_serializing_if = "Consent::is_asked")]
+    pub join: Consent,
+    /// `@four_eyes`: nothing crosses the session but while somebody else observes it.
+    #[cbor(n(11), default)]
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub four_eyes: bool,
 }
 
 /// Bytes of each file that an enhanced recording keeps where no policy says how many.
@@ -171,6 +212,8 @@ impl Limits {
             commands: BTreeSet::new(),
             recording: Detail::Standard,
             capture: CAPTURE,
+            join: Consent::Asked,
+            four_eyes: false,
         }
     }
 
@@ -188,6 +231,8 @@ impl Limits {
             commands: &self.commands | &other.commands,
             recording: self.recording.max(other.recording),
             capture: self.capture.max(other.capture),
+            join: self.join.max(other.join),
+            four_eyes: self.four_eyes || other.four_eyes,
         }
     }
 

@@ -1,6 +1,6 @@
 //! Steering: what staff want of a live session, whole, so that hearing it again changes nothing.
 
-use crate::{Handle, Timestamp};
+use crate::{Handle, Timestamp, WatchId};
 use minicbor::{Decode, Encode};
 use serde::{Deserialize, Serialize};
 
@@ -16,6 +16,10 @@ pub struct Steering {
     #[n(1)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub paused: Option<Pause>,
+    /// Guests that are to leave, the last of them.
+    #[n(3)]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub dismissed: Vec<WatchId>,
     /// What was said to its user last, oldest first; at most [`Self::KEPT`].
     #[n(2)]
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -83,6 +87,15 @@ impl Steering {
             self.messages.remove(0);
         }
         self.messages.push(Message { count: self.count, from, text });
+    }
+
+    /// Has a guest leave.
+    pub fn dismiss(&mut self, guest: WatchId) {
+        self.count = self.count.saturating_add(1);
+        if self.dismissed.len() >= Self::KEPT {
+            self.dismissed.remove(0);
+        }
+        self.dismissed.push(guest);
     }
 
     /// Pauses the session, or lets it go on.

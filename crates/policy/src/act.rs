@@ -53,6 +53,8 @@ rights! {
     RecordingExport = "recording.export";
     /// Play a recording.
     RecordingPlay = "recording.play";
+    /// Type in somebody's session, too: decided on its target.
+    SessionJoin = "session.join";
     /// End somebody's session.
     SessionKill = "session.kill";
     /// See sessions.

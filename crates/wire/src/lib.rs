@@ -292,6 +292,23 @@ pub struct Session {
     pub note: Option<String>,
     /// That somebody holds it: nothing crosses it in either direction. Absent where it goes on.
     pub paused: Option<SessionPause>,
+    /// Who is with it beside its user; nobody where it has ended.
+    pub guests: Vec<SessionGuest>,
+    /// Whether it waits for an observer: until one comes, nothing crosses it.
+    pub waits: bool,
+    /// Whether the caller may ask to be in it, to type too.
+    pub joinable: bool,
+}
+
+/// Somebody with a session, beside its user.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct SessionGuest {
+    /// This visit.
+    pub id: String,
+    /// Who.
+    pub handle: String,
+    /// `observer`; `peer` where they type too.
+    pub part: String,
 }
 
 /// That a session is paused.

@@ -2,6 +2,7 @@
 //!
 //! Binary frames are the terminal's bytes, both ways. Text frames are these messages, each an object of one field.
 
+use crate::SessionGuest;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -30,6 +31,10 @@ pub enum TerminalOut {
     Frozen(bool),
     /// Why nothing crosses in either direction, where somebody holds the session; `null` where it goes on.
     Paused(Option<String>),
+    /// Who is with the session beside its user; to a guest, that they are let in.
+    Company(Vec<SessionGuest>),
+    /// Whether the user is asked if somebody may join: the next `y` or `n` that is typed is the answer.
+    Asked(bool),
     /// Last: how it ended.
     Closed(TerminalClosed),
 }

@@ -6,6 +6,7 @@ type Schemas = components['schemas'];
 export type Status = Schemas['Status'];
 export type Reach = Schemas['Reach'];
 export type Session = Schemas['Session'];
+export type Guest = Schemas['SessionGuest'];
 export type Entry = Schemas['Entry'];
 export type Head = Schemas['Head'];
 export type Anchor = Schemas['Anchor'];

@@ -1,5 +1,6 @@
 /** The terminals that are open: they run on while the user looks elsewhere, and come back after the page is loaded again. */
 
+import type { Guest } from '../api/words';
 import { route } from './route.svelte';
 
 export type TerminalState = 'opening' | 'open' | 'lost' | 'closed';
@@ -11,6 +12,9 @@ export class OpenTerminal {
   expires = $state<string | null>(null);
   frozen = $state(false);
   paused = $state<string | null>(null);
+  guests = $state<Guest[]>([]);
+  /** Whether somebody asks to join, and the user has yet to answer. */
+  asked = $state(false);
   notice = $state('');
   reason = $state('');
 

@@ -1,7 +1,7 @@
 /** The websocket of a terminal: bytes both ways in binary frames, control as JSON in text frames. */
 
 import { socketAddress, type Query } from '../api/client';
-import type { Closed, Opened, Size } from '../api/words';
+import type { Closed, Guest, Opened, Size } from '../api/words';
 
 export const PROTOCOL = 'sallyport.terminal.v1';
 
@@ -13,6 +13,10 @@ export interface Heard {
   onfrozen?(frozen: boolean): void;
   /** Why nothing crosses in either direction; `null` where it goes on. */
   onpaused?(why: string | null): void;
+  /** Who is with the session beside its user; to a guest, that they are let in. */
+  oncompany?(guests: Guest[]): void;
+  /** Whether the user is asked if somebody may join: `y` or `n`, typed, is the answer. */
+  onasked?(asked: boolean): void;
   onsize?(size: Size): void;
   onclosed?(closed: Closed): void;
   /** The socket is gone without a word of the end. */
@@ -24,6 +28,8 @@ interface Control {
   notice?: { text: string };
   frozen?: boolean;
   paused?: string | null;
+  company?: Guest[];
+  asked?: boolean;
   size?: Size;
   closed?: Closed;
 }
@@ -61,6 +67,8 @@ export class Link {
     if (said.notice) heard.onnotice?.(said.notice.text);
     if (said.frozen !== undefined) heard.onfrozen?.(said.frozen);
     if (said.paused !== undefined) heard.onpaused?.(said.paused);
+    if (said.company) heard.oncompany?.(said.company);
+    if (said.asked !== undefined) heard.onasked?.(said.asked);
     if (said.size) heard.onsize?.(said.size);
     if (said.closed) {
       this.#over = true;
@@ -101,6 +109,8 @@ const ENDINGS: Record<string, string> = {
   idle: 'Nothing was typed for longer than this session may be idle.',
   moved: 'The session goes on in another window.',
   denied: 'You may not open this session.',
+  dismissed: 'You were sent away from this session.',
+  unobserved: 'Nobody observed this session in time.',
   not_found: 'There is no such target or account, or you may not know of it.',
   sealed: 'The vault is sealed: no session can be opened until it is unsealed.',
   unavailable: 'The session cannot be opened now.',

@@ -17,11 +17,11 @@ export class Screen {
 
   /**
    * With a `size` it keeps that size, whatever room there is; without one it fills its place. Without `oninput` it is a
-   * picture: keys do nothing, and what programs ask of a terminal is answered to nobody.
+   * picture: keys do nothing, and what programs ask of a terminal is answered to nobody; nor is it where `asks` is false.
    */
   constructor(
     place: HTMLElement,
-    options: { label: string; size?: Size; oninput?: (text: string) => void; onresize?: (size: Size) => void; font?: number },
+    options: { label: string; size?: Size; oninput?: (text: string) => void; onresize?: (size: Size) => void; font?: number; asks?: boolean },
   ) {
     this.#terminal = new Terminal({
       ...(options.size ?? {}),
@@ -51,6 +51,13 @@ export class Screen {
     }
     // Nor may they have it type for them: what a setting is (DECRQSS) is not answered.
     this.#listeners.push(this.#terminal.parser.registerDcsHandler({ intermediates: '$', final: 'q' }, () => true));
+    // The user's own terminal answers what programs ask of one: a second answer would be typed to them.
+    if (options.asks === false) {
+      const parser = this.#terminal.parser;
+      for (const id of [{ final: 'c' }, { prefix: '>', final: 'c' }, { prefix: '=', final: 'c' }, { final: 'n' }, { prefix: '?', final: 'n' }, { intermediates: '$', final: 'p' }, { prefix: '?', intermediates: '$', final: 'p' }, { final: 't' }]) {
+        this.#listeners.push(parser.registerCsiHandler(id, () => true));
+      }
+    }
     this.#terminal.open(place);
     this.#terminal.textarea?.setAttribute('aria-label', options.label);
     if (options.oninput) this.#listeners.push(this.#terminal.onData(options.oninput));

@@ -10,6 +10,7 @@ use families::{Decided, Ended, Families, Process, Ruled, SignIn};
 
 use crate::control::Open;
 use crate::directory::kinds;
+use crate::sessions::held;
 use crate::{Control, Level};
 use prometheus_client::encoding::text::encode;
 use prometheus_client::registry::Registry;
@@ -180,6 +181,7 @@ impl Control {
         });
         self.anchors_told(status.entries);
         if let Ok(open) = self.opened() {
+            families.sessions_held.set(size(held(&open)));
             self.store_told(&open);
         }
         let certificate = self.metrics.certificate.as_ref().and_then(|certificate| certificate.ends());

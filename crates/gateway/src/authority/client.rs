@@ -184,9 +184,9 @@ impl Shared {
             Down::Revoke(session, why) => state.order(session, Order::End(EndReason::Revoke, why)),
             Down::Kill(session, why) => state.order(session, Order::End(EndReason::Kill, why)),
             Down::Steer(session, steering) => state.order(session, Order::Steer(steering)),
-            Down::Watch(session, watch) => {
-                state.watches.insert(watch, session);
-                state.order(session, Order::Watch(watch));
+            Down::Watch(session, guest) => {
+                state.watches.insert(guest.id, session);
+                state.order(session, Order::Watch(guest));
             }
             Down::Unwatch(watch) => {
                 if let Some(session) = state.watches.remove(&watch) {
@@ -222,6 +222,12 @@ impl Shared {
 }
 
 impl State {
+    fn unwatch_all(&mut self) {
+        for (watch, session) in std::mem::take(&mut self.watches) {
+            self.order(session, Order::Unwatch(watch));
+        }
+    }
+
     fn order(&self, session: SessionId, order: Order) {
         if let Some(orders) = self.sessions.get(&session) {
             let _ = orders.send(order);
@@ -239,8 +245,13 @@ async fn keep(shared: Arc<Shared>, connect: Box<dyn Connect>, mut outbox: Outbox
     loop {
         match connect.connect().await {
             Ok(wire) => match converse(&shared, wire, &mut outbox, &mut wait).await {
-                Ok(()) => tracing::debug!("the authority's connection is renewed"),
+                Ok(()) => {
+                    shared.state().unwatch_all();
+                    tracing::debug!("the authority's connection is renewed");
+                }
                 Err(error) => {
+                    // Whoever watched did so through this connection.
+                    shared.state().unwatch_all();
                     shared.hears(Pulse::Deaf);
                     tracing::warn!(%error, "the authority's connection broke");
                 }

@@ -6,6 +6,7 @@ pub use client::Client;
 
 use sallyport_model::access::{Denial, EndReason};
 use sallyport_model::authority::{Boxed, Call, Pulse, Reply, View, Welcome};
+use sallyport_model::company::Guest;
 use sallyport_model::steering::Steering;
 use sallyport_model::{Kind, SessionId, WatchId};
 use std::sync::Arc;
@@ -53,7 +54,7 @@ pub enum Order {
     /// End it, and tell the client this.
     End(EndReason, String),
     /// Send what happens to this watcher.
-    Watch(WatchId),
+    Watch(Guest),
     /// Stop sending it.
     Unwatch(WatchId),
     /// What staff want of it, whole.

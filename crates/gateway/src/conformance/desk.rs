@@ -5,6 +5,7 @@ use sallyport_model::authority::{
     Authenticated, Boxed, Call, Certified, Choice, Close, Desk, Down, DownSink, Evidence, Figures, Hello, Open, Opened,
     Orphan, PASSWORD_INFO, Places, Pulse, RecordingKey, Reply, VERSION, View, Welcome, decode, encode,
 };
+use sallyport_model::company::{Guest, Part};
 use sallyport_model::inventory::{HostKey, Place, SessionKey};
 use sallyport_model::rules::Act;
 use sallyport_model::sealed::PrivateKey;
@@ -196,10 +197,11 @@ impl Reference {
         self.order_all(|session| Down::Revoke(session, "revoked by the suite".into()));
     }
 
-    /// Watches every open session; views are kept in [`Reference::views`].
-    pub fn watch_all(&self) {
-        let watch = WatchId::new(&self.env);
-        self.order_all(|session| Down::Watch(session, watch));
+    /// Has somebody watch every open session; views are kept in [`Reference::views`].
+    pub fn watch_all(&self, who: &Handle) {
+        let (id, identity) = (WatchId::new(&self.env), IdentityId::new(&self.env));
+        let guest = Guest { id, identity, handle: who.clone(), part: Part::Observer };
+        self.order_all(|session| Down::Watch(session, guest.clone()));
     }
 
     /// Tells every open session what staff want of it.
@@ -330,6 +332,14 @@ impl Reference {
             Call::Thawed(thawed) => {
                 let text = format!("{} {}", thawed.without.word(), thawed.millis);
                 state.done("session.frozen", Some(thawed.session), text)
+            }
+            Call::Company(told) => {
+                let (who, part) = told.whom.map_or_else(Default::default, |g| (g.handle.to_string(), g.part.word()));
+                state.done(
+                    "session.company",
+                    Some(told.session),
+                    format!("{:?} {who} {part} {}", told.change, told.why),
+                )
             }
             Call::Judged(_) if state.unjudging => Reply::Denied(Denial::unavailable("the ledger")),
             Call::Judged(judged) => {

@@ -98,7 +98,7 @@ impl Protocol for Toy {
         let _ = client.say(&format!("NO {why}")).await;
     }
 
-    async fn hold(&self, client: &mut Side, why: &Denial) -> Hold {
+    async fn hold(&self, client: &mut Side, why: &Denial, _any: bool) -> Hold {
         if client.say(&format!("WAIT {why}")).await.is_err() {
             return Hold::Gone;
         }

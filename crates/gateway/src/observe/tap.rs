@@ -453,6 +453,12 @@ impl Tap {
         self.paused.borrow().is_some()
     }
 
+    /// Why the session is paused now.
+    #[must_use]
+    pub fn paused(&self) -> Option<String> {
+        self.paused.borrow().clone()
+    }
+
     /// Waits while the session is frozen or paused. To be asked before anything of the client's goes on that does not
     /// pass here: a signal, a new channel.
     ///

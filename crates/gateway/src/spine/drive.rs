@@ -1,19 +1,21 @@
 //! `drive` and `close`: connections in supervised tasks, raced with everything that may end a session.
 
+use super::company::{Company, Knocking, Visit};
 use super::door::Seat;
 use super::freeze::{Debt, Freezer};
 use super::gateway::Gateway;
 use super::live::{Ending, Live, Notice};
 use super::open::Open;
-use super::protocol::{DialError, Protocol};
-use super::steer::Steer;
+use super::protocol::{DialError, Hold, Protocol};
+use super::steer::{Marks, Steer};
 use super::traced;
 use crate::authority::{Authority, Order, PATIENCE};
 use crate::observe::Tap;
+use crate::observe::live::Show;
 use crate::sabotage::sabotaged;
 use sallyport_model::access::{Denial, EndReason, Freeze};
 use sallyport_model::authority::{Anchor, Call, Close, Reply, Thawed};
-use sallyport_model::{Kind, SessionId};
+use sallyport_model::{Kind, SessionId, WatchId};
 use sallyport_recording::WhatRef;
 use std::any::Any;
 use std::sync::Arc;
@@ -90,27 +92,35 @@ async fn run<P: Protocol>(
 ) -> Ended {
     let mut tasks = JoinSet::new();
     Span::current().record("session", tracing::field::display(open.session));
+    let marks = Marks::new(open.tap.clone());
+    let mut steer = Steer::new(marks.clone());
+    let mut company = Company::new(open, gateway.parts.authority.clone(), marks);
     tasks.spawn(connection(protocol.clone(), first, open.live(gateway)));
-    let mut steer = Steer::new(open);
     let mut linger = None;
     let mut last = Ended::new(EndReason::ClientClose, "");
     let ended = loop {
-        let due = watch.due(gateway, open);
+        let due = watch.due(gateway, open).min(company.waits().map_or(watch.deadline, |since| since + watch.hold));
         tokio::select! {
             biased;
             order = open.orders.recv() => match order {
                 Some(Order::End(..)) if sabotaged("kill") => {}
                 Some(Order::End(reason, text)) => break end(open, reason, &text),
-                Some(Order::Watch(id)) => if let Some(live) = open.recording.onlooker() {
-                    live.watch(gateway.parts.authority.clone(), id);
+                Some(Order::Watch(guest)) => {
+                    let show = watching(gateway.parts.authority.clone(), guest.id, open.knock.clone());
+                    company.comes(open, Visit { guest, show, admit: None });
+                }
+                Some(Order::Unwatch(id)) => company.leaves(open, id, ""),
+                Some(Order::Steer(steering)) => for id in steer.hear(open, steering) {
+                    company.leaves(open, id, "they were sent away");
                 },
-                Some(Order::Unwatch(id)) => if let Some(live) = open.recording.onlooker() {
-                    live.unwatch(id);
-                },
-                Some(Order::Steer(steering)) => steer.hear(open, steering),
                 None => break end(open, EndReason::Partition, "the authority is gone"),
             },
             () = gateway.stop.cancelled() => break end(open, EndReason::Shutdown, "the gateway stops"),
+            Some(knocking) = open.knocking.recv() => match knocking {
+                Knocking::Comes(visit) => company.comes(open, visit),
+                Knocking::Leaves(id) => company.leaves(open, id, ""),
+            },
+            answer = company.due() => company.answered(open, answer),
             Some(done) = tasks.join_next(), if !tasks.is_empty() => {
                 last = outcome(done, open);
                 let fatal = matches!(last.reason, EndReason::Panic | EndReason::Block | EndReason::Violation);
@@ -127,9 +137,14 @@ async fn run<P: Protocol>(
                 tasks.spawn(connection(protocol.clone(), *client, open.live(gateway)));
             },
             () = watch.freezer.changed() => watch.weigh(gateway, open),
-            () = tokio::time::sleep_until(due) => if let Some((reason, text)) = watch.look(gateway, open) {
-                break end(open, reason, text);
-            },
+            () = tokio::time::sleep_until(due) => {
+                if company.waits().is_some_and(|since| since + watch.hold <= Instant::now()) {
+                    break end(open, EndReason::Unobserved, "no observer came in time");
+                }
+                if let Some((reason, text)) = watch.look(gateway, open) {
+                    break end(open, reason, text);
+                }
+            }
         }
     };
     open.stopped.send_replace(true);
@@ -137,9 +152,44 @@ async fn run<P: Protocol>(
     ended
 }
 
-/// Dials and relays one connection. It runs in a task of its own, so that its panic ends its session only.
-async fn connection<P: Protocol>(protocol: Arc<P>, client: P::Client, live: Live) -> Outcome {
+/// What a watcher is shown goes to control; one that is let go of is gone from the session's company.
+fn watching(authority: Arc<dyn Authority>, id: WatchId, knock: mpsc::UnboundedSender<Knocking>) -> Show {
+    struct Leaves(WatchId, mpsc::UnboundedSender<Knocking>);
+    impl Drop for Leaves {
+        fn drop(&mut self) {
+            let _ = self.1.send(Knocking::Leaves(self.0));
+        }
+    }
+    let leaves = Leaves(id, knock);
+    Arc::new(move |view| {
+        let _held = &leaves;
+        authority.view(view)
+    })
+}
+
+/// Holds a client while its session may not begin yet; whether it still wants to.
+async fn held<P: Protocol>(protocol: &P, client: &mut P::Client, live: &Live) -> bool {
+    while let Some(why) = live.tap().paused() {
+        if protocol.hold(client, &Denial::new(Kind::Unavailable, why), true).await == Hold::Gone {
+            return false;
+        }
+    }
+    true
+}
+
+/// Dials and relays one connection, once its session may begin. It runs in a task of its own, so that its panic ends its
+/// session only.
+async fn connection<P: Protocol>(protocol: Arc<P>, mut client: P::Client, live: Live) -> Outcome {
     let mut ended = live.clone();
+    tokio::select! {
+        wants = held(&*protocol, &mut client, &live) => if !wants {
+            return (EndReason::ClientClose, "the client left before the session began".into());
+        },
+        ending = ended.ended() => {
+            protocol.deny(client, &Denial::new(Kind::Denied, ending.text)).await;
+            return (ending.reason, String::new());
+        }
+    }
     let dialled = tokio::select! {
         dialled = traced::step(&live.span, "dial", protocol.dial(live.clearance()), traced::reached) => dialled,
         ending = ended.ended() => {
@@ -193,6 +243,8 @@ struct Watch {
     deadline: Instant,
     idle: Duration,
     grace: Duration,
+    /// How long the session may wait for an observer.
+    hold: Duration,
     freezer: Freezer,
     next_anchor: Instant,
     /// Segments that the ledger knows of.
@@ -207,6 +259,7 @@ impl Watch {
         Self {
             deadline: open.began + terms.limits.duration(),
             idle: terms.limits.idle_time(),
+            hold: Duration::from_secs(terms.limits.hold.into()),
             grace: Duration::from_secs(terms.place.grace.into()),
             freezer: Freezer::new(&gateway.parts, terms.place.freezes, open.frozen.clone()),
             next_anchor: open.began + Duration::from_secs(terms.place.anchor.into()),

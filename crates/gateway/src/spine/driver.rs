@@ -105,7 +105,7 @@ impl Gateway {
                 Err(denial) => denial,
             };
             let waits = denial.kind == Kind::NeedsApproval && Instant::now() < give_up;
-            if !waits || protocol.hold(client, &denial).await == Hold::Gone {
+            if !waits || protocol.hold(client, &denial, false).await == Hold::Gone {
                 return Err(denial);
             }
         }
@@ -116,8 +116,8 @@ impl Gateway {
         let (attach, more) = mpsc::channel(ATTACHING);
         if let Some(seat) = &seat {
             seat.opened(open.outline(&self.parts.env), open.recording.onlooker());
-            let (seat, frozen, paused) = (seat.clone(), open.frozen.subscribe(), open.paused.subscribe());
-            tokio::spawn(async move { seat.follow(frozen, paused).await });
+            let (seat, followed) = (seat.clone(), open.followed());
+            tokio::spawn(async move { seat.follow(followed).await });
         }
         let entry = Entry {
             identity: open.identity,
@@ -125,6 +125,8 @@ impl Gateway {
             attach,
             seat: seat.clone(),
             onlooker: open.recording.onlooker(),
+            knock: open.knock.clone(),
+            typed: open.typed.clone(),
         };
         self.sessions.insert(open.session, entry);
         let running = self.running.clone();

@@ -1,5 +1,7 @@
 //! What a relay has of its running session: the tap, the clearance, channels, notices and the end.
 
+use super::company::Consulted;
+use super::open::Typed;
 use super::proof::Clearance;
 use super::traced;
 use crate::authority::{self, Authority, PATIENCE};
@@ -8,13 +10,13 @@ use crate::observe::live::Repaint;
 use crate::observe::tap::Stop;
 use sallyport_model::access::{Channel, Denial, EndReason};
 use sallyport_model::authority::{Call, OpenChannel, Reply};
-use sallyport_model::{ChannelId, Env};
+use sallyport_model::{ChannelId, Env, Handle};
 use sallyport_recording::WhatRef;
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
-use tokio::sync::{broadcast, watch};
+use tokio::sync::{broadcast, mpsc, watch};
 use tracing::Span;
 
 /// Why a session is ended from outside, and what to tell the client.
@@ -47,6 +49,34 @@ impl Notice {
     }
 }
 
+/// What peers type, in one terminal.
+pub struct Peers {
+    typed: Option<mpsc::Receiver<Typed>>,
+    place: Arc<Mutex<Option<mpsc::Receiver<Typed>>>>,
+}
+
+impl Peers {
+    /// The next piece, and whose it is. May be dropped at any time.
+    pub async fn next(&mut self) -> (Handle, Vec<u8>) {
+        let typed = match &mut self.typed {
+            Some(typed) => typed.recv().await,
+            None => None,
+        };
+        match typed {
+            Some(typed) => typed,
+            None => std::future::pending().await,
+        }
+    }
+}
+
+impl Drop for Peers {
+    fn drop(&mut self) {
+        if let Some(typed) = self.typed.take() {
+            *self.place.lock().unwrap_or_else(PoisonError::into_inner) = Some(typed);
+        }
+    }
+}
+
 /// A relay's part in its session. Clones are for its tasks.
 pub struct Live {
     pub(super) env: Env,
@@ -59,6 +89,8 @@ pub struct Live {
     pub(super) notices: broadcast::Sender<Notice>,
     pub(super) heard: broadcast::Receiver<Notice>,
     pub(super) ending: watch::Receiver<Option<Ending>>,
+    pub(super) consulted: Consulted,
+    pub(super) peers: Arc<Mutex<Option<mpsc::Receiver<Typed>>>>,
     /// That of its session, wherever the relay's tasks run.
     pub(super) span: Span,
 }
@@ -76,6 +108,8 @@ impl Clone for Live {
             notices: self.notices.clone(),
             heard: self.notices.subscribe(),
             ending: self.ending.clone(),
+            consulted: self.consulted.clone(),
+            peers: self.peers.clone(),
             span: self.span.clone(),
         }
     }
@@ -180,6 +214,30 @@ impl Live {
     /// Shows a line in every channel of the session that shows lines.
     pub fn announce(&self, line: &str) {
         let _ = self.notices.send(Notice::Line(line.to_owned()));
+    }
+
+    /// Takes what the user typed for the answer to a question of ours, where they are asked one; whether it was.
+    #[must_use]
+    pub fn answers(&self, typed: &[u8]) -> bool {
+        let Some(id) = *self.consulted.asked.borrow() else { return false };
+        let answer = typed.iter().find_map(|byte| match byte {
+            b'y' | b'Y' => Some(true),
+            // Also Ctrl-C and Escape.
+            b'n' | b'N' | 0x03 | 0x1b => Some(false),
+            _ => None,
+        });
+        if let Some(yes) = answer {
+            let _ = self.consulted.answers.send((id, yes));
+        }
+        self.tap.touch();
+        true
+    }
+
+    /// What peers type in this session, for the terminal that has it: the first one, until it is dropped.
+    #[must_use]
+    pub fn peers(&self) -> Peers {
+        let typed = self.peers.lock().unwrap_or_else(PoisonError::into_inner).take();
+        Peers { typed, place: self.peers.clone() }
     }
 
     /// The terminal of a channel as everything that was recorded of it has drawn it; `None` where it has none.

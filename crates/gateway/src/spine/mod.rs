@@ -1,5 +1,6 @@
 //! The session spine: one driver for every protocol, and proofs instead of flags.
 
+mod company;
 mod door;
 mod drive;
 mod driver;
@@ -15,7 +16,7 @@ mod traced;
 
 pub use door::{Doors, Keys, LINGER, Said, Screen, Seated, Terminal};
 pub use gateway::{Error, Gateway, ObserversFor, Setup};
-pub use live::{Ending, Live, Notice};
+pub use live::{Ending, Live, Notice, Peers};
 pub use proof::{Authenticated, Choices, Clearance, Lease, Login, Permit, Step};
 pub use protocol::{Arrival, DialError, Hold, Protocol, Wish};
 

@@ -1,23 +1,33 @@
 //! `open`: header and ledger entry made durable beside each other; both, or no session.
 
+use super::company::{Consulted, Knocking};
+use super::door::Followed;
 use super::gateway::Gateway;
 use super::live::{Denials, Ending, Live, Notice};
 use super::proof::{Authenticated, Clearance, EntryDurable, HeaderDurable, Lease, Permit};
+use super::steer::Pauses;
 use crate::authority::{self, Order, PATIENCE};
 use crate::observe::{Inputs, Judge, Lines, Recording, Tap};
 use crate::sabotage::sabotaged;
 use sallyport_model::access::{Ask, Channel, Denial, EndReason, Freeze};
 use sallyport_model::authority::{Anchor, Call, Close, Open as OpenCall, Opened, Reply, Welcome};
+use sallyport_model::company::Guest;
 use sallyport_model::door::Opened as Outline;
 use sallyport_model::limits::Record;
 use sallyport_model::sealed::PrivateKey;
-use sallyport_model::{Env, IdentityId, Kind, RecordingId, SessionId};
+use sallyport_model::{Env, Handle, IdentityId, Kind, RecordingId, SessionId, WatchId};
 use sallyport_recording::Facts;
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicU32, AtomicU64};
 use std::sync::{Arc, Mutex, OnceLock};
 use tokio::sync::{broadcast, mpsc, watch};
 use tokio::time::Instant;
+
+/// What a peer types, and who that is.
+pub(super) type Typed = (Handle, Vec<u8>);
+
+/// Pieces of what peers type that wait for their session; then each of them waits.
+const PEERS: usize = 16;
 
 /// An open session, before and while it is driven.
 pub(super) struct Open {
@@ -30,7 +40,19 @@ pub(super) struct Open {
     pub(super) began: Instant,
     pub(super) stopped: watch::Sender<bool>,
     pub(super) frozen: watch::Sender<Option<Freeze>>,
-    pub(super) paused: watch::Sender<Option<String>>,
+    pub(super) pauses: Pauses,
+    /// Who is there beside the user.
+    pub(super) guests: watch::Sender<Vec<Guest>>,
+    /// About whom the user is asked.
+    pub(super) asked: watch::Sender<Option<WatchId>>,
+    pub(super) answers: mpsc::UnboundedReceiver<(WatchId, bool)>,
+    answer: mpsc::UnboundedSender<(WatchId, bool)>,
+    /// Who comes and goes at the door.
+    pub(super) knocking: mpsc::UnboundedReceiver<Knocking>,
+    pub(super) knock: mpsc::UnboundedSender<Knocking>,
+    /// What peers type.
+    pub(super) typed: mpsc::Sender<Typed>,
+    peers: Arc<Mutex<Option<mpsc::Receiver<Typed>>>>,
     pub(super) ending: watch::Sender<Option<Ending>>,
     pub(super) notices: broadcast::Sender<Notice>,
     channels: Arc<AtomicU32>,
@@ -46,6 +68,12 @@ impl Open {
         Outline { session: self.session, recording: self.recording.id(), expires, limits }
     }
 
+    /// What whoever holds it through the door follows.
+    pub(super) fn followed(&self) -> Followed {
+        let (frozen, paused) = (self.frozen.subscribe(), self.pauses.subscribe());
+        Followed { frozen, paused, guests: self.guests.subscribe(), asked: self.asked.subscribe() }
+    }
+
     /// The session, as a relay has it.
     pub(super) fn live(&self, gateway: &Gateway) -> Live {
         Live {
@@ -59,6 +87,8 @@ impl Open {
             notices: self.notices.clone(),
             heard: self.notices.subscribe(),
             ending: self.ending.subscribe(),
+            consulted: Consulted { asked: self.asked.subscribe(), answers: self.answer.clone() },
+            peers: self.peers.clone(),
             span: tracing::Span::current(),
         }
     }
@@ -171,7 +201,10 @@ fn equip(
     let lease = Lease::new(session, lease, key, parts.authority.clone());
     let clearance = Clearance::new(Permit::new(session, terms), lease, parts.dialer.clone(), proofs);
     let (stopped, frozen) = (watch::Sender::new(false), watch::Sender::new(None));
-    let paused = watch::Sender::new(None);
+    let pauses = Pauses::new();
+    let (knock, knocking) = mpsc::unbounded_channel();
+    let (answer, answers) = mpsc::unbounded_channel();
+    let (typed, peers) = mpsc::channel(PEERS);
     let began = Instant::now();
     let tap = Tap {
         recording: recording.clone(),
@@ -180,7 +213,7 @@ fn equip(
         inputs,
         lines: Lines::default(),
         frozen: frozen.subscribe(),
-        paused: paused.subscribe(),
+        paused: pauses.subscribe(),
         verdict: OnceLock::new(),
         ended: stopped.subscribe(),
         strict,
@@ -198,7 +231,15 @@ fn equip(
         began,
         stopped,
         frozen,
-        paused,
+        pauses,
+        guests: watch::Sender::new(Vec::new()),
+        asked: watch::Sender::new(None),
+        answers,
+        answer,
+        knocking,
+        knock,
+        typed,
+        peers: Arc::new(Mutex::new(Some(peers))),
         ending: watch::Sender::new(None),
         notices: broadcast::Sender::new(8),
         channels: Arc::new(AtomicU32::new(0)),

@@ -30,8 +30,8 @@ pub trait Protocol: Send + Sync + 'static {
     fn deny(&self, client: Self::Client, why: &Denial) -> impl Future<Output = ()> + Send;
 
     /// Tells the client to wait, keeps it alive for a while, and says whether it still waits. Only
-    /// a client with a person before it waits; every other one is `Gone` at once.
-    fn hold(&self, client: &mut Self::Client, why: &Denial) -> impl Future<Output = Hold> + Send;
+    /// a client with a person before it waits, or `any` one where that is said; every other one is `Gone` at once.
+    fn hold(&self, client: &mut Self::Client, why: &Denial, any: bool) -> impl Future<Output = Hold> + Send;
 
     /// Lets a person choose who named no target: the account and the target.
     fn choose(

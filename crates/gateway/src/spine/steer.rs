@@ -3,30 +3,84 @@
 use super::live::Notice;
 use super::open::Open;
 use crate::observe::Tap;
+use sallyport_model::WatchId;
 use sallyport_model::steering::{Message, Pause, Steering};
 use sallyport_recording::WhatRef;
-use std::sync::Arc;
-use tokio::sync::mpsc;
+use std::sync::{Arc, Mutex, PoisonError};
+use tokio::sync::{broadcast, mpsc, watch};
+
+/// For what a session may be held.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub(super) enum Why {
+    /// Staff paused it.
+    Staff,
+    /// Nobody observes it who must.
+    Observer,
+}
+
+/// Whether a session is held: its tap listens.
+pub(super) struct Pauses {
+    reasons: Mutex<[Option<String>; 2]>,
+    now: watch::Sender<Option<String>>,
+}
+
+impl Pauses {
+    pub(super) fn new() -> Self {
+        Self { reasons: Mutex::default(), now: watch::Sender::new(None) }
+    }
+
+    pub(super) fn subscribe(&self) -> watch::Receiver<Option<String>> {
+        self.now.subscribe()
+    }
+
+    /// Holds the session for one of the reasons, or no longer for that one, and tells whoever sits there.
+    pub(super) fn set(&self, why: Why, text: Option<String>, notices: &broadcast::Sender<Notice>) {
+        let mut reasons = self.reasons.lock().unwrap_or_else(PoisonError::into_inner);
+        let [staff, observer] = &mut *reasons;
+        match why {
+            Why::Staff => *staff = text,
+            Why::Observer => *observer = text,
+        }
+        let now = staff.clone().or_else(|| observer.clone());
+        if self.now.send_if_modified(|was| std::mem::replace(was, now.clone()) != now) {
+            let _ = notices.send(now.map_or_else(|| Notice::Ends("it goes on".to_owned()), Notice::Begins));
+        }
+    }
+}
+
+/// What the recording is to say of a session, in this order and without holding up whoever says it.
+#[derive(Clone)]
+pub(super) struct Marks(mpsc::UnboundedSender<(&'static str, String)>);
+
+impl Marks {
+    /// Those of a session. Needs a runtime.
+    pub(super) fn new(tap: Arc<Tap>) -> Self {
+        let (marks, due) = mpsc::unbounded_channel();
+        tokio::spawn(mark(tap, due));
+        Self(marks)
+    }
+
+    pub(super) fn add(&self, kind: &'static str, text: String) {
+        let _ = self.0.send((kind, text));
+    }
+}
 
 /// One session's steering, as far as it was heard.
 pub(super) struct Steer {
     heard: Steering,
-    /// What the recording is to say, in this order and without holding up whoever steers.
-    marks: mpsc::UnboundedSender<(&'static str, String)>,
+    marks: Marks,
 }
 
 impl Steer {
     /// Begins for a session that nobody has steered yet.
-    pub(super) fn new(open: &Open) -> Self {
-        let (marks, due) = mpsc::unbounded_channel();
-        tokio::spawn(mark(open.tap.clone(), due));
+    pub(super) fn new(marks: Marks) -> Self {
         Self { heard: Steering::default(), marks }
     }
 
-    /// Takes in what is wanted. What was heard before changes nothing.
-    pub(super) fn hear(&mut self, open: &Open, wanted: Steering) {
+    /// Takes in what is wanted, and gives the guests that are to leave. What was heard before changes nothing.
+    pub(super) fn hear(&mut self, open: &Open, wanted: Steering) -> Vec<WatchId> {
         if wanted.count <= self.heard.count {
-            return;
+            return Vec::new();
         }
         let was = std::mem::replace(&mut self.heard, wanted);
         for message in self.heard.messages.iter().filter(|message| message.count > was.count) {
@@ -38,28 +92,22 @@ impl Steer {
             (Some(before), Some(pause)) if before != *pause => self.pause(open, pause),
             _ => {}
         }
+        self.heard.dismissed.iter().filter(|id| !was.dismissed.contains(id)).copied().collect()
     }
 
     fn message(&self, open: &Open, message: &Message) {
-        self.mark("message", format!("{}: {}", message.from, message.text));
+        self.marks.add("message", format!("{}: {}", message.from, message.text));
         let _ = open.notices.send(Notice::Line(message.told()));
     }
 
     fn pause(&self, open: &Open, pause: &Pause) {
-        let told = pause.told();
-        open.paused.send_replace(Some(told.clone()));
-        self.mark("paused", format!("{}: {}", pause.by, pause.reason));
-        let _ = open.notices.send(Notice::Begins(told));
+        open.pauses.set(Why::Staff, Some(pause.told()), &open.notices);
+        self.marks.add("paused", format!("{}: {}", pause.by, pause.reason));
     }
 
     fn resume(&self, open: &Open, pause: &Pause) {
-        self.mark("resumed", format!("paused by {}", pause.by));
-        open.paused.send_replace(None);
-        let _ = open.notices.send(Notice::Ends("it goes on".to_owned()));
-    }
-
-    fn mark(&self, kind: &'static str, text: String) {
-        let _ = self.marks.send((kind, text));
+        self.marks.add("resumed", format!("paused by {}", pause.by));
+        open.pauses.set(Why::Staff, None, &open.notices);
     }
 }
 

@@ -148,7 +148,7 @@ async fn watchers_see_a_session_live_and_anchors_are_written() {
     let (bench, name) = bench(|target| target.anchor = 1).await;
     let (mut side, _) = enter(bench.address, &format!("LOGIN {TOKEN} ops {name}")).await.unwrap();
     say(&mut side, "early").await.unwrap();
-    bench.desk.watch_all();
+    bench.desk.watch_all(&"carol".parse().unwrap());
     let desk = bench.desk.clone();
     let seen = move |text: &'static [u8]| {
         desk.views().iter().any(|view| view.events.windows(text.len()).any(|window| window == text))

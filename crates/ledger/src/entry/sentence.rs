@@ -102,6 +102,31 @@ fn session(entry: &Entry, actor: &str, object: &str) -> String {
             or(entry, "to", "its user"),
             by(entry, "text", ": ")
         ),
+        "session.join_asked" => {
+            format!("{actor} asked to join the session {object} of {}", or(entry, "user", "its user"))
+        }
+        "session.joined" | "session.left" | "session.join_refused" => {
+            let did = match entry.action.as_str() {
+                "session.joined" => "is with",
+                "session.left" => "has left",
+                _ => "was not let into",
+            };
+            format!(
+                "{} {did} the session {object} of {} on {} as a {}{}",
+                or(entry, "who", "somebody"),
+                or(entry, "user", "its user"),
+                or(entry, "address", "a target"),
+                or(entry, "part", "guest"),
+                by(entry, "why", ": ")
+            )
+        }
+        "session.waits" => format!("the session {object} of {} waits for an observer", or(entry, "user", "its user")),
+        "session.observed" => {
+            format!("the session {object} goes on, observed by {}", or(entry, "who", "somebody"))
+        }
+        "session.guest_dismissed" => {
+            format!("{actor} sent {} away from the session {object}", or(entry, "who", "a guest"))
+        }
         "session.paused" => format!("{actor} paused the session {object}{}", by(entry, "reason", ": ")),
         "session.resumed" => {
             format!("{actor} let the session {object} go on{}", by(entry, "paused_by", ", which had been paused by "))

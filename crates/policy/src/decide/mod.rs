@@ -140,7 +140,7 @@ pub(crate) fn refuse(facts: &Facts<'_>, act: Act) -> Option<Decision> {
     let fits = match (act, &facts.place) {
         (Act::See | Act::Request | Act::Connect | Act::Channel(_), Place::Account(..)) => true,
         (Act::See | Act::Request | Act::Connect | Act::Channel(_), _) => false,
-        (Act::Right(Right::InventoryWrite | Right::VaultWrite | Right::VaultReveal), place) => {
+        (Act::Right(Right::InventoryWrite | Right::SessionJoin | Right::VaultWrite | Right::VaultReveal), place) => {
             !matches!(place, Place::System)
         }
         (
@@ -149,6 +149,8 @@ pub(crate) fn refuse(facts: &Facts<'_>, act: Act) -> Option<Decision> {
                 | Right::SessionList
                 | Right::SessionWatch
                 | Right::SessionKill
+                | Right::SessionMessage
+                | Right::SessionPause
                 | Right::RecordingPlay
                 | Right::RecordingExport
                 | Right::Explain,
@@ -159,7 +161,9 @@ pub(crate) fn refuse(facts: &Facts<'_>, act: Act) -> Option<Decision> {
     };
     (!fits).then(|| {
         let wants = match act {
-            Act::Right(Right::InventoryWrite | Right::VaultWrite | Right::VaultReveal) => "a target or an account",
+            Act::Right(Right::InventoryWrite | Right::SessionJoin | Right::VaultWrite | Right::VaultReveal) => {
+                "a target or an account"
+            }
             Act::Right(_) => "Sallyport itself",
             _ => "an account",
         };

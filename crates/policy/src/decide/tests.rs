@@ -272,7 +272,8 @@ fn the_tier_rule_looks_down_only() {
 fn an_act_is_decided_on_its_own_kind_of_place() {
     let (open, ada) = (set("permit (principal, action, resource);"), identity("ada", &["tier0-admin"]));
     let system = facts(&ada);
-    for act in [Act::See, Act::Connect, Act::Right(Right::InventoryWrite), Act::Right(Right::VaultReveal)] {
+    let rights = [Right::InventoryWrite, Right::SessionJoin, Right::VaultReveal].map(Act::Right);
+    for act in [Act::See, Act::Connect].into_iter().chain(rights) {
         let denial = decide(&open, &system, act).denial().unwrap();
         assert!(denial.message.contains("name the place"), "{}", denial.message);
     }

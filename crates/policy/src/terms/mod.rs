@@ -6,7 +6,7 @@
 use crate::demand::{Demand, approval};
 use cedar_policy::Effect;
 use sallyport_model::Limits;
-use sallyport_model::limits::{Crossing, Detail, Record};
+use sallyport_model::limits::{Consent, Crossing, Detail, Record};
 use sallyport_model::name::Label;
 use std::collections::BTreeSet;
 
@@ -23,6 +23,8 @@ pub(crate) struct Bounds {
     pub(crate) commands: BTreeSet<String>,
     pub(crate) recording: Option<Detail>,
     pub(crate) capture: Option<u64>,
+    pub(crate) join: Option<Consent>,
+    pub(crate) four_eyes: bool,
 }
 
 impl Bounds {
@@ -45,6 +47,8 @@ impl Bounds {
             commands: &self.commands | &other.commands,
             recording: either(self.recording, other.recording, Detail::max),
             capture: either(self.capture, other.capture, u64::max),
+            join: either(self.join, other.join, Consent::max),
+            four_eyes: self.four_eyes || other.four_eyes,
         }
     }
 
@@ -62,6 +66,8 @@ impl Bounds {
             commands: self.commands.clone(),
             recording: self.recording.unwrap_or(house.recording),
             capture: self.capture.unwrap_or(house.capture),
+            join: self.join.unwrap_or(house.join),
+            four_eyes: self.four_eyes,
         }
     }
 
@@ -78,6 +84,8 @@ impl Bounds {
             commands: limits.commands.clone(),
             recording: Some(limits.recording),
             capture: Some(limits.capture),
+            join: Some(limits.join),
+            four_eyes: limits.four_eyes,
         }
     }
 
@@ -106,6 +114,8 @@ impl Bounds {
             ("commands", commands),
             ("recording", self.recording.map(|detail| detail.word().to_owned())),
             ("capture", self.capture.map(|bytes| format!("{bytes} bytes"))),
+            ("join", self.join.map(|join| format!("{join:?}").to_lowercase())),
+            ("four_eyes", self.four_eyes.then(|| "yes".to_owned())),
         ]
         .into_iter()
         .filter_map(|(key, value)| Some((key, value?)))
@@ -132,14 +142,16 @@ enum Sort {
     Limit,
 }
 
-const KEYS: [(&str, Sort); 17] = [
+const KEYS: [(&str, Sort); 19] = [
     ("capture", Sort::Bound),
     ("clipboard", Sort::Bound),
     ("commands", Sort::Bound),
     ("description", Sort::Word),
+    ("four_eyes", Sort::Bound),
     ("hold", Sort::Bound),
     ("id", Sort::Word),
     ("idle", Sort::Bound),
+    ("join", Sort::Bound),
     ("limit", Sort::Limit),
     ("max_duration", Sort::Bound),
     ("record", Sort::Bound),
@@ -202,9 +214,11 @@ impl Terms {
             "clipboard" => self.bounds.clipboard = Some(crossing(key, value)?),
             "commands" => self.bounds.commands = commands(value)?,
             "description" => self.description = Some(value.to_owned()),
+            "four_eyes" => self.bounds.four_eyes = bare(key, value)?,
             "hold" => self.bounds.hold = Some(duration(key, value, 3600)?),
             "id" => self.id = Some(id(value)?),
             "idle" => self.bounds.idle = Some(duration(key, value, DAY)?),
+            "join" => self.bounds.join = Some(consent(value)?),
             "limit" => self.limit = bare(key, value)?,
             "max_duration" => self.bounds.max_duration = Some(duration(key, value, DAY)?),
             "record" => self.bounds.record = Some(record(value)?),
@@ -302,6 +316,14 @@ fn size(value: &str) -> Result<u64, String> {
     bytes.filter(|bytes| (1..=MOST_CAPTURED).contains(bytes)).ok_or_else(|| {
         format!("@capture(\"{value}\") is no size from 1KiB to 64MiB: write a number and KiB or MiB, as in \"16MiB\"")
     })
+}
+
+fn consent(value: &str) -> Result<Consent, String> {
+    match value {
+        "asked" => Ok(Consent::Asked),
+        "notified" => Ok(Consent::Notified),
+        _ => Err(format!("@join(\"{value}\") is unknown: write \"asked\" or \"notified\"")),
+    }
 }
 
 fn crossing(key: &str, value: &str) -> Result<Crossing, String> {

@@ -26,6 +26,8 @@ fn every_known_annotation_is_read() {
             ("commands", "read-only, no-drop"),
             ("clipboard", "down"),
             ("transfer", "none"),
+            ("join", "notified"),
+            ("four_eyes", ""),
             ("rotate_after_use", ""),
             ("recording", "enhanced"),
             ("capture", "64KiB"),
@@ -38,7 +40,8 @@ fn every_known_annotation_is_read() {
     assert_eq!((limits.max_duration, limits.idle, limits.hold), (14_400, 900, 90));
     assert_eq!((limits.record, limits.clipboard, limits.transfer), (Record::Strict, Crossing::Down, Crossing::None));
     assert_eq!((limits.recording, limits.capture), (Detail::Enhanced, 65_536));
-    assert!(limits.rotate_after_use && limits.commands.len() == 2);
+    assert!(limits.rotate_after_use && limits.commands.len() == 2 && limits.four_eyes);
+    assert_eq!((limits.join, Limits::house().join), (Consent::Notified, Consent::Asked));
     let unenforceable: Vec<_> = terms.bounds.unenforceable().collect();
     assert_eq!(unenforceable, ["@clipboard", "@rotate_after_use"]);
     for fact in terms.facts() {

@@ -91,13 +91,13 @@ impl Protocol for Ssh {
         tell(&mut client, why).await;
     }
 
-    async fn hold(&self, client: &mut Client, why: &Denial) -> Hold {
+    async fn hold(&self, client: &mut Client, why: &Denial, any: bool) -> Hold {
         let first = !client.told;
         client.told = true;
         if client.started.is_none() {
             client.started = first_channel(client).await;
         }
-        let Some(started) = client.started.as_ref().filter(|started| started.interactive()) else {
+        let Some(started) = client.started.as_ref().filter(|started| any || started.interactive()) else {
             return Hold::Gone;
         };
         if first {

@@ -26,6 +26,7 @@ mod book;
 mod browser;
 mod canary;
 mod command_line;
+mod company;
 mod conformance;
 mod crash;
 mod evidence;

@@ -137,6 +137,13 @@ fn staff_watch_speak_to_and_pause_a_session_and_its_user_sees_it() {
 }
 
 #[test]
+fn a_session_that_must_be_observed_is_joined_with_its_users_consent() {
+    let product = crate::product();
+    crate::company::permit(&product, crate::company::FOUR_EYES);
+    play(&product, "together", &["ada", "pat"], &Value::Null);
+}
+
+#[test]
 fn custodians_open_the_vault_in_their_browsers_and_keys_are_replaced() {
     let product = crate::product();
     play(&product, "ceremony", &["admin"], &Value::Null);

@@ -4,7 +4,6 @@
 //! never for its recording: a flood scrolls away what it wrote before.
 
 use super::screen::Screen;
-use crate::authority::Authority;
 use sallyport_model::WatchId;
 use sallyport_model::authority::View;
 use sallyport_model::door::{PIECE, Size};
@@ -22,6 +21,9 @@ const LAZY: Duration = Duration::from_millis(250);
 
 /// A watcher who could take nothing so often in a row is let go.
 const GIVE_UP: u32 = 50;
+
+/// Offers a piece to a watcher; false where it cannot be taken now.
+pub type Show = Arc<dyn Fn(View) -> bool + Send + Sync>;
 
 /// A session's live side. Dropping it ends it.
 pub struct Live {
@@ -77,7 +79,7 @@ struct Pending {
 }
 
 enum Ask {
-    Watch(WatchId, Arc<dyn Authority>),
+    Watch(WatchId, Show),
     Unwatch(WatchId),
     Repaint(Option<u32>, u64, oneshot::Sender<Option<Repaint>>),
     Picture(oneshot::Sender<Option<Picture>>),
@@ -126,8 +128,8 @@ impl Drop for Live {
 
 impl Onlooker {
     /// Begins to serve a watcher: terminals as they are and what happened lately elsewhere, then what happens.
-    pub fn watch(&self, authority: Arc<dyn Authority>, watch: WatchId) {
-        self.ask(Ask::Watch(watch, authority));
+    pub fn watch(&self, show: Show, watch: WatchId) {
+        self.ask(Ask::Watch(watch, show));
     }
 
     /// Stops serving a watcher.
@@ -219,7 +221,7 @@ struct Seen {
 
 struct Watcher {
     id: WatchId,
-    authority: Arc<dyn Authority>,
+    show: Show,
     /// Whether it has missed something, and is to be shown everything again.
     behind: bool,
     /// How often in a row it could take nothing.
@@ -231,7 +233,7 @@ impl Watcher {
         if self.behind {
             return;
         }
-        if self.authority.view(View { watch: self.id, events: events.to_vec(), last: false }) {
+        if (self.show)(View { watch: self.id, events: events.to_vec(), last: false }) {
             self.refused = 0;
         } else {
             (self.behind, self.refused) = (true, self.refused.saturating_add(1));
@@ -308,9 +310,9 @@ impl Seen {
 
     fn answer(&mut self, ask: Ask) {
         match ask {
-            Ask::Watch(id, authority) => {
+            Ask::Watch(id, show) => {
                 self.watchers.retain(|watcher| watcher.id != id);
-                self.watchers.push(Watcher { id, authority, behind: true, refused: 0 });
+                self.watchers.push(Watcher { id, show, behind: true, refused: 0 });
                 self.catch_up();
             }
             Ask::Unwatch(id) => self.watchers.retain(|watcher| watcher.id != id),
@@ -365,7 +367,7 @@ impl Seen {
 
     fn end(self) {
         for watcher in self.watchers {
-            let _ = watcher.authority.view(View { watch: watcher.id, events: Vec::new(), last: true });
+            let _ = (watcher.show)(View { watch: watcher.id, events: Vec::new(), last: true });
         }
     }
 }

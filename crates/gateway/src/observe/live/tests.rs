@@ -1,49 +1,23 @@
 use super::*;
-use crate::authority::{Error, Order};
 use crate::conformance::bench::until;
-use sallyport_model::authority::{Boxed, Call, Pulse, Reply, Welcome};
-use sallyport_model::{Env, SessionId};
-use tokio::sync::{mpsc, watch};
+use sallyport_model::Env;
 
 const SOON: Duration = Duration::from_secs(5);
 
-/// An authority that is there for views alone.
+/// Somebody who looks on.
 #[derive(Default)]
 struct Nobody {
     views: Mutex<Vec<View>>,
     slow: std::sync::atomic::AtomicBool,
 }
 
-impl Authority for Nobody {
-    fn call(&self, _: Call, _: Duration) -> Boxed<'_, Result<Reply, Error>> {
-        Box::pin(std::future::ready(Err(Error::Silent)))
-    }
-
-    fn view(&self, view: View) -> bool {
-        self.views.lock().unwrap().push(view);
-        !self.slow.load(Ordering::Relaxed)
-    }
-
-    fn welcome(&self) -> watch::Receiver<Option<Arc<Welcome>>> {
-        watch::Sender::new(None).subscribe()
-    }
-
-    fn enlist(&self, _: SessionId) -> mpsc::UnboundedReceiver<Order> {
-        mpsc::unbounded_channel().1
-    }
-
-    fn delist(&self, _: SessionId) {}
-
-    fn hearing(&self) -> watch::Receiver<Pulse> {
-        watch::Sender::new(Pulse::Well).subscribe()
-    }
-
-    fn silence(&self) -> Duration {
-        Duration::ZERO
-    }
-
-    fn away(&self) -> Duration {
-        Duration::ZERO
+impl Nobody {
+    fn show(self: &Arc<Self>) -> Show {
+        let nobody = self.clone();
+        Arc::new(move |view| {
+            nobody.views.lock().unwrap().push(view);
+            !nobody.slow.load(Ordering::Relaxed)
+        })
     }
 }
 
@@ -69,7 +43,7 @@ async fn who_comes_late_sees_the_terminal_as_it_is_and_then_what_happens() {
     for n in 0..1000 {
         push(&live, WhatRef::Output(format!("line {n}\r\n").as_bytes()));
     }
-    live.onlooker().watch(nobody.clone(), WatchId::new(&Env::system()));
+    live.onlooker().watch(nobody.show(), WatchId::new(&Env::system()));
     until(SOON, || nobody.seen().contains("line 999")).await.unwrap();
     assert!(!nobody.seen().contains("line 9\r"), "what has scrolled away is not sent");
     push(&live, WhatRef::Output(b"after"));
@@ -82,7 +56,7 @@ async fn who_comes_late_sees_the_terminal_as_it_is_and_then_what_happens() {
 async fn without_a_terminal_who_comes_late_sees_what_was_written_lately() {
     let (live, nobody) = (Live::start(), Arc::new(Nobody::default()));
     push(&live, WhatRef::Output(b"before"));
-    live.onlooker().watch(nobody.clone(), WatchId::new(&Env::system()));
+    live.onlooker().watch(nobody.show(), WatchId::new(&Env::system()));
     until(SOON, || nobody.seen().contains("before")).await.unwrap();
     assert!(live.onlooker().repaint(None).await.is_none() && live.onlooker().picture().await.is_none());
 }
@@ -91,7 +65,7 @@ async fn without_a_terminal_who_comes_late_sees_what_was_written_lately() {
 async fn a_flood_is_cut_and_never_waits_and_who_was_too_slow_is_shown_the_screen_again() {
     let (live, nobody) = (Live::start(), Arc::new(Nobody::default()));
     push(&live, WhatRef::Resize { cols: 20, rows: 4 });
-    live.onlooker().watch(nobody.clone(), WatchId::new(&Env::system()));
+    live.onlooker().watch(nobody.show(), WatchId::new(&Env::system()));
     until(SOON, || !nobody.views.lock().unwrap().is_empty()).await.unwrap();
     nobody.slow.store(true, Ordering::Relaxed);
     // Nothing here waits for the task, which has no chance to run.

@@ -1,11 +1,14 @@
 //! The door: sessions for people whom control has signed in, and who have no client of their own.
 
 mod seat;
+mod visitor;
 
-pub(in crate::spine) use seat::Seat;
+pub(in crate::spine) use seat::{Followed, Seat};
 pub use seat::{Keys, Said, Screen, Terminal};
 
+use super::company::Knocking;
 use super::gateway::Gateway;
+use super::open::Typed;
 use super::proof::Authenticated;
 use super::protocol::{Arrival, DialError, Protocol, Wish};
 use super::{drive, open, traced};
@@ -43,6 +46,10 @@ pub(super) struct Entry {
     pub(super) seat: Option<Arc<Seat>>,
     /// The way to look at it.
     pub(super) onlooker: Option<Onlooker>,
+    /// For who comes and goes beside its user.
+    pub(super) knock: mpsc::UnboundedSender<Knocking>,
+    /// For what they type.
+    pub(super) typed: mpsc::Sender<Typed>,
 }
 
 /// The open sessions.
@@ -202,6 +209,13 @@ impl Doors {
                     Err(why) => Err(why),
                 };
                 answer(&mut to, probed.map(|probed| Outward::Probed(Box::new(probed)))).await
+            }
+            Knock::Accompany(guest, session) => {
+                let entry = self.gateway.sessions.get(session).filter(|entry| entry.identity != guest.identity);
+                match entry {
+                    Some(entry) => visitor::attend(&entry, guest, (from, to)).await,
+                    None => refuse(&mut to, &Denial::new(Kind::NotFound, "no such session of somebody else's")).await,
+                }
             }
             Knock::Screens => self.screens(&mut from, &mut to).await,
             Knock::Check(who, ask) => {

@@ -3,7 +3,9 @@
 use crate::observe::live::{Onlooker, Repaint};
 use crate::transport::Wire;
 use crate::transport::frame;
-use sallyport_model::access::{Denial, EndReason};
+use sallyport_model::WatchId;
+use sallyport_model::access::{Denial, EndReason, Freeze};
+use sallyport_model::company::Guest;
 use sallyport_model::door::{Closed, Inward, Opened, Outward, PIECE, Size};
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -102,6 +104,64 @@ impl Screen {
     }
 }
 
+/// What is followed for whoever sits there.
+pub(in crate::spine) struct Followed {
+    pub(in crate::spine) frozen: watch::Receiver<Option<Freeze>>,
+    pub(in crate::spine) paused: watch::Receiver<Option<String>>,
+    pub(in crate::spine) guests: watch::Receiver<Vec<Guest>>,
+    pub(in crate::spine) asked: watch::Receiver<Option<WatchId>>,
+}
+
+impl Followed {
+    /// Whether there may be more.
+    async fn changed(&mut self) -> Result<(), watch::error::RecvError> {
+        tokio::select! {
+            changed = self.frozen.changed() => changed,
+            changed = self.paused.changed() => changed,
+            changed = self.guests.changed() => changed,
+            changed = self.asked.changed() => changed,
+        }
+    }
+
+    fn standing(&mut self) -> Standing {
+        Standing {
+            frozen: self.frozen.borrow_and_update().is_some(),
+            paused: self.paused.borrow_and_update().clone(),
+            guests: self.guests.borrow_and_update().clone(),
+            asked: self.asked.borrow_and_update().is_some(),
+        }
+    }
+}
+
+/// How a session stands, as whoever sits there is told.
+#[derive(Clone, Debug, Default, PartialEq)]
+struct Standing {
+    frozen: bool,
+    paused: Option<String>,
+    guests: Vec<Guest>,
+    asked: bool,
+}
+
+impl Standing {
+    /// What there is to tell whoever knows how it stood before.
+    fn since(&self, before: &Self) -> Vec<Outward> {
+        let mut news = Vec::new();
+        if self.frozen != before.frozen {
+            news.push(Outward::Frozen(self.frozen));
+        }
+        if self.paused != before.paused {
+            news.push(Outward::Paused(self.paused.clone()));
+        }
+        if self.guests != before.guests {
+            news.push(Outward::Company(self.guests.clone()));
+        }
+        if self.asked != before.asked {
+            news.push(Outward::Asked(self.asked));
+        }
+        news
+    }
+}
+
 /// A message for a stream, and how many bytes of the session's output lie before it.
 type Shown = (u64, Outward);
 
@@ -124,8 +184,7 @@ struct State {
     /// The session's terminal, once it is open.
     onlooker: Option<Onlooker>,
     opened: Option<Opened>,
-    frozen: bool,
-    paused: Option<String>,
+    standing: Standing,
     /// Lines that were told while nobody sat there, oldest first.
     unheard: VecDeque<String>,
     code: Option<u32>,
@@ -214,29 +273,16 @@ impl Seat {
         }
     }
 
-    /// Follows whether the session is frozen, and whether it is paused, until it ends.
-    pub(in crate::spine) async fn follow<T: Send + Sync>(
-        &self,
-        mut frozen: watch::Receiver<Option<T>>,
-        mut paused: watch::Receiver<Option<String>>,
-    ) {
-        paused.mark_changed();
+    /// Follows what whoever sits there is to know of the session, until it ends.
+    pub(in crate::spine) async fn follow(&self, mut followed: Followed) {
+        followed.paused.mark_changed();
         loop {
-            let changed = tokio::select! {
-                changed = frozen.changed() => changed,
-                changed = paused.changed() => changed,
-            };
-            let (frozen, paused) = (frozen.borrow_and_update().is_some(), paused.borrow_and_update().clone());
+            let changed = followed.changed().await;
+            let standing = followed.standing();
             let (news, out) = {
                 let mut state = self.lock();
-                let mut news = Vec::new();
-                if std::mem::replace(&mut state.frozen, frozen) != frozen {
-                    news.push(Outward::Frozen(frozen));
-                }
-                if state.paused != paused {
-                    state.paused.clone_from(&paused);
-                    news.push(Outward::Paused(paused));
-                }
+                let news = standing.since(&state.standing);
+                state.standing = standing;
                 (news, state.out.clone())
             };
             if let Some((_, out)) = out {
@@ -306,21 +352,17 @@ impl Seat {
 /// What a stream begins with, where the session is open already.
 struct Begins {
     opened: Opened,
-    frozen: bool,
-    paused: Option<String>,
+    standing: Standing,
     unheard: VecDeque<String>,
     onlooker: Option<Onlooker>,
 }
 
 /// Tells a stream what it comes to, and paints the screen; how many bytes of output are in that.
 async fn begin(to: &mut WriteHalf<Wire>, begins: Option<Begins>) -> Result<u64, frame::Error> {
-    let Some(Begins { opened, frozen, paused, unheard, onlooker }) = begins else { return Ok(0) };
+    let Some(Begins { opened, standing, unheard, onlooker }) = begins else { return Ok(0) };
     frame::write(to, &Outward::Opened(Box::new(opened))).await?;
-    if frozen {
-        frame::write(to, &Outward::Frozen(true)).await?;
-    }
-    if paused.is_some() {
-        frame::write(to, &Outward::Paused(paused)).await?;
+    for news in standing.since(&Standing::default()) {
+        frame::write(to, &news).await?;
     }
     for line in unheard {
         frame::write(to, &Outward::Notice(line)).await?;
@@ -360,8 +402,7 @@ impl Attending {
         let stream = state.streams;
         let begins = state.opened.clone().map(|opened| Begins {
             opened,
-            frozen: state.frozen,
-            paused: state.paused.clone(),
+            standing: state.standing.clone(),
             unheard: std::mem::take(&mut state.unheard),
             onlooker: state.onlooker.clone(),
         });

@@ -11,10 +11,11 @@ use sallyport_ledger::witness::{Submission, judge};
 use sallyport_ledger::{Checkpoint, Cosigner, Entry, Note, Signer, TileId, Verifier, WitnessKey};
 use sallyport_ledger::{bundle, keys, proof, tiles};
 use sallyport_model::authority::{self, Down, Up};
+use sallyport_model::company::{Change, Company, Guest, Part};
 use sallyport_model::name::{Address, Label};
 use sallyport_model::steering::{Pause, Steering};
 use sallyport_model::{AccountName, ClusterId, EntryId, Env, Handle, SecretId, SessionId, TargetName, Timestamp};
-use sallyport_model::{CallId, GatewayId, Secret, WatchId};
+use sallyport_model::{CallId, GatewayId, IdentityId, Secret, WatchId};
 use sallyport_policy::PolicySet;
 use sallyport_recording::{DataKey, Header, container, event};
 use sallyport_ssh_transport::key::{self as ssh_key, HostKey};
@@ -109,10 +110,20 @@ fn messages() -> (Vec<Up>, Vec<Down>) {
     let hello = authority::Hello { version: 1, gateway, zone: "default".parse().unwrap(), open: vec![session] };
     let view = authority::View { watch: WatchId::from_bytes([4; 16]), events: vec![1, 2, 3], last: true };
     let call = CallId::from_bytes([5; 16]);
-    let ups = vec![Up::Hello(hello), Up::View(view), Up::Call(call, authority::Call::Password(session))];
+    let company = Company {
+        session,
+        change: Change::Came,
+        whom: Some(guest()),
+        why: String::new(),
+        guests: vec![guest()],
+        waits: true,
+    };
+    let calls = [authority::Call::Password(session), authority::Call::Company(company)];
+    let mut ups = vec![Up::Hello(hello), Up::View(view)];
+    ups.extend(calls.map(|message| Up::Call(call, message)));
     let downs = vec![
         Down::Kill(session, "drill".into()),
-        Down::Watch(session, WatchId::from_bytes([4; 16])),
+        Down::Watch(session, guest()),
         Down::Steer(session, steering()),
         Down::Beat,
         Down::Seal,
@@ -121,9 +132,15 @@ fn messages() -> (Vec<Up>, Vec<Down>) {
     (ups, downs)
 }
 
+fn guest() -> Guest {
+    let (id, identity) = (WatchId::from_bytes([4; 16]), IdentityId::from_bytes([6; 16]));
+    Guest { id, identity, handle: "carol".parse().unwrap(), part: Part::Peer }
+}
+
 fn steering() -> Steering {
     let mut steering = Steering::default();
     steering.say("carol".parse().unwrap(), "save your work".into());
+    steering.dismiss(WatchId::from_bytes([4; 16]));
     steering.pause(Some(Pause { by: "carol".parse().unwrap(), reason: "drill".into(), since: Timestamp(7) }));
     steering
 }
