@@ -155,9 +155,9 @@ pub enum Outward {
     /// To [`Knock::Accompany`]: what happens, in the recording's encoding.
     #[n(12)]
     Events(#[cbor(n(0), with = "minicbor::bytes")] Vec<u8>),
-    /// Whether the user is asked if somebody may join: `y` and `n` answer, whatever else is typed.
+    /// What the user is asked, where somebody wants to join: the next `y` or `n` that is typed answers.
     #[n(13)]
-    Asked(#[n(0)] bool),
+    Asked(#[n(0)] Option<String>),
 }
 
 /// A terminal as text.

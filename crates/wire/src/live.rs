@@ -33,8 +33,9 @@ pub enum TerminalOut {
     Paused(Option<String>),
     /// Who is with the session beside its user; to a guest, that they are let in.
     Company(Vec<SessionGuest>),
-    /// Whether the user is asked if somebody may join: the next `y` or `n` that is typed is the answer.
-    Asked(bool),
+    /// What the user is asked, where somebody wants to join: the next `y` or `n` that is typed is the answer. `null` where
+    /// nobody asks any more.
+    Asked(Option<String>),
     /// Last: how it ended.
     Closed(TerminalClosed),
 }

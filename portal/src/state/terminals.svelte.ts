@@ -13,8 +13,8 @@ export class OpenTerminal {
   frozen = $state(false);
   paused = $state<string | null>(null);
   guests = $state<Guest[]>([]);
-  /** Whether somebody asks to join, and the user has yet to answer. */
-  asked = $state(false);
+  /** What the user has yet to answer: somebody asks to join. */
+  asked = $state<string | null>(null);
   notice = $state('');
   reason = $state('');
 

@@ -15,8 +15,8 @@ export interface Heard {
   onpaused?(why: string | null): void;
   /** Who is with the session beside its user; to a guest, that they are let in. */
   oncompany?(guests: Guest[]): void;
-  /** Whether the user is asked if somebody may join: `y` or `n`, typed, is the answer. */
-  onasked?(asked: boolean): void;
+  /** What the user is asked, where somebody wants to join: `y` or `n`, typed, is the answer. */
+  onasked?(asked: string | null): void;
   onsize?(size: Size): void;
   onclosed?(closed: Closed): void;
   /** The socket is gone without a word of the end. */
@@ -29,7 +29,7 @@ interface Control {
   frozen?: boolean;
   paused?: string | null;
   company?: Guest[];
-  asked?: boolean;
+  asked?: string | null;
   size?: Size;
   closed?: Closed;
 }

@@ -36,11 +36,19 @@ pub(super) enum Knocking {
     Leaves(WatchId),
 }
 
+/// What the user is asked: whether somebody may join.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(super) struct Asked {
+    pub(super) id: WatchId,
+    /// The question.
+    pub(super) text: String,
+}
+
 /// What the relay of a session's terminal has of its company.
 #[derive(Clone)]
 pub(super) struct Consulted {
     /// About whom the user is asked.
-    pub(super) asked: watch::Receiver<Option<WatchId>>,
+    pub(super) asked: watch::Receiver<Option<Asked>>,
     /// What they say.
     pub(super) answers: mpsc::UnboundedSender<(WatchId, bool)>,
 }
@@ -56,7 +64,7 @@ pub(super) struct Company {
     /// Those about whom the user is yet to be asked; the first of them is being asked about, until then.
     asking: VecDeque<Visit>,
     until: Option<Instant>,
-    asked: watch::Sender<Option<WatchId>>,
+    asked: watch::Sender<Option<Asked>>,
     answers: mpsc::UnboundedReceiver<(WatchId, bool)>,
     waits: Option<Instant>,
     reports: mpsc::UnboundedSender<Report>,
@@ -175,13 +183,17 @@ impl Company {
     }
 
     fn ask(&mut self, open: &Open) {
-        let first = self.asking.front().map(|visit| (visit.guest.id, visit.guest.handle.clone()));
-        self.asked.send_replace(first.as_ref().map(|(id, _)| *id));
-        let Some((_, handle)) = first else { return };
-        self.until = Some(Instant::now() + ASK);
-        let text =
-            format!("{handle} (security staff) asks to join this session and to type in it: y to allow, n to refuse");
-        let _ = open.notices.send(Notice::Begins(text));
+        let asked = self.asking.front().map(|visit| {
+            let who = &visit.guest.handle;
+            let text =
+                format!("{who} (security staff) asks to join this session and to type in it: y to allow, n to refuse");
+            Asked { id: visit.guest.id, text }
+        });
+        self.asked.send_replace(asked.clone());
+        if let Some(Asked { text, .. }) = asked {
+            self.until = Some(Instant::now() + ASK);
+            let _ = open.notices.send(Notice::Begins(text));
+        }
     }
 
     fn admit(&mut self, open: &Open, visit: Visit) {

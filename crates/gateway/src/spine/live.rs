@@ -219,7 +219,7 @@ impl Live {
     /// Takes what the user typed for the answer to a question of ours, where they are asked one; whether it was.
     #[must_use]
     pub fn answers(&self, typed: &[u8]) -> bool {
-        let Some(id) = *self.consulted.asked.borrow() else { return false };
+        let Some(id) = self.consulted.asked.borrow().as_ref().map(|asked| asked.id) else { return false };
         let answer = typed.iter().find_map(|byte| match byte {
             b'y' | b'Y' => Some(true),
             // Also Ctrl-C and Escape.

@@ -1,6 +1,6 @@
 //! `open`: header and ledger entry made durable beside each other; both, or no session.
 
-use super::company::{Consulted, Knocking};
+use super::company::{Asked, Consulted, Knocking};
 use super::door::Followed;
 use super::gateway::Gateway;
 use super::live::{Denials, Ending, Live, Notice};
@@ -44,7 +44,7 @@ pub(super) struct Open {
     /// Who is there beside the user.
     pub(super) guests: watch::Sender<Vec<Guest>>,
     /// About whom the user is asked.
-    pub(super) asked: watch::Sender<Option<WatchId>>,
+    pub(super) asked: watch::Sender<Option<Asked>>,
     pub(super) answers: mpsc::UnboundedReceiver<(WatchId, bool)>,
     answer: mpsc::UnboundedSender<(WatchId, bool)>,
     /// Who comes and goes at the door.

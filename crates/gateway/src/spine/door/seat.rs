@@ -1,9 +1,9 @@
 //! A seat: the client's end of a session that somebody holds through the door. Streams come and go, it stays.
 
 use crate::observe::live::{Onlooker, Repaint};
+use crate::spine::company::Asked;
 use crate::transport::Wire;
 use crate::transport::frame;
-use sallyport_model::WatchId;
 use sallyport_model::access::{Denial, EndReason, Freeze};
 use sallyport_model::company::Guest;
 use sallyport_model::door::{Closed, Inward, Opened, Outward, PIECE, Size};
@@ -109,7 +109,7 @@ pub(in crate::spine) struct Followed {
     pub(in crate::spine) frozen: watch::Receiver<Option<Freeze>>,
     pub(in crate::spine) paused: watch::Receiver<Option<String>>,
     pub(in crate::spine) guests: watch::Receiver<Vec<Guest>>,
-    pub(in crate::spine) asked: watch::Receiver<Option<WatchId>>,
+    pub(in crate::spine) asked: watch::Receiver<Option<Asked>>,
 }
 
 impl Followed {
@@ -128,7 +128,7 @@ impl Followed {
             frozen: self.frozen.borrow_and_update().is_some(),
             paused: self.paused.borrow_and_update().clone(),
             guests: self.guests.borrow_and_update().clone(),
-            asked: self.asked.borrow_and_update().is_some(),
+            asked: self.asked.borrow_and_update().as_ref().map(|asked| asked.text.clone()),
         }
     }
 }
@@ -139,7 +139,7 @@ struct Standing {
     frozen: bool,
     paused: Option<String>,
     guests: Vec<Guest>,
-    asked: bool,
+    asked: Option<String>,
 }
 
 impl Standing {
@@ -156,7 +156,7 @@ impl Standing {
             news.push(Outward::Company(self.guests.clone()));
         }
         if self.asked != before.asked {
-            news.push(Outward::Asked(self.asked));
+            news.push(Outward::Asked(self.asked.clone()));
         }
         news
     }

@@ -3,14 +3,15 @@
 use super::Session;
 use super::face::Face;
 use super::files::Watched;
+use super::typing::{Next, Typing};
 use crate::client::{Exit, Reader, Said, Writer, signal, window};
 use crate::start::{Program, Started};
 use bytes::Bytes;
 use sallyport_gateway::observe::WhatRef;
 use sallyport_gateway::observe::tap::Stop;
-use sallyport_gateway::spine::{Live, Peers};
+use sallyport_gateway::spine::Live;
+use sallyport_model::Kind;
 use sallyport_model::access::{Channel, Denial, EndReason};
-use sallyport_model::{Handle, Kind};
 use sallyport_ssh_transport::link;
 use sallyport_ssh_transport::wire::{Cursor, Put as _};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -235,7 +236,7 @@ async fn up(
     (from, back): (&mut Reader, &Writer),
     (to, files): (&link::Writer, Option<&Watched>),
 ) -> Result<(), Stop> {
-    let mut typing = Typing { live, number, back, to, peers: shows.then(|| live.peers()), last: None };
+    let mut typing = Typing::new(live, (number, shows), back, to);
     let sent = async |data| {
         if to.data(data).await.is_err() {
             // The target has closed; the other pump sees it and says how.
@@ -244,10 +245,10 @@ async fn up(
     };
     loop {
         let said = match files {
-            None => tokio::select! {
-                said = from.next() => said,
-                (whose, piece) = typing.peer() => {
-                    typing.typed(Some(whose), piece.into()).await?;
+            None => match typing.next(from).await? {
+                Next::Said(said) => said,
+                Next::Typed(whose, piece) => {
+                    typing.typed(Some(whose), piece).await?;
                     continue;
                 }
             },
@@ -263,8 +264,6 @@ async fn up(
         match said {
             Said::Bytes(data) => match files.filter(|files| files.takes(&data)) {
                 Some(files) => files.client(live, number, &data).await?,
-                // To a question of ours, and so nobody else's to hear.
-                None if shows && live.answers(&data) => {}
                 None => typing.typed(None, data).await?,
             },
             Said::Eof => {
@@ -282,51 +281,6 @@ async fn up(
             }
             Said::Close => return Ok(()),
         }
-    }
-}
-
-/// Who types in a channel: its user, and peers.
-struct Typing<'a> {
-    live: &'a Live,
-    number: u32,
-    back: &'a Writer,
-    to: &'a link::Writer,
-    /// Absent where the channel has no terminal.
-    peers: Option<Peers>,
-    /// Who typed last, where it was not the user.
-    last: Option<Handle>,
-}
-
-impl Typing<'_> {
-    /// What a peer types next.
-    async fn peer(&mut self) -> (Handle, Vec<u8>) {
-        match &mut self.peers {
-            Some(peers) => peers.next().await,
-            None => std::future::pending().await,
-        }
-    }
-
-    /// Brings what somebody typed to the target, line by line as rules want it; the recording says whose it is.
-    async fn typed(&mut self, whose: Option<Handle>, mut rest: Bytes) -> Result<(), Stop> {
-        let tap = self.live.tap();
-        if self.last != whose {
-            let user = &self.live.clearance().permit().terms().handle;
-            let text = whose.as_ref().unwrap_or(user).as_str();
-            tap.note(self.number, WhatRef::Mark { kind: "typist", text }).await?;
-            self.last = whose;
-        }
-        while !rest.is_empty() {
-            let typed = tap.typed(self.number, &rest).await?;
-            let piece = rest.split_to(typed.taken.min(rest.len()));
-            if self.to.data(typed.instead.map_or(piece, Bytes::from_static)).await.is_err() {
-                // The target has closed; the other pump sees it and says how.
-                std::future::pending::<()>().await;
-            }
-            if let Some(why) = typed.say {
-                self.back.say(&why).await;
-            }
-        }
-        Ok(())
     }
 }
 

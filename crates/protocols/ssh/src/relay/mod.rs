@@ -5,6 +5,7 @@ mod face;
 mod files;
 mod forward;
 mod pool;
+mod typing;
 
 use crate::Client;
 use crate::dial::Upstream;

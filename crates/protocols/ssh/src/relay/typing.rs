@@ -1,0 +1,101 @@
+//! Who types in a channel: its user, and peers. What the user says while the session is paused is read along for answers to us.
+
+use crate::client::{Reader, Said, Writer};
+use bytes::Bytes;
+use sallyport_gateway::observe::WhatRef;
+use sallyport_gateway::observe::tap::Stop;
+use sallyport_gateway::spine::{Live, Peers};
+use sallyport_model::Handle;
+use sallyport_ssh_transport::link;
+use std::collections::VecDeque;
+
+/// Words that are read while the session is paused and wait for it; then the client does.
+const AHEAD: usize = 16;
+
+/// What comes next in a channel.
+pub(super) enum Next {
+    /// From its client.
+    Said(Said),
+    /// From a peer.
+    Typed(Handle, Bytes),
+}
+
+/// Those who type in one channel.
+pub(super) struct Typing<'a> {
+    live: &'a Live,
+    number: u32,
+    back: &'a Writer,
+    to: &'a link::Writer,
+    /// Absent where the channel has no terminal.
+    peers: Option<Peers>,
+    ahead: VecDeque<Said>,
+    /// Who typed last, where it was not the user.
+    last: Option<Handle>,
+}
+
+impl<'a> Typing<'a> {
+    pub(super) fn new(live: &'a Live, (number, shows): (u32, bool), back: &'a Writer, to: &'a link::Writer) -> Self {
+        let peers = shows.then(|| live.peers());
+        Self { live, number, back, to, peers, ahead: VecDeque::new(), last: None }
+    }
+
+    /// What comes next. What answers a question of ours is taken for it at once, paused or not, and reaches nobody else.
+    ///
+    /// # Errors
+    /// When the session ended while it was paused.
+    pub(super) async fn next(&mut self, from: &mut Reader) -> Result<Next, Stop> {
+        if self.peers.is_none() {
+            return Ok(Next::Said(from.next().await));
+        }
+        loop {
+            let paused = self.live.tap().is_paused();
+            if !paused && let Some(said) = self.ahead.pop_front() {
+                return Ok(Next::Said(said));
+            }
+            let room = self.ahead.len() < AHEAD;
+            let peer = async {
+                match &mut self.peers {
+                    Some(peers) => peers.next().await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                flows = self.live.tap().flowing(), if paused => flows?,
+                said = from.next(), if room => match said {
+                    Said::Bytes(data) if self.live.answers(&data) => {}
+                    // Whoever leaves does so at once.
+                    Said::Close => return Ok(Next::Said(Said::Close)),
+                    said if paused => self.ahead.push_back(said),
+                    said => return Ok(Next::Said(said)),
+                },
+                (whose, piece) = peer, if !paused => return Ok(Next::Typed(whose, piece.into())),
+            }
+        }
+    }
+
+    /// Brings what somebody typed to the target, line by line as rules want it; the recording says whose it is.
+    ///
+    /// # Errors
+    /// When it must not go on, and the session ends.
+    pub(super) async fn typed(&mut self, whose: Option<Handle>, mut rest: Bytes) -> Result<(), Stop> {
+        let tap = self.live.tap();
+        if self.last != whose {
+            let user = &self.live.clearance().permit().terms().handle;
+            let text = whose.as_ref().unwrap_or(user).as_str();
+            tap.note(self.number, WhatRef::Mark { kind: "typist", text }).await?;
+            self.last = whose;
+        }
+        while !rest.is_empty() {
+            let typed = tap.typed(self.number, &rest).await?;
+            let piece = rest.split_to(typed.taken.min(rest.len()));
+            if self.to.data(typed.instead.map_or(piece, Bytes::from_static)).await.is_err() {
+                // The target has closed; the other pump sees it and says how.
+                std::future::pending::<()>().await;
+            }
+            if let Some(why) = typed.say {
+                self.back.say(&why).await;
+            }
+        }
+        Ok(())
+    }
+}
