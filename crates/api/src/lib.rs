@@ -82,6 +82,8 @@ fn people() -> OpenApiRouter<App> {
         .routes(routes!(own::ssh_keys, own::add_ssh_key))
         .routes(routes!(own::remove_ssh_key))
         .routes(routes!(own::tokens))
+        .routes(routes!(own::certificates, own::certify))
+        .routes(routes!(own::revoke_certificate))
         .routes(routes!(own::end_token))
         .routes(routes!(status::create_token))
         .routes(routes!(users::list, users::create))

@@ -1,4 +1,4 @@
-//! What is one's own: who one is, password, factors, devices, keys, tokens.
+//! What is one's own: who one is, password, factors, devices, keys, certificates, tokens.
 
 use crate::App;
 use crate::auth::{Caller, Holder};
@@ -6,11 +6,12 @@ use crate::problem::{Path, Problem, Sent};
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
-use sallyport_control::{DeviceLine, FactorLine};
+use sallyport_control::{DeviceLine, FactorLine, NewOwnCertificate, OwnCertificate};
 use sallyport_model::inventory::IdentityKind;
 use sallyport_model::sign_in::DeviceState;
 use sallyport_model::{DeviceId, FactorId, Secret, TokenId};
 use sallyport_wire as wire;
+use std::time::Duration;
 
 pub(crate) const fn kind(kind: IdentityKind) -> &'static str {
     match kind {
@@ -184,5 +185,53 @@ pub(crate) async fn end_token(
 ) -> Result<StatusCode, Problem> {
     let id: TokenId = id.parse().map_err(Problem::usage)?;
     app.control.end_token(&caller.op, id).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+fn certificate(line: &OwnCertificate) -> wire::OwnCertificate {
+    wire::OwnCertificate {
+        serial: line.serial.to_string(),
+        fingerprint: sallyport_control::fingerprint(&line.public),
+        made: line.made.to_string(),
+        expires: line.expires.to_string(),
+        factors: line.factors.clone(),
+        from: line.from.to_string(),
+    }
+}
+
+/// Makes an SSH certificate for a key of the caller's, by which they sign in at gateways for some hours.
+#[utoipa::path(post, path = "/api/v1/me/certificates", request_body = wire::CertifyKey, responses((status = 200, body = wire::CertifiedKey)), tag = "identity")]
+pub(crate) async fn certify(
+    State(app): State<App>,
+    holder: Holder,
+    Sent(ask): Sent<wire::CertifyKey>,
+) -> Result<Json<wire::CertifiedKey>, Problem> {
+    let networks =
+        ask.networks.iter().map(|text| text.parse()).collect::<Result<_, String>>().map_err(Problem::usage)?;
+    let life = ask.seconds.map(|seconds| Duration::from_secs(seconds.into()));
+    let new = NewOwnCertificate { public: ask.public_key, life, networks };
+    let (made, line) = app.control.certify_own(&holder.op, new, holder.who.expires).await?;
+    Ok(Json(wire::CertifiedKey { certificate: line, about: certificate(&made) }))
+}
+
+/// The caller's SSH certificates that are good.
+#[utoipa::path(get, path = "/api/v1/me/certificates", responses((status = 200, body = wire::Items<wire::OwnCertificate>)), tag = "identity")]
+pub(crate) async fn certificates(
+    State(app): State<App>,
+    caller: Caller,
+) -> Result<Json<wire::Items<wire::OwnCertificate>>, Problem> {
+    Ok(Json(wire::Items { items: app.control.own_certificates(&caller.op)?.iter().map(certificate).collect() }))
+}
+
+/// Revokes an SSH certificate of the caller, at once.
+#[utoipa::path(delete, path = "/api/v1/me/certificates/{serial}", params(("serial" = String, Path)), responses((status = 204)), tag = "identity")]
+pub(crate) async fn revoke_certificate(
+    State(app): State<App>,
+    caller: Caller,
+    Path(serial): Path<String>,
+) -> Result<StatusCode, Problem> {
+    let serial =
+        serial.parse().map_err(|_| Problem::usage("a serial is a decimal number, as the list of them shows it"))?;
+    app.control.revoke_own_certificate(&caller.op, serial).await?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -1,8 +1,9 @@
 //! Signing in, tokens, status.
 
+use crate::certificate::{self, Keys};
 use crate::client::Client;
 use crate::command::{Login, Token};
-use crate::output::Output;
+use crate::output::{Output, harmless, remark};
 use crate::sign_in::{self, until};
 use crate::{Common, Fail, Surroundings};
 use sallyport_wire as wire;
@@ -11,8 +12,14 @@ use std::time::Duration;
 
 pub(crate) async fn login(args: Login, common: &Common, surroundings: &Surroundings, out: Output) -> Result<(), Fail> {
     let client = Client::open(common, surroundings)?;
+    let keys = if args.no_certificate { None } else { told(Keys::make(surroundings)) };
+    let mut certified = None;
     let token = match (&common.token, args.token_stdin) {
-        _ if args.password => sign_in::with_password(&args, &client).await?,
+        _ if args.password => {
+            let (token, made) = sign_in::with_password(&args, &client, keys.as_ref()).await?;
+            certified = made;
+            token
+        }
         (Some(token), false) => token.clone(),
         (_, true) => read_line("the token")?,
         (None, false) => ask("Token")?,
@@ -20,6 +27,17 @@ pub(crate) async fn login(args: Login, common: &Common, surroundings: &Surroundi
     let client = client.with_token(token.trim().to_owned());
     let me: wire::Me = client.get("/me", &[]).await?;
     client.remember(surroundings)?;
+    if let Some(keys) = keys {
+        let made = match certified {
+            Some(made) => made,
+            None => client.post("/me/certificates", &keys.ask()).await,
+        };
+        match told(made) {
+            Some(made) => keys.take(&made)?,
+            None => keys.forget(),
+        }
+        certificate::know_gateways(&client, surroundings).await?;
+    }
     out.show(&me, |me| {
         format!("Signed in as {}, {}. `sallyport ls` shows what you can reach.", me.handle, until(&me.token_expires))
     })
@@ -89,6 +107,11 @@ pub(crate) async fn status(client: &Client, out: Output) -> Result<(), Fail> {
             status.ssh.as_deref().unwrap_or("not served"),
         )
     })
+}
+
+/// What came of getting a certificate. Without one there is still a token, so that a failure is but told.
+fn told<T>(outcome: Result<T, Fail>) -> Option<T> {
+    outcome.inspect_err(|fail| remark(&format!("No SSH certificate: {}", harmless(&fail.message)))).ok()
 }
 
 /// Asks without echo.

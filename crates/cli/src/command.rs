@@ -28,7 +28,7 @@ pub struct Common {
 /// Commands that speak to a server, or to nobody.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Sign in with a token, or with a password and a code, and remember it
+    /// Sign in with a token, or with a password and a code, and remember it; get an SSH certificate for some hours
     Login(Login),
     /// Make this machine's commands trust a server that has a certificate authority of its own
     Trust(Trust),
@@ -93,6 +93,9 @@ pub struct Login {
     /// How long the token lives, such as 1h, 8h, 30d
     #[arg(long, default_value = "8h", requires = "password")]
     pub ttl: String,
+    /// Do not get an SSH certificate for this machine's client
+    #[arg(long)]
+    pub no_certificate: bool,
 }
 
 /// `token`
@@ -438,7 +441,7 @@ pub struct RotateEpoch {
 #[derive(Args, Debug)]
 pub struct RotateCa {
     /// Which authority
-    #[arg(value_parser = ["targets"])]
+    #[arg(value_parser = ["targets", "people", "gateways"])]
     pub name: String,
     /// begin makes the next key, activate lets it sign, finish lets go of the former one
     #[arg(value_parser = ["begin", "activate", "finish"])]

@@ -5,6 +5,7 @@
 //! or not allowed to know.
 
 mod account;
+mod certificate;
 mod client;
 mod command;
 mod fail;
@@ -39,6 +40,8 @@ use std::path::PathBuf;
 pub struct Surroundings {
     /// Directory of this user's settings, such as `~/.config/sallyport`.
     pub settings: PathBuf,
+    /// Whether an ssh-agent is there (`SSH_AUTH_SOCK`).
+    pub agent: bool,
     /// Opens the ledger of a data directory, for `verify`: this crate knows no database.
     pub ledger: Option<OpenLedger>,
 }
@@ -48,7 +51,7 @@ pub struct Surroundings {
 /// # Errors
 /// When the server is not reached, or does not know the caller.
 pub async fn ssh_config(common: &Common, surroundings: &Surroundings) -> Result<(), Fail> {
-    ssh::config(&Client::open(common, surroundings)?, Output::new(common.output)).await
+    ssh::config(&Client::open(common, surroundings)?, surroundings, Output::new(common.output)).await
 }
 
 /// Runs one command.
@@ -68,7 +71,7 @@ pub async fn run(command: Command, common: &Common, surroundings: &Surroundings)
         Command::Apply(args) => inventory::plan(args, &client()?, out, true).await,
         Command::Import(args) => import::import(args, out).await,
         Command::Why(args) => inventory::why(args, &client()?, out).await,
-        Command::Ssh(args) => ssh::ssh(args, &client()?).await,
+        Command::Ssh(args) => ssh::ssh(args, &client()?, surroundings).await,
         Command::Sessions(args) => sessions::run(args, &client()?, out).await,
         Command::Watch(args) => sessions::watch(args, &client()?).await,
         Command::Kill(args) => sessions::kill(args, &client()?, out).await,

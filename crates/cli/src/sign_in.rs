@@ -2,6 +2,7 @@
 
 use crate::Fail;
 use crate::account::{ask, ask_openly, left, seconds};
+use crate::certificate::Keys;
 use crate::client::Client;
 use crate::command::Login;
 use crate::output::{harmless, remark};
@@ -17,7 +18,12 @@ const TRIES: u8 = 3;
 const LABEL: &str = "login with a password";
 
 /// The token of somebody who has shown a password and a second factor. The browser's session that it took is ended.
-pub(crate) async fn with_password(args: &Login, client: &Client) -> Result<String, Fail> {
+/// A certificate for the key is asked for in the same sign-in, so that it says which factors it rests on.
+pub(crate) async fn with_password(
+    args: &Login,
+    client: &Client,
+    keys: Option<&Keys>,
+) -> Result<(String, Certified), Fail> {
     let life = seconds(&args.ttl)?;
     let handle = match &args.handle {
         Some(handle) => handle.clone(),
@@ -37,11 +43,18 @@ pub(crate) async fn with_password(args: &Login, client: &Client) -> Result<Strin
             format!("you have no second factor yet: add one in a browser, at {}, and repeat", client.url()),
         )),
     };
+    let mut certified = None;
+    if let (Ok(_), Some(keys)) = (&token, keys) {
+        certified = Some(visit.post("/me/certificates", &keys.ask()).await);
+    }
     let over = visit.send("/sign-out", &wire::Nothing {}).await;
     let token: wire::Token = token?;
     over?;
-    Ok(token.token)
+    Ok((token.token, certified))
 }
+
+/// What came of asking for a certificate, where one was asked for.
+type Certified = Option<Result<wire::CertifiedKey, Fail>>;
 
 /// Calls that belong together by a cookie, and that come from no other site's page.
 struct Visit<'a> {

@@ -1,15 +1,16 @@
 //! `sallyport ssh` and `sallyport config ssh`: the machine's own client, told where to go.
 
-use crate::Fail;
+use crate::certificate;
 use crate::client::Client;
 use crate::command::Ssh;
 use crate::output::Output;
+use crate::{Fail, Surroundings};
 use sallyport_model::{Address, Kind};
 use sallyport_wire as wire;
 use std::os::unix::process::CommandExt as _;
 use std::process::Command;
 
-pub(crate) async fn ssh(args: Ssh, client: &Client) -> Result<(), Fail> {
+pub(crate) async fn ssh(args: Ssh, client: &Client, surroundings: &Surroundings) -> Result<(), Fail> {
     let address: Address = args.address.parse().map_err(Fail::usage)?;
     let Address::Place { account, target, .. } = address else {
         return Err(Fail::usage("name a place: account@target"));
@@ -19,7 +20,12 @@ pub(crate) async fn ssh(args: Ssh, client: &Client) -> Result<(), Fail> {
     let handle = me.handle.parse().map_err(Fail::failed)?;
     let user = Address::Place { handle: Some(handle), account, target }.to_string();
     // Nothing but a failure to start comes back: this process becomes the client.
-    let error = Command::new("ssh").args(["-l", &user, "-p", &port]).arg(host).args(&args.rest).exec();
+    let mut command = Command::new("ssh");
+    command.args(["-l", &user, "-p", &port]);
+    for (name, value) in certificate::options(surroundings) {
+        command.arg("-o").arg(format!("{name}={value}"));
+    }
+    let error = command.arg(host).args(&args.rest).exec();
     Err(Fail::failed(format!("cannot start the ssh client: {error}; is OpenSSH installed?")))
 }
 
@@ -37,13 +43,18 @@ async fn gateway(client: &Client) -> Result<(String, String), Fail> {
 }
 
 /// Blocks for ssh_config, so that `ssh web-1`, scp, git and editors go through the gateway by themselves.
-pub(crate) async fn config(client: &Client, out: Output) -> Result<(), Fail> {
+pub(crate) async fn config(client: &Client, surroundings: &Surroundings, out: Output) -> Result<(), Fail> {
     let (host, port) = gateway(client).await?;
     let page = wire::Page { items: client.all::<wire::Reach>("/reach").await?, next: None };
-    out.show(&page, |page| blocks(&page.items, &host, &port))
+    let own: String = certificate::options(surroundings)
+        .iter()
+        .filter(|(name, _)| *name != "HostKeyAlias")
+        .map(|(name, value)| format!("  {name} {value}\n"))
+        .collect();
+    out.show(&page, |page| blocks(&page.items, (&host, &port), &own))
 }
 
-fn blocks(reach: &[wire::Reach], host: &str, port: &str) -> String {
+fn blocks(reach: &[wire::Reach], (host, port): (&str, &str), own: &str) -> String {
     let mut text = "# Written by `sallyport config ssh`. Keep it as ~/.ssh/sallyport, and begin ~/.ssh/config with:\n\
                     #   Include ~/.ssh/sallyport\n"
         .to_owned();
@@ -59,7 +70,7 @@ fn blocks(reach: &[wire::Reach], host: &str, port: &str) -> String {
             format!("{}.{}", r.account, r.target)
         };
         text.push_str(&format!(
-            "\nHost {names}\n  HostName {host}\n  Port {port}\n  User {}\n  HostKeyAlias sallyport\n",
+            "\nHost {names}\n  HostName {host}\n  Port {port}\n  User {}\n  HostKeyAlias sallyport\n{own}",
             r.login
         ));
     }
@@ -99,7 +110,7 @@ mod tests {
 
     #[test]
     fn a_target_with_one_account_goes_by_its_own_name() {
-        let text = blocks(&[reach("root", "web-1"), reach("a", "db-1"), reach("b", "db-1")], "gw", "2222");
+        let text = blocks(&[reach("root", "web-1"), reach("a", "db-1"), reach("b", "db-1")], ("gw", "2222"), "");
         assert!(
             text.contains("\nHost web-1 root.web-1\n  HostName gw\n  Port 2222\n  User ada+root@web-1\n"),
             "{text}"
@@ -111,7 +122,7 @@ mod tests {
     #[test]
     fn a_server_writes_no_settings_into_it() {
         for evil in ["web-1\n  ProxyCommand evil", "*", "a b", "x#", "$(x)", ""] {
-            let text = blocks(&[reach("root", evil)], "gw", "2222");
+            let text = blocks(&[reach("root", evil)], ("gw", "2222"), "");
             assert!(!text.contains("\nHost"), "{text}");
         }
     }

@@ -71,7 +71,7 @@ fn surroundings(remembered: &str) -> (tempfile::TempDir, Surroundings) {
     let dir = tempfile::tempdir().unwrap();
     std::fs::write(dir.path().join("cli.toml"), remembered).unwrap();
     let settings = dir.path().to_owned();
-    (dir, Surroundings { settings, ledger: None })
+    (dir, Surroundings { settings, agent: false, ledger: None })
 }
 
 fn common(url: Option<&str>, token: Option<&str>) -> Common {

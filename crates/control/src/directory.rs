@@ -28,14 +28,31 @@ pub(crate) mod kinds {
     pub(crate) const SESSION: &str = "session";
     pub(crate) const SETTING: &str = "setting";
     pub(crate) const SLOT: &str = "slot";
+    pub(crate) const SSH_CERTIFICATE: &str = "ssh_certificate";
     pub(crate) const TARGET: &str = "target";
     pub(crate) const TOKEN: &str = "token";
     pub(crate) const VERSION: &str = "secret_version";
 
     /// Every kind: what is carried over when the key of their MACs is rotated.
     pub(crate) const ALL: &[&str] = &[
-        ACCOUNT, DEVICE, FACTOR, IDENTITY, KEYRING, LINK, NODES, POLICY, ROLLBACK, ROTATION, SECRET, SESSION, SETTING,
-        SLOT, TARGET, TOKEN, VERSION,
+        ACCOUNT,
+        DEVICE,
+        FACTOR,
+        IDENTITY,
+        KEYRING,
+        LINK,
+        NODES,
+        POLICY,
+        ROLLBACK,
+        ROTATION,
+        SECRET,
+        SESSION,
+        SETTING,
+        SLOT,
+        SSH_CERTIFICATE,
+        TARGET,
+        TOKEN,
+        VERSION,
     ];
 }
 

@@ -1,23 +1,35 @@
 //! The host key of the SSH listeners: kept in the vault, so that every node shows the same one, and so does a host that is
-//! installed anew.
+//! installed anew; and its certificate.
 
 use crate::control::{Open, put};
 use crate::directory::{kinds, load};
 use crate::durable;
-use crate::lease::version_id;
+use crate::lease::{SKEW, seconds, version_id};
+use crate::ssh_ca::SshCa;
 use crate::{Actor, Control, Error};
 use sallyport_model::inventory::Rest;
 use sallyport_model::name::Label;
 use sallyport_model::secret::SecretBytes;
-use sallyport_model::{Secret, SecretId};
+use sallyport_model::{Secret, SecretId, Timestamp};
+use sallyport_ssh_transport::certificate::{self, Contents, Holder};
+use sallyport_ssh_transport::key;
 use sallyport_store::{Change, DocId};
 use sallyport_vault::{SecretKind, SshKey, VersionBody, Where};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
+use std::time::Duration;
 
 /// Where a host's gateway finds the key, below its data directory: the 32-byte seed of an Ed25519 key (RFC 8032).
 pub const HOST_KEY: &str = "gateway/ssh_host_ed25519";
 const SEED: usize = 32;
+/// Where it finds the key's certificate: a line as OpenSSH writes it.
+pub const HOST_CERTIFICATE: &str = "gateway/ssh_host_ed25519-cert.pub";
+const CERTIFICATE: usize = 16 * 1024;
+/// The name of every gateway, as `sallyport config ssh` has clients call it; another is the installation's own.
+const ALIAS: &str = "sallyport";
+/// How long a certificate is good, and how long before its end there is another.
+const CERTIFIED_FOR: Duration = Duration::from_secs(30 * 24 * 3600);
+const RENEWED: Duration = Duration::from_secs(20 * 24 * 3600);
 
 /// Its document, and the key domain that its seed is sealed in.
 const DOCUMENT: &str = "gateway.host_key";
@@ -40,6 +52,10 @@ pub(crate) fn place(secret: SecretId, version: u64) -> Result<Where, Error> {
     Ok(Where { environment, secret, version, kind: SecretKind::SshEd25519 })
 }
 
+fn host_key(open: &Open) -> Option<HostKeyBody> {
+    load::<HostKeyBody>(&open.store, &DocId::new(DOCUMENT), kinds::SETTING).map(|found| found.value)
+}
+
 /// The seed of such a key.
 pub(crate) fn open_seed(open: &Open, secret: SecretId, version: u64) -> Result<SecretBytes, Error> {
     let sealed = load::<VersionBody>(&open.store, &DocId::new(version_id(secret, version)), kinds::VERSION);
@@ -47,7 +63,49 @@ pub(crate) fn open_seed(open: &Open, secret: SecretId, version: u64) -> Result<S
     Ok(open.vault().open_secret(&place(secret, version)?, &sealed.value)?)
 }
 
+/// Whether a certificate still says what it should, of these names and by this key of the authority, and will for a while.
+fn holds(line: &str, names: &[String], authority: &str, now: Timestamp) -> bool {
+    let read = key::parse(line).and_then(|blob| certificate::read(&blob));
+    read.is_ok_and(|found| {
+        let by = key::print(&found.authority).is_ok_and(|key| key == authority);
+        by && found.contents.principals == names && found.contents.before > seconds(now.plus(RENEWED))
+    })
+}
+
 impl Control {
+    /// Puts a certificate of the host key where this host's gateway finds it, unless there is one that holds.
+    pub(crate) async fn provide_host_certificate(&self) -> Result<(), Error> {
+        let open = self.opened()?;
+        let Some(HostKeyBody { public, .. }) = host_key(&open) else { return Ok(()) };
+        let path = self.data.join(HOST_CERTIFICATE);
+        let signer = self.signer(&open, SshCa::Gateways)?;
+        let names: Vec<String> = [ALIAS.to_owned()].into_iter().chain(self.site().host()).collect();
+        let there = durable::read(&path, CERTIFICATE).map_err(Error::failed)?.unwrap_or_default();
+        let (there, now) = (String::from_utf8_lossy(&there), self.env.now());
+        let authority = signer.public().map_err(Error::failed)?;
+        let own = || key::parse(&there).and_then(|blob| certificate::read(&blob)).map(|found| found.contents.key);
+        let key = key::parse(&public).map_err(Error::failed)?;
+        if holds(&there, &names, &authority, now) && own().is_ok_and(|own| own == key) {
+            return Ok(());
+        }
+        let contents = Contents {
+            key,
+            serial: u64::from_be_bytes(self.env.random()),
+            holder: Holder::Host,
+            id: format!("sallyport gateway of {}", self.node()),
+            principals: names,
+            after: seconds(now.minus(SKEW)),
+            before: seconds(now.plus(CERTIFIED_FOR)),
+            critical: Vec::new(),
+            extensions: Vec::new(),
+        };
+        let line = key::print(&signer.certify(&contents, &self.env.random())?).map_err(Error::failed)?;
+        let until = now.plus(CERTIFIED_FOR).to_string();
+        let facts = [("until", until.as_str()), ("names", &contents.principals.join(", ")), ("public", &public)];
+        self.note(ACTOR, "gateway.host_certificate", self.node(), &facts).await?;
+        durable::replace(&path, line.as_bytes()).map_err(Error::failed)
+    }
+
     /// Puts the key where this host's gateway finds it. The first time there is none in the vault: then it is the one that
     /// the host has, since clients know that one, or a new one.
     pub(crate) async fn provide_host_key(&self) -> Result<(), Error> {
@@ -74,10 +132,7 @@ impl Control {
 
     fn kept_host_key(&self) -> Result<Option<SecretBytes>, Error> {
         let open = self.opened()?;
-        let Some(body) = load::<HostKeyBody>(&open.store, &DocId::new(DOCUMENT), kinds::SETTING) else {
-            return Ok(None);
-        };
-        let HostKeyBody { secret, version, .. } = body.value;
+        let Some(HostKeyBody { secret, version, .. }) = host_key(&open) else { return Ok(None) };
         Ok(Some(open_seed(&open, secret, version)?))
     }
 

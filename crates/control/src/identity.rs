@@ -162,12 +162,8 @@ impl Control {
         let named = step.handle.as_ref();
         let matches = |found: &Identity| named.is_none_or(|handle| *handle == found.handle);
         let (found, how) = match &step.evidence {
-            Evidence::SshKey { key, proved } => {
-                let found = open.directory.ssh_key(key).and_then(|id| identity(&open, id)).filter(matches);
-                match found {
-                    Some(_) if !proved => return Ok(Reply::More),
-                    found => (found, "ssh_key"),
-                }
+            Evidence::SshKey { key, proof } => {
+                return self.key_step(gateway, call, (login, &step), (key, proof.as_ref())).await;
             }
             Evidence::Code(bytes) => return self.code_step(gateway, call, (login, &step), typed(bytes)).await,
             Evidence::Token(bytes) => {
@@ -179,9 +175,6 @@ impl Control {
             }
         };
         let Some(found) = found else {
-            if matches!(step.evidence, Evidence::SshKey { proved: false, .. }) {
-                return Ok(Reply::Denied(Denial::new(Kind::Denied, "not this key")));
-            }
             self.count_failure(&step, how).await?;
             return Ok(Reply::Denied(Denial::new(Kind::Denied, "not signed in: unknown key or token")));
         };
@@ -190,7 +183,13 @@ impl Control {
     }
 
     /// Somebody is known now, and may spend that on this gateway for a minute.
-    fn known(&self, gateway: GatewayId, call: CallId, found: Identity, (how, from): (&'static str, From)) -> Reply {
+    pub(crate) fn known(
+        &self,
+        gateway: GatewayId,
+        call: CallId,
+        found: Identity,
+        (how, from): (&'static str, From),
+    ) -> Reply {
         let (auth, now) = (AuthId::from_bytes(*call.as_bytes()), self.env.now());
         let (expires, until) = (now.plus(AUTH_LIFE), now.plus(CHOOSING));
         let spendable = Spendable { gateway, identity: found.id, how, from, expires, until, checks: None };
@@ -244,7 +243,7 @@ impl Control {
     }
 
     /// Failed sign-ins are ledgered singly up to a budget per source, then as one counted entry a minute.
-    async fn count_failure(&self, step: &AuthStep, how: &'static str) -> Result<(), Error> {
+    pub(crate) async fn count_failure(&self, step: &AuthStep, how: &'static str) -> Result<(), Error> {
         let named = step.handle.as_ref().map_or_else(|| "no handle".into(), ToString::to_string);
         self.note_failure(step.from.0, named, how).await
     }

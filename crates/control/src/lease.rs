@@ -25,11 +25,11 @@ use std::time::Duration;
 /// How long the certificate of a session is good: it is shown once, within seconds.
 const CERTIFIED_FOR: Duration = Duration::from_secs(300);
 /// How far the clock of a target may be behind ours.
-const SKEW: Duration = Duration::from_secs(60);
+pub(crate) const SKEW: Duration = Duration::from_secs(60);
 /// The algorithm of a proof by a certified key.
 const CERTIFIED_ED25519: &str = "ssh-ed25519-cert-v01@openssh.com";
 /// Lengths of the identifiers of exchanges of keys: of the hashes that they are made by.
-const EXCHANGES: [usize; 3] = [32, 48, 64];
+pub(crate) const EXCHANGES: [usize; 3] = [32, 48, 64];
 /// What a certificate must say for channels to be served.
 const EXTENSIONS: [(&str, &[Channel]); 4] = [
     ("permit-X11-forwarding", &[Channel::X11]),
@@ -113,7 +113,8 @@ fn serial(call: CallId) -> u64 {
     low.try_into().map_or(0, u64::from_be_bytes)
 }
 
-fn seconds(time: Timestamp) -> u64 {
+/// Seconds since 1970, as certificates count.
+pub(crate) fn seconds(time: Timestamp) -> u64 {
     u64::try_from(time.0 / 1_000_000).unwrap_or(0)
 }
 

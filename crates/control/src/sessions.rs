@@ -28,6 +28,8 @@ const FAILURE_BUDGET: u32 = 5;
 const PLAYING: Duration = Duration::from_secs(60);
 /// Authentications that are remembered at most.
 const SPENDABLE: usize = 100_000;
+/// How long it is remembered which login an exchange of keys served, while there is room; a minute at least.
+const EXCHANGE: Duration = Duration::from_secs(24 * 3600);
 /// How long a sign-in at a gateway waits for its second factor.
 const FACTOR: Duration = Duration::from_secs(120);
 
@@ -131,6 +133,8 @@ struct Inner {
     auths: HashMap<AuthId, Spendable>,
     /// Sign-ins that wait for a second factor, with the instant after which they wait no more.
     waiting: HashMap<LoginId, (Timestamp, Arc<Waiting>)>,
+    /// Exchanges of keys that somebody has signed for, with the login that it was for.
+    exchanges: HashMap<Vec<u8>, (LoginId, Timestamp)>,
     failures: HashMap<IpAddr, (Timestamp, u32)>,
     /// Who has played what lately.
     plays: HashMap<(String, SessionId), Timestamp>,
@@ -266,6 +270,17 @@ impl Live {
         if last || !kept {
             self.unwatch(watch);
         }
+    }
+
+    /// Whether a proof for this exchange of keys serves this login: a proof is one connection's, and serves no second.
+    pub(crate) fn first_login(&self, exchange: &[u8], login: LoginId, now: Timestamp) -> bool {
+        let mut inner = self.lock();
+        for age in [EXCHANGE, Duration::from_secs(60)] {
+            if inner.exchanges.len() >= SPENDABLE {
+                inner.exchanges.retain(|_, (_, at)| now.since(*at) < age);
+            }
+        }
+        inner.exchanges.entry(exchange.to_vec()).or_insert((login, now)).0 == login
     }
 
     pub(crate) fn remember(&self, auth: AuthId, spendable: Spendable, now: Timestamp) {

@@ -31,17 +31,23 @@ const ACTOR: Actor = Actor::System("ssh_ca");
 pub enum SshCa {
     /// Whose certificates open accounts on targets.
     Targets,
+    /// Whose certificates sign people in at gateways.
+    People,
+    /// Whose certificates say of a gateway that it is one of this installation.
+    Gateways,
 }
 
 impl SshCa {
     /// All of them.
-    pub const ALL: [Self; 1] = [Self::Targets];
+    pub const ALL: [Self; 3] = [Self::Targets, Self::People, Self::Gateways];
 
     /// Stable word.
     #[must_use]
     pub const fn word(self) -> &'static str {
         match self {
             Self::Targets => "targets",
+            Self::People => "people",
+            Self::Gateways => "gateways",
         }
     }
 
@@ -56,7 +62,7 @@ impl FromStr for SshCa {
     fn from_str(word: &str) -> Result<Self, Error> {
         let names = || Self::ALL.map(Self::word).join(", ");
         let found = Self::ALL.into_iter().find(|ca| ca.word() == word);
-        found.ok_or_else(|| Error::NotFound(format!("there is no SSH authority `{word}`: there is {}", names())))
+        found.ok_or_else(|| Error::NotFound(format!("there is no SSH authority `{word}`: there are {}", names())))
     }
 }
 
@@ -188,6 +194,11 @@ pub(crate) struct Signer {
 }
 
 impl Signer {
+    /// Its public key, algorithm and base64.
+    pub(crate) fn public(&self) -> Result<String, sallyport_ssh_transport::Error> {
+        key::print(&self.public)
+    }
+
     /// The certificate that says this.
     pub(crate) fn certify(&self, contents: &Contents, nonce: &[u8; 32]) -> Result<Vec<u8>, Error> {
         let unsigned = contents.unsigned(nonce, &self.public).map_err(Error::failed)?;
@@ -242,6 +253,9 @@ impl Control {
             Ok((change, ()))
         })
         .await?;
+        if ca == SshCa::Gateways {
+            self.provide_host_certificate().await?;
+        }
         Ok(after.line(ca))
     }
 
@@ -280,6 +294,12 @@ impl Control {
             }
         };
         Ok((after, told))
+    }
+
+    /// The public keys of an authority that are to be believed: those that sign or have signed, and none that waits.
+    pub(crate) fn believed(&self, open: &Open, ca: SshCa) -> Vec<String> {
+        let Some(body) = body(open, ca).map(|found| found.value) else { return Vec::new() };
+        body.keys.into_iter().filter(|key| key.version <= body.signs).map(|key| key.public).collect()
     }
 
     /// What signs for an authority now.

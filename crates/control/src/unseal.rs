@@ -225,6 +225,9 @@ impl Control {
         if let Err(error) = self.provide_ssh_cas().await {
             tracing::error!(%error, "The authorities of SSH certificates are not made");
         }
+        if let Err(error) = self.provide_host_certificate().await {
+            tracing::error!(%error, "The gateway is not given a certificate of its host key");
+        }
         Ok(())
     }
 

@@ -269,17 +269,16 @@ pub struct AuthStep {
 /// A proof of possession.
 #[derive(Encode, Decode)]
 pub enum Evidence {
-    /// An SSH public key (algorithm and base64). `proved` is false for a mere offer, which asks whether
-    /// a signature by it would be welcome and is never a factor; the gateway's transport has checked
-    /// the signature over the session hash where it is true.
+    /// An SSH public key, or a certificate (algorithm and base64). Without a proof it is a mere offer, which asks whether
+    /// a signature by it would be welcome and is never a factor.
     #[n(0)]
     SshKey {
         /// The key, as OpenSSH prints it, without a comment.
         #[n(0)]
         key: String,
-        /// Whether possession was proved.
-        #[n(1)]
-        proved: bool,
+        /// What shows that the client has it. Control verifies it.
+        #[n(2)]
+        proof: Option<SshProof>,
     },
     /// What was typed where a password is asked for: a short-lived token; or, with a handle, a person's
     /// password, which alone lets nobody in.
@@ -288,6 +287,24 @@ pub enum Evidence {
     /// A second factor that can be typed, after the password in the same login: a code by the clock, or a recovery code.
     #[n(2)]
     Code(#[n(0)] SecretBytes),
+}
+
+/// A client's proof that it has a key: all that it has signed (RFC 4252 section 7), as far as that is not the key itself.
+#[derive(Clone, Debug, Eq, PartialEq, Encode, Decode)]
+#[cbor(map)]
+pub struct SshProof {
+    /// The identifier of the client's exchange of keys with the gateway.
+    #[cbor(n(0), with = "minicbor::bytes")]
+    pub exchange: Vec<u8>,
+    /// The user name of the request, from which the handle comes.
+    #[n(1)]
+    pub user: String,
+    /// The algorithm of the signature.
+    #[n(2)]
+    pub algorithm: String,
+    /// The signature (RFC 4253 section 6.6).
+    #[cbor(n(3), with = "minicbor::bytes")]
+    pub signature: Vec<u8>,
 }
 
 /// Asks for a session.

@@ -3,7 +3,7 @@
 use crate::config::Config;
 use crate::role::{asked_to_stop, no_dumps};
 use sallyport_cli::Fail;
-use sallyport_control::HOST_KEY;
+use sallyport_control::{HOST_CERTIFICATE, HOST_KEY};
 use sallyport_gateway::dial::Dialer;
 use sallyport_gateway::listen::{Bounds, listen};
 use sallyport_gateway::observe::journal::Sizes;
@@ -13,7 +13,7 @@ use sallyport_gateway::transport::unix;
 use sallyport_model::{Env, GatewayId, Secret};
 use sallyport_ssh::Ssh;
 use std::os::unix::process::parent_id;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpListener;
@@ -62,6 +62,7 @@ pub(crate) async fn run(config: &Config) -> Result<(), Fail> {
         }
     };
     let ssh = Arc::new(Ssh::new(&key, &env).map_err(Fail::usage)?);
+    let certificates = tokio::spawn(host_certificates(config.data.join(HOST_CERTIFICATE), ssh.clone()));
     let door = unix::Listener::bind(&config.door())
         .map_err(|e| Fail::failed(format!("cannot make the socket `{}`: {e}", config.door().display())))?;
     let linger = config.linger().map_err(Fail::usage)?;
@@ -100,6 +101,7 @@ pub(crate) async fn run(config: &Config) -> Result<(), Fail> {
     if !gateway.shutdown(patience).await {
         tracing::warn!("Some sessions were not closed in time; the next gateway closes them");
     }
+    certificates.abort();
     accepting.abort();
     answering.abort();
     Ok(())
@@ -125,6 +127,22 @@ fn read_host_key(path: &Path) -> Result<Option<Secret<Vec<u8>>>, Fail> {
         Ok(seed) => Ok(Some(Secret::new(seed))),
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(None),
         Err(e) => Err(Fail::failed(format!("cannot use the SSH host key `{}`: {e}", path.display()))),
+    }
+}
+
+/// Has the host key's certificates shown, each as it comes. Never returns.
+async fn host_certificates(path: PathBuf, ssh: Arc<Ssh>) {
+    let mut shown = String::new();
+    let mut looks = tokio::time::interval(LOOK_AGAIN);
+    loop {
+        looks.tick().await;
+        let Ok(line) = std::fs::read_to_string(&path) else { continue };
+        if line != shown {
+            if let Err(error) = ssh.certify(&line) {
+                tracing::warn!(%error, "The certificate of the host key is not shown");
+            }
+            shown = line;
+        }
     }
 }
 

@@ -123,7 +123,11 @@ fn main() -> ExitCode {
 
 /// A command that speaks to a server; none is the one for the ssh client's configuration.
 fn remote(command: Option<sallyport_cli::Command>, common: &sallyport_cli::Common) -> Result<(), sallyport_cli::Fail> {
-    let surroundings = sallyport_cli::Surroundings { settings: config::user_settings(), ledger: Some(archive::open) };
+    let surroundings = sallyport_cli::Surroundings {
+        settings: config::user_settings(),
+        agent: config::ssh_agent(),
+        ledger: Some(archive::open),
+    };
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(sallyport_cli::Fail::failed)?;
     match command {

@@ -1,8 +1,8 @@
 //! Authentication's messages (RFC 4252, RFC 4256), taken apart and put together. Who decides is not here.
 
 use crate::Error;
-use crate::key;
 use crate::wire::{Cursor, Put as _};
+use crate::{certificate, key};
 
 /// `SSH_MSG_USERAUTH_REQUEST`
 pub const REQUEST: u8 = 50;
@@ -109,12 +109,17 @@ fn request(out: &mut Vec<u8>, user: &str, method: &[u8]) {
     }
 }
 
-/// Whether a client's key has signed for this session.
+/// Whether a client's key, or the key in its certificate, has signed for this session. Whose certificate it is, and
+/// whether it is good now, is not asked here.
 ///
 /// # Errors
 /// When it has not.
 pub fn proved(session: &[u8], user: &str, algorithm: &str, key: &[u8], signature: &[u8]) -> Result<(), Error> {
-    key::verify(key, algorithm, signature, &proof(session, user, algorithm, key))
+    let message = proof(session, user, algorithm, key);
+    match certificate::plain(algorithm) {
+        Some(plain) => key::verify(&certificate::read(key)?.contents.key, plain, signature, &message),
+        None => key::verify(key, algorithm, signature, &message),
+    }
 }
 
 /// A client's request with a key and its signature.

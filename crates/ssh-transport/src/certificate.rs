@@ -166,6 +166,13 @@ pub fn plain(algorithm: &str) -> Option<&'static str> {
     certified.chain(RSA).find(|(name, _)| *name == algorithm).map(|(_, plain)| plain)
 }
 
+/// The type of the certificates whose keys sign by this algorithm, where it is the name of one for certificates.
+#[must_use]
+pub fn type_of(algorithm: &str) -> Option<&'static str> {
+    let plain = key::type_of(plain(algorithm)?);
+    SORTS.iter().find(|(sort, ..)| *sort == plain).map(|(_, certified, _)| *certified)
+}
+
 fn packed<T>(items: impl Iterator<Item = T>, put: impl Fn(&mut Vec<u8>, T)) -> Vec<u8> {
     let mut out = Vec::new();
     for item in items {

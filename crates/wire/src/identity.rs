@@ -207,6 +207,46 @@ pub struct OwnToken {
     pub expires: String,
 }
 
+/// Asks for an SSH certificate, by which the caller signs in at gateways.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CertifyKey {
+    /// The public key, a line of a `.pub` file. Its private half stays where it is.
+    pub public_key: String,
+    /// How long it is good, in seconds; as long as it may be where absent or longer.
+    #[serde(default)]
+    pub seconds: Option<u32>,
+    /// Networks that it may be used from, such as `10.0.0.0/8`; anywhere where empty.
+    #[serde(default)]
+    pub networks: Vec<String>,
+}
+
+/// An SSH certificate that was made.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct CertifiedKey {
+    /// The line of a `-cert.pub` file.
+    pub certificate: String,
+    /// What is known of it.
+    pub about: OwnCertificate,
+}
+
+/// An SSH certificate of one's own.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct OwnCertificate {
+    /// Its serial, decimal.
+    pub serial: String,
+    /// Fingerprint of its key.
+    pub fingerprint: String,
+    /// When it was made, RFC 3339.
+    pub made: String,
+    /// When it ends.
+    pub expires: String,
+    /// What the sign-in had shown: `password`, `totp`, ..., or `token`.
+    pub factors: Vec<String>,
+    /// From where it was asked for.
+    pub from: String,
+}
+
 /// Things of one's own: all of them at once.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub struct Items<T> {

@@ -49,7 +49,10 @@ fn ssh_ca(ca: &wire::SshCa) -> String {
         ca.keys.iter().map(|key| format!("{} sallyport-{}-{}", key.public, ca.name, key.version)).collect();
     let what = match ca.name.as_str() {
         "targets" => "To the file that `TrustedUserCAKeys` names in the sshd_config of each target:",
-        _ => "To be believed:",
+        "gateways" => {
+            "To known_hosts, each behind `@cert-authority *` (`sallyport login` does it for `sallyport ssh`):"
+        }
+        _ => "By these people are signed in:",
     };
     format!("Authority `{}`\n\n{table}\n\n{what}\n{}", ca.name, lines.join("\n"))
 }

@@ -3,6 +3,7 @@
 use crate::control::{Open, identity};
 use crate::directory::{Versioned, all, kinds, load};
 use crate::identity::Who;
+use crate::ssh_login::{OwnCertificate, certificates_of};
 use crate::{Actor, Control, Error, Op};
 use sallyport_model::access::Denial;
 use sallyport_model::sign_in::{Device, DeviceState, Link};
@@ -178,7 +179,7 @@ impl Control {
         Ok(())
     }
 
-    /// Adds to a change that every device of an identity ends, but for one.
+    /// Adds to a change that every device of an identity ends, but for one, and every certificate.
     pub(crate) fn without_devices(
         &self,
         open: &Open,
@@ -191,13 +192,22 @@ impl Control {
         {
             change = change.delete(DocId::new(device.value.id), device.version);
         }
+        // Whoever is signed out everywhere signs in nowhere with what an earlier sign-in has given.
+        for certificate in certificates_of(open, of).into_iter().take(BATCH) {
+            change = change.delete(certificate.value.document(), certificate.version);
+        }
         change
     }
 
-    /// Clears away what is over: devices, links, counts. Never returns.
+    /// Clears away what is over: devices, links, certificates, counts. Never returns.
     pub async fn tend_sign_ins(&self) {
         loop {
             tokio::time::sleep(SWEEP).await;
+            if let Err(error) = self.provide_host_certificate().await
+                && !matches!(error, Error::Sealed | Error::Quarantined(_))
+            {
+                tracing::warn!(%error, "The gateway is not given a certificate of its host key; it is tried again");
+            }
             if let Err(error) = self.sweep().await
                 && !matches!(error, Error::Sealed | Error::Quarantined(_))
             {
@@ -212,7 +222,10 @@ impl Control {
         let now = self.env.now();
         let devices = all::<Device>(&open.store, kinds::DEVICE).into_iter().filter(|(_, d)| d.value.expires <= now);
         let links = all::<Link>(&open.store, kinds::LINK).into_iter().filter(|(_, l)| l.value.expires <= now);
-        let over: Vec<_> = devices.map(|(id, d)| (id, d.version)).chain(links.map(|(id, l)| (id, l.version))).collect();
+        let certificates = all::<OwnCertificate>(&open.store, kinds::SSH_CERTIFICATE).into_iter();
+        let certificates = certificates.filter(|(_, c)| c.value.expires <= now);
+        let over = devices.map(|(id, d)| (id, d.version)).chain(links.map(|(id, l)| (id, l.version)));
+        let over: Vec<_> = over.chain(certificates.map(|(id, c)| (id, c.version))).collect();
         for batch in over.chunks(BATCH) {
             let count = batch.len().to_string();
             let draft = self.draft(&Actor::System("sign-in"), "device.expired", "devices", &[("count", &count)]);

@@ -54,11 +54,18 @@ pub struct SignInRules {
     pub idle: Duration,
     /// After so long a device is signed out, whatever it does.
     pub absolute: Duration,
+    /// How long the certificates are good at most by which people sign in at gateways; none are made where it is zero.
+    pub certificate: Duration,
 }
 
 impl Default for SignInRules {
     fn default() -> Self {
-        Self { site: Site::default(), idle: Duration::from_secs(30 * 60), absolute: Duration::from_secs(12 * 3600) }
+        Self {
+            site: Site::default(),
+            idle: Duration::from_secs(30 * 60),
+            absolute: Duration::from_secs(12 * 3600),
+            certificate: Duration::from_secs(8 * 3600),
+        }
     }
 }
 
@@ -159,6 +166,19 @@ impl Control {
             device.value.state == DeviceState::In && device.value.fresh_until.is_some_and(|until| until > now)
         });
         fresh.then(|| "step-up".to_owned()).into_iter().collect()
+    }
+
+    /// How long the certificates of people are good at most.
+    pub(crate) const fn longest_certificate(&self) -> Duration {
+        self.sign_in.rules.certificate
+    }
+
+    /// What the sign-in behind an act has shown: factors, or a token.
+    pub(crate) fn shown_factors(&self, op: &Op) -> Result<Vec<String>, Error> {
+        let device = device_of(&*self.opened()?, op)?;
+        let words =
+            |device: Versioned<Device>| device.value.factors.iter().map(|kind| kind.word().to_owned()).collect();
+        Ok(device.map_or_else(|| vec!["token".to_owned()], words))
     }
 
     /// Refuses what a browser may do with a fresh second factor only.

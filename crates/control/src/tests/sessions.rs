@@ -2,8 +2,10 @@
 
 use super::house::*;
 use sallyport_model::access::{Channel, LeaseKind};
-use sallyport_model::authority::{AuthStep, Call, Evidence, OpenChannel, PASSWORD_INFO, Reply};
+use sallyport_model::authority::{AuthStep, Call, Evidence, OpenChannel, PASSWORD_INFO, Reply, SshProof};
 use sallyport_model::{CallId, GatewayId, Kind, LoginId};
+use sallyport_ssh_transport::auth;
+use sallyport_ssh_transport::key::{self, HostKey};
 use std::sync::Arc;
 
 #[tokio::test]
@@ -82,7 +84,8 @@ async fn a_sign_in_serves_its_gateway_alone_and_an_offer_is_no_factor() {
     elsewhere.ask.from = sallyport_model::access::From("192.0.2.9".parse().unwrap());
     assert_eq!(denial(one.call(Call::Open(elsewhere)).await).kind, Kind::Denied);
 
-    let key = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIBAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
+    let own = HostKey::from_seed(&[3; 32]).unwrap();
+    let key = &key::print(own.public()).unwrap();
     let files: Vec<_> = checkout()
         .into_iter()
         .map(|f| {
@@ -93,16 +96,35 @@ async fn a_sign_in_serves_its_gateway_alone_and_an_offer_is_no_factor() {
         })
         .collect();
     house.control.apply(&house.admin(), &files, false).await.unwrap();
-    let step = |proved, handle: Option<&str>| AuthStep {
+    let step = |proof: Option<SshProof>, handle: Option<&str>| AuthStep {
         handle: handle.map(|h| h.parse().unwrap()),
         from: sallyport_model::access::From(HERE),
-        evidence: Evidence::SshKey { key: key.into(), proved },
+        evidence: Evidence::SshKey { key: key.clone(), proof },
     };
-    let login = LoginId::new(&house.env);
-    assert!(matches!(one.call(Call::AuthStep(login, step(false, None))).await, Reply::More));
-    assert!(matches!(one.call(Call::AuthStep(login, step(true, None))).await, Reply::Authenticated(_)));
-    assert!(matches!(one.call(Call::AuthStep(login, step(true, Some("ada")))).await, Reply::Authenticated(_)));
-    assert_eq!(denial(one.call(Call::AuthStep(login, step(true, Some("bob")))).await).kind, Kind::Denied);
+    let signed = |exchange: u8, user: &str| {
+        let signature = own.sign(&auth::proof(&[exchange; 32], user, "ssh-ed25519", own.public()));
+        let (user, algorithm) = (user.to_owned(), "ssh-ed25519".to_owned());
+        Some(SshProof { exchange: vec![exchange; 32], user, algorithm, signature })
+    };
+    let call = async |login, proof, handle: Option<&str>| one.call(Call::AuthStep(login, step(proof, handle))).await;
+    let login = || LoginId::new(&house.env);
+    assert!(matches!(call(login(), None, None).await, Reply::More));
+    let first = login();
+    assert!(matches!(call(first, signed(1, "ops@web-1"), None).await, Reply::Authenticated(_)));
+    assert!(matches!(call(first, signed(1, "ops@web-1"), None).await, Reply::Authenticated(_)), "a reply was lost");
+    assert!(matches!(call(login(), signed(2, "ada+ops@web-1"), Some("ada")).await, Reply::Authenticated(_)));
+    let denied = async |proof, handle| denial(call(login(), proof, handle).await).kind;
+    assert_eq!(denied(signed(3, "bob+ops@web-1"), Some("bob")).await, Kind::Denied, "another's handle");
+    // A gateway that says more than its client has signed is not believed.
+    assert_eq!(denied(signed(4, "ops@web-1"), Some("ada")).await, Kind::Denied, "a handle that was not signed");
+    assert_eq!(denied(signed(1, "ops@web-1"), None).await, Kind::Denied, "a proof that served another login");
+    let unsigned = signed(5, "ops@web-1").map(|proof| SshProof { signature: Vec::new(), ..proof });
+    assert_eq!(denied(unsigned, None).await, Kind::Denied, "no signature");
+    let moved = signed(6, "ops@web-1").map(|proof| SshProof { exchange: vec![7; 32], ..proof });
+    assert_eq!(denied(moved, None).await, Kind::Denied, "another exchange of keys");
+    let short = own.sign(&auth::proof(&[8; 4], "ops@web-1", "ssh-ed25519", own.public()));
+    let short = signed(8, "ops@web-1").map(|proof| SshProof { exchange: vec![8; 4], signature: short, ..proof });
+    assert_eq!(denied(short, None).await, Kind::Denied, "no hash is that short");
 }
 
 #[tokio::test]

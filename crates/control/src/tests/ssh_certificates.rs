@@ -1,13 +1,16 @@
-//! Certificates that control makes for sessions: for one session, minutes long, and no more than it needs.
+//! Certificates that control makes: for one session, minutes long, and no more than it needs; and for people, to sign in.
 
 use super::house::*;
+use super::sign_in::by_hand;
 use crate::directory::kinds;
-use crate::{CaKeyState, CaStep, SshCa};
-use sallyport_model::access::LeaseKind;
-use sallyport_model::authority::{Call, Certified, Reply};
-use sallyport_model::{CallId, Kind, SessionId};
-use sallyport_ssh_transport::certificate::{Certificate, Holder, read};
-use sallyport_ssh_transport::{auth, key};
+use crate::{CaKeyState, CaStep, NewOwnCertificate, SshCa};
+use sallyport_model::access::{From, LeaseKind};
+use sallyport_model::authority::{AuthStep, Call, Certified, Evidence, Reply, SshProof};
+use sallyport_model::{CallId, Kind, LoginId, SessionId};
+use sallyport_ssh_transport::auth;
+use sallyport_ssh_transport::certificate::{self, Certificate, Contents, Holder, read};
+use sallyport_ssh_transport::key::{self, HostKey};
+use std::collections::BTreeSet;
 use std::process::Command;
 use std::sync::Arc;
 
@@ -33,7 +36,7 @@ fn certified(reply: Reply) -> Certified {
     }
 }
 
-async fn certificate(gateway: &Gateway, session: SessionId) -> (Certificate, Certified) {
+async fn shown(gateway: &Gateway, session: SessionId) -> (Certificate, Certified) {
     let made = certified(gateway.call(Call::Certify(session, EXCHANGE.to_vec())).await);
     (read(&made.certificate).unwrap(), made)
 }
@@ -46,7 +49,7 @@ async fn a_certificate_is_for_one_session_and_says_no_more_than_it_needs() {
     let session = ask.session;
     let Reply::Opened(opened) = gateway.call(Call::Open(ask)).await else { panic!("denied") };
     assert_eq!(opened.lease, LeaseKind::SshCertificate);
-    let (certificate, made) = certificate(&gateway, session).await;
+    let (certificate, made) = shown(&gateway, session).await;
     let said = &certificate.contents;
     assert_eq!((said.holder, said.principals.as_slice()), (Holder::User, ["ops".to_owned()].as_slice()));
     assert_eq!(said.id, format!("sallyport {session} ada"));
@@ -83,7 +86,7 @@ async fn what_an_account_says_of_its_certificates_is_in_them() {
     let house = house(terms).await;
     let gateway = house.gateway().await;
     let session = gateway.open("ada").await;
-    let said = certificate(&gateway, session).await.0.contents;
+    let said = shown(&gateway, session).await.0.contents;
     assert_eq!(said.principals, ["ops-role"]);
     let critical = [("force-command", "uptime"), ("source-address", "10.0.0.0/8,192.0.2.7/32")];
     assert_eq!(said.critical, critical.map(|(name, value)| (name.to_owned(), value.to_owned())));
@@ -103,7 +106,7 @@ async fn a_forward_that_policy_may_permit_is_not_refused_by_the_certificate() {
     house.control.apply(&house.admin(), &files, false).await.unwrap();
     let gateway = house.gateway().await;
     let session = gateway.open("ada").await;
-    let said = certificate(&gateway, session).await.0.contents;
+    let said = shown(&gateway, session).await.0.contents;
     assert_eq!(said.extensions, ["permit-port-forwarding", "permit-pty"]);
 }
 
@@ -161,4 +164,85 @@ async fn an_authority_changes_its_key_step_by_step() {
     house.unseal().await;
     assert_eq!(states(&house), [(2, CaKeyState::Signs)]);
     assert_eq!(house.entries("ssh_ca.made").await, SshCa::ALL.len());
+}
+
+/// A certificate of a person, as it is made, and changed before it is signed.
+#[tokio::test]
+async fn only_a_certificate_of_ours_that_is_good_now_and_here_signs_in() {
+    let (env, hand) = by_hand();
+    let house = House::founded_with(env, None).await;
+    house.furnish().await;
+    let house = Arc::new(house);
+    let gateway = house.gateway().await;
+    let own = HostKey::from_seed(&[9; 32]).unwrap();
+    let public = key::print(own.public()).unwrap();
+    let ada = house.signed_in("ada").await;
+    let ask = |life| NewOwnCertificate { public: public.clone(), life, networks: BTreeSet::new() };
+    let late = house.env.now().plus(HOUR * 24);
+    let (kept, line) = house.control.certify_own(&ada, ask(None), late).await.unwrap();
+    assert_eq!(kept.expires.since(kept.made), HOUR * 8, "as long as the house permits");
+    let soon = house.env.now().plus(HOUR);
+    assert_eq!(
+        house.control.certify_own(&ada, ask(None), soon).await.unwrap().0.expires,
+        soon,
+        "no longer than a token"
+    );
+    let good = read(&key::parse(&line).unwrap()).unwrap().contents;
+    assert_eq!(
+        (good.principals.as_slice(), good.id.as_str()),
+        (["ada".to_owned()].as_slice(), "sallyport ada (token)")
+    );
+
+    let logs_in = async |blob: Vec<u8>| {
+        let algorithm = "ssh-ed25519-cert-v01@openssh.com";
+        let exchange: [u8; 32] = house.env.random();
+        let signature = own.sign(&auth::proof(&exchange, "ada+ops@web-1", algorithm, &blob));
+        let (user, algorithm) = ("ada+ops@web-1".to_owned(), algorithm.to_owned());
+        let proof = Some(SshProof { exchange: exchange.to_vec(), user, algorithm, signature });
+        let evidence = Evidence::SshKey { key: key::print(&blob).unwrap(), proof };
+        let step = AuthStep { handle: Some("ada".parse().unwrap()), from: From(HERE), evidence };
+        matches!(gateway.call(Call::AuthStep(LoginId::new(&house.env), step)).await, Reply::Authenticated(_))
+    };
+    let open = house.control.opened().unwrap();
+    let sign = |ca, contents: &Contents| house.control.signer(&open, ca).unwrap().certify(contents, &[4; 32]).unwrap();
+    assert!(logs_in(key::parse(&line).unwrap()).await);
+    assert!(logs_in(sign(SshCa::People, &good)).await, "what is changed below is what refuses");
+    let said = |name: &str, value: &str| vec![(name.to_owned(), value.to_owned())];
+    let changed: [(&str, Contents); 8] = [
+        ("an option that nobody knows", Contents { critical: said("verify-required", ""), ..good.clone() }),
+        ("elsewhere", Contents { critical: said("source-address", "192.0.2.0/24"), ..good.clone() }),
+        ("no network", Contents { critical: said("source-address", "everywhere"), ..good.clone() }),
+        ("a host's", Contents { holder: Holder::Host, ..good.clone() }),
+        ("another's name", Contents { principals: vec!["bob".into()], ..good.clone() }),
+        ("every name", Contents { principals: Vec::new(), ..good.clone() }),
+        ("a serial that nobody gave", Contents { serial: good.serial ^ 1, ..good.clone() }),
+        ("over its time", Contents { before: good.after + 1, ..good.clone() }),
+    ];
+    for (what, contents) in changed {
+        assert!(!logs_in(sign(SshCa::People, &contents)).await, "{what}");
+    }
+    assert!(!logs_in(sign(SshCa::Targets, &good)).await, "another authority of ours");
+    let stranger = HostKey::from_seed(&[8; 32]).unwrap();
+    let unsigned = good.unsigned(&[4; 32], stranger.public()).unwrap();
+    let signature = stranger.sign(&unsigned);
+    assert!(!logs_in(certificate::signed(unsigned, &signature)).await, "a stranger's");
+
+    // A former key is believed, one that waits or is gone is not.
+    let step = async |step| house.control.rotate_ssh_ca(&house.admin(), SshCa::People, step).await.unwrap();
+    step(CaStep::Begin).await;
+    step(CaStep::Activate).await;
+    assert!(logs_in(key::parse(&line).unwrap()).await);
+    step(CaStep::Finish).await;
+    assert!(!logs_in(key::parse(&line).unwrap()).await, "its authority's key is gone");
+    let again = sign(SshCa::People, &good);
+    assert!(logs_in(again.clone()).await);
+    hand.forward(HOUR * 9);
+    assert!(!logs_in(again).await, "it is over its time");
+    house.control.sweep().await.unwrap();
+    assert_eq!(certificates(&house), 0, "and is cleared away");
+}
+
+fn certificates(house: &House) -> usize {
+    let open = house.control.opened().unwrap();
+    open.store.working(|set| set.of_kind(kinds::SSH_CERTIFICATE).count())
 }

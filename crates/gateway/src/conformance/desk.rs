@@ -3,7 +3,7 @@
 use sallyport_model::access::{Channel, Denial, LeaseKind, Terms};
 use sallyport_model::authority::{
     Authenticated, Boxed, Call, Certified, Choice, Close, Desk, Down, DownSink, Evidence, Figures, Hello, Open, Opened,
-    Orphan, PASSWORD_INFO, Places, Pulse, RecordingKey, Reply, VERSION, View, Welcome, decode, encode,
+    Orphan, PASSWORD_INFO, Places, Pulse, RecordingKey, Reply, SshProof, VERSION, View, Welcome, decode, encode,
 };
 use sallyport_model::company::{Guest, Part};
 use sallyport_model::inventory::{HostKey, Place, SessionKey};
@@ -19,6 +19,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Signs a challenge and gives an SSH signature blob.
 pub type Sign = Arc<dyn Fn(&[u8]) -> Vec<u8> + Send + Sync>;
+
+/// Whether somebody with this key has made this proof.
+pub type Verify = Arc<dyn Fn(&str, &SshProof) -> bool + Send + Sync>;
 
 /// Makes a certificate for an exchange of keys with this identifier.
 pub type Certify = Arc<dyn Fn(&[u8]) -> Certified + Send + Sync>;
@@ -92,6 +95,7 @@ pub struct Reference {
 struct State {
     people: HashMap<Handle, IdentityId>,
     keys: HashMap<String, Handle>,
+    verify: Option<Verify>,
     tokens: HashMap<Vec<u8>, Handle>,
     targets: HashMap<TargetName, Target>,
     auths: HashMap<AuthId, (Handle, GatewayId)>,
@@ -141,6 +145,11 @@ impl Reference {
         for key in keys {
             state.keys.insert(key.clone(), handle.clone());
         }
+    }
+
+    /// Verifies clients' proofs by this.
+    pub fn verify_by(&self, verify: Verify) {
+        self.state().verify = Some(verify);
     }
 
     /// Adds or replaces a target.
@@ -293,7 +302,12 @@ impl Reference {
         match call {
             Call::AuthStep(_, step) => {
                 let (known, proved) = match &step.evidence {
-                    Evidence::SshKey { key, proved } => (state.keys.get(key).cloned(), *proved),
+                    Evidence::SshKey { key, proof: None } => (state.keys.get(key).cloned(), false),
+                    // Without what verifies it a proof is none: nothing is believed because a gateway says so.
+                    Evidence::SshKey { key, proof: Some(proof) } => {
+                        let good = state.verify.as_ref().is_some_and(|verify| verify(key, proof));
+                        (state.keys.get(key).cloned().filter(|_| good), true)
+                    }
                     Evidence::Token(token) if token.expose() == PASSWORD_TYPED => return Reply::More,
                     Evidence::Token(token) => (state.tokens.get(token.expose()).cloned(), true),
                     Evidence::Code(code) if code.expose() == CODE => (step.handle.clone(), true),

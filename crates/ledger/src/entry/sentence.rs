@@ -197,6 +197,11 @@ fn node(entry: &Entry, actor: &str, object: &str) -> String {
         "gateway.host_key" => {
             format!("the host key of the gateways was {}{}", by(entry, "how", ""), by(entry, "public", ": "))
         }
+        "gateway.host_certificate" => format!(
+            "the host key of the node {object} was certified{}{}",
+            by(entry, "names", " as "),
+            by(entry, "until", " until ")
+        ),
         "node.removed" => format!("{actor} removed the node {object}"),
         action if action.starts_with("certificate.") => certificate(entry, actor, object),
         action if action.starts_with("ssh_ca.") => ssh_ca(entry, actor, object),
@@ -290,7 +295,7 @@ fn vault(entry: &Entry, actor: &str, object: &str) -> String {
 }
 
 /// What the actions on people begin with.
-const PEOPLE: [&str; 7] = ["device.", "factor.", "link.", "solo.", "ssh_key.", "token.", "user."];
+const PEOPLE: [&str; 8] = ["device.", "factor.", "link.", "solo.", "ssh_certificate.", "ssh_key.", "token.", "user."];
 
 /// Acts on people: their browsers, factors, links, keys, tokens and groups.
 fn people(entry: &Entry, actor: &str, object: &str) -> String {
@@ -318,6 +323,14 @@ fn people(entry: &Entry, actor: &str, object: &str) -> String {
         "link.made" => format!("{actor} made an enrolment link for {object}{}", by(entry, "expires", ", good until ")),
         "link.used" => format!("{actor} used an enrolment link{from} and set a password; what was before is gone"),
         "solo.ended" => format!("{actor} made a second administrator: nobody administers alone any more"),
+        "ssh_certificate.made" => format!(
+            "{actor} got an SSH certificate{}{}",
+            by(entry, "until", " until "),
+            by(entry, "factors", ", having signed in by ")
+        ),
+        "ssh_certificate.revoked" => {
+            format!("{actor} revoked the SSH certificate {} of {object}", or(entry, "serial", "of theirs"))
+        }
         "ssh_key.added" => format!("{actor} added the SSH key {}", or(entry, "key", "of theirs")),
         "ssh_key.removed" => format!("{actor} removed the SSH key {}", or(entry, "key", "of theirs")),
         "token.created" => format!("{actor} made a token for {object}"),

@@ -20,11 +20,11 @@ pub(crate) fn random(env: &Env) -> Random {
     Arc::new(move |out| env.fill(out))
 }
 
-/// The gateway as a server with this Ed25519 seed; and its public key's text.
-pub(crate) fn server(seed: &[u8; 32], env: &Env) -> Result<(Settings, String), BadHostKey> {
+/// The gateway's key with this Ed25519 seed; and its public half's text.
+pub(crate) fn host_key(seed: &[u8; 32]) -> Result<(Arc<HostKey>, String), BadHostKey> {
     let key = HostKey::from_seed(seed).map_err(|_| BadHostKey)?;
     let public = key::print(key.public()).map_err(|_| BadHostKey)?;
-    Ok((Settings::server(key, random(env)), public))
+    Ok((Arc::new(key), public))
 }
 
 /// The gateway as a client of a target with these pinned keys: other sorts of keys are not asked for.

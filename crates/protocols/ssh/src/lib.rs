@@ -20,10 +20,11 @@ use sallyport_gateway::spine::{Arrival, Choices, Clearance, DialError, Hold, Liv
 use sallyport_model::access::{Denial, EndReason};
 use sallyport_model::door::Probed;
 use sallyport_model::{AccountName, Env, Kind, Secret, TargetName};
+use sallyport_ssh_transport::key::{self, HostKey};
 use sallyport_ssh_transport::link::{Arrival as Begun, code};
 use sallyport_ssh_transport::{Random, Settings};
 use start::Started;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 pub use client::Client;
@@ -31,7 +32,7 @@ pub use dial::Upstream;
 
 /// A host key that cannot be used.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
-#[error("a gateway's SSH host key is an Ed25519 seed of 32 bytes; make a new one")]
+#[error("a gateway's SSH host key is an Ed25519 seed of 32 bytes, and its certificate one of that key; make new ones")]
 pub struct BadHostKey;
 
 impl BadHostKey {
@@ -44,7 +45,8 @@ impl BadHostKey {
 
 /// The protocol.
 pub struct Ssh {
-    settings: Arc<Settings>,
+    settings: RwLock<Arc<Settings>>,
+    host_key: Arc<HostKey>,
     public: String,
     random: Random,
 }
@@ -56,8 +58,21 @@ impl Ssh {
     /// When it has another length.
     pub fn new(host_key: &Secret<Vec<u8>>, env: &Env) -> Result<Self, BadHostKey> {
         let seed = host_key.expose().first_chunk::<32>().filter(|_| host_key.len() == 32).ok_or(BadHostKey)?;
-        let (settings, public) = config::server(seed, env)?;
-        Ok(Self { settings: Arc::new(settings), public, random: config::random(env) })
+        let (host_key, public) = config::host_key(seed)?;
+        let random = config::random(env);
+        let settings = RwLock::new(Arc::new(Settings::server(host_key.clone(), random.clone())));
+        Ok(Self { settings, host_key, public, random })
+    }
+
+    /// Shows this certificate of its key, a line of a `-cert.pub` file, to clients that ask for one from now on.
+    ///
+    /// # Errors
+    /// When it is none, or another key's.
+    pub fn certify(&self, line: &str) -> Result<(), BadHostKey> {
+        let bare = Settings::server(self.host_key.clone(), self.random.clone());
+        let settings = key::parse(line).and_then(|certificate| bare.certified(certificate)).map_err(|_| BadHostKey)?;
+        *self.settings.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(settings);
+        Ok(())
     }
 
     /// The host key's public half, algorithm and base64, for known-hosts files.
@@ -84,7 +99,8 @@ impl Protocol for Ssh {
     type Upstream = Upstream;
 
     async fn login(&self, io: Downstream, login: Login) -> Result<Arrival<Client>, Denial> {
-        login::login(self.settings.clone(), io, login).await
+        let settings = self.settings.read().unwrap_or_else(PoisonError::into_inner).clone();
+        login::login(settings, io, login).await
     }
 
     async fn deny(&self, mut client: Client, why: &Denial) {

@@ -1,4 +1,4 @@
-//! `login`: who the client is, by key or token, and what its user name asks for.
+//! `login`: who the client is, by key, certificate or token, and what its user name asks for.
 
 use crate::Client;
 use crate::client::Connected;
@@ -6,12 +6,12 @@ use crate::config;
 use sallyport_gateway::listen::Downstream;
 use sallyport_gateway::spine::{Arrival, Authenticated, Login, Step, Wish};
 use sallyport_model::access::{Ask, Denial, From as Source};
-use sallyport_model::authority::Evidence;
+use sallyport_model::authority::{Evidence, SshProof};
 use sallyport_model::{Address, Kind, Secret};
 use sallyport_ssh_transport::auth::{self, Method, Request};
 use sallyport_ssh_transport::link::Link;
 use sallyport_ssh_transport::wire::{Cursor, Put as _};
-use sallyport_ssh_transport::{Leg, SERVICE_ACCEPT, SERVICE_REQUEST, Settings, Transport, key};
+use sallyport_ssh_transport::{Leg, SERVICE_ACCEPT, SERVICE_REQUEST, Settings, Transport, certificate, key};
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -172,12 +172,15 @@ impl Conversation {
         blob: &[u8],
     ) -> Result<Turn, sallyport_ssh_transport::Error> {
         self.offers = self.offers.saturating_add(1);
-        let known = key::SIGNATURES.contains(&algorithm) && key::kind(blob).is_ok_and(|k| k == key::type_of(algorithm));
+        let plain = || key::SIGNATURES.contains(&algorithm).then(|| key::type_of(algorithm));
+        let known = certificate::type_of(algorithm)
+            .or_else(plain)
+            .is_some_and(|sort| key::kind(blob).is_ok_and(|kind| kind == sort));
         let (Ok(address), Ok(text)) = (user.parse::<Address>(), key::print(blob)) else { return Ok(Turn::Rejected) };
         if !known || self.offers > OFFERS {
             return Ok(Turn::Rejected);
         }
-        let evidence = Evidence::SshKey { key: text, proved: false };
+        let evidence = Evidence::SshKey { key: text, proof: None };
         match self.login.step(address.handle().cloned(), evidence).await {
             Ok(Step::More) => {
                 self.leg.send(|out| auth::welcome(out, algorithm, blob))?;
@@ -189,10 +192,15 @@ impl Conversation {
     }
 
     async fn signed(&mut self, user: &str, (algorithm, blob, signature): (&str, &[u8], &[u8])) -> Turn {
-        let session = self.leg.transport().session();
-        let proved = session.is_some_and(|session| auth::proved(session, user, algorithm, blob, signature).is_ok());
+        let Some(exchange) = self.leg.transport().session().map(|session| session.to_vec()) else {
+            return reject().await;
+        };
+        // Control verifies it too. What is no proof need not keep it busy.
+        let proved = auth::proved(&exchange, user, algorithm, blob, signature).is_ok();
+        let (user_name, algorithm) = (user.to_owned(), algorithm.to_owned());
+        let proof = SshProof { exchange, user: user_name, algorithm, signature: signature.to_vec() };
         match key::print(blob) {
-            Ok(key) if proved => self.prove(user, Evidence::SshKey { key, proved: true }).await,
+            Ok(key) if proved => self.prove(user, Evidence::SshKey { key, proof: Some(proof) }).await,
             _ => reject().await,
         }
     }

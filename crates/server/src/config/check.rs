@@ -89,7 +89,11 @@ impl Config {
         };
         let idle = within("[sign_in] idle", &self.sign_in.idle, 60, 12 * 3600)?;
         let absolute = within("[sign_in] absolute", &self.sign_in.absolute, 300, 7 * 24 * 3600)?;
-        Ok(SignInRules { site, idle, absolute })
+        let certificate = match self.sign_in.certificate.as_str() {
+            "0s" => Duration::ZERO,
+            some => within("[sign_in] certificate", some, 300, 24 * 3600)?,
+        };
+        Ok(SignInRules { site, idle, absolute, certificate })
     }
 
     /// How long the session of a lost browser waits for it.

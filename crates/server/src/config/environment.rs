@@ -38,6 +38,11 @@ pub(super) fn credentials() -> Option<PathBuf> {
     std::env::var("CREDENTIALS_DIRECTORY").ok().map(PathBuf::from)
 }
 
+/// Whether an ssh-agent is there for this user's commands.
+pub(crate) fn ssh_agent() -> bool {
+    std::env::var_os("SSH_AUTH_SOCK").is_some_and(|socket| !socket.is_empty())
+}
+
 /// Directory of this user's settings.
 #[expect(clippy::disallowed_methods, reason = "the one place that reads the environment")]
 pub(crate) fn user_settings() -> PathBuf {

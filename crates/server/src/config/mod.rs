@@ -8,7 +8,7 @@ mod reference;
 mod sections;
 
 pub(crate) use check::https_or_here;
-pub(crate) use environment::{PASSWORD, user_settings};
+pub(crate) use environment::{PASSWORD, ssh_agent, user_settings};
 pub(crate) use reference::print as print_reference;
 pub(crate) use sections::*;
 

@@ -147,11 +147,13 @@ pub(crate) struct SignIn {
     pub(crate) idle: String,
     /// After so long a browser is signed out, whatever it does; 5m to 7d.
     pub(crate) absolute: String,
+    /// How long the SSH certificates of people are good at most, such as `8h`; 5m to 24h, and `0s` for none at all.
+    pub(crate) certificate: String,
 }
 
 impl Default for SignIn {
     fn default() -> Self {
-        Self { idle: "30m".into(), absolute: "12h".into() }
+        Self { idle: "30m".into(), absolute: "12h".into(), certificate: "8h".into() }
     }
 }
 

@@ -45,6 +45,12 @@ fn a_person_signs_in_with_password_and_code_and_stays_signed_in(product: &mut Pr
     let shown = terminal.shown();
     assert!(!shown.contains(WORDS) && !shown.contains(&code(0)), "what is secret is not echoed: {shown}");
 
+    // What its certificate rests on is in it.
+    let mut shown = Command::new("ssh-keygen");
+    shown.arg("-L").arg("-f").arg(product.at("settings-ada/sallyport/ssh/id-cert.pub"));
+    let shown = said(&mut shown).1;
+    assert!(shown.contains("Key ID: \"sallyport ada (password, recovery)\""), "{shown}");
+
     // `sallyport` alone says where one is; the session of the sign-in itself is over, the token is one's own.
     let (code_of, out, err) = said(&mut own(product, "ada", &[]));
     assert!(code_of == 0 && out.contains("Signed in as ada (") && out.contains("1 h 59 min left"), "{out}{err}");

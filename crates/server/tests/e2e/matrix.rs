@@ -42,6 +42,9 @@ fn body(schema: &str, caller: &str) -> Option<Value> {
         "ProbeTarget" => json!({ "host": "169.254.169.254" }),
         "PutSecret" => json!({ "account": "nobody@nowhere", "generate": "password" }),
         "RotateEpoch" => json!({ "domain": "none" }),
+        "CertifyKey" => {
+            json!({ "public_key": "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA" })
+        }
         "RotateSshCa" => json!({ "step": "begin" }),
         "Share" => json!({ "share": "none" }),
         "SignIn" => json!({ "handle": "nobody", "password": "four quiet words" }),
@@ -61,6 +64,7 @@ fn object(path: &str) -> String {
         path if path.contains("/factors/") => format!("fac_{nothing}"),
         path if path.contains("/tokens/") => format!("tok_{nothing}"),
         path if path.contains("/ssh-cas/") => "targets".into(),
+        path if path.contains("/certificates/") => "0".into(),
         path if path.contains("/slots/") => format!("slt_{nothing}"),
         _ => "no-such".into(),
     };

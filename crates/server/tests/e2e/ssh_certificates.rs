@@ -1,11 +1,18 @@
 //! Accounts that certificates open: nothing is stored for them, and a real sshd says what it thinks of each certificate.
 
-use sallyport_testkit::product::{PASSWORD, Product, json, outcome};
+use crate::browser::Browser;
+use reqwest::Method;
+use sallyport_testkit::product::{PASSWORD, Product, json, outcome, wait_for};
 use sallyport_testkit::sshd::{ACCOUNT, Sshd};
 use std::fs;
-use std::process::Command;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
 
-on_both!(an_account_is_opened_by_certificates_and_their_authority_is_rotated);
+on_both!(
+    an_account_is_opened_by_certificates_and_their_authority_is_rotated,
+    people_sign_in_with_certificates_until_those_are_revoked,
+);
 
 /// The public keys of the authority of targets, the oldest first.
 fn authority(product: &Product) -> Vec<String> {
@@ -114,4 +121,156 @@ fn rotated(product: &Product) {
     refused(product, "plain");
     believe(product, &after);
     assert_eq!(at(product, "plain").1, "reached\n");
+}
+
+/// A token of somebody's.
+fn token(product: &Product, handle: &str) -> String {
+    json(&product.ok(&["token", handle, "--output", "json"]).unwrap()).unwrap()["token"].as_str().unwrap().to_owned()
+}
+
+/// A command of ada's, who has settings of her own.
+fn of_ada(product: &Product, args: &[&str]) -> Command {
+    let mut command = product.command(args);
+    command.env("XDG_CONFIG_HOME", product.at("ada-home")).env("SALLYPORT_TOKEN", token(product, "ada"));
+    command.env_remove("SSH_AUTH_SOCK");
+    command
+}
+
+/// The stock client with this key, or the agent's, and no other; at the sample account.
+fn client(product: &Product, key: Option<&Path>, handle: &str) -> Command {
+    let mut command = Command::new("ssh");
+    command.args(["-F", "none", "-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null"]);
+    command.args(["-o", "LogLevel=ERROR", "-o", "BatchMode=yes", "-p", &product.ssh_port().to_string()]);
+    match key {
+        Some(key) => command.args(["-o", "IdentitiesOnly=yes", "-i"]).arg(key).env_remove("SSH_AUTH_SOCK"),
+        None => command.args(["-o", "IdentityFile=none"]),
+    };
+    command.args(["-l", &format!("{handle}+{ACCOUNT}@web-1"), "127.0.0.1", "echo reached"]).stdin(Stdio::null());
+    command
+}
+
+fn signs_in(product: &Product, key: &Path, handle: &str) -> bool {
+    let (code, out, err) = outcome(client(product, Some(key), handle).output().unwrap());
+    assert!(matches!((code, out.as_str()), (0, "reached\n") | (255, "")), "{code} {out}{err}");
+    code == 0
+}
+
+fn people_sign_in_with_certificates_until_those_are_revoked(product: &mut Product) {
+    let (code, _, err) = outcome(of_ada(product, &["login"]).output().unwrap());
+    assert_eq!((code, err.as_str()), (0, ""));
+    let (directory, key) = (product.at("ada-home/sallyport/ssh"), product.at("ada-home/sallyport/ssh/id"));
+    for (path, mode) in [(&directory, 0o700), (&key, 0o600), (&key.with_file_name("id-cert.pub"), 0o600)] {
+        assert_eq!(fs::metadata(path).unwrap().permissions().mode() & 0o777, mode, "{}", path.display());
+    }
+    assert!(signs_in(product, &key, "ada"), "{}", product.log());
+    assert!(!signs_in(product, &key, "bob"), "it is good for one handle");
+    let told = product.ok(&["ledger", "list", "--actions", "session.opened", "--output", "json"]).unwrap();
+    assert!(told.contains("ssh_certificate"), "{told}");
+    let told = product.ok(&["ledger", "list", "--actions", "ssh_certificate.made"]).unwrap();
+    assert!(told.contains("ada got an SSH certificate until ") && told.contains("having signed in by token"), "{told}");
+
+    // The client's own configuration, as `config ssh` prints it, uses it.
+    let blocks = outcome(of_ada(product, &["config", "ssh"]).output().unwrap()).1;
+    assert!(blocks.contains(&format!("IdentityFile \"{}\"", key.display())), "{blocks}");
+
+    gateways_are_known(product, &key);
+
+    let bearer = format!("Bearer {}", token(product, "ada"));
+    let mut browser = Browser::of(product);
+    let mut api = |method, path: &str, body: Option<&serde_json::Value>| {
+        browser.ask(method, path, body, &[("authorization", &bearer)])
+    };
+    // Where it may be used from is in it.
+    for (network, holds) in [("192.0.2.0/24", false), ("127.0.0.0/8", true)] {
+        let own = product.at(&format!("bound-{holds}"));
+        sallyport_testkit::sshd::keygen(&own).unwrap();
+        let public = fs::read_to_string(own.with_extension("pub")).unwrap();
+        let ask = serde_json::json!({ "public_key": public, "networks": [network], "seconds": 600 });
+        let made = api(Method::POST, "/api/v1/me/certificates", Some(&ask));
+        assert_eq!(made.status, 200, "{made:?}");
+        let line = made.body["certificate"].as_str().unwrap();
+        fs::write(product.at(&format!("bound-{holds}-cert.pub")), line).unwrap();
+        assert_eq!(signs_in(product, &own, "ada"), holds, "{network}");
+    }
+
+    // What is revoked signs in no more, and neither does what somebody has who may do nothing.
+    let listed = api(Method::GET, "/api/v1/me/certificates", None).body;
+    let items = listed["items"].as_array().unwrap();
+    assert_eq!(items.len(), 3, "{listed}");
+    for item in items {
+        let gone = api(Method::DELETE, &format!("/api/v1/me/certificates/{}", item["serial"].as_str().unwrap()), None);
+        assert_eq!(gone.status, 204, "{gone:?}");
+    }
+    assert!(!signs_in(product, &key, "ada"), "it was revoked");
+    assert_eq!(outcome(of_ada(product, &["login"]).output().unwrap()).0, 0);
+    assert!(signs_in(product, &key, "ada"), "another login, another certificate");
+    let inventory = fs::read_to_string(product.at("checkout/inventory.toml")).unwrap();
+    let disabled = inventory.replacen("handle = \"ada\"", "handle = \"ada\"\ndisabled = true", 1);
+    fs::write(product.at("checkout/inventory.toml"), disabled).unwrap();
+    product.ok(&["apply", &product.at("checkout").display().to_string()]).unwrap();
+    assert!(!signs_in(product, &key, "ada"), "she is disabled");
+}
+
+/// The client knows gateways by their authority's certificates, and nothing else need be known.
+fn gateways_are_known(product: &Product, key: &Path) {
+    let known = key.with_file_name("known_hosts");
+    let strictly = |known: &Path| {
+        let ssh = client(product, Some(key), "ada");
+        let file = format!("UserKnownHostsFile={}", known.display());
+        // The first of several that is said counts.
+        let mut strict = Command::new("ssh");
+        strict.args(["-o", "StrictHostKeyChecking=yes", "-o", &file, "-o", "HostKeyAlias=sallyport"]);
+        strict.args(ssh.get_args()).env_remove("SSH_AUTH_SOCK").stdin(Stdio::null());
+        outcome(strict.output().unwrap())
+    };
+    // The gateway shows its certificate within seconds of its start.
+    wait_for("a gateway that is known", 20, || (strictly(&known).0 == 0).then_some(())).unwrap();
+    let other = product.at("other_hosts");
+    fs::write(&other, format!("@cert-authority sallyport {}\n", authority(product)[0])).unwrap();
+    let (code, _, err) = strictly(&other);
+    assert_eq!(code, 255, "another authority: {err}");
+    assert!(err.contains("No ED25519 host key is known") || err.contains("Host key verification failed"), "{err}");
+    // Whoever asks for the key alone gets that.
+    let mut scan = Command::new("ssh-keyscan");
+    scan.args(["-c", "-p", &product.ssh_port().to_string(), "127.0.0.1"]);
+    let certificate = outcome(scan.output().unwrap()).1;
+    let file = product.at("host-cert.pub");
+    let words = certificate.split_whitespace().skip_while(|word| !word.starts_with("ssh-ed25519-cert-"));
+    fs::write(&file, words.take(2).collect::<Vec<_>>().join(" ")).unwrap();
+    let mut list = Command::new("ssh-keygen");
+    let shown = outcome(list.arg("-L").arg("-f").arg(&file).output().unwrap()).1;
+    assert!(shown.contains("host certificate") && shown.contains("        sallyport\n"), "{shown}");
+}
+
+/// An agent that ends with this value.
+struct Agent(Child);
+
+impl Drop for Agent {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[test]
+fn a_running_agent_gets_key_and_certificate_and_no_file_is_left() {
+    let product = crate::product();
+    let socket = product.at("agent");
+    let mut agent = Command::new("ssh-agent");
+    agent.arg("-D").arg("-a").arg(&socket).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    let _agent = Agent(agent.spawn().unwrap());
+    wait_for("an agent", 10, || socket.exists().then_some(())).unwrap();
+    let (code, _, err) = outcome(of_ada(&product, &["login"]).env("SSH_AUTH_SOCK", &socket).output().unwrap());
+    assert_eq!((code, err.as_str()), (0, ""));
+    let left = fs::read_dir(product.at("ada-home/sallyport/ssh")).unwrap().map(|file| file.unwrap().file_name());
+    assert_eq!(left.collect::<Vec<_>>(), ["known_hosts"], "neither key nor certificate");
+    let mut list = Command::new("ssh-add");
+    let listed = outcome(list.arg("-l").env("SSH_AUTH_SOCK", &socket).output().unwrap()).1;
+    assert!(listed.contains("(ED25519-CERT)"), "{listed}");
+    let mut ssh = client(&product, None, "ada");
+    let (code, out, err) = outcome(ssh.env("SSH_AUTH_SOCK", &socket).output().unwrap());
+    assert_eq!((code, out.as_str()), (0, "reached\n"), "{err}");
+    let (code, _, _) = outcome(of_ada(&product, &["login", "--no-certificate"]).output().unwrap());
+    assert_eq!(code, 0);
+    assert!(!product.at("ada-home/sallyport/ssh/id").exists());
 }

@@ -403,11 +403,12 @@ impl Transport {
         let (share, shared) = kex::answer(agreed.method, theirs)?;
         let settings = self.settings.clone();
         let host_key = settings.host_key.as_ref().ok_or(Error::Key)?;
-        let hash = self.hash(&shared, host_key.public(), theirs, &share)?;
+        let shown = settings.shown(agreed.signature).ok_or(Error::Key)?;
+        let hash = self.hash(&shared, shown, theirs, &share)?;
         let signature = host_key.sign(&hash);
         self.seal(|out| {
             out.byte(KEX_REPLY);
-            out.string(host_key.public());
+            out.string(shown);
             out.string(&share);
             out.string(&signature);
         })?;

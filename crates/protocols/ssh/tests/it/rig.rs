@@ -4,8 +4,10 @@ use aws_lc_rs::signature::Ed25519KeyPair;
 use sallyport_gateway::conformance::bench::TOKEN;
 use sallyport_gateway::conformance::desk::{Credential, Sign, Target};
 use sallyport_gateway::conformance::{Bench, Entrance, Failure, Fixture, Flood, Oracle, PASSWORD, Transport};
+use sallyport_model::authority::SshProof;
 use sallyport_model::{Env, Limits, Secret, TargetName};
 use sallyport_ssh::Ssh;
+use sallyport_ssh_transport::auth;
 use sallyport_testkit::sshd::{ACCOUNT, Sshd};
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -43,6 +45,12 @@ impl Oracle for Server {
     fn heard(&self, text: &str) -> bool {
         std::fs::read_to_string(self.scratch.join("heard")).unwrap_or_default().contains(text)
     }
+}
+
+/// Verifies a client's proof as control does.
+fn verified(key: &str, proof: &SshProof) -> bool {
+    let key = sallyport_ssh_transport::key::parse(key).unwrap();
+    auth::proved(&proof.exchange, &proof.user, &proof.algorithm, &key, &proof.signature).is_ok()
 }
 
 /// The target of an sshd, with its password.
@@ -157,6 +165,7 @@ impl Rig {
     pub(crate) async fn configured(lines: &str, change: impl FnOnce(&mut Target, &Sshd)) -> Self {
         let fixed = Fixed::new();
         let bench = Bench::start(fixed.protocol(), Transport::Unix).await.unwrap();
+        bench.desk.verify_by(Arc::new(verified));
         let (server, mut known) = fixed.target_with(lines).unwrap();
         change(&mut known, &server.sshd);
         let name = bench.know(known).await.unwrap();
