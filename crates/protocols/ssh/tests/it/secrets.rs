@@ -74,7 +74,7 @@ fn everything(events: &[Event]) -> String {
 async fn secrets_that_are_typed_without_echo_are_nowhere_and_lines_are_there() {
     let rig = Rig::new().await;
     let mut shell = Typing::begin(&rig).await;
-    rig.bench.desk.watch_all();
+    rig.bench.desk.watch_all(&"carol".parse().unwrap());
     shell.done("begun").await;
     at_prompts(&mut shell).await;
     beside_other_text(&mut shell).await;
