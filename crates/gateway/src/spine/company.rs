@@ -16,8 +16,8 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::Instant;
 
-/// How long a user is asked whether somebody may join; after that it is no.
-pub(super) const ASK: Duration = Duration::from_secs(if cfg!(any(test, feature = "conformance")) { 3 } else { 30 });
+/// How long a user is asked whether somebody may join; after that it is no. Tests do not wait half a minute for it.
+pub(super) const ASK: Duration = Duration::from_secs(if cfg!(any(test, feature = "conformance")) { 12 } else { 30 });
 /// Guests that a session may have, and as many that wait to be asked about.
 const MOST: usize = 16;
 

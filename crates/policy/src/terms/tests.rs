@@ -113,6 +113,7 @@ fn annotations_on_the_wrong_effect_are_refused() {
             "capture" => "1MiB",
             "clipboard" | "transfer" => "none",
             "require_approval" => "a:1",
+            "join" => "notified",
             "commands" | "id" | "description" => "a",
             _ => "",
         };

@@ -28,7 +28,7 @@ pub(super) struct Typing<'a> {
     to: &'a link::Writer,
     /// Absent where the channel has no terminal.
     peers: Option<Peers>,
-    ahead: VecDeque<Said>,
+    ahead: VecDeque<Next>,
     /// Who typed last, where it was not the user.
     last: Option<Handle>,
 }
@@ -49,8 +49,8 @@ impl<'a> Typing<'a> {
         }
         loop {
             let paused = self.live.tap().is_paused();
-            if !paused && let Some(said) = self.ahead.pop_front() {
-                return Ok(Next::Said(said));
+            if !paused && let Some(next) = self.ahead.pop_front() {
+                return Ok(next);
             }
             let room = self.ahead.len() < AHEAD;
             let peer = async {
@@ -59,16 +59,16 @@ impl<'a> Typing<'a> {
                     None => std::future::pending().await,
                 }
             };
+            // Kept in any case, and looked at anew: it may have been paused while nothing came.
             tokio::select! {
                 flows = self.live.tap().flowing(), if paused => flows?,
                 said = from.next(), if room => match said {
                     Said::Bytes(data) if self.live.answers(&data) => {}
                     // Whoever leaves does so at once.
                     Said::Close => return Ok(Next::Said(Said::Close)),
-                    said if paused => self.ahead.push_back(said),
-                    said => return Ok(Next::Said(said)),
+                    said => self.ahead.push_back(Next::Said(said)),
                 },
-                (whose, piece) = peer, if !paused => return Ok(Next::Typed(whose, piece.into())),
+                (whose, piece) = peer, if room => self.ahead.push_back(Next::Typed(whose, piece.into())),
             }
         }
     }
