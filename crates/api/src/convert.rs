@@ -151,6 +151,7 @@ pub(crate) fn session(control: &Control, op: &Op, line: SessionLine) -> wire::Se
         recording: fact("recording"),
         policy: fact("policy"),
         entry: line.entry,
+        alerts: line.alerts,
     }
 }
 

@@ -5,12 +5,14 @@ use crate::auth::Caller;
 use crate::problem::{Problem, Sent};
 use axum::Json;
 use axum::extract::{Path, State};
-use sallyport_control::{RuleSetLine, Ruling};
+use sallyport_control::{RuleSetLine, Ruling, Tried};
 use sallyport_model::rules::{Act, Grammar, Guarantee};
 use sallyport_wire as wire;
 
 /// Longest command that is tried, in bytes.
 const LONGEST: usize = 64 << 10;
+/// Programs that are told of one command.
+const READ: usize = 200;
 
 /// The rule sets of the policy, those that come with the product among them.
 #[utoipa::path(get, path = "/api/v1/rules", responses((status = 200, body = Vec<wire::RuleSet>)), tag = "policy")]
@@ -29,12 +31,13 @@ pub(crate) async fn attempt(
     if ask.command.len() > LONGEST {
         return Err(Problem::usage("a command that is tried has at most 64 KiB: try a shorter one"));
     }
-    let found = app.control.try_rules(&caller.op, &name, &ask.command)?;
-    Ok(Json(match found {
+    let Tried { finding, mut read } = app.control.try_rules(&caller.op, &name, &ask.command)?;
+    read.truncate(READ);
+    Ok(Json(match finding {
         Some(Ruling { act, rule, why, command }) => {
-            wire::Ruling { act: act.word().into(), rule: Some(rule), why: Some(why), command: Some(command) }
+            wire::Ruling { act: act.word().into(), rule: Some(rule), why: Some(why), command: Some(command), read }
         }
-        None => wire::Ruling { act: Act::Pass.word().into(), rule: None, why: None, command: None },
+        None => wire::Ruling { act: Act::Pass.word().into(), rule: None, why: None, command: None, read },
     }))
 }
 

@@ -3,7 +3,7 @@
 use crate::Fail;
 use crate::client::Client;
 use crate::command::Rules;
-use crate::output::{Output, table};
+use crate::output::{Output, harmless, table};
 use sallyport_wire as wire;
 
 pub(crate) async fn run(command: Rules, client: &Client, out: Output) -> Result<(), Fail> {
@@ -49,10 +49,16 @@ pub(crate) async fn run(command: Rules, client: &Client, out: Output) -> Result<
             let ruling: wire::Ruling = client.post(&format!("/rules/{}/try", name.replace('/', "%2F")), &ask).await?;
             out.show(&ruling, |ruling| match (&ruling.rule, &ruling.why, &ruling.command) {
                 (Some(rule), Some(why), Some(command)) => {
-                    format!("{} by {rule}: {why}\n  about: {command}", ruling.act)
+                    format!("{} by {rule}: {why}\n  about: {command}{}", ruling.act, read(ruling))
                 }
-                _ => format!("{}: no rule of the set is about it", ruling.act),
+                _ => format!("{}: no rule of the set is about it{}", ruling.act, read(ruling)),
             })
         }
     }
+}
+
+/// The programs of a command, as the set reads them; nothing where it is one program and reads as it is written.
+fn read(ruling: &wire::Ruling) -> String {
+    let lines = ruling.read.iter().map(|words| format!("\n  read as: {}", harmless(&words.join(" "))));
+    if ruling.read.len() > 1 { lines.collect() } else { String::new() }
 }

@@ -63,6 +63,7 @@ async fn list(args: Sessions, client: &Client, out: Output) -> Result<(), Fail> 
                 let state = match (&s.reason, &s.paused) {
                     (None, Some(pause)) => format!("paused by {}", pause.by),
                     (None, None) if s.waits => "waits for an observer".into(),
+                    (None, None) if s.alerts > 0 => format!("live, {} alerts", s.alerts),
                     (None, None) if s.guests.is_empty() => "live".into(),
                     (None, None) => {
                         let names: Vec<_> = s.guests.iter().map(|guest| harmless(&guest.handle)).collect();

@@ -73,7 +73,7 @@ pub use recordings::{OpenedRecording, RecordingLine, Recordings, RecordingsWante
 pub use recovery::Recover;
 pub use rollback::Rollback;
 pub use rotation::{EpochLine, Keys};
-pub use rules::Known as RuleSetLine;
+pub use rules::{Known as RuleSetLine, Tried};
 pub use sallyport_statements::Finding as Ruling;
 pub use sallyport_store::{Filled, Filling, Finding};
 pub use sallyport_vault::fingerprint;

@@ -24,6 +24,8 @@ pub struct SessionLine {
     pub actor: String,
     /// Ledger index of its first entry.
     pub entry: u64,
+    /// While it runs: how often a rule was about what is done in it.
+    pub alerts: u64,
     /// That it has ended.
     pub ended: Option<Ended>,
     /// Who holds it, where it is live and paused.
@@ -46,6 +48,12 @@ pub struct Ended {
     /// Whether its recording is complete.
     pub complete: bool,
 }
+
+/// Entries that say that a rule was about something.
+const RULED: [&str; 6] =
+    ["command.alerted", "command.blocked", "command.held", "file.alerted", "file.blocked", "file.held"];
+/// Such entries that are looked at together; beyond them sessions are alerted, and not counted to the end.
+const RULINGS: u32 = 10_000;
 
 /// How far somebody has followed the sessions.
 #[derive(Clone, Debug, Default)]
@@ -100,6 +108,7 @@ impl Control {
                 lines.push(self.session_line(row, id, live.get(&id)).await?);
             }
         }
+        self.count_alerts(&mut lines).await?;
         Ok(lines)
     }
 
@@ -122,6 +131,7 @@ impl Control {
                 lines.push(self.session_line(row, id, Some(&body)).await?);
             }
         }
+        self.count_alerts(&mut lines).await?;
         Ok(lines)
     }
 
@@ -138,7 +148,7 @@ impl Control {
         Ok(self.opened()?.store.entries(&filter).await?.into_iter().next())
     }
 
-    /// Sessions that began, ended or changed since this was asked last: one's own, or all of them by right. At first all
+    /// Sessions that began, ended, changed or were alerted since this was asked last: one's own, or all of them by right. At first all
     /// that are live.
     ///
     /// # Errors
@@ -155,13 +165,45 @@ impl Control {
         let now: BTreeMap<_, _> = bodies.iter().map(|(id, body)| (*id, shown(body))).collect();
         let known: BTreeSet<_> = now.keys().chain(followed.sessions.keys()).copied().collect();
         let mut lines = Vec::new();
-        for id in known.into_iter().filter(|id| now.get(id) != followed.sessions.get(id)) {
+        let mut changed: BTreeSet<_> =
+            known.into_iter().filter(|id| now.get(id) != followed.sessions.get(id)).collect();
+        if let Some(from) = followed.entries {
+            let alerted = self.rulings(from).await?;
+            changed.extend(alerted.into_keys().filter(|session| now.contains_key(session)));
+        }
+        for id in changed {
             if let Some(row) = self.session_row(id).await? {
                 lines.push(self.session_line(row, id, bodies.get(&id)).await?);
             }
         }
+        self.count_alerts(&mut lines).await?;
         *followed = Followed { entries: Some(entries), sessions: now };
         Ok(lines)
+    }
+
+    /// How often rules were about something in each session, from this ledger index on.
+    async fn rulings(&self, from: u64) -> Result<BTreeMap<SessionId, u64>, Error> {
+        let actions = RULED.map(str::to_owned).to_vec();
+        let filter = Filter { from, actions, newest_first: true, limit: RULINGS, ..Filter::default() };
+        let mut rulings = BTreeMap::<_, u64>::new();
+        for row in self.opened()?.store.entries(&filter).await? {
+            if let Some(session) = row.entry.session {
+                let count = rulings.entry(session).or_default();
+                *count = count.saturating_add(1);
+            }
+        }
+        Ok(rulings)
+    }
+
+    /// Counts for those of these sessions that run how often rules were about something in them.
+    async fn count_alerts(&self, lines: &mut [SessionLine]) -> Result<(), Error> {
+        let running = lines.iter_mut().filter(|line| line.ended.is_none()).collect::<Vec<_>>();
+        let Some(from) = running.iter().map(|line| line.entry).min() else { return Ok(()) };
+        let rulings = self.rulings(from).await?;
+        for line in running {
+            line.alerts = rulings.get(&line.id).copied().unwrap_or(0);
+        }
+        Ok(())
     }
 
     async fn session_line(
@@ -181,6 +223,7 @@ impl Control {
             paused: live.and_then(|body| body.steering.paused.clone()),
             guests: live.map(|body| body.guests.clone()).unwrap_or_default(),
             waits: live.is_some_and(|body| body.waits),
+            alerts: 0,
         })
     }
 

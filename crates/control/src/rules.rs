@@ -23,6 +23,15 @@ pub struct Known {
     pub policies: Vec<String>,
 }
 
+/// What a rule set makes of a command that was tried.
+#[derive(Clone, Debug)]
+pub struct Tried {
+    /// What it says of it.
+    pub finding: Option<Finding>,
+    /// The programs in it with their words, as it reads them.
+    pub read: Vec<Vec<String>>,
+}
+
 impl Control {
     /// Every rule set, by name.
     ///
@@ -37,17 +46,19 @@ impl Control {
         Ok(policy.rule_sets().map(known).collect())
     }
 
-    /// What one rule set says of a command, as a gateway would judge it. Nothing is found where it may simply run.
+    /// What one rule set says of a command, as a gateway would judge it, and how it reads it. Nothing is found where it may
+    /// simply run.
     ///
     /// # Errors
     /// When the actor may not read the policy, or there is no such set.
-    pub fn try_rules(&self, op: &Op, name: &str, command: &str) -> Result<Option<Finding>, Error> {
+    pub fn try_rules(&self, op: &Op, name: &str, command: &str) -> Result<Tried, Error> {
         let sets = self.rule_sets(op)?;
         let found = sets.into_iter().find(|known| known.set.name.as_str() == name);
         let known = found.ok_or_else(|| {
             Error::NotFound(format!("there is no rule set {name}: `sallyport rules list` shows those that there are"))
         })?;
-        Ok(Rules::new(&[known.set]).command(command))
+        let rules = Rules::new(&[known.set]);
+        Ok(Tried { finding: rules.command(command), read: rules.read(command) })
     }
 
     /// A rule applies to a command: the entry that says so. Of one that is held the answer is no while nobody can

@@ -288,6 +288,8 @@ pub struct Session {
     pub entry: u64,
     /// Whether the recording ends as it should; absent while live.
     pub complete: Option<bool>,
+    /// While it is live: how often a rule was about a command or a file in it. 0 once it has ended.
+    pub alerts: u64,
     /// Who or what ended it, in words; absent while live and where there is nothing to add.
     pub note: Option<String>,
     /// That somebody holds it: nothing crosses it in either direction. Absent where it goes on.

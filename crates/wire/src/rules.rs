@@ -61,4 +61,6 @@ pub struct Ruling {
     pub why: Option<String>,
     /// The part of the command that it is about.
     pub command: Option<String>,
+    /// The programs in it with their words, as the set reads them; `?` and `*` stand where a word is not known. At most 200.
+    pub read: Vec<Vec<String>>,
 }

@@ -19,6 +19,7 @@ const PAGES = [
   ['person', 'admin', '/people?user=ada', 'When something is wrong'],
   ['roles', 'admin', '/people?tab=groups', 'sallyport:admin'],
   ['policies*', 'admin', '/policies', 'ops-use-web'],
+  ['rules*', 'admin', '/policies?tab=rules&set=high-risk&try=sudo%20rm%20-rf%20%2Fetc', 'wipe-system'],
   ['why', 'admin', '/policies?tab=why', 'At what'],
   ['ledger*', 'carol', '/ledger', 'Verify now'],
   ['entry*', 'carol', '/ledger?entry=0', 'Proven in this browser'],

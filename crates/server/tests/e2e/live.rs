@@ -9,10 +9,13 @@ use sallyport_testkit::http::Api;
 use sallyport_testkit::product::Product;
 use sallyport_testkit::sshd::ACCOUNT;
 use serde_json::{Value, json};
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::process::Stdio;
 
 on_both!(
     sessions_are_followed_from_their_begin_to_their_end,
     a_recording_is_found_by_what_was_on_its_screen_and_jumped_into,
+    what_rules_are_about_is_shown_at_once_found_again_and_taken_out,
     the_ledger_proves_its_entries_and_its_growth_to_who_checks_alone,
 );
 
@@ -85,6 +88,74 @@ fn a_recording_is_found_by_what_was_on_its_screen_and_jumped_into(product: &mut 
     let log = product.as_carol(&["ledger", "list", "--actions", "recordings.searched,recording.played"]).unwrap();
     assert!(log.contains("carol searched recordings for HERON-on-the"), "{log}");
     assert_eq!(log.lines().count(), 2, "{log}");
+}
+
+fn what_rules_are_about_is_shown_at_once_found_again_and_taken_out(product: &mut Product) {
+    let limits = "@id(\"kept\") @limit @recording(\"enhanced\") @commands(\"high-risk\")\n\
+        permit (principal, action, resource is Account);\n";
+    product.write_checkout(limits).unwrap();
+    product.ok(&["apply", product.at("checkout").to_str().unwrap()]).unwrap();
+    let ada = token(product, "ada");
+    let admin = Api::new(product, product.token());
+    let mut browser = Browser::terminal(product, &ada, "web-1", ACCOUNT).unwrap();
+    let opened = browser.until_told("opened").unwrap();
+    browser.type_in("rm -rf /tmp/no-such-directory\r").unwrap();
+    let alerted = |rows: &Value| {
+        let ours = rows.as_array().into_iter().flatten().find(|row| row["id"] == opened["session"]);
+        ours.is_some_and(|row| row["alerts"] == 1)
+    };
+    assert!(alerted(&admin.event("/live", |name, rows| name == "sessions" && alerted(rows))));
+    browser.leave().unwrap();
+    assert!(product.ssh("ada").arg("mkdir -p keep && echo my own key >keep/id_rsa").status().unwrap().success());
+    take_down(product.ssh("ada").arg("scp -f keep/id_rsa"), b"my own key\n");
+    product.idle().unwrap();
+
+    let carol = Api::new(product, &token(product, "carol"));
+    let sum: String = hash(&[b"my own key\n"]).iter().map(|byte| format!("{byte:02x}")).collect();
+    for wanted in ["keep/id_rsa", sum.as_str(), "no-such-directory"] {
+        let found = carol.get(&format!("/recordings?text={wanted}")).ok();
+        assert!(!found["items"].as_array().unwrap().is_empty(), "{wanted}: {found}");
+    }
+    let found = carol.get(&format!("/recordings?text={sum}")).ok();
+    let session = found["items"][0]["session"].as_str().unwrap();
+    let files = carol.get(&format!("/recordings/{session}/files")).ok();
+    let file = &files[0];
+    assert_eq!((&file["way"], &file["path"], &file["kept"]), (&json!("down"), &json!("keep/id_rsa"), &json!(11)));
+    assert_eq!(file["sha256"], json!(sum));
+    let place = format!("/recordings/{session}/files/{}", file["id"].as_str().unwrap());
+    assert_eq!(carol.get(&place).text(), "my own key\n");
+    Api::new(product, &ada).get(&place).is(403);
+    carol.get(&format!("/recordings/{session}/files/99.1")).is(404);
+    carol.get(&format!("/recordings/{session}/files/x")).is(400);
+    let listed = product.as_carol(&["files", session]).unwrap();
+    assert!(listed.contains("keep/id_rsa") && listed.contains(&sum), "{listed}");
+    let to = product.at("taken");
+    let id = file["id"].as_str().unwrap();
+    product.as_carol(&["files", session, "--take", id, "--to", to.to_str().unwrap()]).unwrap();
+    assert_eq!(std::fs::read(to).unwrap(), b"my own key\n");
+    let log = product.as_carol(&["ledger", "list", "--actions", "file.alerted,recording.file_taken"]).unwrap();
+    for line in
+        ["ada moved a file on", "the rule high-risk/secrets-down", "carol took keep/id_rsa out of the recording"]
+    {
+        assert!(log.contains(line), "{line}: {log}");
+    }
+}
+
+/// Speaks scp as the one who takes a file.
+fn take_down(command: &mut std::process::Command, content: &[u8]) {
+    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    let (mut said, mut heard) = (child.stdin.take().unwrap(), BufReader::new(child.stdout.take().unwrap()));
+    said.write_all(&[0]).unwrap();
+    let mut record = String::new();
+    heard.read_line(&mut record).unwrap();
+    assert!(record.starts_with("C0"), "{record}");
+    said.write_all(&[0]).unwrap();
+    let mut came = vec![0; content.len() + 1];
+    heard.read_exact(&mut came).unwrap();
+    assert_eq!(came, [content, &[0]].concat());
+    said.write_all(&[0]).unwrap();
+    drop(said);
+    assert!(child.wait().unwrap().success());
 }
 
 /// RFC 9162 section 2.1: the tree's hashes, by the book and without the product.

@@ -75,6 +75,24 @@ impl Rules {
         Ok(strictest.0)
     }
 
+    /// The programs of a command with their words, as these rules read them; `?` and `*` stand where a word is not known.
+    /// A command that cannot be read has none.
+    #[must_use]
+    pub fn read(&self, text: &str) -> Vec<Vec<String>> {
+        let mut commands: Vec<Vec<String>> = Vec::new();
+        if self.sets.iter().any(|set| set.grammar == Grammar::Shell)
+            && let Ok(script) = shell::read(text, &mut Memory::default())
+        {
+            let shown = |simple: &Simple| simple.words.iter().map(Word::shown).collect();
+            commands.extend(script.commands.iter().map(shown));
+        }
+        if self.devices() {
+            let owned = |words: Vec<&str>| words.into_iter().map(str::to_owned).collect();
+            commands.extend(device::commands(text).into_iter().map(owned));
+        }
+        commands
+    }
+
     /// What becomes of a text that no shell would take, or that nobody can read.
     #[must_use]
     pub fn broken(&self, text: &str, broken: Broken) -> Option<Finding> {

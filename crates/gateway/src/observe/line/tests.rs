@@ -13,15 +13,19 @@ fn rules() -> Rules {
         program: "mkdir".into(),
         ..CommandRule::default()
     };
-    Rules::new(&[RuleSet {
+    Rules::new(&[rules_of(vec![rule])])
+}
+
+fn rules_of(commands: Vec<CommandRule>) -> RuleSet {
+    RuleSet {
         name: "mine".parse().unwrap(),
         description: "for tests".into(),
         grammar: Grammar::Shell,
         unknown: Act::Alert,
         otherwise: Act::Pass,
-        commands: vec![rule],
+        commands,
         files: Vec::new(),
-    }])
+    }
 }
 
 /// Types text that the terminal shows as it is told to.
@@ -128,4 +132,39 @@ async fn enter_alone_ends_a_piece_and_pasted_lines_stay_together_where_the_progr
     assert_eq!(shell.piece(pasted), 7, "nobody asked to be told of pastes");
     shell.output(b"\x1b[?2004h");
     assert_eq!(shell.piece(pasted), pasted.len() - 1);
+}
+
+/// Devices answer a question mark and a tab at once, below the line or in it, and write the line again.
+#[tokio::test]
+async fn help_and_completion_of_a_device_end_no_line_and_its_prompt_is_none() {
+    let erase = CommandRule {
+        id: "erase".into(),
+        act: Act::Block,
+        why: "it erases".into(),
+        line: "wr[ite] er[ase]".into(),
+        ..CommandRule::default()
+    };
+    let mut set = rules_of(vec![erase]);
+    set.grammar = Grammar::Device;
+    let rules = Rules::new(&[set]);
+    for prompt in ["core-1#", "core-1>", "core-1(config)#"] {
+        let shell = Shell::new(Size { cols: 60, rows: 10 }).unwrap();
+        shell.output(format!("welcome\r\n{prompt}").as_bytes());
+        types(&shell, b"wr ", b"wr ").await;
+        assert_eq!(shell.piece(b"?er\r"), 3, "a question mark is no end");
+        let help = format!("?\r\n  erase   Erase startup-config\r\n  memory  Write it\r\n{prompt}wr ");
+        types(&shell, b"?", help.as_bytes()).await;
+        types(&shell, b"er", b"er").await;
+        let line = shell.line().await;
+        assert_eq!(line, Line::Shown("wr er".into()), "{prompt}");
+        assert_eq!(shell.judge(&rules, &line).unwrap().rule, "mine/erase");
+        shell.over();
+        shell.output(format!("\r\n{prompt}").as_bytes());
+        types(&shell, b"sh", b"sh").await;
+        types(&shell, b"\t", format!("\r\n{prompt}show ").as_bytes()).await;
+        types(&shell, b"ver", b"ver").await;
+        let line = shell.line().await;
+        assert_eq!(line, Line::Shown("show ver".into()), "{prompt}");
+        assert_eq!(shell.judge(&rules, &line), None);
+    }
 }

@@ -131,12 +131,14 @@ fn concerns(rule: &FileRule, way: Way) -> bool {
     way.allowed(rule.way)
 }
 
-/// The whole path or its last name.
+/// The whole path or, for a pattern without a slash, its last name.
 fn names(rule: &FileRule, path: &str) -> bool {
     let name = path.rsplit('/').next().unwrap_or(path);
-    rule.name.is_empty()
-        || alternatives(&rule.name, path, Sense::Exact)
-        || (!rule.name.contains('/') && alternatives(&rule.name, name, Sense::Exact))
+    let one = |pattern: &str| {
+        alternatives(pattern, path, Sense::Exact)
+            || (!pattern.contains('/') && alternatives(pattern, name, Sense::Exact))
+    };
+    rule.name.is_empty() || rule.name.split('|').any(one)
 }
 
 /// The path without `.`, `..` and doubled slashes, as far as it says by itself what they mean. What a symbolic link on

@@ -510,3 +510,14 @@ proptest! {
         let _ = scp_play("scp -f x", open_gate(), &says, cut);
     }
 }
+
+#[test]
+fn patterns_with_and_without_slashes_may_stand_together() {
+    let gate = gate(rule("/etc/shadow|id_rsa|*.kdbx", Crossing::Both, None));
+    for kept in ["/etc/shadow", "/etc/../etc//shadow", "keep/id_rsa", "id_rsa", "/home/ops/all.kdbx"] {
+        assert!(gate.open(Way::Down, kept).is_err(), "{kept}");
+    }
+    for free in ["shadow", "home/etc/shadow", "id_rsa.pub", "kdbx"] {
+        assert_eq!(gate.open(Way::Down, free), Ok(()), "{free}");
+    }
+}
