@@ -377,10 +377,15 @@ fn events(bytes: &[u8]) {
 }
 
 fn event_seeds() -> Vec<Vec<u8>> {
-    use sallyport_recording::WhatRef;
+    use sallyport_recording::{FileRef, WhatRef};
     let mut out = Vec::new();
     event::encode(0, 1, WhatRef::Open { kind: sallyport_model::access::Channel::Shell, detail: "" }, &mut out);
     event::encode(10, 1, WhatRef::Input(b"ls\r"), &mut out);
+    event::encode(12, 1, WhatRef::Hidden(300), &mut out);
+    event::encode(14, 1, WhatRef::Content { file: 2, bytes: b"content" }, &mut out);
+    let path = "/tmp/x";
+    let file = FileRef { number: 2, up: true, size: 9, kept: 7, sum: Some(&[7; 32]), path };
+    event::encode(16, 1, WhatRef::Kept(file), &mut out);
     event::encode(20, 1, WhatRef::Output(b"bin  etc\r\n"), &mut out);
     event::encode(30, 1, WhatRef::Close { exit: Some(0), signal: None }, &mut out);
     vec![out]
