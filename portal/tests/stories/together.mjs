@@ -9,6 +9,8 @@ async function looks(person, name) {
   for (const [size, theme] of [[WIDE, 'light'], [PHONE, 'dark'], [WIDE, 'dark'], [PHONE, 'light']]) {
     await person.page.setViewportSize(size);
     await person.page.emulateMedia({ colorScheme: theme });
+    // What has another colour now is drawn with the next frames.
+    await person.page.evaluate(() => new Promise((done) => setTimeout(() => requestAnimationFrame(() => requestAnimationFrame(done)), 200)));
     await person.accessible(`${name} (${size.width}, ${theme})`);
     await person.picture(`${name}-${size.width}-${theme}`);
   }
