@@ -68,9 +68,10 @@ fn object(path: &str) -> String {
         path if path.contains("/slots/") => format!("slt_{nothing}"),
         _ => "no-such".into(),
     };
+    let path = path.replace("{guest}", &format!("wat_{nothing}"));
     match path.split_once('{').and_then(|(before, rest)| Some((before, rest.split_once('}')?.1))) {
         Some((before, behind)) => format!("{before}{id}{behind}"),
-        None => path.to_owned(),
+        None => path,
     }
 }
 
