@@ -2,8 +2,10 @@
 
 use crate::control::{Open, clip, identity, in_session, put};
 use crate::directory::{Versioned, kinds, load};
+use crate::identity::Shown;
 use crate::lease::lease_kind;
 use crate::sessions::SessionBody;
+use crate::sign_in::STEP_UP;
 use crate::{Actor, Control, Error};
 use sallyport_model::access::{Ask, Denial};
 use sallyport_model::authority::{Anchor, Close, Open as OpenCall, OpenChannel, Opened, Reply, Thawed};
@@ -104,7 +106,7 @@ impl Control {
             )));
         };
         let judged = |()| match spent.checks {
-            None => self.judge(&open, &who, &ask.ask),
+            None => self.judge(&open, (&who, &spent.shown), &ask.ask),
             Some(place) => self.judge_check(&open, place, &ask.ask),
         };
         let permitted = match self.thaw().and_then(|()| self.room()).and_then(judged) {
@@ -133,6 +135,7 @@ impl Control {
             determining: permitted.determining,
             opened: now,
             met: permitted.met,
+            factors: spent.shown.factors.clone(),
             ending: None,
             node: self.node().to_owned(),
             steering: Steering::default(),
@@ -141,7 +144,7 @@ impl Control {
             rest: Rest::new(),
         };
         let lease = lease_kind(&open, &permitted.found)?;
-        let how = if spent.checks.is_some() { "check" } else { spent.how };
+        let how = if spent.checks.is_some() { "check" } else { spent.shown.how.as_str() };
         let draft = Draft { id: entry_id(call), ..opened_draft(self, &body, &ask, how) };
         // The decision is made over these documents: if one changes before the commit, decide again.
         let mut change = Change::entry(draft).put(put(body.id, 0, kinds::SESSION, &body)?).repeatable();
@@ -199,7 +202,7 @@ impl Control {
     }
 
     /// One decision. A denial comes with what the ledger says of it.
-    fn judge(&self, open: &Open, who: &Identity, ask: &Ask) -> Result<Permitted, (Denial, String)> {
+    fn judge(&self, open: &Open, (who, shown): (&Identity, &Shown), ask: &Ask) -> Result<Permitted, (Denial, String)> {
         let Some(found) = find(open, ask) else {
             return Err((Denial::unknown(), "no such target or account".into()));
         };
@@ -207,8 +210,7 @@ impl Control {
             return Err((Denial::unknown(), format!("the target speaks {}", found.target.protocol)));
         }
         let policy = open.policy();
-        let mut facts = found.facts(who, self.env.now(), ask.from.0, &ask.reason);
-        facts.met = self.met_by(open, who.id);
+        let facts = self.asking(open, (who, shown), &found, (ask.from.0, &ask.reason));
         let decision = decide(&policy, &facts, Act::Connect);
         self.metrics.decided(Act::Connect, &decision);
         let why = decision.denial().map(|denial| denial.message).unwrap_or_default();
@@ -235,6 +237,23 @@ impl Control {
                 }
             },
         }
+    }
+
+    /// What is known when somebody who has shown this asks for a place.
+    pub(crate) fn asking<'a>(
+        &self,
+        open: &Open,
+        (who, shown): (&'a Identity, &Shown),
+        found: &'a Found,
+        (from, reason): (IpAddr, &'a str),
+    ) -> Facts<'a> {
+        let mut facts = found.facts(who, self.env.now(), from, reason);
+        facts.met = self.met_by(open, who.id);
+        if shown.fresh {
+            facts.met.insert(STEP_UP.to_owned());
+        }
+        facts.factors.clone_from(&shown.factors);
+        facts
     }
 
     /// A check of a stored credential: whoever may store it may see whether it works. No channel comes of it.
@@ -308,8 +327,7 @@ impl Control {
         let gone = || Denial::new(Kind::Denied, "the right to this session is gone");
         let who = identity(open, session.identity).ok_or_else(gone)?;
         let found = by_id(open, session.target, session.account).ok_or_else(gone)?;
-        let mut facts = found.facts(&who, self.env.now(), session.from, &session.reason);
-        facts.met = session.met.clone();
+        let mut facts = session.facts(&found, &who, self.env.now());
         facts.destination = ask.kind.forwards().then_some(ask.detail.as_str());
         let decision = decide(&open.policy(), &facts, Act::Channel(ask.kind));
         self.metrics.decided(Act::Channel(ask.kind), &decision);

@@ -8,13 +8,13 @@ use sallyport_model::access::{Denial, From};
 use sallyport_model::authority::{AuthStep, Authenticated, Evidence, Reply};
 use sallyport_model::inventory::{Identity, Rest, Token};
 use sallyport_model::secret::SecretBytes;
-use sallyport_model::sign_in::{Device, DeviceState};
+use sallyport_model::sign_in::{Device, DeviceState, FactorKind};
 use sallyport_model::{
     AccountId, AuthId, CallId, EntryId, GatewayId, Handle, Kind, LoginId, Secret, TargetId, Timestamp, TokenId,
 };
 use sallyport_policy::Right;
 use sallyport_store::{Change, Draft};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,7 +22,7 @@ use std::time::Duration;
 /// How long a gateway may spend an authentication.
 pub(crate) const AUTH_LIFE: Duration = Duration::from_secs(60);
 /// What a sign-in over SSH calls itself among somebody's devices.
-const AGENT: &str = "an SSH client";
+pub(crate) const AGENT: &str = "an SSH client";
 /// Longest code by the clock.
 const CODE: usize = 8;
 /// How long one lives at most, kept alive by a person who chooses.
@@ -61,6 +61,32 @@ pub(crate) struct Waiting {
     pub(crate) from: From,
     pub(crate) handle: Handle,
     pub(crate) cookie: Secret<String>,
+    /// What was shown first.
+    pub(crate) first: Shown,
+}
+
+/// What a sign-in has shown.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Shown {
+    /// As entries say it.
+    pub(crate) how: String,
+    /// As policies ask for it: `ssh_key`, `password`, `totp`, ...
+    pub(crate) factors: BTreeSet<String>,
+    /// Whether a second factor was shown in this very sign-in.
+    pub(crate) fresh: bool,
+}
+
+impl Shown {
+    /// One thing, that was shown just now.
+    pub(crate) fn only(how: &str) -> Self {
+        Self { how: how.to_owned(), factors: BTreeSet::from([how.to_owned()]), fresh: false }
+    }
+
+    /// The same, with these factors beside it.
+    pub(crate) fn with(mut self, factors: impl IntoIterator<Item = String>) -> Self {
+        self.factors.extend(factors);
+        self
+    }
 }
 
 /// An authentication that a gateway may spend.
@@ -68,7 +94,7 @@ pub(crate) struct Waiting {
 pub(crate) struct Spendable {
     pub(crate) gateway: GatewayId,
     pub(crate) identity: sallyport_model::IdentityId,
-    pub(crate) how: &'static str,
+    pub(crate) shown: Shown,
     pub(crate) from: From,
     pub(crate) expires: Timestamp,
     /// As long as this it may be kept alive, while a person chooses where to.
@@ -179,7 +205,7 @@ impl Control {
             return Ok(Reply::Denied(Denial::new(Kind::Denied, "not signed in: unknown key or token")));
         };
         self.metrics.signed_in(how, true);
-        Ok(self.known(gateway, call, found, (how, step.from)))
+        Ok(self.known(gateway, call, found, (Shown::only(how), step.from)))
     }
 
     /// Somebody is known now, and may spend that on this gateway for a minute.
@@ -188,11 +214,11 @@ impl Control {
         gateway: GatewayId,
         call: CallId,
         found: Identity,
-        (how, from): (&'static str, From),
+        (shown, from): (Shown, From),
     ) -> Reply {
         let (auth, now) = (AuthId::from_bytes(*call.as_bytes()), self.env.now());
         let (expires, until) = (now.plus(AUTH_LIFE), now.plus(CHOOSING));
-        let spendable = Spendable { gateway, identity: found.id, how, from, expires, until, checks: None };
+        let spendable = Spendable { gateway, identity: found.id, shown, from, expires, until, checks: None };
         self.live.remember(auth, spendable, now);
         Reply::Authenticated(Authenticated { auth, identity: found.id, handle: found.handle })
     }
@@ -211,7 +237,13 @@ impl Control {
         if begun.state == DeviceState::Factor {
             self.live.wait_for_factor(
                 login,
-                Waiting { gateway, from, handle: handle.clone(), cookie: begun.cookie },
+                Waiting {
+                    gateway,
+                    from,
+                    handle: handle.clone(),
+                    cookie: begun.cookie,
+                    first: Shown::only(FactorKind::Password.word()),
+                },
                 self.env.now(),
             );
             return Ok(Reply::More);
@@ -229,7 +261,8 @@ impl Control {
         (login, step): (LoginId, &AuthStep),
         code: Secret<String>,
     ) -> Result<Reply, Error> {
-        let own = |waiting: &Arc<Waiting>| waiting.from == step.from && Some(&waiting.handle) == step.handle.as_ref();
+        let named = |waiting: &Waiting| step.handle.as_ref().is_none_or(|handle| *handle == waiting.handle);
+        let own = |waiting: &Arc<Waiting>| waiting.from == step.from && named(waiting);
         let Some(waiting) = self.live.waits_for_factor(login, gateway, self.env.now()).filter(own) else {
             return Ok(Reply::Denied(Denial::new(Kind::Denied, "no sign-in waits for a code here")));
         };
@@ -237,9 +270,12 @@ impl Control {
         let by_clock = code.expose().trim().len() <= CODE && code.expose().trim().bytes().all(|b| b.is_ascii_digit());
         let proof = if by_clock { Proof::Totp(code) } else { Proof::Recovery(code) };
         let begun = self.complete_sign_in(&waiting.cookie, &client, proof).await?;
-        let who = self.by_cookie(&begun.cookie).await?.identity;
+        let who = self.by_cookie(&begun.cookie).await?;
         self.sign_out(&begun.cookie).await?;
-        Ok(self.known(gateway, call, who, ("password and code", step.from)))
+        let factors = who.device.into_iter().flat_map(|device| device.factors).map(|kind| kind.word().to_owned());
+        let first = waiting.first.clone();
+        let shown = Shown { how: format!("{} and code", first.how), fresh: true, ..first.with(factors) };
+        Ok(self.known(gateway, call, who.identity, (shown, step.from)))
     }
 
     /// Failed sign-ins are ledgered singly up to a budget per source, then as one counted entry a minute.

@@ -224,8 +224,7 @@ impl Control {
     fn needed(&self, open: &Open, session: &SessionBody, found: &Found) -> Result<Vec<String>, Error> {
         let gone = || Denial::new(Kind::Denied, "the right to this session is gone");
         let who = identity(open, session.identity).ok_or_else(gone)?;
-        let mut facts = found.facts(&who, self.env.now(), session.from, &session.reason);
-        facts.met = session.met.clone();
+        let facts = session.facts(found, &who, self.env.now());
         let policy = open.policy();
         let needs = |channels: &[Channel]| channels.iter().any(|channel| conceivable(&policy, &facts, *channel));
         let given = EXTENSIONS.iter().filter(|(_, channels)| needs(channels));

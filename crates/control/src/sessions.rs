@@ -1,6 +1,7 @@
 //! What is live: gateways, sessions, watchers, spendable authentications. Memory only; the session
 //! documents are the truth.
 
+use crate::access::Found;
 use crate::control::{Open, in_session, put};
 use crate::directory::{all, kinds, load, parse};
 use crate::identity::{Spendable, Waiting};
@@ -8,12 +9,12 @@ use crate::{Control, Error, Op};
 use sallyport_model::access::Terms;
 use sallyport_model::authority::{Down, DownSink, View};
 use sallyport_model::company::{Guest, Part};
-use sallyport_model::inventory::Rest;
+use sallyport_model::inventory::{Identity, Rest};
 use sallyport_model::rules::RuleSet;
 use sallyport_model::steering::Steering;
 use sallyport_model::{AccountId, Handle, IdentityId, Limits, TargetId};
 use sallyport_model::{AuthId, GatewayId, LoginId, RecordingId, SessionId, Timestamp, WatchId};
-use sallyport_policy::Right;
+use sallyport_policy::{Facts, Right};
 use sallyport_store::{Change, DocId, Document, Draft};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeSet, HashMap};
@@ -55,6 +56,9 @@ pub(crate) struct SessionBody {
     /// Demands that were met when it was permitted; they stay met for it.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub(crate) met: BTreeSet<String>,
+    /// What its sign-in had shown.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub(crate) factors: BTreeSet<String>,
     /// That it must end. From then on it opens no channel and uses no credential; its gateway is told
     /// at once, or when it is back.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -98,6 +102,14 @@ impl SessionBody {
         });
         let steering = (!self.steering.is_new()).then(|| Down::Steer(id, self.steering.clone()));
         ending.into_iter().chain(steering)
+    }
+
+    /// What is known when it is asked anew whether something in it is permitted.
+    pub(crate) fn facts<'a>(&'a self, found: &'a Found, who: &'a Identity, now: Timestamp) -> Facts<'a> {
+        let mut facts = found.facts(who, now, self.from, &self.reason);
+        facts.met.clone_from(&self.met);
+        facts.factors.clone_from(&self.factors);
+        facts
     }
 
     /// The terms that were permitted, for a place that was looked up anew.

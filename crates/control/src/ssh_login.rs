@@ -3,16 +3,21 @@
 //! A gateway hands on what its client has signed, and control believes the signature alone: a gateway that says
 //! it has seen a proof is not enough.
 
+use crate::access::find;
 use crate::control::{Open, identity, put};
 use crate::directory::{Versioned, all, kinds, load};
+use crate::identity::{AGENT, Shown, Waiting};
 use crate::lease::{EXCHANGES, SKEW, seconds};
+use crate::sign_in::Client;
 use crate::slots::borrowed;
 use crate::ssh_ca::SshCa;
 use crate::{Control, Error, Op};
-use sallyport_model::access::Denial;
+use sallyport_model::access::{Ask, Denial, From};
 use sallyport_model::authority::{AuthStep, Reply, SshProof};
 use sallyport_model::inventory::{Identity, Rest};
+use sallyport_model::sign_in::{DeviceState, FactorKind};
 use sallyport_model::{Address, CallId, GatewayId, Handle, IdentityId, Kind, LoginId, Network, Timestamp};
+use sallyport_policy::{Act, Decision, Demand, decide};
 use sallyport_ssh_transport::certificate::{self, Contents, Holder};
 use sallyport_ssh_transport::{auth, key};
 use sallyport_store::{Change, DocId};
@@ -93,9 +98,13 @@ impl Control {
         // An exchange of keys is one connection's, and so is a proof for it.
         let first = || self.live.first_login(&proof.exchange, login, self.env.now());
         match shown.filter(|_| first()) {
-            Some(found) => {
+            Some((found, certified)) => {
                 self.metrics.signed_in(how, true);
-                Ok(self.known(gateway, call, found, (how, step.from)))
+                let shown = Shown::only(how).with(certified);
+                if self.wants_code(&open, (&found, &shown), proof, step.from.0) {
+                    return self.ask_for_code(gateway, login, step, (found, shown)).await;
+                }
+                Ok(self.known(gateway, call, found, (shown, step.from)))
             }
             None => {
                 self.count_failure(step, how).await?;
@@ -104,16 +113,47 @@ impl Control {
         }
     }
 
-    /// Whose a key or certificate is, if it may sign in here and now.
-    fn owner(&self, open: &Open, key: &str, step: &AuthStep) -> Option<Identity> {
+    /// Whose a key or certificate is, if it may sign in here and now; with the factors that a certificate rests on.
+    fn owner(&self, open: &Open, key: &str, step: &AuthStep) -> Option<(Identity, Vec<String>)> {
         let own = |found: &Identity| step.handle.as_ref().is_none_or(|handle| *handle == found.handle);
         let certified = || self.certified(open, key, step.from.0);
-        let found = open.directory.ssh_key(key).and_then(|id| identity(open, id)).or_else(certified);
-        found.filter(own)
+        let by_key = open.directory.ssh_key(key).and_then(|id| identity(open, id)).map(|found| (found, Vec::new()));
+        by_key.or_else(certified).filter(|(found, _)| own(found))
     }
 
-    /// Who a certificate of ours speaks for.
-    fn certified(&self, open: &Open, key: &str, from: IpAddr) -> Option<Identity> {
+    /// Whether nothing but a second factor stands between somebody who has shown this and the place that they ask for,
+    /// and whether they have one that can be typed.
+    fn wants_code(&self, open: &Open, who: (&Identity, &Shown), proof: &SshProof, from: IpAddr) -> bool {
+        let Ok(Address::Place { account, target, .. }) = proof.user.parse() else { return false };
+        let ask = Ask { account, target, protocol: "ssh".into(), from: From(from), reason: String::new() };
+        let Some(found) = find(open, &ask) else { return false };
+        let facts = self.asking(open, who, &found, (from, ""));
+        let needs = match decide(&open.policy(), &facts, Act::Connect) {
+            Decision::Needs { demands, .. } => demands == [Demand::StepUp],
+            _ => false,
+        };
+        let typed = |kind: &FactorKind| matches!(kind, FactorKind::Totp | FactorKind::Recovery);
+        needs && self.methods(who.0).is_ok_and(|methods| methods.iter().any(typed))
+    }
+
+    /// The proof counts in part: a code is to follow, in the very sign-in that a browser makes, with its limits.
+    async fn ask_for_code(
+        &self,
+        gateway: GatewayId,
+        login: LoginId,
+        step: &AuthStep,
+        (found, first): (Identity, Shown),
+    ) -> Result<Reply, Error> {
+        let open = self.opened()?;
+        let client = Client { from: step.from.0, agent: AGENT.into() };
+        let begun = self.begin(&open, &found, (DeviceState::Factor, &[]), &client, |_| Ok(())).await?;
+        let waiting = Waiting { gateway, from: step.from, handle: found.handle, cookie: begun.cookie, first };
+        self.live.wait_for_factor(login, waiting, self.env.now());
+        Ok(Reply::More)
+    }
+
+    /// Who a certificate of ours speaks for, and what it rests on.
+    fn certified(&self, open: &Open, key: &str, from: IpAddr) -> Option<(Identity, Vec<String>)> {
         let read = certificate::read(&key::parse(key).ok()?).ok()?;
         let (said, now) = (read.contents, seconds(self.env.now()));
         let ours = self.believed(open, SshCa::People).contains(&key::print(&read.authority).ok()?);
@@ -124,7 +164,7 @@ impl Control {
         let kept = load::<OwnCertificate>(&open.store, &document(said.serial), kinds::SSH_CERTIFICATE)?.value;
         let whose = identity(open, kept.identity)?;
         let same = kept.public == key::print(&said.key).ok()? && kept.expires > self.env.now();
-        (same && said.principals == [whose.handle.to_string()]).then_some(whose)
+        (same && said.principals == [whose.handle.to_string()]).then_some((whose, kept.factors))
     }
 
     /// Makes a certificate by which the caller signs in at gateways, until `until` at the latest: no longer than what the

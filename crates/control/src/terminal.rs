@@ -1,7 +1,7 @@
 //! Terminals of people whom the API has signed in: asked for at the gateway's door, decided like any other session.
 
 use crate::directory::{kinds, load};
-use crate::identity::{AUTH_LIFE, Spendable};
+use crate::identity::{AUTH_LIFE, Shown, Spendable};
 use crate::metrics::Streaming;
 use crate::{Control, Error, Op};
 use sallyport_model::access::{Ask, Denial, From};
@@ -119,7 +119,15 @@ impl Control {
     ) -> Authenticated {
         let (auth, now) = (AuthId::new(&self.env), self.env.now());
         let (from, expires) = (From(op.from), now.plus(AUTH_LIFE));
-        let spendable = Spendable { gateway, identity: own.id, how: HOW, from, expires, until: expires, checks };
+        let spendable = Spendable {
+            gateway,
+            identity: own.id,
+            shown: Shown::only(HOW).with(self.shown_factors(op).unwrap_or_default()),
+            from,
+            expires,
+            until: expires,
+            checks,
+        };
         self.live.remember(auth, spendable, now);
         Authenticated { auth, identity: own.id, handle: own.handle.clone() }
     }

@@ -176,8 +176,7 @@ impl Control {
                 by_id(open, session.target, session.account),
             ) {
                 (Some(who), Some(found)) => {
-                    let mut facts = found.facts(&who, self.env.now(), session.from, &session.reason);
-                    facts.met.clone_from(&session.met);
+                    let facts = session.facts(&found, &who, self.env.now());
                     match decide(&policy, &facts, Act::Connect) {
                         Decision::Permit { .. } => continue,
                         Decision::Needs { .. } => "policy now wants an approval first",

@@ -117,6 +117,9 @@ pub(crate) const fn dangerous(right: Right) -> bool {
     )
 }
 
+/// The demand of policies for a second factor that was shown in these minutes.
+pub(crate) const STEP_UP: &str = "step-up";
+
 /// The device by which somebody acts; `None` for a token. Refused where it is gone or over its time.
 pub(crate) fn device_of(open: &Open, op: &Op) -> Result<Option<Versioned<Device>>, Error> {
     let Some(id) = op.device else { return Ok(None) };
@@ -152,7 +155,7 @@ impl Control {
         if let Some(Versioned { value: device, .. }) = device {
             facts.factors = device.factors.iter().map(|factor| factor.word().to_owned()).collect();
             if device.fresh_until.is_some_and(|until| until > now) {
-                facts.met.insert("step-up".into());
+                facts.met.insert(STEP_UP.into());
             }
         }
         facts
@@ -165,7 +168,7 @@ impl Control {
         let fresh = self.living_devices(open, identity).iter().any(|device| {
             device.value.state == DeviceState::In && device.value.fresh_until.is_some_and(|until| until > now)
         });
-        fresh.then(|| "step-up".to_owned()).into_iter().collect()
+        fresh.then(|| STEP_UP.to_owned()).into_iter().collect()
     }
 
     /// How long the certificates of people are good at most.

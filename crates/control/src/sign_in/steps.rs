@@ -111,19 +111,20 @@ impl Control {
         } else {
             DeviceState::Enrolling
         };
-        let began = self.begin(&open, &who, state, client, |change| {
+        let began = self.begin(&open, &who, (state, &[FactorKind::Password]), client, |change| {
             change.expect.push((sallyport_store::DocId::new(factor.value.id), factor.version));
             Ok(())
         });
         Ok(Begun { methods, ..began.await? })
     }
 
-    /// Begins a device that has shown its password; what else the change does, the caller adds.
-    pub(super) async fn begin(
+    /// Begins a device that has shown these factors, or a client that has shown an SSH key where there are none; what
+    /// else the change does, the caller adds.
+    pub(crate) async fn begin(
         &self,
         open: &Open,
         who: &Identity,
-        state: DeviceState,
+        (state, factors): (DeviceState, &[FactorKind]),
         client: &Client,
         add: impl Fn(&mut Change) -> Result<(), Error>,
     ) -> Result<Begun, Error> {
@@ -131,9 +132,10 @@ impl Control {
         let from = client.from.to_string();
         self.under_keys(open, |vault| {
             let (mut device, cookie) = self.new_device(vault, who.id, state, (client.from, &client.agent))?;
-            device.factors = vec![FactorKind::Password];
+            device.factors = factors.to_vec();
             let id = device.id.to_string();
-            let facts = [("device", id.as_str()), ("from", &from), ("state", state.word())];
+            let by = if factors.is_empty() { "ssh" } else { "password" };
+            let facts = [("device", id.as_str()), ("from", &from), ("next", state.word()), ("by", by)];
             let draft = self.draft(&actor, "device.begun", &who.handle, &facts);
             let mut change = Change::entry(draft).put(put(device.id, 0, kinds::DEVICE, &device)?);
             add(&mut change)?;

@@ -309,8 +309,9 @@ fn people(entry: &Entry, actor: &str, object: &str) -> String {
         }
     };
     match entry.action.as_str() {
-        "device.begun" if entry.fact("state") == "factor" => {
-            format!("{actor} gave the right password{from}; a second factor is due")
+        "device.begun" if entry.fact("next") == "factor" => {
+            let what = if entry.fact("by") == "ssh" { "proved an SSH key" } else { "gave the right password" };
+            format!("{actor} {what}{from}; a second factor is due")
         }
         "device.begun" => format!("{actor} gave the right password{from}, and has no second factor yet"),
         "device.signed_in" => format!("{actor} signed in with a browser{from}{}", by(entry, "factors", ", by ")),

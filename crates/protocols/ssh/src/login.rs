@@ -51,7 +51,7 @@ struct Conversation {
     offers: u32,
     /// Who was asked for what. An answer counts for that name alone, and once.
     asked: Option<(String, Question)>,
-    /// A password was right, and its client is to ask for the next question by itself.
+    /// A password or a key was right, and its client is to ask for the next question by itself.
     half: bool,
 }
 
@@ -70,7 +70,7 @@ enum Turn {
     In(Authenticated, Address),
     /// It was answered.
     Answered,
-    /// The password is right, and a second factor is wanted.
+    /// The password or the key is right, and a second factor is wanted.
     Half(String),
     /// No.
     Rejected,
@@ -223,10 +223,10 @@ impl Conversation {
     /// between requests gains nothing.
     async fn prove(&mut self, user: &str, evidence: Evidence) -> Turn {
         let Ok(address) = user.parse::<Address>() else { return reject().await };
-        let password = matches!(evidence, Evidence::Token(_));
+        let first = matches!(evidence, Evidence::Token(_) | Evidence::SshKey { proof: Some(_), .. });
         match self.login.step(address.handle().cloned(), evidence).await {
             Ok(Step::Authenticated(who)) => Turn::In(who, address),
-            Ok(Step::More) if password => Turn::Half(user.to_owned()),
+            Ok(Step::More) if first => Turn::Half(user.to_owned()),
             Ok(Step::More) | Err(_) => reject().await,
         }
     }

@@ -10,6 +10,7 @@ use serde_json::json;
 on_both!(
     a_person_enrols_signs_in_acts_and_signs_out,
     a_person_signs_in_over_ssh_with_password_and_code,
+    a_policy_asks_for_a_code_behind_a_key,
     a_terminal_ends_with_the_browser_that_it_is_in,
 );
 
@@ -113,6 +114,42 @@ fn a_person_signs_in_over_ssh_with_password_and_code(product: &mut Product) {
     assert_eq!(stays.count(), 1, "what signed in over SSH is no device that stays");
     let entries = product.ok(&["ledger", "list", "--output", "json"]).unwrap();
     assert!(entries.contains("password and code"), "{entries}");
+}
+
+/// Where a policy wants a fresh second factor, a key counts in part, and the client is asked for the code in the same login.
+fn a_policy_asks_for_a_code_behind_a_key(product: &mut Product) {
+    let mut ada = Browser::of(product);
+    ada.enrol(&link(product, "ada")).unwrap();
+    let codes = ada.ok(Method::POST, "/api/v1/me/recovery-codes", Some(&json!({})));
+    let code = codes["codes"][0].as_str().unwrap().to_owned();
+    ada.ok(Method::POST, "/api/v1/sign-out", Some(&json!({})));
+    let ssh = |code: &str| {
+        let asks = product.at("asks");
+        std::fs::write(&asks, format!("#!/bin/sh\necho '{code}'\n")).unwrap();
+        std::fs::set_permissions(&asks, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+        let mut command = std::process::Command::new("ssh");
+        command.args(["-F", "none", "-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null"]);
+        command.args(["-o", "LogLevel=ERROR", "-o", "IdentitiesOnly=yes", "-o", "NumberOfPasswordPrompts=1"]);
+        command.args(["-o", "PreferredAuthentications=publickey,keyboard-interactive", "-i"]).arg(product.at("ada"));
+        command.env("SSH_ASKPASS", &asks).env("SSH_ASKPASS_REQUIRE", "force").env("DISPLAY", "none");
+        command.args(["-p", &product.ssh_port().to_string(), "-l", &format!("ada+{ACCOUNT}@web-1"), "127.0.0.1"]);
+        let output = command.arg("echo in").stdin(std::process::Stdio::null()).output().unwrap();
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    };
+    assert_eq!(ssh("000000"), "in\n", "a key is enough where no policy wants more");
+    let forbid =
+        "forbid (principal, action == Action::\"connect\", resource) unless { context.met.contains(\"step-up\") };";
+    product.write_checkout(forbid).unwrap();
+    product.ok(&["apply", &product.at("checkout").display().to_string()]).unwrap();
+    assert_eq!(ssh("000000"), "", "a key and a wrong code");
+    assert_eq!(ssh(&code), "in\n");
+    assert_eq!(ssh(&code), "", "a code counts once");
+    let alone = product.ssh("ada").arg("echo in").output().unwrap();
+    assert!(!alone.status.success() && alone.stdout.is_empty(), "a client that cannot be asked is not let in");
+    let told = product.ok(&["ledger", "list", "--output", "json"]).unwrap();
+    assert!(told.contains("ssh_key and code"), "{told}");
+    let begun = product.ok(&["ledger", "list", "--actions", "device.begun"]).unwrap();
+    assert!(begun.contains("ada proved an SSH key from 127.0.0.1; a second factor is due"), "{begun}");
 }
 
 fn a_terminal_ends_with_the_browser_that_it_is_in(product: &mut Product) {
