@@ -1,5 +1,5 @@
 use super::super::journal::{Journal, Sizes};
-use super::super::tail::Tail;
+use super::super::tail::{HALF, Tail};
 use super::{Recorder, Recording};
 use crate::conformance::bench::until;
 use sallyport_model::authority::RecordingKey;
@@ -85,7 +85,7 @@ async fn a_trickle_is_in_the_journal_within_the_pulse() {
 
 #[tokio::test]
 async fn a_small_node_budget_slows_and_loses_nothing() {
-    let rig = rig(Sizes { file: 1 << 20, queue: 70_000 });
+    let rig = rig(Sizes { file: 1 << 20, queue: u32::try_from(HALF).unwrap() + 4096 });
     let (one, two) = (rig.begin(), rig.begin());
     let write = async |recording: &Arc<Recording>| {
         for _ in 0..100 {
