@@ -40,7 +40,10 @@ fn a_target_is_probed_added_checked_used_and_removed(product: &mut Product) {
     };
     assert_eq!(tags("web-2"), None);
     let added = api.post("/targets", &new(product, "web-2", &json!(keys), PASSWORD)).is(201);
-    assert_eq!(added["accounts"], json!([{"name": ACCOUNT, "class": "standard", "has_secret": true, "owner": null}]));
+    assert_eq!(
+        added["accounts"],
+        json!([{"name": ACCOUNT, "class": "standard", "has_secret": true, "certificate": false, "owner": null}])
+    );
     assert!(!added.to_string().contains(PASSWORD));
     assert_eq!(tags("web-2"), Some(json!(["web"])));
     let checked = api.post("/targets/web-2/check", &json!({"account": ACCOUNT})).ok();

@@ -83,8 +83,9 @@ impl Rules {
         if self.sets.iter().any(|set| set.grammar == Grammar::Shell)
             && let Ok(script) = shell::read(text, &mut Memory::default())
         {
-            let shown = |simple: &Simple| simple.words.iter().map(Word::shown).collect();
-            commands.extend(script.commands.iter().map(shown));
+            // What sets variables alone runs nothing.
+            let runs = script.commands.iter().filter(|simple| !simple.words.is_empty());
+            commands.extend(runs.map(|simple| simple.words.iter().map(Word::shown).collect()));
         }
         if self.devices() {
             let owned = |words: Vec<&str>| words.into_iter().map(str::to_owned).collect();

@@ -171,7 +171,7 @@ fn the_ready_set_for_devices_knows_abbreviations() {
 fn a_command_is_told_as_it_is_read() {
     let read = |text: &str| ready_rules("high-risk").read(text).iter().map(|words| words.join(" ")).collect::<Vec<_>>();
     assert_eq!(read("x=rm; sudo $x -rf '/et'c"), ["sudo rm -rf /etc", "rm -rf /etc"]);
-    assert_eq!(read("$1 a"), ["* a"]);
+    assert_eq!(read("\"$(fetch name)\" a").last().map(String::as_str), Some("* a"));
     assert_eq!(read("echo 'a"), Vec::<String>::new());
     let device = ready_rules("network-device").read("do wr er ; show version");
     assert_eq!(device, [vec!["wr", "er"], vec!["show", "version"]]);
