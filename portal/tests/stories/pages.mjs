@@ -80,7 +80,7 @@ export default async function (browser, { links }) {
       const person = people[who];
       const { page } = person;
       if (path === 'live') await page.locator('a.screen').first().click();
-      else await person.go(path === 'player' ? `/recordings/${session}?t=1&find=config` : path);
+      else await person.go(path === 'player' ? `/recordings/${session}?t=60&find=config` : path);
       await page.getByText(text).first().waitFor({ state: path === 'live' ? 'attached' : 'visible' });
       if (path === 'live') await person.terminal('moduli');
       if (path === 'player') await page.getByRole('slider', { name: 'Moment' }).waitFor();

@@ -171,7 +171,13 @@ impl Sequence {
     }
 
     fn feed(&mut self, bytes: &[u8]) {
-        *self = bytes.iter().fold(*self, |state, byte| state.next(*byte));
+        // Of what is plain, which most is, many bytes are looked at in one go.
+        let begins = |found: bool, byte: &u8| found | (*byte == 0x1b) | (*byte >= 0xc2);
+        for piece in bytes.chunks(64) {
+            if !self.is_over() || piece.iter().fold(false, begins) {
+                *self = piece.iter().fold(*self, |state, byte| state.next(*byte));
+            }
+        }
     }
 
     const fn next(self, byte: u8) -> Self {
@@ -230,6 +236,16 @@ mod tests {
             "€".as_bytes().split_last().unwrap().1,
         ] {
             assert!(!after(cut).is_over(), "{cut:?}");
+        }
+    }
+
+    #[test]
+    fn many_bytes_at_once_come_to_the_same_as_one_by_one() {
+        let text = format!("{}\x1b[1m{}€\x1b]0;{}\x07\u{85}", "plain ".repeat(40), "x".repeat(61), "t".repeat(200));
+        for end in 0..=text.len() {
+            let (bytes, mut one) = (&text.as_bytes()[..end], Sequence::default());
+            bytes.iter().for_each(|byte| one.feed(&[*byte]));
+            assert_eq!(after(bytes), one, "{end}");
         }
     }
 
