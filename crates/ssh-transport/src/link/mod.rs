@@ -7,6 +7,7 @@
 
 mod channel;
 mod driver;
+mod rush;
 mod state;
 
 pub use driver::Driver;

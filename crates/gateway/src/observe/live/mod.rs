@@ -3,7 +3,7 @@
 //! Events wait in a bounded queue. A session that writes faster than its screens are drawn loses what lies between for them,
 //! never for its recording: a flood scrolls away what it wrote before.
 
-use super::screen::Screen;
+use super::screen::{Folded, Screen};
 use sallyport_model::WatchId;
 use sallyport_model::authority::View;
 use sallyport_model::door::{PIECE, Size};
@@ -18,6 +18,9 @@ use tokio::sync::{Notify, oneshot};
 pub const RECENT: usize = 256 << 10;
 /// Where nobody looks, screens are drawn this often.
 const LAZY: Duration = Duration::from_millis(250);
+
+/// After so long without an event, screens are folded.
+const QUIET: Duration = Duration::from_secs(2);
 
 /// A watcher who could take nothing so often in a row is let go.
 const GIVE_UP: u32 = 50;
@@ -89,8 +92,12 @@ impl Live {
     /// Begins. Needs a runtime.
     #[must_use]
     pub fn start() -> Self {
+        Self::begin(QUIET)
+    }
+
+    fn begin(quiet: Duration) -> Self {
         let queue = Arc::<Queue>::default();
-        tokio::spawn(keep(queue.clone()));
+        tokio::spawn(keep(queue.clone(), quiet));
         Self { looking: Onlooker { queue } }
     }
 
@@ -189,8 +196,8 @@ impl Queue {
     }
 }
 
-/// Draws what comes, until the session ends.
-async fn keep(queue: Arc<Queue>) {
+/// Draws what comes, until the session ends; what is quiet for so long is folded.
+async fn keep(queue: Arc<Queue>, quiet: Duration) {
     let mut seen = Seen::default();
     loop {
         let taken = queue.take();
@@ -199,7 +206,10 @@ async fn keep(queue: Arc<Queue>) {
         if ended {
             return seen.end();
         }
-        queue.wake.notified().await;
+        if tokio::time::timeout(quiet, queue.wake.notified()).await.is_err() {
+            seen.fold();
+            queue.wake.notified().await;
+        }
         if seen.watchers.is_empty() {
             tokio::select! {
                 () = tokio::time::sleep(LAZY) => {}
@@ -212,11 +222,36 @@ async fn keep(queue: Arc<Queue>) {
 /// What the task keeps.
 #[derive(Default)]
 struct Seen {
-    screens: BTreeMap<u32, Screen>,
+    screens: BTreeMap<u32, Kept>,
     /// Events of channels without a terminal.
     recent: VecDeque<Vec<u8>>,
     size: usize,
     watchers: Vec<Watcher>,
+}
+
+/// A screen: most sessions are quiet most of the time, and its cells are most of what a quiet one takes.
+enum Kept {
+    Drawn(Screen),
+    Folded(Folded),
+}
+
+impl Kept {
+    /// The screen, to be looked at and drawn on; `None` where it cannot be.
+    fn screen(&mut self) -> Option<&mut Screen> {
+        if let Self::Folded(folded) = self {
+            *self = Self::Drawn(folded.unfold()?);
+        }
+        match self {
+            Self::Drawn(screen) => Some(screen),
+            Self::Folded(_) => None,
+        }
+    }
+
+    fn fold(&mut self) {
+        if let Self::Drawn(screen) = self {
+            *self = Self::Folded(screen.fold());
+        }
+    }
 }
 
 struct Watcher {
@@ -244,7 +279,7 @@ impl Watcher {
 impl Seen {
     fn take_in(&mut self, taken: Pending) {
         if taken.lost {
-            self.screens.values_mut().for_each(Screen::cut);
+            self.screens.values_mut().filter_map(Kept::screen).for_each(Screen::cut);
             self.watchers.iter_mut().for_each(|watcher| watcher.behind = true);
         }
         let mut rest = taken.events.as_slice();
@@ -281,13 +316,13 @@ impl Seen {
         match what {
             WhatRef::Resize { cols, rows } => {
                 let size = Size { cols: cols.clamp(1, Size::MOST), rows: rows.clamp(1, Size::MOST) };
-                match self.screens.get_mut(&channel) {
+                match self.screen(channel) {
                     Some(screen) => screen.resize(size),
-                    None => self.screens.extend(Screen::new(size).map(|screen| (channel, screen))),
+                    None => self.screens.extend(Screen::new(size).map(|screen| (channel, Kept::Drawn(screen)))),
                 }
                 true
             }
-            WhatRef::Output(bytes) | WhatRef::Stderr(bytes) => match self.screens.get_mut(&channel) {
+            WhatRef::Output(bytes) | WhatRef::Stderr(bytes) => match self.screen(channel) {
                 Some(screen) => {
                     screen.feed(bytes);
                     true
@@ -317,15 +352,16 @@ impl Seen {
             }
             Ask::Unwatch(id) => self.watchers.retain(|watcher| watcher.id != id),
             Ask::Repaint(channel, upto, reply) => {
-                let newest = self.screens.values().next_back();
-                let screen = channel.map_or(newest, |channel| self.screens.get(&channel));
-                let painted =
-                    |s: &Screen| Repaint { size: s.size(), bytes: s.repaint(), upto, alternate: s.alternate() };
-                let _ = reply.send(screen.map(painted));
+                let screen = match channel {
+                    Some(channel) => self.screen(channel),
+                    None => self.newest(),
+                };
+                let paint =
+                    |s: &mut Screen| Repaint { size: s.size(), bytes: s.repaint(), upto, alternate: s.alternate() };
+                let _ = reply.send(screen.map(paint));
             }
             Ask::Picture(reply) => {
-                let newest = self.screens.values().next_back();
-                let _ = reply.send(newest.map(|s| Picture { size: s.size(), lines: s.lines() }));
+                let _ = reply.send(self.newest().map(|s| Picture { size: s.size(), lines: s.lines() }));
             }
         }
     }
@@ -343,15 +379,29 @@ impl Seen {
         self.watchers.retain(|watcher| watcher.refused < GIVE_UP);
     }
 
+    fn screen(&mut self, channel: u32) -> Option<&mut Screen> {
+        self.screens.get_mut(&channel)?.screen()
+    }
+
+    fn newest(&mut self) -> Option<&mut Screen> {
+        self.screens.values_mut().next_back()?.screen()
+    }
+
+    /// Nothing happens: what is kept is kept small.
+    fn fold(&mut self) {
+        self.screens.values_mut().for_each(Kept::fold);
+    }
+
     /// What happened lately, and terminals as they are, as events.
-    fn everything(&self) -> Vec<Vec<u8>> {
+    fn everything(&mut self) -> Vec<Vec<u8>> {
         let mut pieces = vec![Vec::new()];
         let mut add = |event: &[u8]| match pieces.last_mut() {
             Some(piece) if piece.len() < PIECE => piece.extend_from_slice(event),
             _ => pieces.push(event.to_vec()),
         };
         self.recent.iter().for_each(|event| add(event));
-        for (channel, screen) in &self.screens {
+        for (channel, kept) in &mut self.screens {
+            let Some(screen) = kept.screen() else { continue };
             let mut event = Vec::new();
             let Size { cols, rows } = screen.size();
             event::encode(0, *channel, WhatRef::Resize { cols, rows }, &mut event);

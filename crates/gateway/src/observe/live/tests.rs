@@ -38,7 +38,14 @@ fn push(live: &Live, what: WhatRef<'_>) {
 
 #[tokio::test]
 async fn who_comes_late_sees_the_terminal_as_it_is_and_then_what_happens() {
-    let (live, nobody) = (Live::start(), Arc::new(Nobody::default()));
+    // As soon as nothing waits, the screen is folded.
+    for quiet in [QUIET, Duration::ZERO] {
+        comes_late(Live::begin(quiet)).await;
+    }
+}
+
+async fn comes_late(live: Live) {
+    let nobody = Arc::new(Nobody::default());
     push(&live, WhatRef::Resize { cols: 20, rows: 4 });
     for n in 0..1000 {
         push(&live, WhatRef::Output(format!("line {n}\r\n").as_bytes()));
@@ -81,4 +88,29 @@ async fn a_flood_is_cut_and_never_waits_and_who_was_too_slow_is_shown_the_screen
     push(&live, WhatRef::Output(b"!"));
     until(SOON, || nobody.seen().contains("the end!")).await.unwrap();
     assert_eq!(live.onlooker().picture().await.unwrap().lines.last().unwrap(), "the end!");
+}
+
+#[test]
+fn a_quiet_session_keeps_its_screen_small_and_goes_on_with_it_as_it_was() {
+    let drawn = |seen: &mut Seen, text: &str| seen.draw(1, WhatRef::Output(text.as_bytes()));
+    let (mut quiet, mut busy) = (Seen::default(), Seen::default());
+    for seen in [&mut quiet, &mut busy] {
+        seen.draw(1, WhatRef::Resize { cols: 200, rows: 60 });
+        drawn(seen, "\x1b[?2004hada@web-1:~$ \x1b[1;32mvim\x1b[0m\r\n\x1b[?1049h\x1b[30;7Hedit \x1b[4mlines\x1b[3");
+    }
+    quiet.fold();
+    let kept: Vec<usize> = quiet
+        .screens
+        .values()
+        .map(|kept| match kept {
+            Kept::Folded(folded) => folded.size_in_memory(),
+            Kept::Drawn(_) => usize::MAX,
+        })
+        .collect();
+    assert!(kept.len() == 1 && kept.iter().all(|bytes| *bytes < 8_192), "{kept:?} bytes for 24,000 cells of 16 bytes");
+    for seen in [&mut quiet, &mut busy] {
+        drawn(seen, "1m, in red\x1b[?1049l$ ");
+    }
+    assert_eq!(quiet.everything(), busy.everything());
+    assert_eq!(quiet.newest().map(|screen| screen.lines()), busy.newest().map(|screen| screen.lines()));
 }

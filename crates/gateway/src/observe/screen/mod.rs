@@ -15,6 +15,26 @@ pub(super) struct Screen {
     modes: Modes,
 }
 
+/// A screen on which nothing happens: what paints it again, which is a small part of its cells.
+pub(super) struct Folded {
+    size: Size,
+    painting: Box<[u8]>,
+}
+
+impl Folded {
+    #[cfg(test)]
+    pub(super) fn size_in_memory(&self) -> usize {
+        self.painting.len()
+    }
+
+    /// The screen as it was.
+    pub(super) fn unfold(&self) -> Option<Screen> {
+        let mut screen = Screen::new(self.size)?;
+        screen.feed(&self.painting);
+        Some(screen)
+    }
+}
+
 impl Screen {
     pub(super) fn new(size: Size) -> Option<Self> {
         let terminal = avt::Terminal::new(size.cols.into(), size.rows.into()).ok()?;
@@ -54,6 +74,11 @@ impl Screen {
         bytes.extend_from_slice(self.terminal.dump().as_bytes());
         bytes.extend_from_slice(&self.held);
         bytes
+    }
+
+    /// The same, kept small. Places on it ([`Screen::here`]) are not found again.
+    pub(super) fn fold(&self) -> Folded {
+        Folded { size: self.size(), painting: self.repaint().into() }
     }
 
     /// Where the cursor is, to be found again when the screen has moved.
