@@ -43,8 +43,8 @@ pub(crate) fn bench(args: &Args) -> Result<()> {
     let wanted = |name: &str| args.only.as_ref().is_none_or(|only| name.contains(only.as_str()));
     let examples: Vec<_> = EXAMPLES.iter().filter(|example| wanted(example.1)).collect();
     let runs: Vec<_> = ssh::RUNS.iter().filter(|run| wanted(run.name)).collect();
-    let crowd = wanted("ssh_crowd");
-    if examples.is_empty() && !crowd && (runs.is_empty() || args.scripts.is_none()) {
+    let (crowd, sizes) = (wanted("ssh_crowd"), wanted("ssh_sizes"));
+    if examples.is_empty() && !crowd && !sizes && (runs.is_empty() || args.scripts.is_none()) {
         bail!(
             "nothing to measure: no example has that in its name, and `--scripts` names the directory that measures SSH"
         );
@@ -68,6 +68,9 @@ pub(crate) fn bench(args: &Args) -> Result<()> {
     }
     if let Some(scripts) = args.scripts.as_ref().filter(|_| !runs.is_empty()) {
         ssh::against_direct(scripts, &runs, args.yes)?;
+    }
+    if sizes {
+        ssh::sizes(args.yes)?;
     }
     if crowd {
         ssh::crowd(args.seconds, args.yes)?;

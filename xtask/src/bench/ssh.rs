@@ -18,7 +18,7 @@ pub(super) struct Run {
 }
 
 /// Each script takes `--ep` for an end point, the first being the baseline, and `--json` for a file that results are appended to.
-pub(super) const RUNS: [Run; 7] = [
+pub(super) const RUNS: [Run; 9] = [
     Run { name: "ssh_setup", script: "ssh_setup.py", arguments: &[], alone: false },
     Run { name: "ssh_echo", script: "ssh_echo.py", arguments: &[], alone: false },
     Run {
@@ -35,10 +35,17 @@ pub(super) const RUNS: [Run; 7] = [
     },
     Run { name: "ssh_text", script: "ssh_bulk.py", arguments: &["--modes", "ptydown", "--mib", "96"], alone: false },
     Run { name: "ssh_flood", script: "ssh_flood_type.py", arguments: &[], alone: false },
+    Run {
+        name: "ssh_stalls",
+        script: "ssh_bulk.py",
+        arguments: &["--modes", "duplex,sftp-get", "--mib", "128", "--rounds", "30"],
+        alone: true,
+    },
+    Run { name: "ssh_typing", script: "ssh_flood_type.py", arguments: &["--mib", "32", "--rounds", "30"], alone: true },
     Run { name: "ssh_idle", script: "ssh_idle_mem.py", arguments: &["--steps", "100,500,1000"], alone: true },
 ];
 
-/// A row of the table: what is measured, which record of the results says it, the field, and the goal.
+/// A row of the table: what is measured, which record of which run says it (`run/test`), the field, and the goal.
 struct Row {
     what: &'static str,
     test: &'static str,
@@ -50,29 +57,32 @@ const fn row(what: &'static str, test: &'static str, field: &'static str, goal: 
     Row { what, test, field, goal }
 }
 
-const ROWS: [Row; 22] = [
-    row("set-up, median, ratio", "ssh_setup_latency", "p50_ratio", "<= 1.15"),
-    row("set-ups a second, 8 at once, ratio", "ssh_setup_rate_p8", "ratio", ">= 0.80"),
-    row("gateway CPU per session, ms", "ssh_setup_latency", "gw_cpu_ms_per_session", "<= 15"),
-    row("echo added, median, ms", "ssh_echo", "added_p50_ms", "<= 0.25"),
-    row("echo, 99th percentile, ms", "ssh_echo", "p99_ms", "direct + 0.8"),
-    row("download, ratio", "bulk_down", "ratio", ">= 0.75"),
-    row("the same, gateway CPU s/GB", "bulk_down", "gw_cpu_s_per_GB", "<= 2.0"),
-    row("upload, ratio", "bulk_up", "ratio", ">= 0.60"),
-    row("the same, gateway CPU s/GB", "bulk_up", "gw_cpu_s_per_GB", "<= 2.0"),
-    row("both ways at once, ratio", "bulk_duplex", "ratio", "no stall"),
-    row("sftp get, ratio", "bulk_sftp-get", "ratio", ">= 0.75"),
-    row("sftp put, ratio", "bulk_sftp-put", "ratio", ""),
-    row("scp get, ratio", "bulk_scp-get", "ratio", ""),
-    row("scp put, ratio", "bulk_scp-put", "ratio", ">= 0.70"),
-    row("scp -O get, ratio", "bulk_scpO-get", "ratio", ""),
-    row("scp -O put, ratio", "bulk_scpO-put", "ratio", ">= 0.70"),
-    row("text to a terminal, ratio", "bulk_ptydown", "ratio", ">= 0.90"),
-    row("the same, gateway CPU s/GB", "bulk_ptydown", "gw_cpu_s_per_GB", "<= 5"),
-    row("typing into a flood, ratio", "ssh_flood_type", "ratio", "no stall"),
-    row("typing into a flood, stalls", "ssh_flood_type", "stalls", "0"),
-    row("KiB per idle session with a terminal", "ssh_idle_mem", "d_pss_per_session", "<= 120"),
-    row("KiB after they are closed", "ssh_idle_mem_after_close", "pss_kib", ""),
+const ROWS: [Row; 25] = [
+    row("set-up, median, ratio", "ssh_setup/ssh_setup_latency", "p50_ratio", "<= 1.15"),
+    row("set-ups a second, 8 at once, ratio", "ssh_setup/ssh_setup_rate_p8", "ratio", ">= 0.80"),
+    row("gateway CPU per session, ms", "ssh_setup/ssh_setup_latency", "gw_cpu_ms_per_session", "<= 15"),
+    row("echo added, median, ms", "ssh_echo/ssh_echo", "added_p50_ms", "<= 0.25"),
+    row("echo, 99th percentile, ms", "ssh_echo/ssh_echo", "p99_ms", "direct + 0.8"),
+    row("download, ratio", "ssh_bulk/bulk_down", "ratio", ">= 0.75"),
+    row("the same, gateway CPU s/GB", "ssh_bulk/bulk_down", "gw_cpu_s_per_GB", "<= 2.0"),
+    row("upload, ratio", "ssh_bulk/bulk_up", "ratio", ">= 0.60"),
+    row("the same, gateway CPU s/GB", "ssh_bulk/bulk_up", "gw_cpu_s_per_GB", "<= 2.0"),
+    row("both ways at once, ratio", "ssh_bulk/bulk_duplex", "ratio", "no stall"),
+    row("sftp get, ratio", "ssh_files/bulk_sftp-get", "ratio", ">= 0.75"),
+    row("sftp put, ratio", "ssh_files/bulk_sftp-put", "ratio", ""),
+    row("scp get, ratio", "ssh_files/bulk_scp-get", "ratio", ""),
+    row("scp put, ratio", "ssh_files/bulk_scp-put", "ratio", ">= 0.70"),
+    row("scp -O get, ratio", "ssh_files/bulk_scpO-get", "ratio", ""),
+    row("scp -O put, ratio", "ssh_files/bulk_scpO-put", "ratio", ">= 0.70"),
+    row("text to a terminal, ratio", "ssh_text/bulk_ptydown", "ratio", ">= 0.90"),
+    row("the same, gateway CPU s/GB", "ssh_text/bulk_ptydown", "gw_cpu_s_per_GB", "<= 5"),
+    row("typing into a flood, ratio", "ssh_flood/ssh_flood_type", "ratio", "no stall"),
+    row("typing into a flood, stalls", "ssh_flood/ssh_flood_type", "stalls", "0"),
+    row("both ways at once, 30 times, stalls", "ssh_stalls/bulk_duplex", "stalls", "0"),
+    row("sftp get, 30 times, stalls", "ssh_stalls/bulk_sftp-get", "stalls", "0"),
+    row("typing into a flood, 30 times, stalls", "ssh_typing/ssh_flood_type", "stalls", "0"),
+    row("KiB per idle session with a terminal", "ssh_idle/ssh_idle_mem", "d_pss_per_session", "<= 120"),
+    row("KiB after they are closed", "ssh_idle/ssh_idle_mem_after_close", "pss_kib", ""),
 ];
 
 /// A crowd of sessions, most of them idle, held for ten minutes.
@@ -104,6 +114,82 @@ pub(super) fn crowd(seconds: u32, yes: bool) -> Result<()> {
     let none = |name: &str| figures.get(name).and_then(Value::as_u64) == Some(0);
     anyhow::ensure!(none("not_opened") && none("died") && none("lost"), "sessions of the crowd were lost");
     Ok(())
+}
+
+/// Bytes of each sort of text that a terminal shows for `ssh_sizes`.
+const TEXT: u64 = 256 << 20;
+
+/// What recordings of text take on the disk, for each byte of it.
+pub(super) fn sizes(yes: bool) -> Result<()> {
+    let (place, mut children, ends) = begin(yes)?;
+    let ours = ends.last().context("there is no end point")?;
+    let of =
+        |name: &str| ours.split(',').find_map(|part| part.strip_prefix(name)?.strip_prefix('=')).unwrap_or_default();
+    let mut figures = Vec::new();
+    // Documents of the distribution, and names of files: neither is one line again and again.
+    let sorts = [("documents", "cat /usr/share/doc/*/copyright"), ("file names", "find / -xdev -ls 2>/dev/null")];
+    for (sort, text) in sorts {
+        eprintln!("Recording {sort}");
+        let before = size(&place.data().join("recordings"))?;
+        let mut command = Command::new(run::find("ssh").context("ssh is missing: install the OpenSSH client")?);
+        command.args([
+            "-F",
+            "none",
+            "-tt",
+            "-o",
+            "IdentitiesOnly=yes",
+            "-o",
+            "StrictHostKeyChecking=no",
+            "-o",
+            "LogLevel=ERROR",
+        ]);
+        command.args([
+            "-o",
+            "UserKnownHostsFile=/dev/null",
+            "-i",
+            of("key"),
+            "-p",
+            of("port"),
+            "-l",
+            of("user"),
+            of("host"),
+        ]);
+        command.arg(format!("while :; do {text}; done | head -c {TEXT}"));
+        let output = command.stdin(std::process::Stdio::null()).stderr(std::process::Stdio::inherit()).output()?;
+        anyhow::ensure!(output.status.success(), "the session failed");
+        let shown = u64::try_from(output.stdout.len())?;
+        let kept = settled(&place.data().join("recordings"))?.saturating_sub(before);
+        let ratio = f64::from(u32::try_from(kept.saturating_mul(1000) / shown.max(1))?) / 1000.0;
+        figures.push(serde_json::json!({ "text": sort, "shown": shown, "kept": kept, "ratio": ratio }));
+    }
+    children.stop();
+    let figures = Value::Array(figures);
+    println!("{figures:#}");
+    super::write("ssh_sizes", &figures)
+}
+
+/// The same once nothing is added any more.
+fn settled(directory: &Path) -> Result<u64> {
+    let mut last = size(directory)?;
+    loop {
+        std::thread::sleep(std::time::Duration::from_secs(2));
+        let now = size(directory)?;
+        if now == last {
+            return Ok(now);
+        }
+        last = now;
+    }
+}
+
+/// Bytes of all files below a directory.
+fn size(directory: &Path) -> Result<u64> {
+    let mut sum = 0_u64;
+    for entry in std::fs::read_dir(directory)? {
+        let entry = entry?;
+        let more = if entry.file_type()?.is_dir() { size(&entry.path())? } else { entry.metadata()?.len() };
+        sum = sum.saturating_add(more);
+    }
+    Ok(sum)
 }
 
 fn python() -> Command {
@@ -147,7 +233,7 @@ pub(super) fn against_direct(scripts: &Path, runs: &[&Run], yes: bool) -> Result
         anyhow::ensure!(run::attached(&mut command)?.success(), "{} failed", wanted.script);
         let figures = super::figures(&std::fs::read_to_string(&results)?)?;
         super::write(wanted.name, &figures)?;
-        records.extend(figures.as_array().cloned().unwrap_or_default());
+        records.extend(figures.as_array().into_iter().flatten().map(|record| (wanted.name, record.clone())));
     }
     children.stop();
     print!("{}", table(&records));
@@ -155,15 +241,17 @@ pub(super) fn against_direct(scripts: &Path, runs: &[&Run], yes: bool) -> Result
 }
 
 /// The rows that were measured, for direct, jump host and Sallyport.
-fn table(records: &[Value]) -> String {
+fn table(records: &[(&str, Value)]) -> String {
     let mut text =
         String::from("\n| figure | direct | OpenSSH jump host | Sallyport | goal |\n|---|---|---|---|---|\n");
     for Row { what, test, field, goal } in &ROWS {
         let of = |end: &str| {
-            let record = records.iter().rfind(|record| {
-                record.get("test").is_some_and(|name| name == test) && record.get("ep").is_some_and(|name| name == end)
+            let record = records.iter().rfind(|(run, record)| {
+                let said = record.get("test").and_then(Value::as_str);
+                test.split_once('/').is_some_and(|(of, name)| of == *run && said == Some(name))
+                    && record.get("ep").is_some_and(|name| name == end)
             });
-            record.and_then(|record| record.get(field).or_else(|| record.get("error"))).map(ToString::to_string)
+            record.and_then(|(_, record)| record.get(field).or_else(|| record.get("error"))).map(ToString::to_string)
         };
         let ends = ["direct", "jump", "sallyport"].map(of);
         if ends.iter().any(Option::is_some) {

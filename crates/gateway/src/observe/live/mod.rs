@@ -231,7 +231,7 @@ struct Seen {
 
 /// A screen: most sessions are quiet most of the time, and its cells are most of what a quiet one takes.
 enum Kept {
-    Drawn(Screen),
+    Drawn(Box<Screen>),
     Folded(Folded),
 }
 
@@ -239,7 +239,7 @@ impl Kept {
     /// The screen, to be looked at and drawn on; `None` where it cannot be.
     fn screen(&mut self) -> Option<&mut Screen> {
         if let Self::Folded(folded) = self {
-            *self = Self::Drawn(folded.unfold()?);
+            *self = Self::Drawn(Box::new(folded.unfold()?));
         }
         match self {
             Self::Drawn(screen) => Some(screen),
@@ -318,7 +318,9 @@ impl Seen {
                 let size = Size { cols: cols.clamp(1, Size::MOST), rows: rows.clamp(1, Size::MOST) };
                 match self.screen(channel) {
                     Some(screen) => screen.resize(size),
-                    None => self.screens.extend(Screen::new(size).map(|screen| (channel, Kept::Drawn(screen)))),
+                    None => {
+                        self.screens.extend(Screen::new(size).map(|screen| (channel, Kept::Drawn(Box::new(screen)))))
+                    }
                 }
                 true
             }
