@@ -36,6 +36,14 @@ pub(crate) fn target(line: TargetLine) -> wire::Target {
         .into(),
         has_secret: account.opens(),
         certificate: account.certificate.is_some(),
+        certificate_terms: account.certificate.map(|terms| wire::CertificateTerms {
+            principal: terms.principal,
+            source_addresses: terms.source_addresses.iter().map(ToString::to_string).collect(),
+            force_command: terms.force_command,
+        }),
+        through: account
+            .through
+            .map(|through| wire::Through { account: through.account.to_string(), by: through.by.word().into() }),
         owner: account.owner.map(|owner| owner.to_string()),
     };
     wire::Target {
@@ -134,6 +142,7 @@ pub(crate) fn session(control: &Control, op: &Op, line: SessionLine) -> wire::Se
         handle: line.actor.clone(),
         target: target.to_owned(),
         account: account.to_owned(),
+        through: Some(fact("through")).filter(|through| !through.is_empty()),
         protocol: fact("protocol"),
         started: line.started.to_string(),
         ended: line.ended.as_ref().map(|ended| ended.at.to_string()),

@@ -122,6 +122,7 @@ fn open_router() -> OpenApiRouter<App> {
         .routes(routes!(targets::probe))
         .routes(routes!(targets::show, targets::change, targets::remove))
         .routes(routes!(targets::check))
+        .routes(routes!(targets::put_account))
         .routes(routes!(sessions::list))
         .routes(routes!(sessions::kill))
         .routes(routes!(sessions::message))

@@ -11,8 +11,8 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::IntoResponse;
-use sallyport_control::{About, NewSecret, NewTarget};
-use sallyport_model::inventory::{CertificateTerms, Class, Tier};
+use sallyport_control::{About, AboutAccount, NewSecret, NewTarget};
+use sallyport_model::inventory::{By, CertificateTerms, Class, Rest, Through, Tier};
 use sallyport_model::{Secret, TargetName};
 use sallyport_wire as wire;
 
@@ -99,6 +99,24 @@ pub(crate) async fn change(
     Ok(Json(convert::target(app.control.change_target(&caller.op, &target(&name)?, about).await?)))
 }
 
+/// Adds an account to a target, or changes it. Sessions of it end where it is now reached in another way.
+#[utoipa::path(put, path = "/api/v1/targets/{name}/accounts/{account}", params(("name" = String, Path), ("account" = String, Path)), request_body = wire::PutAccount, responses((status = 200, body = wire::Target)), tag = "inventory")]
+pub(crate) async fn put_account(
+    State(app): State<App>,
+    caller: Caller,
+    Path((name, account)): Path<(String, String)>,
+    Sent(ask): Sent<wire::PutAccount>,
+) -> Result<Json<wire::Target>, Problem> {
+    let about = AboutAccount {
+        class: class(&ask.class)?,
+        owner: ask.owner.map(|owner| owner.parse()).transpose().map_err(Problem::usage)?,
+        certificate: ask.certificate.map(terms).transpose()?,
+        through: ask.through.map(through).transpose()?,
+    };
+    let account = account.parse().map_err(Problem::usage)?;
+    Ok(Json(convert::target(app.control.put_account(&caller.op, &target(&name)?, &account, about).await?)))
+}
+
 /// Removes a target and its accounts. Sessions on it end.
 #[utoipa::path(delete, path = "/api/v1/targets/{name}", params(("name" = String, Path)), responses((status = 204)), tag = "inventory")]
 pub(crate) async fn remove(
@@ -132,6 +150,22 @@ fn class(word: &str) -> Result<Class, Problem> {
         "standard" => Ok(Class::Standard),
         _ => Err(Problem::usage("an account's class is administrative, service or standard")),
     }
+}
+
+fn terms(terms: wire::CertificateTerms) -> Result<CertificateTerms, Problem> {
+    let wire::CertificateTerms { principal, source_addresses, force_command } = terms;
+    let networks = source_addresses.iter().map(|network| network.parse());
+    let source_addresses = networks.collect::<Result<_, _>>().map_err(Problem::usage)?;
+    Ok(CertificateTerms { principal, source_addresses, force_command, rest: Rest::new() })
+}
+
+fn through(through: wire::Through) -> Result<Through, Problem> {
+    let by = match through.by.as_str() {
+        "su" => By::Su,
+        "sudo" => By::Sudo,
+        _ => return Err(Problem::usage("an account is become by `su` or by `sudo`")),
+    };
+    Ok(Through { account: through.account.parse().map_err(Problem::usage)?, by, rest: Rest::new() })
 }
 
 /// Whether nothing is to be stored.

@@ -75,10 +75,11 @@ async fn list(args: Sessions, client: &Client, out: Output) -> Result<(), Fail> 
                         format!("{reason}{}{cut}", note.unwrap_or_default())
                     }
                 };
+                let through = s.through.as_deref().map(|way| format!(" ({})", harmless(way))).unwrap_or_default();
                 vec![
                     s.id.clone(),
                     s.handle.clone(),
-                    format!("{}@{}", harmless(&s.account), s.target),
+                    format!("{}@{}{through}", harmless(&s.account), s.target),
                     s.started.clone(),
                     state,
                 ]

@@ -1,11 +1,13 @@
 //! From an ask to a permit: one decision, one lease, one entry, one commit.
 
-use crate::control::{Open, clip, identity, in_session, put};
+use crate::control::{Open, POLICY, clip, identity, in_session, put};
 use crate::directory::{Versioned, kinds, load};
 use crate::identity::Shown;
 use crate::lease::lease_kind;
 use crate::sessions::SessionBody;
 use crate::sign_in::STEP_UP;
+use crate::slots::borrowed;
+use crate::way::Way;
 use crate::{Actor, Control, Error};
 use sallyport_model::access::{Ask, Denial};
 use sallyport_model::authority::{Anchor, Close, Open as OpenCall, OpenChannel, Opened, Reply, Thawed};
@@ -28,6 +30,7 @@ const CHECK: u32 = 60;
 pub(crate) struct Found {
     pub(crate) target: Target,
     pub(crate) account: Account,
+    pub(crate) way: Way,
 }
 
 /// Looks a place up by name.
@@ -43,13 +46,26 @@ pub(crate) fn by_id(
     target: sallyport_model::TargetId,
     account: sallyport_model::AccountId,
 ) -> Option<Found> {
-    Some(Found {
-        target: load(&open.store, &DocId::new(target), kinds::TARGET)?.value,
-        account: load(&open.store, &DocId::new(account), kinds::ACCOUNT)?.value,
-    })
+    let target = load(&open.store, &DocId::new(target), kinds::TARGET)?.value;
+    let account = load(&open.store, &DocId::new(account), kinds::ACCOUNT)?.value;
+    Some(Found { way: Way::to(open, &account), target, account })
 }
 
+/// The place of a session, which is reached as it was when the session began.
+pub(crate) fn place_of(open: &Open, session: &SessionBody) -> Result<Found, Error> {
+    let found = by_id(open, session.target, session.account).ok_or_else(|| Error::failed("the account is gone"))?;
+    if found.way.logon() == session.logon { Ok(found) } else { Err(Denial::new(Kind::Denied, OTHER_WAY).into()) }
+}
+
+/// Why a session ends whose account is reached in another way than it was.
+pub(crate) const OTHER_WAY: &str = "the account is now reached in another way";
+
 impl Found {
+    /// The account that is logged in at, whose credential opens the connection.
+    pub(crate) fn logs_in(&self) -> &Account {
+        self.way.account().unwrap_or(&self.account)
+    }
+
     /// What is known when somebody asks for this place.
     pub(crate) fn facts<'a>(&'a self, who: &'a Identity, now: Timestamp, from: IpAddr, reason: &'a str) -> Facts<'a> {
         Facts { reason, ..Facts::new(who, now, from) }.at(Place::Account(&self.target, &self.account))
@@ -65,18 +81,16 @@ impl Found {
             grace: self.target.tier.grace_seconds(),
             anchor: self.target.tier.anchor_seconds(),
             freezes: self.target.tier.freezes(),
+            logon: self.way.logon(),
         }
     }
 
     /// What stands in the way of any session, whoever asks.
     pub(crate) fn unready(&self) -> Option<&'static str> {
-        if !self.account.opens() {
-            Some("no credential is stored for it: `sallyport vault put` stores one")
-        } else if self.target.host_keys.is_empty() {
-            Some("no host key is pinned for it: write `host_keys` in its inventory file and apply")
-        } else {
-            None
-        }
+        self.way.unready(&self.account).or_else(|| {
+            let unpinned = self.target.host_keys.is_empty();
+            unpinned.then_some("no host key is pinned for it: write `host_keys` in its inventory file and apply")
+        })
     }
 }
 
@@ -138,6 +152,7 @@ impl Control {
             factors: spent.shown.factors.clone(),
             ending: None,
             node: self.node().to_owned(),
+            logon: permitted.found.way.logon(),
             steering: Steering::default(),
             guests: Vec::new(),
             waits: false,
@@ -148,15 +163,10 @@ impl Control {
         let draft = Draft { id: entry_id(call), ..opened_draft(self, &body, &ask, how) };
         // The decision is made over these documents: if one changes before the commit, decide again.
         let mut change = Change::entry(draft).put(put(body.id, 0, kinds::SESSION, &body)?).repeatable();
+        let logon = permitted.found.way.account().map(|logon| DocId::new(logon.id));
+        let read = [DocId::new(who.id), DocId::new(body.target), DocId::new(body.account), DocId::new(POLICY)];
         open.store.working(|set| {
-            for id in [
-                DocId::new(who.id),
-                DocId::new(body.target),
-                DocId::new(body.account),
-                DocId::new(crate::control::POLICY),
-            ] {
-                change.expect.push((id.clone(), set.version(&id)));
-            }
+            change.expect.extend(read.into_iter().chain(logon).map(|id| (id.clone(), set.version(&id))));
         });
         // The commit goes on whoever waits for it, and until it is known nobody may take the session for one that never was.
         let (opening, store) = (self.live.opening(body.id, gateway), open.store.clone());
@@ -192,8 +202,7 @@ impl Control {
             return Ok(Reply::Denied(Denial::new(Kind::Denied, "this session belongs to another gateway")));
         }
         let index = open.store.entry_index(entry_id(call)).await?;
-        let found = by_id(open, known.target, known.account);
-        let (Some(index), Some(found)) = (index, found) else {
+        let (Some(index), Ok(found)) = (index, place_of(open, known)) else {
             return Ok(Reply::Denied(Denial::new(Kind::Conflict, "this session is open already")));
         };
         self.live.began(known.id, gateway);
@@ -475,6 +484,7 @@ fn opened_draft(control: &Control, body: &SessionBody, ask: &OpenCall, how: &str
         ("idle", body.limits.idle.to_string()),
         ("reason", body.reason.clone()),
     ];
-    let facts = facts.each_ref().map(|(k, v)| (*k, v.as_str()));
-    in_session(control.draft(&actor, "session.opened", &body.address, &facts), body.id)
+    let through = body.logon.as_ref().map(|logon| ("through", logon.to_string()));
+    let facts: Vec<_> = facts.into_iter().chain(through).collect();
+    in_session(control.draft(&actor, "session.opened", &body.address, &borrowed(&facts)), body.id)
 }

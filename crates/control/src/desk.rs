@@ -111,6 +111,7 @@ impl Control {
             Call::Channel(ask) => self.open_channel(gateway, id, ask).await,
             Call::Places(asked) => self.choices(gateway, &asked),
             Call::Password(session) => self.lend(gateway, id, session).await,
+            Call::Becoming(session) => self.lend_becoming(gateway, id, session).await,
             Call::Sign(session, data) => self.sign(gateway, id, session, &data).await,
             Call::Certify(session, exchange) => self.certify(gateway, id, session, &exchange).await,
             Call::Anchor(anchor) => self.anchor(gateway, id, anchor).await,

@@ -8,6 +8,7 @@ use crate::lease::{SecretBody, version_id};
 use crate::places::{Places, Search};
 use crate::slots::borrowed;
 use crate::vault::material;
+use crate::way::Way;
 use crate::{Control, Error, NewSecret, Op};
 use sallyport_model::access::{Ask, Denial, From};
 use sallyport_model::door::{Closed, Inward, Knock, Outward, Probe, Probed};
@@ -243,7 +244,7 @@ impl Control {
                 Some((SecretId::new(&self.env), material(&self.env, &found, credential)?))
             }
         };
-        let Found { target, account } = found;
+        let Found { target, account, .. } = found;
         let account = Account { secret: secret.as_ref().map(|(id, _)| *id), ..account };
         let place = format!("{} {}:{}", target.protocol, target.host, target.port);
         let mut facts = vec![
@@ -380,18 +381,18 @@ fn unfit(answer: Outward) -> Error {
     }
 }
 
-fn line(open: &Open, target: Target) -> TargetLine {
+pub(crate) fn line(open: &Open, target: Target) -> TargetLine {
     let accounts = accounts_of(open, &target.name).into_iter().map(|found| found.value).collect();
     TargetLine { target, accounts }
 }
 
-fn known(open: &Open, name: &TargetName) -> Result<Versioned<Target>, Error> {
+pub(crate) fn known(open: &Open, name: &TargetName) -> Result<Versioned<Target>, Error> {
     let id = open.directory.target(name);
     id.and_then(|id| load::<Target>(&open.store, &DocId::new(id), kinds::TARGET))
         .ok_or_else(|| Error::NotFound(format!("there is no target `{name}`")))
 }
 
-fn accounts_of(open: &Open, name: &TargetName) -> Vec<Versioned<Account>> {
+pub(crate) fn accounts_of(open: &Open, name: &TargetName) -> Vec<Versioned<Account>> {
     let places = open.places();
     let found = places.targets.binary_search_by(|listed| listed.target.name.cmp(name));
     let listed = found.ok().and_then(|at| places.targets.get(at));
@@ -438,7 +439,8 @@ fn made(env: &Env, new: &NewTarget) -> Found {
         owner: None,
         secret: None,
         certificate: new.certificate.clone(),
+        through: None,
         rest: Rest::new(),
     };
-    Found { target, account }
+    Found { target, account, way: Way::Straight }
 }

@@ -1,15 +1,16 @@
 //! Uses of a credential: lent or signed for one session, each with its entry first.
 
-use crate::access::{Found, by_id, entry_id};
+use crate::access::{Found, entry_id, place_of};
 use crate::control::{Open, identity, in_session};
 use crate::directory::{kinds, load};
 use crate::sessions::SessionBody;
 use crate::slots::borrowed;
 use crate::ssh_ca::SshCa;
+use crate::way::Way;
 use crate::{Actor, Control, Error};
 use sallyport_model::access::{Channel, Denial, LeaseKind};
-use sallyport_model::authority::{Certified, PASSWORD_INFO, Reply};
-use sallyport_model::inventory::{CertificateTerms, Rest};
+use sallyport_model::authority::{BECOMING_INFO, Certified, PASSWORD_INFO, Reply};
+use sallyport_model::inventory::{Account, By, CertificateTerms, Rest, Target};
 use sallyport_model::sealed::PublicKey;
 use sallyport_model::secret::SecretBytes;
 use sallyport_model::{AccountId, CallId, GatewayId, Kind, SecretId, SessionId, Timestamp};
@@ -58,24 +59,25 @@ pub(crate) fn version_id(secret: SecretId, version: u64) -> String {
     format!("{secret}@{version}")
 }
 
-/// The secret of an account.
-pub(crate) fn secret_of(open: &Open, found: &Found) -> Result<SecretBody, Error> {
+/// The secret of an account on a target.
+pub(crate) fn secret_of(open: &Open, target: &Target, account: &Account) -> Result<SecretBody, Error> {
     let missing = || Error::failed("the account's credential is gone from the vault");
-    let id = found.account.secret.ok_or_else(missing)?;
+    let id = account.secret.ok_or_else(missing)?;
     let body = load::<SecretBody>(&open.store, &DocId::new(id), kinds::SECRET).ok_or_else(missing)?.value;
     // INVARIANT: a secret serves the account and the environment that it was stored for, no other.
-    if body.account != found.account.id || body.environment != found.target.environment {
+    if body.account != account.id || account.target != target.id || body.environment != target.environment {
         return Err(Error::failed("the credential belongs to another account or environment"));
     }
     Ok(body)
 }
 
-/// What a session may do with the account's credential.
+/// What a session may do with the credential of the account that is logged in at.
 pub(crate) fn lease_kind(open: &Open, found: &Found) -> Result<LeaseKind, Error> {
-    if found.account.certificate.is_some() {
+    let account = found.logs_in();
+    if account.certificate.is_some() {
         return Ok(LeaseKind::SshCertificate);
     }
-    let secret = secret_of(open, found)?;
+    let secret = secret_of(open, &found.target, account)?;
     match secret.kind {
         SecretKind::Password => Ok(LeaseKind::Password),
         SecretKind::SshEd25519 => {
@@ -90,8 +92,14 @@ pub(crate) fn lease_kind(open: &Open, found: &Found) -> Result<LeaseKind, Error>
 }
 
 /// What an entry says of the use of a secret.
-fn of(secret: &SecretBody) -> [(&'static str, String); 2] {
-    [("secret", secret.id.to_string()), ("version", secret.version.to_string())]
+fn of(secret: &SecretBody) -> Vec<(&'static str, String)> {
+    vec![("secret", secret.id.to_string()), ("version", secret.version.to_string())]
+}
+
+/// What an entry says of whose credential it is, where that is not the account that the session is of.
+fn whose(found: &Found, account: &Account) -> Option<(&'static str, String)> {
+    let other = account.id != found.account.id;
+    other.then(|| ("of", format!("{}@{}", account.name, found.target.name)))
 }
 
 /// The critical options of an account's certificates.
@@ -136,18 +144,46 @@ impl Control {
     /// A password, sealed to the session's key.
     pub(crate) async fn lend(&self, gateway: GatewayId, call: CallId, session: SessionId) -> Result<Reply, Error> {
         let open = self.opened()?;
-        let (body, secret) = self.leased(&open, gateway, session)?;
+        let (body, found, secret) = self.leased(&open, gateway, session)?;
         if secret.kind != SecretKind::Password {
             return Err(Denial::new(Kind::Denied, "this credential is a key: it is used, never lent").into());
         }
-        self.note_use(&open, call, &body, "credential.lent", &borrowed(&of(&secret))).await?;
-        let key: [u8; 32] = hex::decode(&body.key)
-            .ok()
-            .and_then(|b| b.try_into().ok())
-            .ok_or_else(|| Error::failed("no session key"))?;
-        let value = open_secret(&open, &secret)?;
-        let sealed = PublicKey(key).seal(PASSWORD_INFO, session.as_bytes(), value.expose()).map_err(Error::failed)?;
-        Ok(Reply::Password(sealed))
+        let facts: Vec<_> = of(&secret).into_iter().chain(whose(&found, found.logs_in())).collect();
+        self.note_use(&open, call, &body, "credential.lent", &borrowed(&facts)).await?;
+        sealed(&open, &body, &secret, PASSWORD_INFO)
+    }
+
+    /// The password by which the logon account of a session becomes the account that it is of, sealed to the session's key.
+    pub(crate) async fn lend_becoming(
+        &self,
+        gateway: GatewayId,
+        call: CallId,
+        session: SessionId,
+    ) -> Result<Reply, Error> {
+        let open = self.opened()?;
+        let body = self.going_on(gateway, session)?;
+        let found = place_of(&open, &body)?;
+        let Way::Through(logon, by) = &found.way else {
+            return Err(Denial::new(Kind::Denied, "nobody is become in this session").into());
+        };
+        let owner = match by {
+            By::Su => &found.account,
+            By::Sudo => logon.as_ref(),
+        };
+        let secret = secret_of(&open, &found.target, owner).ok().filter(|s| s.kind == SecretKind::Password);
+        let secret = secret.ok_or_else(|| {
+            let text = format!(
+                "`{}` at the target asks for the password of `{}`, and none is stored: store it with `sallyport vault put`",
+                by.word(),
+                owner.name
+            );
+            Denial::new(Kind::Unavailable, text)
+        })?;
+        let mut facts = of(&secret);
+        facts.push(("by", by.word().to_owned()));
+        facts.extend(whose(&found, owner));
+        self.note_use(&open, call, &body, "credential.lent", &borrowed(&facts)).await?;
+        sealed(&open, &body, &secret, BECOMING_INFO)
     }
 
     /// A signature over an SSH authentication request of this very session, and over nothing else.
@@ -159,17 +195,17 @@ impl Control {
         data: &[u8],
     ) -> Result<Reply, Error> {
         let open = self.opened()?;
-        let (body, secret) = self.leased(&open, gateway, session)?;
+        let (body, found, secret) = self.leased(&open, gateway, session)?;
         let (SecretKind::SshEd25519, Some(public)) = (secret.kind, &secret.public) else {
             return Err(Denial::new(Kind::Denied, "this credential is no key").into());
         };
-        let found = by_id(&open, body.target, body.account).ok_or_else(|| Error::failed("the account is gone"))?;
-        if !is_auth_request(data, found.account.name.as_str(), public) {
+        if !is_auth_request(data, found.logs_in().name.as_str(), public) {
             return Err(
                 Denial::new(Kind::Denied, "the key signs SSH authentication requests of its own account only").into()
             );
         }
-        self.note_use(&open, call, &body, "credential.signed", &borrowed(&of(&secret))).await?;
+        let facts: Vec<_> = of(&secret).into_iter().chain(whose(&found, found.logs_in())).collect();
+        self.note_use(&open, call, &body, "credential.signed", &borrowed(&facts)).await?;
         let seed = open_secret(&open, &secret)?;
         Ok(Reply::Signature(signature(&seed, data)?))
     }
@@ -185,15 +221,15 @@ impl Control {
     ) -> Result<Reply, Error> {
         let open = self.opened()?;
         let body = self.going_on(gateway, session)?;
-        let found = by_id(&open, body.target, body.account).ok_or_else(|| Error::failed("the account is gone"))?;
-        let Some(certified) = &found.account.certificate else {
+        let found = place_of(&open, &body)?;
+        let Some(certified) = &found.logs_in().certificate else {
             return Err(Denial::new(Kind::Denied, "this account is not opened with a certificate").into());
         };
         if !EXCHANGES.contains(&exchange.len()) {
             return Err(Denial::new(Kind::Usage, "this is the identifier of no exchange of keys").into());
         }
         let signer = self.signer(&open, SshCa::Targets)?;
-        let account = found.account.name.as_str();
+        let account = found.logs_in().name.as_str();
         let (made, now) = (SshKey::generate(&self.env).map_err(Error::failed)?, self.env.now());
         let contents = Contents {
             key: key::parse(&made.public).map_err(Error::failed)?,
@@ -213,6 +249,7 @@ impl Control {
             ("until", now.plus(CERTIFIED_FOR).to_string()),
             ("ca", signer.version.to_string()),
         ];
+        let facts: Vec<_> = facts.into_iter().chain(whose(&found, found.logs_in())).collect();
         self.note_use(&open, call, &body, "credential.certified", &borrowed(&facts)).await?;
         let certificate = signer.certify(&contents, &self.env.random())?;
         let proof = auth::proof(exchange, account, CERTIFIED_ED25519, &certificate);
@@ -231,11 +268,17 @@ impl Control {
         Ok(given.map(|(name, _)| (*name).to_owned()).collect())
     }
 
-    fn leased(&self, open: &Open, gateway: GatewayId, session: SessionId) -> Result<(SessionBody, SecretBody), Error> {
+    /// A session, its place, and the secret of the account that is logged in at.
+    fn leased(
+        &self,
+        open: &Open,
+        gateway: GatewayId,
+        session: SessionId,
+    ) -> Result<(SessionBody, Found, SecretBody), Error> {
         let body = self.going_on(gateway, session)?;
-        let found = by_id(open, body.target, body.account).ok_or_else(|| Error::failed("the account is gone"))?;
-        let secret = secret_of(open, &found)?;
-        Ok((body, secret))
+        let found = place_of(open, &body)?;
+        let secret = secret_of(open, &found.target, found.logs_in())?;
+        Ok((body, found, secret))
     }
 
     /// The entry precedes the use.
@@ -252,6 +295,15 @@ impl Control {
         open.store.commit(Change::entry(in_session(draft, session.id)).repeatable()).await?;
         Ok(())
     }
+}
+
+/// The value of a secret, for nobody but a session's gateway.
+fn sealed(open: &Open, session: &SessionBody, secret: &SecretBody, info: &[u8]) -> Result<Reply, Error> {
+    let key = hex::decode(&session.key).ok().and_then(|bytes| bytes.try_into().ok());
+    let key: [u8; 32] = key.ok_or_else(|| Error::failed("no session key"))?;
+    let value = open_secret(open, secret)?;
+    let sealed = PublicKey(key).seal(info, session.id.as_bytes(), value.expose()).map_err(Error::failed)?;
+    Ok(Reply::Password(sealed))
 }
 
 /// Whether bytes are what RFC 4252 section 7 has a client sign: for this user, with this key, and nothing else.

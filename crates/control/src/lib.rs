@@ -4,6 +4,7 @@
 //! reads the working set, asks policy, builds one change and commits it; effects come after.
 
 mod access;
+mod accounts;
 mod anchors;
 mod apply;
 mod backup;
@@ -50,8 +51,10 @@ mod token;
 mod unseal;
 mod users;
 mod vault;
+mod way;
 mod why;
 
+pub use accounts::AboutAccount;
 pub use anchors::{Anchor, AnchorLine, FileAnchor, Head, Missed, Policy as AnchorPolicy, Receipt, Seen};
 pub use apply::{ApplyFile, Plan, PlanLine, Sign};
 pub use backup::{Made, Restored, furnish, refill};

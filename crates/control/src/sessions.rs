@@ -9,7 +9,7 @@ use crate::{Control, Error, Op};
 use sallyport_model::access::Terms;
 use sallyport_model::authority::{Down, DownSink, View};
 use sallyport_model::company::{Guest, Part};
-use sallyport_model::inventory::{Identity, Rest};
+use sallyport_model::inventory::{Identity, Logon, Rest};
 use sallyport_model::rules::RuleSet;
 use sallyport_model::steering::Steering;
 use sallyport_model::{AccountId, Handle, IdentityId, Limits, TargetId};
@@ -69,6 +69,9 @@ pub(crate) struct SessionBody {
     /// The node that its gateway is connected to.
     #[serde(default)]
     pub(crate) node: String,
+    /// The account that was logged in at, where that is another one: its way stays the one that it began by.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) logon: Option<Logon>,
     /// What staff want of it.
     #[serde(default, skip_serializing_if = "Steering::is_new")]
     pub(crate) steering: Steering,

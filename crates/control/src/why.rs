@@ -7,6 +7,7 @@ use crate::identity::{AUTH_LIFE, Spendable};
 use crate::inventory::{Listing, Page};
 use crate::places::Search;
 use crate::vault::place;
+use crate::way::Way;
 use crate::{Control, Error, Op};
 use sallyport_model::access::Denial;
 use sallyport_model::authority::{Choice, Places, Reply};
@@ -123,7 +124,8 @@ impl Control {
             };
             let before = after.as_ref().is_some_and(|(t, a)| (&target.name, &account.name) <= (t, a));
             page.take(before, || {
-                let found = Found { target: target.clone(), account: account.clone() };
+                let way = Way::to(&open, account);
+                let found = Found { target: target.clone(), account: account.clone(), way };
                 let note = found.unready();
                 let line =
                     ReachLine { target: found.target, account: found.account, usable: usable.contains(number), note };

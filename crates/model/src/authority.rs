@@ -23,7 +23,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 /// Version of the conversation; a different major number is refused at `Hello`.
-pub const VERSION: u16 = 3;
+pub const VERSION: u16 = 4;
 
 /// Largest frame, in bytes.
 pub const MAX_FRAME: usize = 1 << 20;
@@ -33,6 +33,9 @@ pub const BEAT: Duration = Duration::from_millis(250);
 
 /// The HPKE `info` under which control seals a lent password; the `aad` is the session's 16 bytes.
 pub const PASSWORD_INFO: &[u8] = b"sallyport/lease/password/v1";
+
+/// The same for the password that `su` or `sudo` of a target asks for.
+pub const BECOMING_INFO: &[u8] = b"sallyport/lease/becoming/v1";
 
 /// From gateway to control.
 #[derive(Encode, Decode)]
@@ -249,6 +252,10 @@ pub enum Call {
     /// Who is with a session has changed.
     #[n(11)]
     Company(#[n(0)] Company),
+    /// The password by which a session's logon account becomes the account that it is of, sealed to the session's key;
+    /// an entry is written.
+    #[n(12)]
+    Becoming(#[n(0)] SessionId),
 }
 
 /// Evidence of who the client is.
@@ -491,7 +498,7 @@ pub enum Reply {
     /// To `Channel`, `Anchor`, `Thawed`, `Judged`, `Company`, `Close`: the entry is durable at this ledger index.
     #[n(3)]
     Done(#[n(0)] u64),
-    /// To `Password`.
+    /// To `Password` and `Becoming`.
     #[n(4)]
     Password(#[n(0)] Sealed),
     /// To `Sign`: an SSH signature blob (RFC 4253 section 6.6).

@@ -12,6 +12,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
+use std::fmt;
 
 /// Fields of a newer schema, carried along untouched.
 pub type Rest = serde_json::Map<String, serde_json::Value>;
@@ -153,6 +154,9 @@ pub struct Account {
     /// That it is opened with a certificate made for each session, whatever is stored.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub certificate: Option<CertificateTerms>,
+    /// That nobody logs in at it: it is become, by way of another account of the same target.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub through: Option<Through>,
     /// Unknown fields.
     #[serde(flatten)]
     pub rest: Rest,
@@ -163,6 +167,61 @@ impl Account {
     #[must_use]
     pub const fn opens(&self) -> bool {
         self.secret.is_some() || self.certificate.is_some()
+    }
+}
+
+/// The program of a target by which one account becomes another.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize, minicbor::Encode, minicbor::Decode)]
+#[serde(rename_all = "snake_case")]
+#[cbor(index_only)]
+pub enum By {
+    /// `su`, which asks for the password of the account that is become.
+    #[n(0)]
+    Su,
+    /// `sudo`, which asks for the password of the logon account, or for none.
+    #[n(1)]
+    Sudo,
+}
+
+impl By {
+    /// The program, and the word of inventory files.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Su => "su",
+            Self::Sudo => "sudo",
+        }
+    }
+}
+
+/// The way to an account that nobody logs in at.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+pub struct Through {
+    /// The logon account: it is on the same target, and is logged in at.
+    pub account: AccountName,
+    /// What is run there.
+    pub by: By,
+    /// Unknown fields.
+    #[serde(flatten)]
+    pub rest: Rest,
+}
+
+/// The logon account of a session, and how it becomes the account that the session is of.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize, minicbor::Encode, minicbor::Decode)]
+#[cbor(map)]
+pub struct Logon {
+    /// Its name on the target.
+    #[n(0)]
+    pub account: AccountName,
+    /// What is run there.
+    #[n(1)]
+    pub by: By,
+}
+
+/// As people read it: `deploy by sudo`.
+impl fmt::Display for Logon {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} by {}", self.account, self.by.word())
     }
 }
 
@@ -181,6 +240,21 @@ pub struct CertificateTerms {
     /// Unknown fields.
     #[serde(flatten)]
     pub rest: Rest,
+}
+
+impl CertificateTerms {
+    /// What is wrong with them.
+    #[must_use]
+    pub fn wrong(&self) -> Option<&'static str> {
+        let plain = |text: &String| !text.is_empty() && text.len() <= 255 && !text.contains(char::is_control);
+        if !self.principal.as_ref().is_none_or(|name| plain(name) && !name.contains(',')) {
+            Some("the `principal` of a certificate is one name, without a comma")
+        } else if !self.force_command.as_ref().is_none_or(plain) {
+            Some("the `force_command` of a certificate is one line of at most 255 bytes")
+        } else {
+            None
+        }
+    }
 }
 
 /// What sort of identity acts.
@@ -267,6 +341,17 @@ pub struct Place {
     /// Whether the session freezes while control is not heard (from the tier).
     #[n(7)]
     pub freezes: bool,
+    /// The account that is logged in at, where that is another one.
+    #[n(8)]
+    pub logon: Option<Logon>,
+}
+
+impl Place {
+    /// The name that is logged in with.
+    #[must_use]
+    pub fn login(&self) -> &AccountName {
+        self.logon.as_ref().map_or(&self.account, |logon| &logon.account)
+    }
 }
 
 /// The public half of a session, under which control seals what it lends.

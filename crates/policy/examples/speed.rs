@@ -145,6 +145,7 @@ fn places(env: &Env) -> Result<Places, Box<dyn Error>> {
                 owner: None,
                 secret: None,
                 certificate: None,
+                through: None,
                 rest: Rest::new(),
             };
             places.push((Arc::clone(&target), Arc::new(account)));

@@ -141,9 +141,9 @@ fn texts<'t>(values: impl Iterator<Item = &'t str>) -> RestrictedExpression {
     RestrictedExpression::new_set(values.map(text))
 }
 
-fn entity<const N: usize>(
+fn entity<'n>(
     uid: EntityUid,
-    attributes: [(&str, RestrictedExpression); N],
+    attributes: impl IntoIterator<Item = (&'n str, RestrictedExpression)>,
     parents: HashSet<EntityUid>,
 ) -> Result<Entity, BadFacts> {
     let attributes: HashMap<_, _> = attributes.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
@@ -196,16 +196,13 @@ fn resource(place: &Place<'_>) -> Result<Entity, BadFacts> {
                 return Err(BadFacts("the account is not on this target".into()));
             }
             let [protocol, tags, tier, environment, zone] = shared(target);
-            let attributes = [
+            let own = [
                 ("name", text(account.name.as_str())),
                 ("class", text(class_word(account.class))),
                 ("target", text(target.name.as_str())),
-                protocol,
-                tags,
-                tier,
-                environment,
-                zone,
             ];
+            let logon = account.through.as_ref().map(|through| ("logon", text(through.account.as_str())));
+            let attributes = own.into_iter().chain(logon).chain([protocol, tags, tier, environment, zone]);
             let parents = HashSet::from([uid("Target", target.name.as_str())?]);
             entity(uid("Account", &account_id(target, account))?, attributes, parents)
         }

@@ -55,6 +55,7 @@ pub(crate) fn account(name: &str, target: &Target, class: Class) -> Account {
         owner: None,
         secret: None,
         certificate: None,
+        through: None,
         rest: Rest::new(),
     }
 }

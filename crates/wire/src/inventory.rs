@@ -61,8 +61,54 @@ pub struct Account {
     pub has_secret: bool,
     /// Whether a certificate that is made for each session opens it.
     pub certificate: bool,
+    /// What those certificates say; absent where none are made.
+    pub certificate_terms: Option<CertificateTerms>,
+    /// That it is become by way of another account; absent where it is logged in at.
+    pub through: Option<Through>,
     /// Who answers for it.
     pub owner: Option<String>,
+}
+
+/// What the certificates say that open an account.
+#[derive(Clone, Debug, Default, Eq, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CertificateTerms {
+    /// The name that they are good for on the target; the account's where absent.
+    #[serde(default)]
+    pub principal: Option<String>,
+    /// Networks that they may be used from, as the target sees it; anywhere where empty.
+    #[serde(default)]
+    pub source_addresses: Vec<String>,
+    /// The one command that the target runs, whatever is asked for.
+    #[serde(default)]
+    pub force_command: Option<String>,
+}
+
+/// The way to an account that nobody logs in at.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Through {
+    /// The logon account, on the same target.
+    pub account: String,
+    /// `su` or `sudo`.
+    pub by: String,
+}
+
+/// Says of an account what is to be known of it; it is added where it is not there.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PutAccount {
+    /// `administrative`, `service`, `standard`.
+    pub class: String,
+    /// Who answers for it.
+    #[serde(default)]
+    pub owner: Option<String>,
+    /// That a certificate made for each session opens it, and what that says.
+    #[serde(default)]
+    pub certificate: Option<CertificateTerms>,
+    /// That it is become by way of another account.
+    #[serde(default)]
+    pub through: Option<Through>,
 }
 
 /// Asks what a place shows of itself.

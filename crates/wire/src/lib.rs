@@ -272,6 +272,8 @@ pub struct Session {
     pub target: String,
     /// Account.
     pub account: String,
+    /// The account that was logged in at and became that one, and how, such as `deploy by sudo`; absent where it is the same.
+    pub through: Option<String>,
     /// Protocol.
     pub protocol: String,
     /// Start.

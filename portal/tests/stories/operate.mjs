@@ -46,6 +46,26 @@ export default async function (browser, { links, target }) {
   await admin.button('Check the login');
   await admin.sees('Works.');
 
+  // Further accounts: one that certificates open for one command, and one that nobody logs in at.
+  await admin.button('Add an account');
+  await admin.fill('Account', 'report');
+  await page.getByLabel('How it is reached').selectOption('certificate');
+  await admin.fill('Only this command', '/usr/bin/report');
+  await admin.accessible('an account by certificate');
+  await admin.button('Save');
+  await admin.sees('a certificate for each session');
+  await admin.button('Add an account');
+  await admin.fill('Account', 'root');
+  await page.getByLabel('How it is reached').selectOption('su');
+  await page.getByLabel('Logon account').selectOption(target.account);
+  await admin.accessible('an account through another one');
+  await admin.button('Save');
+  await admin.sees(`through ${target.account} by su`);
+  await admin.button('Change root');
+  await page.getByLabel('How it is reached').selectOption('sudo');
+  await admin.button('Save');
+  await admin.sees(`through ${target.account} by sudo`);
+
   const ada = await browser.person({ expected: [/WebSocket connection/] });
   await ada.enrol(links.ada, PASSWORD);
   await ada.button(`Connect to ada+${target.account}@web-2`);

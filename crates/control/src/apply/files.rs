@@ -4,7 +4,7 @@ use super::ApplyFile;
 use crate::Error;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use sallyport_model::inventory::{CertificateTerms, Class, IdentityKind, Rest, Tier};
+use sallyport_model::inventory::{By, CertificateTerms, Class, IdentityKind, Rest, Through, Tier};
 use sallyport_model::name::Label;
 use sallyport_model::{AccountName, Handle, Network, TargetName};
 use sallyport_policy::PolicySet;
@@ -70,9 +70,25 @@ pub(super) struct AccountLine {
     /// That it is opened with a certificate made for each session; empty where nothing is special about it.
     #[serde(default)]
     pub(super) certificate: Option<CertificateLine>,
+    /// That it is become by way of another account.
+    #[serde(default)]
+    pub(super) through: Option<ThroughLine>,
 }
 
 #[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ThroughLine {
+    account: AccountName,
+    by: By,
+}
+
+impl From<ThroughLine> for Through {
+    fn from(line: ThroughLine) -> Self {
+        Self { account: line.account, by: line.by, rest: Rest::new() }
+    }
+}
+
+#[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct CertificateLine {
     #[serde(default)]
@@ -83,23 +99,9 @@ pub(super) struct CertificateLine {
     force_command: Option<String>,
 }
 
-impl CertificateLine {
-    /// What is wrong with it.
-    fn wrong(&self) -> Option<&'static str> {
-        let plain = |text: &String| !text.is_empty() && text.len() <= 255 && !text.contains(char::is_control);
-        if !self.principal.as_ref().is_none_or(|name| plain(name) && !name.contains(',')) {
-            Some("the `principal` of a certificate is one name, without a comma")
-        } else if !self.force_command.as_ref().is_none_or(plain) {
-            Some("the `force_command` of a certificate is one line of at most 255 bytes")
-        } else {
-            None
-        }
-    }
-}
-
-impl From<CertificateLine> for CertificateTerms {
-    fn from(line: CertificateLine) -> Self {
-        let CertificateLine { principal, source_addresses, force_command } = line;
+impl From<&CertificateLine> for CertificateTerms {
+    fn from(line: &CertificateLine) -> Self {
+        let CertificateLine { principal, source_addresses, force_command } = line.clone();
         Self { principal, source_addresses, force_command, rest: Rest::new() }
     }
 }
@@ -155,12 +157,15 @@ pub(super) fn check(files: &[ApplyFile]) -> Result<Desired, Error> {
         doubles(target.account.iter().map(|a| format!("{}@{}", a.name, target.name)), "account", &mut wrong);
         for account in &target.account {
             let name = format!("{}@{}", account.name, target.name);
-            match account.certificate.as_ref().map(CertificateLine::wrong) {
+            match account.certificate.as_ref().map(|line| CertificateTerms::from(line).wrong()) {
                 Some(_) if target.protocol.as_str() != "ssh" => {
                     wrong.push(format!("account {name}: `certificate` is for targets that speak ssh"));
                 }
                 Some(Some(what)) => wrong.push(format!("account {name}: {what}")),
                 _ => {}
+            }
+            if account.through.is_some() && target.protocol.as_str() != "ssh" {
+                wrong.push(format!("account {name}: `through` is for targets that speak ssh"));
             }
         }
         if !host_fits(&target.host) {

@@ -2,10 +2,11 @@
 
 mod files;
 
-use crate::access::by_id;
+use crate::access::{OTHER_WAY, by_id};
 use crate::control::{Open, POLICY, PolicyBody, put};
 use crate::directory::{Versioned, all, kinds, load};
 use crate::sessions::{Ending, SessionBody};
+use crate::way::wrong;
 use crate::{Control, Error, Op};
 use files::{Desired, check};
 pub(crate) use files::{default_label, host_fits, public_key, public_keys};
@@ -175,6 +176,7 @@ impl Control {
                 crate::control::identity(open, session.identity),
                 by_id(open, session.target, session.account),
             ) {
+                (Some(_), Some(found)) if found.way.logon() != session.logon => OTHER_WAY,
                 (Some(who), Some(found)) => {
                     let facts = session.facts(&found, &who, self.env.now());
                     match decide(&policy, &facts, Act::Connect) {
@@ -312,6 +314,7 @@ impl Work {
                 .into_iter()
                 .map(|(_, a)| ((a.value.target, a.value.name.clone()), a))
                 .collect();
+        let mut ways: BTreeMap<TargetId, Vec<Account>> = BTreeMap::new();
         for line in std::mem::take(&mut self.desired.targets) {
             let old = targets.remove(&line.name);
             let id = old.as_ref().map_or_else(|| TargetId::new(env), |o| o.value.id);
@@ -349,7 +352,8 @@ impl Work {
                     class: line.class,
                     owner: line.owner,
                     secret: old.as_ref().and_then(|o| o.value.secret),
-                    certificate: line.certificate.map(Into::into),
+                    certificate: line.certificate.as_ref().map(Into::into),
+                    through: line.through.map(Into::into),
                     rest: old.as_ref().map(|o| o.value.rest.clone()).unwrap_or_default(),
                     name: line.name,
                 };
@@ -359,7 +363,9 @@ impl Work {
                 let name = format!("{}@{}", account.name, target.name);
                 let class = format!("{:?}", account.class).to_lowercase();
                 let how = if account.certificate.is_some() { ", by certificate" } else { "" };
-                let detail = format!("{class}{how}");
+                let way = account.through.as_ref().map(|t| format!(", through {} by {}", t.account, t.by.word()));
+                let detail = format!("{class}{how}{}", way.unwrap_or_default());
+                ways.entry(id).or_default().push(account.clone());
                 self.write((kinds::ACCOUNT, &name, &account.id.to_string()), old, &account, detail)?;
             }
             if self.puts.len() > before {
@@ -368,6 +374,9 @@ impl Work {
             }
         }
         for ((_, name), old) in accounts {
+            if !prune {
+                ways.entry(old.value.target).or_default().push(old.value.clone());
+            }
             self.drop_or_keep(kinds::ACCOUNT, name.as_str(), old.value.id.to_string(), old.version, prune);
         }
         for (name, old) in targets {
@@ -376,7 +385,7 @@ impl Work {
             }
             self.drop_or_keep(kinds::TARGET, name.as_str(), old.value.id.to_string(), old.version, prune);
         }
-        Ok(())
+        ways.values().try_for_each(|accounts| ways_lead(accounts))
     }
 
     fn write<T: serde::Serialize + PartialEq>(
@@ -429,6 +438,17 @@ pub(crate) fn privileged(identity: &Identity) -> bool {
             || (group.starts_with("tier") && group.ends_with("-admin"))
     };
     identity.groups.iter().any(|group| role(group.as_str()))
+}
+
+/// Whether every account of a target is reached, as all of them will be.
+pub(crate) fn ways_lead(accounts: &[Account]) -> Result<(), Error> {
+    let wrong = accounts.iter().filter_map(|account| {
+        let named = &account.through.as_ref()?.account;
+        let why = wrong(account, accounts.iter().find(|logon| logon.name == *named))?;
+        Some(format!("account {}, through {named}: {why}", account.name))
+    });
+    let wrong: Vec<_> = wrong.collect();
+    if wrong.is_empty() { Ok(()) } else { Err(Error::usage(wrong.join("\n"))) }
 }
 
 /// A key signs in one identity: with two owners nobody could say who acted.

@@ -12,6 +12,7 @@ mod slots;
 mod ssh_certificates;
 mod state;
 mod token;
+mod ways;
 
 pub(crate) use rotation::reached;
 

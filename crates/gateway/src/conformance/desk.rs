@@ -2,11 +2,12 @@
 
 use sallyport_model::access::{Channel, Denial, LeaseKind, Terms};
 use sallyport_model::authority::{
-    Authenticated, Boxed, Call, Certified, Choice, Close, Desk, Down, DownSink, Evidence, Figures, Hello, Open, Opened,
-    Orphan, PASSWORD_INFO, Places, Pulse, RecordingKey, Reply, SshProof, VERSION, View, Welcome, decode, encode,
+    Authenticated, BECOMING_INFO, Boxed, Call, Certified, Choice, Close, Desk, Down, DownSink, Evidence, Figures,
+    Hello, Open, Opened, Orphan, PASSWORD_INFO, Places, Pulse, RecordingKey, Reply, SshProof, VERSION, View, Welcome,
+    decode, encode,
 };
 use sallyport_model::company::{Guest, Part};
-use sallyport_model::inventory::{HostKey, Place, SessionKey};
+use sallyport_model::inventory::{By, HostKey, Logon, Place, SessionKey};
 use sallyport_model::rules::Act;
 use sallyport_model::sealed::PrivateKey;
 use sallyport_model::steering::Steering;
@@ -60,6 +61,19 @@ pub struct Target {
     pub anchor: u32,
     /// Whether its sessions freeze while control is not heard.
     pub freezes: bool,
+    /// What the account that is logged in at becomes, where the sessions are of another one.
+    pub becomes: Option<Becomes>,
+}
+
+/// An account that another one becomes.
+#[derive(Clone)]
+pub struct Becomes {
+    /// Its name.
+    pub account: AccountName,
+    /// By what.
+    pub by: By,
+    /// What is answered where that asks.
+    pub password: Option<String>,
 }
 
 /// An entry that the desk wrote.
@@ -119,6 +133,7 @@ struct OpenSession {
     gateway: GatewayId,
     key: SessionKey,
     credential: Credential,
+    becomes: Option<Becomes>,
 }
 
 impl Reference {
@@ -337,6 +352,7 @@ impl Reference {
             }
             Call::Places(asked) => state.places(&asked),
             Call::Password(session) => state.password(session),
+            Call::Becoming(session) => state.becoming(session),
             Call::Sign(session, challenge) => state.sign(session, &challenge),
             Call::Certify(session, exchange) => state.certify(session, &exchange),
             Call::Anchor(anchor) => {
@@ -396,15 +412,17 @@ impl State {
         if account == DENIED_ACCOUNT {
             return Reply::Denied(Denial::unknown());
         }
+        let (login, becomes) = (target.login.clone().unwrap_or(open.ask.account.clone()), target.becomes.clone());
         let place = Place {
             target: open.ask.target.clone(),
             host: target.host.clone(),
             port: target.port,
-            account: target.login.clone().unwrap_or_else(|| open.ask.account.clone()),
+            account: becomes.as_ref().map_or_else(|| login.clone(), |becomes| becomes.account.clone()),
             host_keys: target.host_keys.clone(),
             grace: target.grace,
             anchor: target.anchor,
             freezes: target.freezes,
+            logon: becomes.as_ref().map(|becomes| Logon { account: login, by: becomes.by }),
         };
         let lease = match &target.credential {
             Credential::Password(_) => LeaseKind::Password,
@@ -422,7 +440,7 @@ impl State {
             rules: target.rules.clone(),
         };
         let credential = target.credential.clone();
-        let session = OpenSession { recording: open.recording, gateway, key: open.key, credential };
+        let session = OpenSession { recording: open.recording, gateway, key: open.key, credential, becomes };
         self.open.insert(open.session, session);
         self.headers.insert(open.recording, open.header.clone());
         let text = format!("{handle} {} {} {}", open.ask.account, open.ask.target, hex(&open.header));
@@ -448,15 +466,27 @@ impl State {
     }
 
     fn password(&mut self, session: SessionId) -> Reply {
-        let sealed = match self.open.get(&session) {
-            Some(OpenSession { key, credential: Credential::Password(password), .. }) => {
-                key.seal(PASSWORD_INFO, session.as_bytes(), password.as_bytes())
-            }
+        let (key, password) = match self.open.get(&session) {
+            Some(OpenSession { key, credential: Credential::Password(password), .. }) => (*key, password.clone()),
             _ => return Reply::Denied(Denial::unknown()),
         };
-        match sealed {
+        self.lend(session, (key, &password), (PASSWORD_INFO, "password"))
+    }
+
+    fn becoming(&mut self, session: SessionId) -> Reply {
+        let (key, password) = match self.open.get(&session) {
+            Some(OpenSession { key, becomes: Some(Becomes { password: Some(password), .. }), .. }) => {
+                (*key, password.clone())
+            }
+            _ => return Reply::Denied(Denial::new(Kind::Unavailable, "no password is stored for that")),
+        };
+        self.lend(session, (key, &password), (BECOMING_INFO, "becoming"))
+    }
+
+    fn lend(&mut self, session: SessionId, (key, password): (SessionKey, &str), (info, what): (&[u8], &str)) -> Reply {
+        match key.seal(info, session.as_bytes(), password.as_bytes()) {
             Ok(sealed) => {
-                self.done("credential.lent", Some(session), "password".into());
+                self.done("credential.lent", Some(session), what.into());
                 Reply::Password(sealed)
             }
             Err(error) => Reply::Denied(Denial::new(Kind::Failed, error.to_string())),

@@ -113,7 +113,7 @@ pub struct Tap {
     pub(crate) frozen: watch::Receiver<Option<Freeze>>,
     /// Why nothing crosses in either direction, where somebody holds the session.
     pub(crate) paused: watch::Receiver<Option<String>>,
-    /// What ended the session, where a rule or an observer did.
+    /// What ended the session, where a rule, an observer, or a refusal to become an account did.
     pub(crate) verdict: OnceLock<String>,
     pub(crate) ended: watch::Receiver<bool>,
     pub(crate) strict: bool,
@@ -314,13 +314,17 @@ impl Tap {
         })
     }
 
-    /// Notes what ends the session: its last entry says so.
     fn condemn(&self, why: String) -> Stop {
-        let _ = self.verdict.set(why.clone());
+        self.doom(&why);
         Stop::Blocked(why)
     }
 
-    /// What ended the session, where a rule or an observer did.
+    /// Notes what ends the session: its last entry says so.
+    pub fn doom(&self, why: &str) {
+        let _ = self.verdict.set(why.to_owned());
+    }
+
+    /// What ended the session, where something in it did.
     #[must_use]
     pub fn verdict(&self) -> Option<&str> {
         self.verdict.get().map(String::as_str)

@@ -71,8 +71,12 @@ pub(super) async fn drive<P: Protocol>(
 /// Logs in at the target of an open session, and closes it: nothing else crosses.
 pub(super) async fn check<P: Protocol>(gateway: &Gateway, protocol: &P, open: Open) -> Result<(), DialError> {
     let watch = Watch::new(gateway, &open);
+    let reach = async {
+        let upstream = protocol.dial(&open.clearance).await?;
+        protocol.prove(&open.clearance, upstream).await
+    };
     let dialled = tokio::select! {
-        dialled = protocol.dial(&open.clearance) => dialled.map(drop),
+        dialled = reach => dialled,
         () = gateway.stop.cancelled() => Err(DialError::new(Kind::Unavailable, "the gateway stops; try again shortly")),
     };
     let ended = match &dialled {
@@ -209,7 +213,9 @@ async fn connection<P: Protocol>(protocol: Arc<P>, mut client: P::Client, live: 
 
 fn outcome(done: Result<Outcome, JoinError>, open: &Open) -> Ended {
     match done {
-        Ok((reason @ EndReason::Block, _)) => Ended::new(reason, open.tap.verdict().unwrap_or_default()),
+        Ok((reason @ (EndReason::Block | EndReason::DialFail), note)) if note.is_empty() => {
+            Ended::new(reason, open.tap.verdict().unwrap_or_default())
+        }
         Ok((reason, note)) => Ended { reason, note },
         Err(error) if error.is_panic() => Ended::new(EndReason::Panic, "a task panicked"),
         Err(_) => Ended::new(EndReason::Shutdown, "a task was cancelled"),

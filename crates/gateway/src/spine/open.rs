@@ -290,6 +290,7 @@ fn sabotage(reply: Result<Reply, authority::Error>, who: &Authenticated, ask: &A
         grace: 60,
         anchor: 10,
         freezes: false,
+        logon: None,
     };
     let terms = Terms {
         identity: who.identity(),

@@ -26,7 +26,9 @@
 use crate::authority::{self, Authority, PATIENCE};
 use crate::dial::{self, Dialer};
 use sallyport_model::access::{Denial, From as Source, LeaseKind, Terms};
-use sallyport_model::authority::{AuthStep, Call, Certified, Choice, Evidence, PASSWORD_INFO, Places, Reply};
+use sallyport_model::authority::{
+    AuthStep, BECOMING_INFO, Call, Certified, Choice, Evidence, PASSWORD_INFO, Places, Reply,
+};
 use sallyport_model::inventory::Place;
 use sallyport_model::sealed::PrivateKey;
 use sallyport_model::secret::SecretBytes;
@@ -196,10 +198,22 @@ impl Lease {
     /// # Errors
     /// When control refuses or is not reached.
     pub async fn password(&self) -> Result<SecretBytes, Denial> {
-        match self.authority.call(Call::Password(self.session), PATIENCE).await? {
+        self.lent(Call::Password(self.session), PASSWORD_INFO).await
+    }
+
+    /// The password that `su` or `sudo` of the target asks for, for one answer. It comes sealed to the session's key.
+    ///
+    /// # Errors
+    /// When control refuses, has none, or is not reached.
+    pub async fn becoming(&self) -> Result<SecretBytes, Denial> {
+        self.lent(Call::Becoming(self.session), BECOMING_INFO).await
+    }
+
+    async fn lent(&self, call: Call, info: &[u8]) -> Result<SecretBytes, Denial> {
+        match self.authority.call(call, PATIENCE).await? {
             Reply::Password(sealed) => self
                 .key
-                .open(PASSWORD_INFO, self.session.as_bytes(), &sealed)
+                .open(info, self.session.as_bytes(), &sealed)
                 .map_err(|e| Denial::new(Kind::Failed, e.to_string())),
             Reply::Denied(denial) => Err(denial),
             _ => Err(authority::Error::Misfit.into()),

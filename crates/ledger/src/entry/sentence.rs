@@ -15,16 +15,11 @@ pub(super) fn of(entry: &Entry) -> String {
         }
         action if action.starts_with("command.") => command(entry, actor, object),
         action if action.starts_with("file.") => file(entry, actor, object),
-        "credential.lent" => format!("the password of {object} was lent for {actor}'s session"),
-        "credential.certified" => format!(
-            "a certificate for {object} was made for {actor}'s session{}{}",
-            by(entry, "principal", ", good for the name "),
-            by(entry, "until", " until ")
-        ),
-        "credential.signed" => format!("the key of {object} signed for {actor}'s session"),
+        action if action.starts_with("credential.") => credential(entry, actor, object),
         "login.failed" => format!("a sign-in as {object} failed{}", by(entry, "from", " from ")),
         "secret.stored" => format!("{actor} stored a new version of the secret of {object}"),
         action if action.starts_with("target.") => target(entry, actor, object),
+        action if action.starts_with("account.") => account(entry, actor, object),
         action if HOSTS.iter().any(|what| action.starts_with(what)) => node(entry, actor, object),
         action if action.starts_with("vault.") => vault(entry, actor, object),
         action if PEOPLE.iter().any(|what| action.starts_with(what)) => people(entry, actor, object),
@@ -84,7 +79,11 @@ pub(super) fn of(entry: &Entry) -> String {
 /// What happened to a session.
 fn session(entry: &Entry, actor: &str, object: &str) -> String {
     match entry.action.as_str() {
-        "session.opened" => format!("{actor} opened a session on {object}{}", by(entry, "from", " from ")),
+        "session.opened" => format!(
+            "{actor} opened a session on {object}{}{}",
+            by(entry, "through", ", through "),
+            by(entry, "from", " from ")
+        ),
         "session.closed" => {
             format!("{actor}'s session on {object} ended{}{}", by(entry, "reason", ": "), by(entry, "note", ", "))
         }
@@ -236,6 +235,35 @@ fn recording(entry: &Entry, actor: &str, object: &str) -> String {
         "recordings.searched" => format!("{actor} searched recordings{}", by(entry, "text", " for ")),
         "recording.anchor" => format!("the recording {object} reached {} segments", or(entry, "segments", "some")),
         "recording.expired" => format!("the recording {object} expired by rule{}", by(entry, "rule", ", ")),
+        other => plain(other, actor, object),
+    }
+}
+
+/// Uses of a credential, which may be another account's than the one that the session is of.
+fn credential(entry: &Entry, actor: &str, object: &str) -> String {
+    let whose = or(entry, "of", object);
+    let on = if whose == object { String::new() } else { format!(" on {object}") };
+    match entry.action.as_str() {
+        "credential.lent" => {
+            format!("the password of {whose} was lent for {actor}'s session{on}{}", by(entry, "by", ", asked for by "))
+        }
+        "credential.certified" => format!(
+            "a certificate for {whose} was made for {actor}'s session{on}{}{}",
+            by(entry, "principal", ", good for the name "),
+            by(entry, "until", " until ")
+        ),
+        "credential.signed" => format!("the key of {whose} signed for {actor}'s session{on}"),
+        other => plain(other, actor, object),
+    }
+}
+
+/// Acts on one account.
+fn account(entry: &Entry, actor: &str, object: &str) -> String {
+    match entry.action.as_str() {
+        "account.added" => format!("{actor} added the account {object}{}", by(entry, "through", ", reached through ")),
+        "account.changed" => {
+            format!("{actor} changed the account {object}{}", by(entry, "through", ", which is now reached through "))
+        }
         other => plain(other, actor, object),
     }
 }

@@ -49,7 +49,7 @@ async fn dial(go: &Clearance, random: &Random) -> Result<Upstream, DialError> {
         }
         error => DialError::new(Kind::Unavailable, format!("the target's SSH server did not agree with us: {error}")),
     })?;
-    let mut login = Login { leg, account: place.account.as_str(), banners: 0 };
+    let mut login = Login { leg, account: place.login().as_str(), banners: 0 };
     login.run(go.lease()).await?;
     let mut leg = login.leg;
     leg.authenticated();

@@ -1,6 +1,8 @@
 //! Small words of both legs: what a client may set, what kinds there are, and how lines are shown.
 
+use bytes::Bytes;
 use sallyport_model::access::Channel;
+use sallyport_ssh_transport::wire::Put as _;
 
 /// Environment that a client may set: how it writes, and nothing that loads code.
 pub(crate) fn env_allowed(name: &str) -> bool {
@@ -27,4 +29,11 @@ pub(crate) fn text(bytes: &[u8]) -> String {
         Ok(text) => text.to_owned(),
         Err(_) => bytes.escape_ascii().to_string(),
     }
+}
+
+/// Bytes as the data of a request has them: `string` of RFC 4251 section 5.
+pub(crate) fn string(bytes: &[u8]) -> Bytes {
+    let mut data = Vec::with_capacity(bytes.len().saturating_add(4));
+    data.string(bytes);
+    data.into()
 }

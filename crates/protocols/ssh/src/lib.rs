@@ -3,6 +3,7 @@
 //! Both legs are [`sallyport_ssh_transport`] links: credit is given when bytes are taken, so what either
 //! side may have under way is bounded by windows, and a channel that sleeps stalls no other.
 
+mod becoming;
 mod chooser;
 mod client;
 mod config;
@@ -135,6 +136,10 @@ impl Protocol for Ssh {
 
     async fn dial(&self, go: &Clearance) -> Result<Upstream, DialError> {
         dial::dial_soon(go, &self.random).await
+    }
+
+    async fn prove(&self, go: &Clearance, upstream: Upstream) -> Result<(), DialError> {
+        becoming::prove(go, &upstream.link, &self.random).await
     }
 
     async fn relay(&self, client: Client, upstream: Upstream, live: Live) -> EndReason {

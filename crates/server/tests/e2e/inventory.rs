@@ -42,7 +42,7 @@ fn a_target_is_probed_added_checked_used_and_removed(product: &mut Product) {
     let added = api.post("/targets", &new(product, "web-2", &json!(keys), PASSWORD)).is(201);
     assert_eq!(
         added["accounts"],
-        json!([{"name": ACCOUNT, "class": "standard", "has_secret": true, "certificate": false, "owner": null}])
+        json!([{"name": ACCOUNT, "class": "standard", "has_secret": true, "certificate": false, "certificate_terms": null, "through": null, "owner": null}])
     );
     assert!(!added.to_string().contains(PASSWORD));
     assert_eq!(tags("web-2"), Some(json!(["web"])));

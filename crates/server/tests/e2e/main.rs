@@ -22,6 +22,7 @@ mod acme;
 mod anchors;
 mod backup;
 mod bad_input;
+mod becoming;
 mod book;
 mod browser;
 mod canary;

@@ -41,6 +41,7 @@ fn body(schema: &str, caller: &str) -> Option<Value> {
         "PauseRotation" => json!({ "paused": false }),
         "ProbeTarget" => json!({ "host": "169.254.169.254" }),
         "PutSecret" => json!({ "account": "nobody@nowhere", "generate": "password" }),
+        "PutAccount" => json!({ "class": "standard" }),
         "RotateEpoch" => json!({ "domain": "none" }),
         "CertifyKey" => {
             json!({ "public_key": "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA" })
@@ -68,7 +69,7 @@ fn object(path: &str) -> String {
         path if path.contains("/slots/") => format!("slt_{nothing}"),
         _ => "no-such".into(),
     };
-    let path = path.replace("{guest}", &format!("wat_{nothing}"));
+    let path = path.replace("{guest}", &format!("wat_{nothing}")).replace("{account}", "no-such");
     match path.split_once('{').and_then(|(before, rest)| Some((before, rest.split_once('}')?.1))) {
         Some((before, behind)) => format!("{before}{id}{behind}"),
         None => path,

@@ -1,5 +1,7 @@
 //! A real OpenSSH server on a temporary directory, with an account of its own.
 
+pub mod accounts;
+
 use crate::faults::process;
 use crate::waiting::pause;
 use anyhow::{Context, Result, bail, ensure};
@@ -171,9 +173,13 @@ fn account(password: &str) -> Result<()> {
         let made = Command::new("useradd").args(["-m", "-s", "/bin/bash", ACCOUNT]).status()?;
         ensure!(made.success(), "useradd failed");
     }
+    set_password(ACCOUNT, password)
+}
+
+fn set_password(account: &str, password: &str) -> Result<()> {
     let mut process = Command::new("chpasswd").stdin(Stdio::piped()).spawn()?;
     let mut input = process.stdin.take().context("chpasswd has no input")?;
-    writeln!(input, "{ACCOUNT}:{password}")?;
+    writeln!(input, "{account}:{password}")?;
     drop(input);
     ensure!(process.wait()?.success(), "chpasswd failed");
     Ok(())

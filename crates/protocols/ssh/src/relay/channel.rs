@@ -1,6 +1,7 @@
 //! One session channel: a pump each way. A pump waits for its own sink only, never for the other pump.
 
 use super::Session;
+use super::begin::{Fault, Running, resize, run};
 use super::face::Face;
 use super::files::Watched;
 use super::typing::{Next, Typing};
@@ -11,18 +12,16 @@ use sallyport_gateway::observe::WhatRef;
 use sallyport_gateway::observe::tap::Stop;
 use sallyport_gateway::spine::Live;
 use sallyport_model::Kind;
-use sallyport_model::access::{Channel, Denial, EndReason};
+use sallyport_model::access::{Denial, EndReason};
 use sallyport_ssh_transport::link;
-use sallyport_ssh_transport::wire::{Cursor, Put as _};
+use sallyport_ssh_transport::wire::Cursor;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 use tokio::time::Instant;
 
 /// How long a target may take to close a channel that the client has closed.
 const CLOSE: Duration = Duration::from_secs(5);
-/// Words of a target's before it says that the program runs.
-const EARLY: usize = 64;
 
 /// How a channel ended.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -37,14 +36,6 @@ pub(super) enum Outcome {
     Beside,
     /// The session must end.
     Stopped(EndReason, String),
-}
-
-/// The target's end of a channel whose program runs.
-struct Running {
-    read: link::Reader,
-    write: link::Writer,
-    /// What it said before it said that the program runs.
-    early: Vec<link::Said>,
 }
 
 /// Carries one channel from its start to its end.
@@ -62,7 +53,13 @@ pub(super) async fn carry(started: Started, session: Arc<Session>) -> Outcome {
     }
     let running = match run(&started, &session, &live, number).await {
         Ok(running) => running,
-        Err(denial) => return refused(started, &denial).await,
+        Err(Fault::Refused(denial)) => return refused(started, &denial).await,
+        Err(Fault::NotBecome(denial)) => {
+            live.tap().doom(&denial.message);
+            live.refuse(started.kind(), &command, &denial.message).await;
+            started.refuse(&denial).await;
+            return Outcome::Stopped(EndReason::DialFail, denial.message);
+        }
     };
     if started.reply {
         started.write.answer(true);
@@ -89,90 +86,6 @@ fn cut(live: &Live, stop: &Stop) -> Outcome {
         (Stop::Ended, Some(ending)) => Outcome::Stopped(ending.reason, ending.text),
         _ => Outcome::Stopped(stop.reason(), stop.to_string()),
     }
-}
-
-/// Starts the program on the target as the client asked for it.
-async fn run(started: &Started, session: &Session, live: &Live, number: u32) -> Result<Running, Denial> {
-    let (mut read, write) =
-        session.pool.session(live).await.map_err(|error| Denial::new(error.kind(), error.to_string()))?;
-    let gone = |_| Denial::unavailable("the target");
-    let mut asked = 1;
-    if let Some(terminal) = &started.terminal {
-        let [cols, rows, ..] = terminal.size;
-        let _ = live.tap().note(number, resize(cols, rows)).await;
-        write.request("pty-req", true, terminal.request()).map_err(gone)?;
-        asked += 1;
-    }
-    for (name, value) in &started.env {
-        let text = format!("{name}={value}");
-        let _ = live.tap().note(number, WhatRef::Mark { kind: "env", text: &text }).await;
-        let mut data = Vec::new();
-        data.string(name.as_bytes());
-        data.string(value.as_bytes());
-        write.request("env", false, data.into()).map_err(gone)?;
-    }
-    for (kind, data) in &started.extras {
-        asked += usize::from(extra(*kind, data, (started, session, &write)).await?);
-    }
-    let (name, data) = match &started.program {
-        Program::Shell => ("shell", Bytes::new()),
-        Program::Command(command) => ("exec", string(command)),
-        Program::Subsystem(name) => ("subsystem", string(name.as_bytes())),
-    };
-    write.request(name, true, data).map_err(gone)?;
-    let (mut early, mut answer) = (Vec::new(), false);
-    while asked > 0 {
-        match read.next().await {
-            link::Said::Answer(yes) => (asked, answer) = (asked - 1, yes),
-            link::Said::Close => return Err(Denial::unavailable("the target")),
-            _ if early.len() >= EARLY => return Err(Denial::unavailable("the target")),
-            said => early.push(said),
-        }
-    }
-    if answer {
-        return Ok(Running { read, write, early });
-    }
-    let text = match &started.program {
-        Program::Subsystem(name) => format!("the target has no subsystem `{name}`"),
-        _ => "the target refused to start the program".to_owned(),
-    };
-    Err(Denial::new(Kind::Unavailable, text))
-}
-
-/// X11 and the agent: each is a decision of its own, and without it the session goes on without. Whether
-/// the target was asked.
-async fn extra(
-    kind: Channel,
-    data: &Bytes,
-    (started, session, write): (&Started, &Session, &link::Writer),
-) -> Result<bool, Denial> {
-    if let Err(denial) = session.live.channel(kind, "").await {
-        started.say(&denial.message).await;
-        return Ok(false);
-    }
-    let name = {
-        let mut granted = session.granted.lock().unwrap_or_else(PoisonError::into_inner);
-        if kind == Channel::X11 {
-            granted.x11 = true;
-            "x11-req"
-        } else {
-            granted.agent = true;
-            "auth-agent-req@openssh.com"
-        }
-    };
-    write.request(name, true, data.clone()).map_err(|_| Denial::unavailable("the target"))?;
-    Ok(true)
-}
-
-fn string(bytes: &[u8]) -> Bytes {
-    let mut data = Vec::with_capacity(bytes.len().saturating_add(4));
-    data.string(bytes);
-    data.into()
-}
-
-fn resize(cols: u32, rows: u32) -> WhatRef<'static> {
-    let small = |n: u32| u16::try_from(n).unwrap_or(u16::MAX);
-    WhatRef::Resize { cols: small(cols), rows: small(rows) }
 }
 
 async fn pump(started: Started, running: Running, live: Live, number: u32) -> Outcome {

@@ -1,5 +1,6 @@
 //! `relay`: the client's channels, each in a task of its own, over connections to the target that they share.
 
+mod begin;
 mod channel;
 mod face;
 mod files;
@@ -40,6 +41,7 @@ struct Session {
     /// Written while the target is asked to listen.
     listening: RwLock<()>,
     no_more: AtomicBool,
+    random: Random,
 }
 
 /// What the target may begin, because the client asked for it and was permitted.
@@ -53,7 +55,7 @@ struct Granted {
 
 /// Carries a client's channels until it leaves or the session ends.
 pub(crate) async fn relay(mut client: Client, upstream: Upstream, random: Random, live: Live) -> EndReason {
-    let (pool, mut born) = Pool::new(upstream, random);
+    let (pool, mut born) = Pool::new(upstream, random.clone());
     let link = client.connected.as_ref().map(|connected| connected.link.clone());
     let session = Session {
         live: live.clone(),
@@ -62,6 +64,7 @@ pub(crate) async fn relay(mut client: Client, upstream: Upstream, random: Random
         granted: Mutex::default(),
         listening: RwLock::default(),
         no_more: AtomicBool::new(false),
+        random,
     };
     let session = Arc::new(session);
     let mut channels: JoinSet<Outcome> = JoinSet::new();

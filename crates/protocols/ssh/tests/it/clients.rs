@@ -1,7 +1,9 @@
 //! Other people's clients, as they are packaged: each logs in with a token and does its daily work.
 
-use crate::rig::{Rig, finish, text};
+use crate::becoming;
+use crate::rig::{Rig, finish, key, text};
 use sallyport_gateway::conformance::bench::TOKEN;
+use sallyport_testkit::sshd::accounts;
 use std::path::Path;
 use std::process::{Output, Stdio};
 use std::time::Duration;
@@ -162,11 +164,10 @@ async fn git_clones_and_pushes() {
     assert_eq!(text(&log.stdout), "one\n");
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn ansible_with_a_token_in_place_of_the_password() {
-    let rig = Rig::new().await;
+/// Ansible, about to configure the target, with these words behind `ansible web`.
+async fn ansible(rig: &Rig, words: &[&str]) -> Output {
     let inventory = rig.fixed.home().join("inventory");
-    let options = remote_shell(&rig).replace("ssh -F none", "-F none");
+    let options = remote_shell(rig).replace("ssh -F none", "-F none");
     let host = format!(
         "web ansible_host=127.0.0.1 ansible_port={} ansible_user=ops@{} ansible_password={TOKEN} \
          ansible_python_interpreter=/usr/bin/python3 ansible_remote_tmp={}/tmp ansible_ssh_common_args='{options}'\n",
@@ -175,14 +176,45 @@ async fn ansible_with_a_token_in_place_of_the_password() {
         rig.scratch().display(),
     );
     std::fs::write(&inventory, host).unwrap();
-    let mut ansible = program(&rig, "ansible");
+    let mut ansible = program(rig, "ansible");
     ansible.env("ANSIBLE_HOME", rig.fixed.home().join("ansible")).env("LC_ALL", "C.UTF-8");
-    ansible.args(["-i"]).arg(&inventory).args(["web", "-m", "copy", "-a"]);
-    ansible.arg(format!("content=configured dest={}/ansible.txt", rig.scratch().display()));
-    let child = ansible.spawn().unwrap();
-    let output = tokio::time::timeout(Duration::from_secs(90), child.wait_with_output()).await.unwrap().unwrap();
+    let child = ansible.arg("-i").arg(&inventory).arg("web").args(words).spawn().unwrap();
+    tokio::time::timeout(Duration::from_secs(90), child.wait_with_output()).await.unwrap().unwrap()
+}
+
+/// That it writes a file on the target; who owns it then.
+async fn configures(rig: &Rig, words: &[&str]) -> u32 {
+    let there = rig.scratch().join("ansible.txt");
+    let copy = format!("content=configured dest={}", there.display());
+    let output = ansible(rig, &[&["-m", "copy", "-a", &copy], words].concat()).await;
     assert!(output.status.success(), "{}{}", text(&output.stdout), text(&output.stderr));
-    assert_eq!(std::fs::read_to_string(rig.scratch().join("ansible.txt")).unwrap(), "configured");
+    assert_eq!(std::fs::read_to_string(&there).unwrap(), "configured");
+    std::os::unix::fs::MetadataExt::uid(&std::fs::metadata(&there).unwrap())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn ansible_with_a_token_in_place_of_the_password() {
+    configures(&Rig::new().await, &[]).await;
+}
+
+/// On an account with `sudo` it becomes root itself, and is asked for that account's password.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn ansible_becomes_root_with_a_password_of_its_own() {
+    tokio::task::spawn_blocking(accounts::make).await.unwrap().unwrap();
+    let rig = Rig::with(|target, sshd| {
+        target.login = Some(accounts::SUDOER.parse().unwrap());
+        target.credential = key(sshd);
+    })
+    .await;
+    let password = format!("ansible_become_password={}", accounts::SUDOER_PASSWORD);
+    assert_eq!(configures(&rig, &["--become", "-e", &password]).await, 0);
+}
+
+/// On an account that is become it is that account from the start, and knows no password.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn ansible_is_the_account_that_a_logon_account_became() {
+    let rig = becoming::rig(becoming::ROOT_BY_SUDO, "").await;
+    assert_eq!(configures(&rig, &[]).await, 0);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
