@@ -2,11 +2,12 @@
 
 use crate::terminal::token;
 use sallyport_testkit::http::Api;
-use sallyport_testkit::product::{PASSWORD, Product, outcome, wait_for};
+use sallyport_testkit::product::{PASSWORD, Product, outcome};
 use sallyport_testkit::sshd::ACCOUNT;
-use sallyport_testkit::sshd::accounts::{self, BECOME, BECOME_PASSWORD, SUDOER, SUDOER_PASSWORD};
+use sallyport_testkit::sshd::accounts::{self, BECOME, BECOME_PASSWORD, FREE, SUDOER, SUDOER_PASSWORD};
 use serde_json::json;
 use std::fs;
+use std::io::Read as _;
 use std::path::Path;
 use std::process::Stdio;
 
@@ -39,16 +40,16 @@ fn who(product: &Product, account: &str) -> (i32, String, String) {
     outcome(product.ssh_at("ada", &format!("ada+{account}@web-2")).arg("whoami").output().unwrap())
 }
 
-const BY_SU: &str = "through = { account = \"spt_ops\", by = \"su\" }";
+const BY_SU: &str = "through = { account = \"spt_free\", by = \"su\" }";
 const BY_SUDO: &str = "through = { account = \"spt_sudo\", by = \"sudo\" }";
 
 /// A product whose `web-2` has both ways.
 fn prepared(product: &Product) {
     accounts::make().unwrap();
-    let (code, out, err) = apply(product, &[(ACCOUNT, ""), (BECOME, BY_SU), (SUDOER, ""), ("root", BY_SUDO)]);
+    let (code, out, err) = apply(product, &[(FREE, ""), (BECOME, BY_SU), (SUDOER, ""), ("root", BY_SUDO)]);
     assert_eq!(code, 0, "{out}{err}");
     assert!(out.contains("root@web-2") && out.contains("standard, through spt_sudo by sudo"), "{out}");
-    for (account, password) in [(ACCOUNT, PASSWORD), (BECOME, BECOME_PASSWORD), (SUDOER, SUDOER_PASSWORD)] {
+    for (account, password) in [(FREE, SUDOER_PASSWORD), (BECOME, BECOME_PASSWORD), (SUDOER, SUDOER_PASSWORD)] {
         store(product, account, password);
     }
 }
@@ -67,7 +68,7 @@ fn written(directory: &Path, text: &str) -> bool {
 fn an_account_is_become_by_way_of_another_and_everything_names_both(product: &mut Product) {
     prepared(product);
     let api = Api::new(product, product.token());
-    for (account, way) in [(BECOME, "spt_ops by su"), ("root", "spt_sudo by sudo")] {
+    for (account, way) in [(BECOME, "spt_free by su"), ("root", "spt_sudo by sudo")] {
         assert_eq!(who(product, account), (0, format!("{account}\n"), String::new()), "{}", product.target.log());
         product.idle().unwrap();
         let session = product.newest_session().unwrap();
@@ -76,8 +77,8 @@ fn an_account_is_become_by_way_of_another_and_everything_names_both(product: &mu
     }
     let told = product.ok(&["ledger", "list", "--actions", "session.opened,credential.lent"]).unwrap();
     for sentence in [
-        format!("ada opened a session on {BECOME}@web-2, through spt_ops by su"),
-        format!("the password of spt_ops@web-2 was lent for ada's session on {BECOME}@web-2"),
+        format!("ada opened a session on {BECOME}@web-2, through spt_free by su"),
+        format!("the password of spt_free@web-2 was lent for ada's session on {BECOME}@web-2"),
         format!("the password of {BECOME}@web-2 was lent for ada's session, asked for by su"),
         "the password of spt_sudo@web-2 was lent for ada's session on root@web-2".to_owned(),
         "the password of spt_sudo@web-2 was lent for ada's session on root@web-2, asked for by sudo".to_owned(),
@@ -87,7 +88,7 @@ fn an_account_is_become_by_way_of_another_and_everything_names_both(product: &mu
 
     // Who is not become is told what to do, in the session, in its row, in an entry and in a check.
     store(product, BECOME, "not-the-password");
-    let refused = format!("the target did not let `spt_ops` become `{BECOME}`: check the password of `{BECOME}`");
+    let refused = format!("the target did not let `spt_free` become `{BECOME}`: check the password of `{BECOME}`");
     let (code, out, err) = who(product, BECOME);
     assert!(code != 0 && out.is_empty() && err.contains(&refused), "{code} {out} {err}");
     product.idle().unwrap();
@@ -115,13 +116,13 @@ fn a_policy_knows_the_logon_account(product: &Product) {
             .collect::<Vec<_>>()
             .join(", ")
     };
-    assert_eq!(states(), format!("root usable, {BECOME} usable, {ACCOUNT} usable, {SUDOER} usable"));
+    assert_eq!(states(), format!("root usable, {BECOME} usable, {FREE} usable, {SUDOER} usable"));
     let before = fs::read_to_string(product.at("checkout/ops.cedar")).unwrap();
-    let forbids = "@id(\"never-by-way-of-ops\")\nforbid (principal, action, resource is Account)\n\
-                   when { resource has logon && resource.logon == \"spt_ops\" };\n";
+    let forbids = "@id(\"never-by-way-of-that\")\nforbid (principal, action, resource is Account)\n\
+                   when { resource has logon && resource.logon == \"spt_free\" };\n";
     fs::write(product.at("checkout/ops.cedar"), format!("{before}{forbids}")).unwrap();
     product.ok(&["apply", &product.at("checkout").display().to_string()]).unwrap();
-    assert_eq!(states(), format!("root usable, {ACCOUNT} usable, {SUDOER} usable"));
+    assert_eq!(states(), format!("root usable, {FREE} usable, {SUDOER} usable"));
     assert_eq!(who(product, BECOME).0, 6);
     assert_eq!(who(product, "root").1, "root\n");
     fs::write(product.at("checkout/ops.cedar"), before).unwrap();
@@ -130,18 +131,19 @@ fn a_policy_knows_the_logon_account(product: &Product) {
 
 fn a_session_ends_whose_way_changes(product: &Product, api: &Api) {
     let mut ssh = product.ssh_at("ada", "ada+root@web-2");
-    let child = ssh.arg("echo begun; sleep 60").stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-    let live = || product.status().ok().filter(|status| status["sessions"] == 1);
-    wait_for("a session", 20, live).unwrap();
-    let changed = json!({"class": "standard", "through": {"account": ACCOUNT, "by": "sudo"}});
+    let mut child = ssh.arg("echo begun; sleep 60").stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut begun = [0; 6];
+    child.stdout.as_mut().unwrap().read_exact(&mut begun).unwrap();
+    assert_eq!(&begun, b"begun\n");
+    let changed = json!({"class": "standard", "through": {"account": FREE, "by": "sudo"}});
     let told = api.put("/targets/web-2/accounts/root", &changed).ok();
     let accounts = told["accounts"].as_array().unwrap();
     let root = accounts.iter().find(|account| account["name"] == "root").unwrap();
-    assert_eq!(root["through"], json!({"account": ACCOUNT, "by": "sudo"}));
+    assert_eq!(root["through"], json!({"account": FREE, "by": "sudo"}));
     let (code, _, err) = outcome(child.wait_with_output().unwrap());
     assert!(code != 0 && err.contains("the account is now reached in another way"), "{code} {err}");
     let told = product.ok(&["ledger", "list", "--actions", "account.changed"]).unwrap();
-    assert!(told.contains("changed the account root@web-2, which is now reached through spt_ops by sudo"), "{told}");
+    assert!(told.contains("changed the account root@web-2, which is now reached through spt_free by sudo"), "{told}");
 }
 
 fn ways_that_lead_nowhere_are_refused_with_what_to_do(product: &mut Product) {
@@ -161,7 +163,7 @@ fn ways_that_lead_nowhere_are_refused_with_what_to_do(product: &mut Product) {
     }
     let api = Api::new(product, product.token());
     api.get("/targets/web-2").is(404);
-    let (code, _, err) = apply(product, &[(ACCOUNT, ""), ("app", BY_SU)]);
+    let (code, _, err) = apply(product, &[(ACCOUNT, ""), ("app", &through(ACCOUNT))]);
     assert_eq!(code, 0, "{err}");
     let put = |account: &str, body: &serde_json::Value| api.put(&format!("/targets/web-2/accounts/{account}"), body);
     let chain = json!({"class": "standard", "through": {"account": "app", "by": "su"}});

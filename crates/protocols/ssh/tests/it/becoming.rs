@@ -163,7 +163,7 @@ async fn a_shell_has_a_terminal_that_it_controls_and_whose_size_changes() {
         std::fs::write(&resized, "").unwrap();
         see(&mut screen, "now-44x99").await;
         // What is typed is echoed, and Ctrl-C ends a program and not the session.
-        input.write_all(b"echo be''gun; sleep 100\n").await.unwrap();
+        input.write_all(b"sh -c 'echo be\"\"gun; exec sleep 100'\n").await.unwrap();
         see(&mut screen, "begun\r\n").await;
         input.write_all(b"\x03").await.unwrap();
         see(&mut screen, "$ ").await;
