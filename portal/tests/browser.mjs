@@ -18,6 +18,16 @@ const FLAGS = [
 
 export const WIDE = { width: 1280, height: 800 };
 export const PHONE = { width: 390, height: 844 };
+export const FULL = { width: 1920, height: 1080 };
+/** Two looks cover narrow and wide and both themes with every rule; in the others nothing but colours can differ. */
+const LOOKS = [
+  [WIDE, 'light'],
+  [PHONE, 'dark'],
+  [FULL, 'dark', ['color-contrast']],
+  [WIDE, 'dark', ['color-contrast']],
+  [PHONE, 'light', ['color-contrast']],
+  [FULL, 'light', ['color-contrast']],
+];
 
 export function ok(holds, what) {
   if (!holds) throw new Error(what);
@@ -200,6 +210,21 @@ export class Person {
     ok(violations.length === 0, `${what} is not accessible:\n${said.join('\n')}`);
     const wide = await this.page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
     ok(wide <= 0, `${what} is ${wide} pixels wider than the screen`);
+  }
+
+  /** At every size and in both themes: accessible, and a picture where one is asked for. */
+  async looks(name) {
+    // Those of the widest screen are for whoever looks at pictures.
+    for (const [size, theme, rules] of LOOKS.filter(([size]) => size !== FULL || process.env.SALLYPORT_SHOTS)) {
+      await this.page.setViewportSize(size);
+      await this.page.emulateMedia({ colorScheme: theme });
+      // What has another colour now is drawn with the next frames.
+      await this.page.evaluate(() => new Promise((done) => setTimeout(() => requestAnimationFrame(() => requestAnimationFrame(done)), 200)));
+      await this.accessible(`${name} (${size.width}, ${theme})`, rules);
+      await this.picture(`${name}-${size.width}-${theme}`);
+    }
+    await this.page.setViewportSize(WIDE);
+    await this.page.emulateMedia({ colorScheme: 'light' });
   }
 
   /** Keeps a picture, where pictures are asked for. */

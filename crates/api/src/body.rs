@@ -1,5 +1,6 @@
 //! Bodies of requests come in time, or not at all.
 
+use crate::transfers::{CARRIED, PATIENCE};
 use axum::body::Body;
 use axum::extract::Request;
 use futures_util::StreamExt as _;
@@ -14,16 +15,21 @@ const WHOLE: Duration = Duration::from_secs(120);
 
 /// Cuts the body of a client that is too slow: what waits for it gives up.
 pub(crate) async fn in_time(request: Request) -> Request {
-    within(request, PIECE)
+    if request.uri().path().starts_with(CARRIED) {
+        within(request, PATIENCE, None)
+    } else {
+        within(request, PIECE, Some(WHOLE))
+    }
 }
 
-/// The same, where the next piece may take so long.
-pub(crate) fn within(request: Request, patience: Duration) -> Request {
+/// The same, where the next piece may take so long, and the whole so long, or as long as it takes.
+pub(crate) fn within(request: Request, patience: Duration, whole: Option<Duration>) -> Request {
     request.map(|body| {
-        let end = Instant::now() + WHOLE;
+        let end = whole.map(|whole| Instant::now() + whole);
         let pieces = futures_util::stream::unfold(Some(body.into_data_stream()), move |pieces| async move {
             let mut pieces = pieces?;
-            let next = timeout_at(end.min(Instant::now() + patience), pieces.next()).await;
+            let soon = Instant::now() + patience;
+            let next = timeout_at(end.map_or(soon, |end| end.min(soon)), pieces.next()).await;
             match next {
                 Ok(None) => None,
                 Ok(Some(Ok(piece))) => Some((Ok(piece), Some(pieces))),

@@ -30,6 +30,30 @@ const ALWAYS: [(HeaderName, &str); 7] = [
 /// Two years, as browsers want it for their list.
 const TLS_ONLY: &str = "max-age=63072000";
 
+/// What a browser may make of a file that people made, whatever it is: nothing.
+pub(crate) const SANDBOX: &str = "sandbox; default-src 'none'";
+
+/// Has a browser save an answer under a name, as far as one is safe (RFC 6266, RFC 8187).
+pub(crate) fn attachment(name: &str) -> HeaderValue {
+    // What turns text around could make one ending look like another.
+    let odd = |c: char| {
+        c.is_control()
+            || matches!(c, '/' | '\\' | '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    };
+    let name: String = name.chars().map(|c| if odd(c) { '_' } else { c }).collect();
+    let plain: String = name.chars().map(|c| if c.is_ascii() && !matches!(c, '"' | '%') { c } else { '_' }).collect();
+    let mut extended = String::with_capacity(name.len());
+    for byte in name.bytes() {
+        if byte.is_ascii_alphanumeric() || b"!#$&+-.^_`|~".contains(&byte) {
+            extended.push(char::from(byte));
+        } else {
+            extended.push_str(&format!("%{byte:02X}"));
+        }
+    }
+    let text = format!("attachment; filename=\"{plain}\"; filename*=UTF-8''{extended}");
+    HeaderValue::try_from(text).unwrap_or(HeaderValue::from_static("attachment"))
+}
+
 /// The headers of this installation.
 #[derive(Clone)]
 pub(crate) struct Headers {

@@ -26,6 +26,7 @@ mod sign_in;
 mod status;
 mod targets;
 mod terminal;
+mod transfers;
 mod users;
 mod vault;
 
@@ -132,6 +133,11 @@ fn open_router() -> OpenApiRouter<App> {
         .routes(routes!(terminal::join))
         .routes(routes!(sessions::watch))
         .routes(routes!(terminal::terminal))
+        .routes(routes!(transfers::list))
+        .routes(routes!(transfers::make_directory))
+        .routes(routes!(transfers::transfers, transfers::prepare))
+        .routes(routes!(transfers::cancel))
+        .routes(routes!(transfers::download, transfers::upload))
         .routes(routes!(live::live))
         .routes(routes!(live::screens))
         .routes(routes!(recordings::list))

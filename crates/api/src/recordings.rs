@@ -2,12 +2,14 @@
 
 use crate::App;
 use crate::auth::Caller;
+use crate::headers::{SANDBOX, attachment};
 use crate::problem::{Path, Problem, Query};
 use crate::rows::{Index, Rows};
 use crate::sessions::session_id;
 use axum::Json;
 use axum::extract::State;
-use axum::http::header::{CONTENT_DISPOSITION, CONTENT_TYPE};
+use axum::http::HeaderValue;
+use axum::http::header::{CONTENT_DISPOSITION, CONTENT_SECURITY_POLICY, CONTENT_TYPE};
 use axum::response::{IntoResponse, Response};
 use sallyport_control::{RecordingLine, RecordingsWanted};
 use sallyport_model::Timestamp;
@@ -133,9 +135,14 @@ pub(crate) async fn file(
 ) -> Result<Response, Problem> {
     let place = file.split_once('.').and_then(|(channel, number)| Some((channel.parse().ok()?, number.parse().ok()?)));
     let place = place.ok_or_else(|| Problem::usage("a file is named by two numbers and a dot, such as 1.2"))?;
-    let (_, content) = app.control.file(&caller.op, session_id(&session)?, place).await?;
-    // Whatever it is, no browser is to show it: it is saved.
-    Ok(([(CONTENT_TYPE, "application/octet-stream"), (CONTENT_DISPOSITION, "attachment")], content).into_response())
+    let (kept, content) = app.control.file(&caller.op, session_id(&session)?, place).await?;
+    let name = kept.file.path.rsplit('/').next().unwrap_or_default();
+    let headers = [
+        (CONTENT_TYPE, HeaderValue::from_static("application/octet-stream")),
+        (CONTENT_SECURITY_POLICY, HeaderValue::from_static(SANDBOX)),
+        (CONTENT_DISPOSITION, attachment(name)),
+    ];
+    Ok((headers, content).into_response())
 }
 
 fn kept(kept: Kept) -> wire::KeptFile {

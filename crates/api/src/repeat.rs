@@ -6,6 +6,7 @@
 use crate::App;
 use crate::auth::caller;
 use crate::problem::Problem;
+use crate::transfers::CARRIED;
 use aws_lc_rs::digest::{Context, SHA256};
 use axum::body::{Body, Bytes, to_bytes};
 use axum::extract::{Request, State};
@@ -104,7 +105,9 @@ impl Running {
 
 /// Carries a request out, once for each key of a caller.
 pub(crate) async fn once(State(app): State<App>, request: Request, next: Next) -> Response {
-    let writes = matches!(*request.method(), Method::POST | Method::PUT | Method::DELETE | Method::PATCH);
+    // What carries a file is done once in any case, and is not held until it is whole.
+    let carries = request.uri().path().starts_with(CARRIED);
+    let writes = !carries && matches!(*request.method(), Method::POST | Method::PUT | Method::DELETE | Method::PATCH);
     let Some(key) = request.headers().get(KEY).filter(|_| writes) else { return next.run(request).await };
     let key = key.to_str().map(str::to_owned).unwrap_or_default();
     if key.is_empty() || key.len() > KEY_LENGTH {

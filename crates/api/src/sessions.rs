@@ -7,19 +7,17 @@ use crate::problem::{Path, Problem, Query, Sent};
 use crate::rows::{Index, Rows};
 use crate::terminal;
 use axum::Json;
-use axum::body::{Body, Bytes};
 use axum::extract::State;
 use axum::extract::ws::WebSocketUpgrade;
 use axum::extract::ws::rejection::WebSocketUpgradeRejection;
-use axum::http::{StatusCode, header};
-use axum::response::{IntoResponse, Response};
+use axum::http::StatusCode;
+use axum::response::Response;
 use sallyport_control::{Control, Watching};
 use sallyport_model::{SessionId, WatchId};
 use sallyport_wire as wire;
 use serde::Deserialize;
-use std::convert::Infallible;
 use std::sync::Arc;
-use utoipa::IntoParams;
+use utoipa::{IntoParams, ToSchema};
 
 #[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
@@ -121,13 +119,23 @@ pub(crate) async fn dismiss(
 #[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct WatchQuery {
-    /// `terminal` for a websocket of the subprotocol `sallyport.terminal.v1`, which shows the newest terminal and takes nothing.
-    format: Option<String>,
+    /// `terminal` for the newest terminal, as a browser draws it; `events` for all that happens, in the recording's encoding.
+    #[param(inline)]
+    format: Shown,
 }
 
-/// Looks over the shoulder of a live session: its terminals as they are, then events in the recording's encoding as they
-/// happen; or as a terminal over a websocket.
-#[utoipa::path(get, path = "/api/v1/sessions/{id}/watch", params(("id" = String, Path), WatchQuery), responses((status = 200, content_type = "application/vnd.sallyport.events"), (status = 101, description = "The websocket is open")), tag = "sessions")]
+/// What a watch shows.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Shown {
+    Terminal,
+    Events,
+}
+
+/// Looks over the shoulder of a live session: a websocket of the subprotocol `sallyport.terminal.v1`, which takes nothing.
+///
+/// The terminals come as they are, then as they change. Whoever gives no sign for ten seconds looks on no more.
+#[utoipa::path(get, path = "/api/v1/sessions/{id}/watch", params(("id" = String, Path), WatchQuery), responses((status = 101, description = "The websocket is open", body = wire::TerminalOut)), tag = "sessions")]
 pub(crate) async fn watch(
     State(app): State<App>,
     caller: Caller,
@@ -136,32 +144,13 @@ pub(crate) async fn watch(
     upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
 ) -> Result<Response, Problem> {
     let session = session_id(&id)?;
-    let upgrade = match query.format.as_deref() {
-        None => None,
-        Some("terminal") => Some(terminal::accept(upgrade)?),
-        Some(_) => return Err(Problem::usage("`format` is `terminal`, or is left out")),
-    };
+    let upgrade = terminal::accept(upgrade)?;
     let Watching { id, views } = app.control.watch(&caller.op, session).await?;
     let end = End { control: app.control.clone(), watch: id };
-    if let Some(upgrade) = upgrade {
-        return Ok(upgrade.on_upgrade(move |socket| async move {
-            terminal::overlook(socket, views, &app, &caller.op).await;
-            drop(end);
-        }));
-    }
-    let may = move || app.control.may_stay(&caller.op) && app.control.may_watch_on(&caller.op);
-    let stream = futures_util::stream::unfold((views, end, may, false), |(mut views, end, may, over)| async move {
-        if over {
-            return None;
-        }
-        let view = tokio::select! {
-            view = views.recv() => view?,
-            _ = terminal::let_go(&may) => return None,
-        };
-        let over = view.last;
-        Some((Ok::<_, Infallible>(Bytes::from(view.events)), (views, end, may, over)))
-    });
-    Ok(([(header::CONTENT_TYPE, "application/vnd.sallyport.events")], Body::from_stream(stream)).into_response())
+    Ok(upgrade.on_upgrade(move |socket| async move {
+        terminal::overlook(socket, views, query.format, (&app, &caller.op)).await;
+        drop(end);
+    }))
 }
 
 /// Ends the watch when the reader goes away. The session does not depend on it.

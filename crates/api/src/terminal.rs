@@ -4,7 +4,7 @@ use crate::App;
 use crate::auth::Caller;
 use crate::convert;
 use crate::problem::{Path, Problem, Query};
-use crate::sessions::session_id;
+use crate::sessions::{Shown, session_id};
 use axum::body::Bytes;
 use axum::extract::State;
 use axum::extract::ws::rejection::WebSocketUpgradeRejection;
@@ -30,9 +30,11 @@ use utoipa::IntoParams;
 /// Largest message of a client, in bytes.
 const MESSAGE: usize = 1 << 20;
 /// How often a client is asked whether it is there.
-const PING: Duration = Duration::from_secs(20);
-/// How long it may give no sign, or take nothing of what is sent, before its stream is taken for dead.
+const PING: Duration = Duration::from_secs(3);
+/// How long it may give no sign, or take nothing of what is sent, before its stream is taken for dead: the one who has a
+/// terminal, which waits for them in any case, and whoever is with somebody else's session, which may go on because they look.
 const SILENT: Duration = Duration::from_secs(60);
+const ABSENT: Duration = Duration::from_secs(10);
 /// How often it is looked whether the client may stay.
 const LOOK: Duration = Duration::from_secs(2);
 /// How long it may take to close when it has been told to.
@@ -84,7 +86,7 @@ pub(crate) async fn terminal(
     };
     Ok(upgrade.on_upgrade(move |socket| async move {
         let may = || app.control.may_stay(&caller.op);
-        carry(socket, terminal, may).await;
+        carry((socket, SILENT), terminal, may).await;
     }))
 }
 
@@ -103,7 +105,7 @@ pub(crate) async fn join(
     let terminal = app.control.accompany(&caller.op, session).await?;
     Ok(upgrade.on_upgrade(move |socket| async move {
         let may = || app.control.may_stay(&caller.op) && app.control.may_accompany(&caller.op, session);
-        carry(socket, terminal, may).await;
+        carry((socket, ABSENT), terminal, may).await;
     }))
 }
 
@@ -119,11 +121,17 @@ pub(crate) fn accept(
     Ok(upgrade)
 }
 
-type Sink = SplitSink<WebSocket, Message>;
+/// The way to a client.
+struct Sink {
+    socket: SplitSink<WebSocket, Message>,
+    /// How long it may give no sign, or take nothing.
+    patience: Duration,
+}
 
-/// Carries bytes both ways until one side ends. Each way waits for its own sink only.
-async fn carry(socket: WebSocket, terminal: Terminal, may: impl Fn() -> bool) {
-    let (mut sink, stream) = socket.split();
+/// Carries bytes both ways until one side ends, or gives no sign for so long. Each way waits for its own sink only.
+async fn carry((socket, patience): (WebSocket, Duration), terminal: Terminal, may: impl Fn() -> bool) {
+    let (socket, stream) = socket.split();
+    let mut sink = Sink { socket, patience };
     let Terminal { speak, hear, streaming: _counted } = terminal;
     let heard = Heard::default();
     let ended = tokio::select! {
@@ -147,9 +155,10 @@ pub(crate) async fn let_go(may: impl Fn() -> bool) -> wire::TerminalClosed {
     }
 }
 
-/// Shows the newest terminal of a session that is watched, until it ends or the watcher leaves. What they say is not heard.
-pub(crate) async fn overlook(socket: WebSocket, mut views: Receiver<View>, app: &App, op: &Op) {
-    let (mut sink, mut stream) = socket.split();
+/// Shows a session that is watched, until it ends or the watcher leaves. What they say is not heard.
+pub(crate) async fn overlook(socket: WebSocket, mut views: Receiver<View>, shown: Shown, (app, op): (&App, &Op)) {
+    let (socket, mut stream) = socket.split();
+    let mut sink = Sink { socket, patience: ABSENT };
     let heard = Heard::default();
     let showing = async {
         let mut ping = pings();
@@ -157,7 +166,7 @@ pub(crate) async fn overlook(socket: WebSocket, mut views: Receiver<View>, app: 
         loop {
             let view = tokio::select! {
                 view = views.recv() => view,
-                _ = ping.tick() => match !heard.silent() && put(&mut sink, Message::Ping(Bytes::new())).await {
+                _ = ping.tick() => match !heard.silent(sink.patience) && put(&mut sink, Message::Ping(Bytes::new())).await {
                     true => continue,
                     false => return None,
                 },
@@ -166,13 +175,15 @@ pub(crate) async fn overlook(socket: WebSocket, mut views: Receiver<View>, app: 
                 Some(wire::TerminalClosed { reason: reason.into(), text: text.into(), code: None })
             };
             let Some(view) = view else { return ending("lost", "you were too slow to follow: watch again") };
+            let passed = match shown {
+                Shown::Events => put(&mut sink, Message::Binary(view.events.into())).await,
+                Shown::Terminal => paint_all(&mut sink, &mut watched, &view.events).await,
+            };
+            if !passed {
+                return None;
+            }
             if view.last {
                 return ending("ended", "the session has ended");
-            }
-            for event in events(&view.events).map_while(Result::ok) {
-                if !paint(&mut sink, &mut watched, event).await {
-                    return None;
-                }
             }
         }
     };
@@ -190,6 +201,16 @@ pub(crate) async fn overlook(socket: WebSocket, mut views: Receiver<View>, app: 
         closed = let_go(|| app.control.may_stay(op) && app.control.may_watch_on(op)) => Some(closed),
     };
     say_goodbye(&mut sink, closed).await;
+}
+
+/// Passes events of the watched terminal on; false where the watcher is gone.
+async fn paint_all(sink: &mut Sink, watched: &mut Option<u32>, bytes: &[u8]) -> bool {
+    for event in events(bytes).map_while(Result::ok) {
+        if !paint(sink, watched, event).await {
+            return false;
+        }
+    }
+    true
 }
 
 /// Passes an event of the watched terminal on; false where the watcher is gone.
@@ -217,7 +238,8 @@ async fn say_goodbye(sink: &mut Sink, closed: Option<wire::TerminalClosed>) {
     let Some(closed) = closed else { return };
     let told = async {
         send(sink, &TerminalOut::Closed(closed)).await;
-        let _ = sink.send(Message::Close(Some(CloseFrame { code: close_code::NORMAL, reason: "".into() }))).await;
+        let _ =
+            sink.socket.send(Message::Close(Some(CloseFrame { code: close_code::NORMAL, reason: "".into() }))).await;
     };
     let _ = timeout(CLOSE, told).await;
 }
@@ -242,8 +264,8 @@ impl Heard {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
     }
 
-    fn silent(&self) -> bool {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).elapsed() > SILENT
+    fn silent(&self, patience: Duration) -> bool {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).elapsed() > patience
     }
 }
 
@@ -257,7 +279,7 @@ async fn show(sink: &mut Sink, mut hear: Box<dyn Hear>, heard: &Heard) -> Option
             tokio::select! {
                 message = &mut next => break message,
                 _ = ping.tick() => {
-                    if heard.silent() || !put(sink, Message::Ping(Bytes::new())).await {
+                    if heard.silent(sink.patience) || !put(sink, Message::Ping(Bytes::new())).await {
                         return None;
                     }
                 }
@@ -271,13 +293,7 @@ async fn show(sink: &mut Sink, mut hear: Box<dyn Hear>, heard: &Heard) -> Option
             }
             Some(Outward::Notice(text)) => send(sink, &TerminalOut::Notice(wire::Notice { text })).await,
             Some(Outward::Frozen(frozen)) => send(sink, &TerminalOut::Frozen(frozen)).await,
-            Some(Outward::Events(bytes)) => {
-                let mut kept = true;
-                for event in events(&bytes).map_while(Result::ok) {
-                    kept = kept && paint(sink, &mut watched, event).await;
-                }
-                kept
-            }
+            Some(Outward::Events(bytes)) => paint_all(sink, &mut watched, &bytes).await,
             Some(Outward::Company(guests)) => {
                 send(sink, &TerminalOut::Company(guests.iter().map(convert::guest).collect())).await
             }
@@ -286,7 +302,10 @@ async fn show(sink: &mut Sink, mut hear: Box<dyn Hear>, heard: &Heard) -> Option
             Some(Outward::Closed(Closed { reason, text, code })) => {
                 return Some(wire::TerminalClosed { reason, text, code });
             }
-            Some(Outward::Greeting(..) | Outward::Probed(_) | Outward::Checked | Outward::Screen(_)) | None => {
+            Some(
+                Outward::Greeting(..) | Outward::Probed(_) | Outward::Checked | Outward::Screen(_) | Outward::Told(_),
+            )
+            | None => {
                 let text = "the way to the session is lost; it waits to be taken up again".into();
                 return Some(wire::TerminalClosed { reason: "lost".into(), text, code: None });
             }
@@ -299,7 +318,7 @@ async fn show(sink: &mut Sink, mut hear: Box<dyn Hear>, heard: &Heard) -> Option
 
 /// Sends a message; false where the client is gone or takes nothing.
 async fn put(sink: &mut Sink, message: Message) -> bool {
-    timeout(SILENT, sink.send(message)).await.is_ok_and(|sent| sent.is_ok())
+    timeout(sink.patience, sink.socket.send(message)).await.is_ok_and(|sent| sent.is_ok())
 }
 
 async fn send(sink: &mut Sink, message: &TerminalOut) -> bool {

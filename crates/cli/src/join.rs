@@ -27,7 +27,7 @@ const ACCEPT: &str = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
 
 /// Asks to be let in, then shows and types until one side ends it.
 pub(crate) async fn join(session: SessionId, client: &Client) -> Result<(), Fail> {
-    let mut socket = connect(session, client).await?;
+    let mut socket = connect(&format!("/sessions/{session}/join"), client).await?;
     let mut screen = Screen::default();
     let mut keyboard = None;
     let ended = carry(&mut socket, &mut screen, &mut keyboard).await;
@@ -44,10 +44,14 @@ pub(crate) async fn join(session: SessionId, client: &Client) -> Result<(), Fail
     Ok(())
 }
 
-async fn connect(session: SessionId, client: &Client) -> Result<WebSocketStream<Upgraded>, Fail> {
+/// A websocket of the API.
+pub(crate) type Socket = WebSocketStream<Upgraded>;
+
+/// Connects to a path of the API as a websocket.
+pub(crate) async fn connect(path: &str, client: &Client) -> Result<Socket, Fail> {
     let key = BASE64.encode(&Env::system().random::<16>());
     let request = client
-        .asking(Method::GET, &format!("/sessions/{session}/join"))
+        .asking(Method::GET, path)
         .header(header::CONNECTION, "Upgrade")
         .header(header::UPGRADE, "websocket")
         .header(header::SEC_WEBSOCKET_VERSION, "13")
@@ -65,7 +69,7 @@ async fn connect(session: SessionId, client: &Client) -> Result<WebSocketStream<
 
 /// Until the session ends it (what was said), or the person does.
 async fn carry(
-    socket: &mut WebSocketStream<Upgraded>,
+    socket: &mut Socket,
     screen: &mut Screen,
     keyboard: &mut Option<Keyboard>,
 ) -> Result<Option<wire::TerminalClosed>, Fail> {

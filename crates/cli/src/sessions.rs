@@ -7,10 +7,11 @@ use crate::join;
 use crate::output::{self, Output, harmless, table};
 use crate::play::{Decoder, Screen, session_id};
 use futures_util::StreamExt as _;
-use reqwest::{Method, Response};
+use reqwest::Method;
 use sallyport_model::Kind;
-use sallyport_wire as wire;
+use sallyport_wire::{self as wire, TerminalOut};
 use tokio::signal::unix::{SignalKind, signal};
+use tokio_tungstenite::tungstenite::Message;
 
 pub(crate) async fn run(args: Sessions, client: &Client, out: Output) -> Result<(), Fail> {
     match args.act {
@@ -104,28 +105,44 @@ pub(crate) async fn watch(args: Watch, client: &Client) -> Result<(), Fail> {
     if args.join {
         return join::join(session, client).await;
     }
-    let response = client.send(Method::GET, &format!("/sessions/{session}/watch"), &[], None::<&()>).await?;
+    let mut socket = join::connect(&format!("/sessions/{session}/watch?format=events"), client).await?;
     output::remark("Watching; Ctrl-C stops watching and leaves the session alone.");
     let mut screen = Screen::default();
-    let watched = follow(response, &mut screen).await;
+    let watched = follow(&mut socket, &mut screen).await;
     output::write(&screen.restore())?;
-    output::remark(if watched? { "The session has ended." } else { "You stopped watching." });
+    match watched? {
+        Some(closed) if closed.reason == "ended" => output::remark("The session has ended."),
+        Some(closed) => return Err(Fail::new(Kind::Unavailable, harmless(&closed.text))),
+        None => output::remark("You stopped watching."),
+    }
     Ok(())
 }
 
-/// Shows what happens until the session ends (true) or somebody presses Ctrl-C.
-async fn follow(response: Response, screen: &mut Screen) -> Result<bool, Fail> {
-    let mut stream = response.bytes_stream();
+/// Shows what happens until it is said why there is no more, or somebody presses Ctrl-C.
+async fn follow(socket: &mut join::Socket, screen: &mut Screen) -> Result<Option<wire::TerminalClosed>, Fail> {
     let mut decoder = Decoder::default();
     let mut interrupt = signal(SignalKind::interrupt()).map_err(Fail::failed)?;
     loop {
-        let piece = tokio::select! {
-            piece = stream.next() => piece,
-            _ = interrupt.recv() => return Ok(false),
+        let message = tokio::select! {
+            message = socket.next() => message,
+            _ = interrupt.recv() => return Ok(None),
         };
-        let Some(piece) = piece else { return decoder.finish().map(|()| true) };
-        for event in decoder.push(&piece.map_err(Fail::failed)?)? {
-            output::write(&screen.show(&event.as_ref()))?;
+        match message {
+            Some(Ok(Message::Binary(bytes))) => {
+                for event in decoder.push(&bytes)? {
+                    output::write(&screen.show(&event.as_ref()))?;
+                }
+            }
+            Some(Ok(Message::Text(text))) => {
+                if let Ok(TerminalOut::Closed(closed)) = serde_json::from_str(&text) {
+                    return Ok(Some(closed));
+                }
+            }
+            Some(Ok(Message::Close(_))) | None => {
+                return Err(Fail::failed("the line to the session broke: watch again"));
+            }
+            Some(Ok(_)) => {}
+            Some(Err(error)) => return Err(Fail::failed(format!("the line to the session broke: {error}"))),
         }
     }
 }

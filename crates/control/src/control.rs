@@ -12,6 +12,7 @@ use crate::sessions::{Live, SessionBody};
 use crate::sign_in::{SignIn, SignInRules, dangerous};
 use crate::space::SpaceState;
 use crate::token::{Token, TokenConfig};
+use crate::transfers::Transfers;
 use crate::{Actor, Error, Op};
 use sallyport_ledger::Signer;
 use sallyport_model::access::Denial;
@@ -115,6 +116,7 @@ pub struct Control {
     pub(crate) keys_due: Arc<Notify>,
     token: Option<Arc<TokenConfig>>,
     pub(crate) door: Option<Arc<dyn Door>>,
+    pub(crate) transfers: Transfers,
     pub(crate) sign_in: SignIn,
     pub(crate) metrics: Metrics,
 }
@@ -140,6 +142,7 @@ impl Control {
             keys_due: Arc::default(),
             token: None,
             door: None,
+            transfers: Transfers::default(),
             sign_in: SignIn::default(),
             metrics: Metrics::default(),
         }

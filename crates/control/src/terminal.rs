@@ -3,6 +3,7 @@
 use crate::directory::{kinds, load};
 use crate::identity::{AUTH_LIFE, Shown, Spendable};
 use crate::metrics::Streaming;
+use crate::sessions::SessionBody;
 use crate::{Control, Error, Op};
 use sallyport_model::access::{Ask, Denial, From};
 use sallyport_model::authority::Authenticated;
@@ -60,13 +61,19 @@ impl Control {
     /// # Errors
     /// When the session is not live or somebody else's (one answer for both), or its gateway is not reached.
     pub async fn join_terminal(&self, op: &Op, session: SessionId, size: Size) -> Result<Terminal, Error> {
+        let (own, known) = self.own_live(op, session)?;
+        self.knock(op, &own, Some(known.gateway), |who| Knock::Join(who, session, size)).await
+    }
+
+    /// One's own running session, of this node's gateway.
+    pub(crate) fn own_live(&self, op: &Op, session: SessionId) -> Result<(Identity, SessionBody), Error> {
         let own = self.acting(op)?;
         let unknown = || Error::NotFound(format!("session {session} is not live, or is not yours to take up"));
         let known = self.live_session(session).ok().filter(|known| known.identity == own.id).ok_or_else(unknown)?;
         if self.elsewhere(&known) {
             return Err(Error::usage(format!("this session runs through the node `{}`: take it up there", known.node)));
         }
-        self.knock(op, &own, Some(known.gateway), |who| Knock::Join(who, session, size)).await
+        Ok((own, known))
     }
 
     /// The terminals of all sessions of this node's gateway as text, as they change.

@@ -7,14 +7,15 @@
 use crate::access::{Ask, Denial};
 use crate::authority::{Authenticated, Boxed};
 use crate::company::Guest;
+use crate::errand::{Errand, Told};
 use crate::inventory::HostKey;
 use crate::{GatewayId, Kind, Limits, RecordingId, SessionId, Timestamp};
 use minicbor::{Decode, Encode};
 
 /// Version of the conversation; another one is refused.
-pub const VERSION: u16 = 2;
+pub const VERSION: u16 = 3;
 
-/// Most bytes of a terminal in one message.
+/// Most bytes of a terminal or a file in one message.
 pub const PIECE: usize = 32 << 10;
 
 /// What a terminal that comes through the door is to the target.
@@ -50,7 +51,7 @@ pub enum Inward {
     /// First: what is wanted.
     #[n(0)]
     Knock(#[n(0)] Box<Knock>),
-    /// Somebody typed; at most [`PIECE`] bytes.
+    /// Somebody typed, or a file comes; at most [`PIECE`] bytes.
     #[n(1)]
     Bytes(#[cbor(n(0), with = "minicbor::bytes")] Vec<u8>),
     /// Their screen has another size.
@@ -59,6 +60,9 @@ pub enum Inward {
     /// They are done: the session ends. A connection that ends without it leaves the session waiting for them.
     #[n(3)]
     Leave,
+    /// All of the file has come. A connection that ends without it leaves nothing of it on the target.
+    #[n(4)]
+    Whole,
 }
 
 /// What is wanted at the door.
@@ -84,6 +88,10 @@ pub enum Knock {
     /// [`Outward::Company`] where they are let in.
     #[n(5)]
     Accompany(#[n(0)] Guest, #[n(1)] SessionId),
+    /// Files of the target of one's own session, which has a terminal here. The answers are [`Outward::Told`], and
+    /// [`Outward::Bytes`] where content comes.
+    #[n(6)]
+    Errand(#[n(0)] Authenticated, #[n(1)] SessionId, #[n(2)] Errand),
 }
 
 /// A place that is looked at before anything is known of it.
@@ -122,7 +130,7 @@ pub enum Outward {
     /// The session is open.
     #[n(1)]
     Opened(#[n(0)] Box<Opened>),
-    /// Bytes for the terminal; at most [`PIECE`] of them.
+    /// Bytes for the terminal, or of a file; at most [`PIECE`] of them.
     #[n(2)]
     Bytes(#[cbor(n(0), with = "minicbor::bytes")] Vec<u8>),
     /// A line for the person, beside the screen.
@@ -158,6 +166,9 @@ pub enum Outward {
     /// What the user is asked, where somebody wants to join: the next `y` or `n` that is typed answers.
     #[n(13)]
     Asked(#[n(0)] Option<String>),
+    /// To [`Knock::Errand`].
+    #[n(14)]
+    Told(#[n(0)] Told),
 }
 
 /// A terminal as text.

@@ -8,6 +8,7 @@ pub mod authority;
 pub mod clock;
 pub mod company;
 pub mod door;
+pub mod errand;
 pub mod id;
 pub mod inventory;
 pub mod kind;

@@ -2,7 +2,7 @@
 
 use crate::product::Product;
 use serde_json::Value;
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::io::{BufRead as _, BufReader, Read, Write as _};
 use std::net::TcpStream;
 use std::time::Duration;
 
@@ -13,6 +13,24 @@ const PATIENCE: Duration = Duration::from_secs(30);
 pub struct Api {
     address: String,
     token: String,
+}
+
+/// An answer whose body is still to be read.
+pub struct Opened {
+    /// Its status.
+    pub status: u16,
+    /// Its headers, names in lower case.
+    pub head: String,
+    /// Its body.
+    pub body: BufReader<TcpStream>,
+}
+
+impl Opened {
+    /// The value of a header.
+    #[must_use]
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.head.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(": "))
+    }
 }
 
 /// What was answered to what.
@@ -128,31 +146,73 @@ impl Api {
         self.send("DELETE", path, None)
     }
 
-    #[expect(clippy::disallowed_methods, reason = "a client is no gateway")]
+    /// Begins to send a body of so many bytes, of which the caller then writes as many as they like.
+    ///
+    /// # Panics
+    /// When the API is not there.
+    #[must_use]
+    pub fn begin(&self, method: &str, path: &str, size: u64) -> TcpStream {
+        self.head(method, path, "application/octet-stream", size)
+    }
+
+    /// Reads the answer to what was begun.
+    ///
+    /// # Panics
+    /// When none comes.
+    #[must_use]
+    pub fn answered(&self, asked: &str, mut stream: TcpStream) -> Answer {
+        Self::answer(asked, &mut stream)
+    }
+
+    /// Asks, and leaves the body to be read.
+    ///
+    /// # Panics
+    /// When the API is not there.
+    #[must_use]
+    #[expect(clippy::unwrap_used, reason = "an API that is not there fails the test that asked it")]
+    pub fn open(&self, path: &str) -> Opened {
+        let mut body = BufReader::new(self.ask("GET", path, ""));
+        let mut head = String::new();
+        while !head.ends_with("\r\n\r\n") {
+            assert!(body.read_line(&mut head).unwrap() > 0, "{path}: the answer ends in its head: {head}");
+        }
+        let status = head.split(' ').nth(1).and_then(|status| status.parse().ok()).unwrap();
+        Opened { status, head: head.replace('\r', ""), body }
+    }
+
     #[expect(clippy::unwrap_used, reason = "an API that is not there fails the test that asked it")]
     fn ask(&self, method: &str, path: &str, body: &str) -> TcpStream {
+        let mut stream = self.head(method, path, "application/json", body.len().try_into().unwrap());
+        stream.write_all(body.as_bytes()).unwrap();
+        stream
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "a client is no gateway")]
+    #[expect(clippy::unwrap_used, reason = "an API that is not there fails the test that asked it")]
+    fn head(&self, method: &str, path: &str, kind: &str, size: u64) -> TcpStream {
         let mut stream = TcpStream::connect(&self.address).unwrap();
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
         let head = format!(
             "{method} /api/v1{path} HTTP/1.0\r\nHost: {}\r\nAuthorization: Bearer {}\r\n\
-             Content-Type: application/json\r\nContent-Length: {}\r\n\r\n",
-            self.address,
-            self.token,
-            body.len()
+             Content-Type: {kind}\r\nContent-Length: {size}\r\n\r\n",
+            self.address, self.token,
         );
-        stream.write_all(head.as_bytes()).and_then(|()| stream.write_all(body.as_bytes())).unwrap();
+        stream.write_all(head.as_bytes()).unwrap();
         stream
     }
 
-    #[expect(clippy::unwrap_used, reason = "an API that is not there fails the test that asked it")]
     fn send(&self, method: &str, path: &str, body: Option<&Value>) -> Answer {
         let body = body.map(ToString::to_string).unwrap_or_default();
-        let mut stream = self.ask(method, path, &body);
+        Self::answer(&format!("{method} {path}"), &mut self.ask(method, path, &body))
+    }
+
+    #[expect(clippy::unwrap_used, reason = "an API that is not there fails the test that asked it")]
+    fn answer(asked: &str, stream: &mut impl Read) -> Answer {
         let mut answer = String::new();
         stream.read_to_string(&mut answer).unwrap();
         let (head, body) = answer.split_once("\r\n\r\n").unwrap();
         let status = head.split(' ').nth(1).and_then(|status| status.parse().ok()).unwrap();
         let body = if body.is_empty() { Value::Null } else { serde_json::from_str(body).unwrap_or(body.into()) };
-        Answer { asked: format!("{method} {path}"), status, body }
+        Answer { asked: asked.to_owned(), status, body }
     }
 }

@@ -4,6 +4,7 @@
 //! base64. Unknown fields of a request are refused; clients must ignore unknown fields of an answer.
 
 mod evidence;
+mod files;
 mod identity;
 mod import;
 mod inventory;
@@ -12,6 +13,7 @@ mod rules;
 mod vault;
 
 pub use evidence::*;
+pub use files::*;
 pub use identity::*;
 pub use import::{Imported, ImportedTarget, LeftOut};
 pub use inventory::*;

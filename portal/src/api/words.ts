@@ -46,6 +46,10 @@ export type Ruling = Schemas['Ruling'];
 export type EntryProof = Schemas['EntryProof'];
 export type ConsistencyProof = Schemas['ConsistencyProof'];
 export type ScreenText = Schemas['ScreenText'];
+export type Directory = Schemas['Directory'];
+export type DirectoryEntry = Schemas['DirectoryEntry'];
+export type PreparedTransfer = Schemas['PreparedTransfer'];
+export type Transfer = Schemas['Transfer'];
 
 /** A page of a list; `total` where the list can be searched. */
 export interface Page<T> {

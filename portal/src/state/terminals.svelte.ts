@@ -1,6 +1,7 @@
 /** The terminals that are open: they run on while the user looks elsewhere, and come back after the page is loaded again. */
 
 import type { Guest } from '../api/words';
+import { Files } from './files.svelte';
 import { route } from './route.svelte';
 
 export type TerminalState = 'opening' | 'open' | 'lost' | 'closed';
@@ -17,6 +18,8 @@ export class OpenTerminal {
   asked = $state<string | null>(null);
   notice = $state('');
   reason = $state('');
+  /** The files of its target. */
+  readonly files = new Files(() => this.session);
 
   constructor(
     readonly id: string,

@@ -1,21 +1,8 @@
 /** A session that must be observed: it waits, is watched, joined with its user's consent, typed in by two, and waits again when nobody looks on. */
 
-import { ok, PHONE, WIDE } from '../browser.mjs';
+import { ok } from '../browser.mjs';
 
 const PASSWORD = 'correct horse battery staple';
-
-/** At both sizes and in both themes: accessible, and a picture where one is asked for. */
-async function looks(person, name) {
-  for (const [size, theme] of [[WIDE, 'light'], [PHONE, 'dark'], [WIDE, 'dark'], [PHONE, 'light']]) {
-    await person.page.setViewportSize(size);
-    await person.page.emulateMedia({ colorScheme: theme });
-    // What has another colour now is drawn with the next frames.
-    await person.page.evaluate(() => new Promise((done) => setTimeout(() => requestAnimationFrame(() => requestAnimationFrame(done)), 200)));
-    await person.accessible(`${name} (${size.width}, ${theme})`);
-    await person.picture(`${name}-${size.width}-${theme}`);
-  }
-  await person.page.setViewportSize(WIDE);
-}
 
 export default async function (browser, { links }) {
   const ada = await browser.person({ expected: [/WebSocket connection/] });
@@ -23,14 +10,14 @@ export default async function (browser, { links }) {
   await ada.button('Connect to ada+spt_ops@web-1');
   await ada.sees('waiting for an observer');
   ok(!(await ada.terminal('')).includes('$'), 'nothing of the target is shown before somebody looks on');
-  await looks(ada, 'terminal-waiting');
+  await ada.looks('terminal-waiting');
 
   const pat = await browser.person({ expected: [/WebSocket connection/] });
   await pat.enrol(links.pat, PASSWORD);
   const { page } = pat;
   await pat.go('/live');
   await pat.sees('waits for an observer');
-  await looks(pat, 'wall-waiting');
+  await pat.looks('wall-waiting');
   await page.locator('a.screen').first().click();
   await pat.sees('Join');
   await ada.terminal('$');
@@ -49,7 +36,7 @@ export default async function (browser, { links }) {
   await pat.button('Join');
   const asked = ada.page.getByRole('alertdialog', { name: 'Somebody asks to join this session' });
   await asked.getByText('pat (security staff) asks to join').waitFor();
-  await looks(ada, 'terminal-asked');
+  await ada.looks('terminal-asked');
   await ada.button('Let them in');
   await asked.waitFor({ state: 'detached' });
   await pat.sees('what you type is typed there');
@@ -58,8 +45,8 @@ export default async function (browser, { links }) {
   await pat.terminal('peer-34');
   await ada.terminal('peer-34');
   await ada.sees('is here and may type');
-  await looks(ada, 'terminal-joined');
-  await looks(pat, 'joined');
+  await ada.looks('terminal-joined');
+  await pat.looks('joined');
 
   await ada.button('Send away');
   await pat.sees('you are in this session no more');

@@ -37,8 +37,23 @@ async fn a_body_that_does_not_go_on_is_cut_off() {
     sender.send(Ok("a begin")).await.unwrap();
     let pieces =
         futures_util::stream::unfold(receiver, |mut receiver| async { Some((receiver.recv().await?, receiver)) });
-    let slow = crate::body::within(Request::new(Body::from_stream(pieces)), std::time::Duration::from_millis(50));
+    let slow = crate::body::within(Request::new(Body::from_stream(pieces)), std::time::Duration::from_millis(50), None);
     let error = to_bytes(slow.into_body(), 100).await.unwrap_err();
     assert!(error.to_string().contains("too slowly"), "{error}");
     drop(sender);
+}
+
+#[test]
+fn a_name_that_is_saved_under_misleads_nobody() {
+    for (name, wanted) in [
+        ("plain.txt", "attachment; filename=\"plain.txt\"; filename*=UTF-8''plain.txt"),
+        ("a \"b\".sh", "attachment; filename=\"a _b_.sh\"; filename*=UTF-8''a%20%22b%22.sh"),
+        ("t\u{fc}r\r\nX: y", "attachment; filename=\"t_r__X: y\"; filename*=UTF-8''t%C3%BCr__X%3A%20y"),
+        // Turned around it would read as a picture.
+        ("gpj\u{202e}exe.", "attachment; filename=\"gpj_exe.\"; filename*=UTF-8''gpj_exe."),
+        ("../up\\there", "attachment; filename=\".._up_there\"; filename*=UTF-8''.._up_there"),
+        ("", "attachment; filename=\"\"; filename*=UTF-8''"),
+    ] {
+        assert_eq!(crate::headers::attachment(name), wanted, "{name:?}");
+    }
 }

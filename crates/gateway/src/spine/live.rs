@@ -1,7 +1,6 @@
 //! What a relay has of its running session: the tap, the clearance, channels, notices and the end.
 
 use super::company::Consulted;
-use super::open::Typed;
 use super::proof::Clearance;
 use super::traced;
 use crate::authority::{self, Authority, PATIENCE};
@@ -49,6 +48,26 @@ impl Notice {
     }
 }
 
+/// Lines for a peer that wait to be taken; more are not told.
+pub(super) const LINES: usize = 16;
+
+/// A peer who types.
+pub struct Typist {
+    /// Who.
+    pub handle: Handle,
+    pub(super) lines: mpsc::Sender<String>,
+}
+
+impl Typist {
+    /// Tells them a line, beside their screen.
+    pub fn tell(&self, line: &str) {
+        let _ = self.lines.try_send(line.to_owned());
+    }
+}
+
+/// A piece that a peer typed.
+pub(super) type Typed = (Typist, Vec<u8>);
+
 /// What peers type, in one terminal.
 pub struct Peers {
     typed: Option<mpsc::Receiver<Typed>>,
@@ -57,7 +76,7 @@ pub struct Peers {
 
 impl Peers {
     /// The next piece, and whose it is. May be dropped at any time.
-    pub async fn next(&mut self) -> (Handle, Vec<u8>) {
+    pub async fn next(&mut self) -> (Typist, Vec<u8>) {
         let typed = match &mut self.typed {
             Some(typed) => typed.recv().await,
             None => None,

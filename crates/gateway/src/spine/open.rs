@@ -3,7 +3,7 @@
 use super::company::{Asked, Consulted, Knocking};
 use super::door::Followed;
 use super::gateway::Gateway;
-use super::live::{Denials, Ending, Live, Notice};
+use super::live::{Denials, Ending, Live, Notice, Typed};
 use super::proof::{Authenticated, Clearance, EntryDurable, HeaderDurable, Lease, Permit};
 use super::steer::Pauses;
 use crate::authority::{self, Order, PATIENCE};
@@ -15,16 +15,13 @@ use sallyport_model::company::Guest;
 use sallyport_model::door::Opened as Outline;
 use sallyport_model::limits::Record;
 use sallyport_model::sealed::PrivateKey;
-use sallyport_model::{Env, Handle, IdentityId, Kind, RecordingId, SessionId, WatchId};
+use sallyport_model::{Env, IdentityId, Kind, RecordingId, SessionId, WatchId};
 use sallyport_recording::Facts;
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicU32, AtomicU64};
 use std::sync::{Arc, Mutex, OnceLock};
 use tokio::sync::{broadcast, mpsc, watch};
 use tokio::time::Instant;
-
-/// What a peer types, and who that is.
-pub(super) type Typed = (Handle, Vec<u8>);
 
 /// Pieces of what peers type that wait for their session; then each of them waits.
 const PEERS: usize = 16;

@@ -140,6 +140,8 @@ ids! {
     TargetId = "tgt";
     /// A short-lived token of an identity.
     TokenId = "tok";
+    /// One file on its way between a browser and a target.
+    TransferId = "trf";
     /// Somebody looking at a live session.
     WatchId = "wat";
 }

@@ -1,9 +1,10 @@
-//! The client's end of a channel: a channel of its SSH connection, or a terminal that came through the door.
+//! The client's end of a channel: a channel of its SSH connection, a terminal that came through the door, or the gateway's own.
 
 use crate::events::line;
+use crate::files::StandIns;
 use crate::start::{Program, Started, Terminal};
 use bytes::Bytes;
-use sallyport_gateway::spine;
+use sallyport_gateway::spine::{self, Errand};
 use sallyport_model::access::Denial;
 use sallyport_model::door::{self, TERM};
 use sallyport_ssh_transport::link::{self, Arrival, Arrivals, Gone, Link};
@@ -25,6 +26,8 @@ pub struct Client {
     pub(crate) started: Option<Started>,
     /// Whether it knows what it waits for.
     pub(crate) told: bool,
+    /// What somebody who came through the door wants done with files.
+    pub(crate) errands: Option<mpsc::Receiver<Errand>>,
 }
 
 /// A client's connection.
@@ -44,12 +47,12 @@ enum Begins {
 impl Client {
     /// A client with a connection of its own.
     pub(crate) fn connected(connected: Connected, arrivals: Arrivals) -> Self {
-        Self { connected: Some(connected), begins: Begins::Link(arrivals), started: None, told: false }
+        Self { connected: Some(connected), begins: Begins::Link(arrivals), started: None, told: false, errands: None }
     }
 
     /// A terminal that came through the door: one channel, which has asked for a shell.
     pub(crate) fn seated(terminal: spine::Terminal) -> Self {
-        let spine::Terminal { keys, screen, size } = terminal;
+        let spine::Terminal { keys, screen, size, errands } = terminal;
         let (here, gone) = mpsc::channel(1);
         let started = Started {
             read: Reader::Door(keys),
@@ -59,8 +62,10 @@ impl Client {
             extras: Vec::new(),
             program: Program::Shell,
             reply: false,
+            stand_ins: StandIns::default(),
         };
-        Self { connected: None, begins: Begins::Door(gone), started: Some(started), told: false }
+        let begins = Begins::Door(gone);
+        Self { connected: None, begins, started: Some(started), told: false, errands: Some(errands) }
     }
 
     /// What the client begins next; `None` once it is gone.
@@ -113,6 +118,7 @@ pub(crate) fn window(data: &[u8]) -> Option<(u32, u32)> {
 pub(crate) enum Reader {
     Channel(link::Reader),
     Door(spine::Keys),
+    Own(mpsc::Receiver<Bytes>),
 }
 
 impl Reader {
@@ -134,6 +140,7 @@ impl Reader {
                 spine::Said::Resize(size) => window_change(size),
                 spine::Said::Leave => Said::Close,
             },
+            Self::Own(said) => said.recv().await.map_or(Said::Close, Said::Bytes),
         }
     }
 }
@@ -147,6 +154,26 @@ pub(crate) enum Writer {
         /// Says, as long as it lives, that the client is there.
         _here: mpsc::Sender<()>,
     },
+    Own(mpsc::Sender<Heard>),
+}
+
+/// What the gateway hears in a channel of its own.
+pub(crate) enum Heard {
+    Bytes(Bytes),
+    /// Why the channel ends.
+    Refused(Denial),
+}
+
+/// Said in a channel of the gateway's own and not yet taken: more than is ever in flight, so that saying never waits for
+/// what is heard.
+const SAID: usize = 256;
+/// Heard there and not yet taken; then the target waits.
+const HEARD: usize = 8;
+
+/// A channel in which the gateway itself is the client: its ends as the relay has them, and as whoever speaks has them.
+pub(crate) fn own() -> ((Reader, Writer), (mpsc::Sender<Bytes>, mpsc::Receiver<Heard>)) {
+    let ((say, said), (tell, heard)) = (mpsc::channel(SAID), mpsc::channel(HEARD));
+    ((Reader::Own(said), Writer::Own(tell)), (say, heard))
 }
 
 impl Writer {
@@ -158,6 +185,7 @@ impl Writer {
                 screen.show(&data).await;
                 Ok(())
             }
+            Self::Own(tell) => tell.send(Heard::Bytes(data)).await.map_err(|_| Gone),
         }
     }
 
@@ -166,6 +194,7 @@ impl Writer {
         match self {
             Self::Channel(write) => write.extended(code, data).await,
             Self::Door { .. } => self.output(data).await,
+            Self::Own(_) => Ok(()),
         }
     }
 
@@ -196,6 +225,7 @@ impl Writer {
                 }
                 None => {}
             },
+            Self::Own(_) => {}
         }
     }
 
@@ -206,6 +236,7 @@ impl Writer {
                 let _ = tokio::time::timeout(SAY, write.extended(1, line(text).into())).await;
             }
             Self::Door { screen, .. } => screen.tell(text).await,
+            Self::Own(_) => {}
         }
     }
 
@@ -214,6 +245,7 @@ impl Writer {
         match self {
             Self::Channel(write) => drop(write.extended(1, format!("\x07{}", line(text)).into()).await),
             Self::Door { screen, .. } => screen.tell(text).await,
+            Self::Own(_) => {}
         }
     }
 
@@ -227,6 +259,9 @@ impl Writer {
                 self.end();
             }
             Self::Door { screen, .. } => screen.refuse(why),
+            Self::Own(tell) => {
+                let _ = tokio::time::timeout(SAY, tell.send(Heard::Refused(why.clone()))).await;
+            }
         }
     }
 

@@ -2,6 +2,7 @@
 
 use crate::client::{Reader, Writer, window};
 use crate::events::{env_allowed, subsystem, text};
+use crate::files::StandIns;
 use bytes::Bytes;
 use sallyport_model::access::{Channel, Denial};
 use sallyport_model::door::Size;
@@ -66,6 +67,8 @@ pub(crate) struct Started {
     pub(crate) program: Program,
     /// Whether the client wants to know that its program was started.
     pub(crate) reply: bool,
+    /// Files that stand in for others in it.
+    pub(crate) stand_ins: StandIns,
 }
 
 /// Reads a channel's requests until one starts a program; `None` where the channel ends before.
@@ -115,7 +118,7 @@ pub(crate) async fn start((mut read, write): (link::Reader, link::Writer)) -> Op
         }
     };
     let (read, write) = (Reader::Channel(read), Writer::Channel(write));
-    Some(Started { read, write, terminal, env, extras, program, reply })
+    Some(Started { read, write, terminal, env, extras, program, reply, stand_ins: StandIns::default() })
 }
 
 fn keep(extras: &mut Vec<(Channel, Bytes)>, kind: Channel, data: Bytes) -> bool {

@@ -197,7 +197,12 @@ fn rules_bind_a_peer_as_they_bind_the_user(product: &mut Product) {
     pat.until_shown("allowed-42").unwrap();
     pat.type_in("rm -rf /\r").unwrap();
     let refused = ada.until_told("notice").unwrap();
-    assert!(refused["text"].as_str().unwrap().contains("wipe-system"), "{refused}");
+    let text = refused["text"].as_str().unwrap();
+    assert!(text.starts_with("pat was told: ") && text.contains("wipe-system"), "{refused}");
+    // So is whoever typed it.
+    let mut notices = std::iter::from_fn(|| pat.until_told("notice").ok());
+    let told = notices.find(|told| told.to_string().contains("wipe-system")).unwrap();
+    assert_eq!(format!("pat was told: {}", told["text"].as_str().unwrap()), text);
     pat.leave().unwrap();
     ada.leave().unwrap();
     product.idle().unwrap();

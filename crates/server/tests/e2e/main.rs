@@ -57,6 +57,7 @@ mod terminal;
 mod tls;
 mod torture;
 mod traces;
+mod transfers;
 mod upgrade;
 mod witness;
 

@@ -38,6 +38,8 @@ fn body(schema: &str, caller: &str) -> Option<Value> {
         "NewUser" => json!({ "handle": made, "groups": [] }),
         "PauseSession" => json!({ "reason": "drill" }),
         "SessionMessage" => json!({ "text": "save your work" }),
+        "NewDirectory" => json!({ "path": "/tmp/made" }),
+        "NewTransfer" => json!({ "way": "down", "path": "/etc/motd" }),
         "PauseRotation" => json!({ "paused": false }),
         "ProbeTarget" => json!({ "host": "169.254.169.254" }),
         "PutSecret" => json!({ "account": "nobody@nowhere", "generate": "password" }),
@@ -69,7 +71,8 @@ fn object(path: &str) -> String {
         path if path.contains("/slots/") => format!("slt_{nothing}"),
         _ => "no-such".into(),
     };
-    let path = path.replace("{guest}", &format!("wat_{nothing}")).replace("{account}", "no-such");
+    let path = path.replace("{guest}", &format!("wat_{nothing}")).replace("{transfer}", &format!("trf_{nothing}"));
+    let path = path.replace("{account}", "no-such");
     match path.split_once('{').and_then(|(before, rest)| Some((before, rest.split_once('}')?.1))) {
         Some((before, behind)) => format!("{before}{id}{behind}"),
         None => path,

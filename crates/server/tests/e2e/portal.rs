@@ -7,6 +7,7 @@ use sallyport_testkit::terminal::{CTRL_C, Terminal};
 use serde_json::{Value, json};
 use std::fs;
 use std::io::Write as _;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -141,6 +142,32 @@ fn a_session_that_must_be_observed_is_joined_with_its_users_consent() {
     let product = crate::product();
     crate::company::permit(&product, crate::company::FOUR_EYES);
     play(&product, "together", &["ada", "pat"], &Value::Null);
+}
+
+#[test]
+fn every_file_beside_a_terminal_goes_up_and_down_as_policy_has_it() {
+    let product = crate::product();
+    let rules = "name = \"keys\"\ndescription = \"Keys\"\n[[file]]\nid = \"keys\"\nact = \"block\"\n\
+        why = \"keys stay where they are\"\nname = \"*.pem\"\n";
+    fs::write(product.at("checkout/keys.rules.toml"), rules).unwrap();
+    let limit = "@limit @commands(\"keys\") permit (principal, action, resource is Account);\n";
+    crate::transfers::permit(&product, &format!("{}{limit}", crate::transfers::FILES));
+    let place = product.target.scratch().unwrap();
+    fs::create_dir(place.join("empty")).unwrap();
+    fs::write(place.join("p\u{430}ypal.txt"), "a Cyrillic letter").unwrap();
+    fs::write(place.join("two\nlines\u{202e}"), "").unwrap();
+    for directory in [&place, &place.join("empty")] {
+        fs::set_permissions(directory, fs::Permissions::from_mode(0o777)).unwrap();
+    }
+    let told = play(&product, "files", &["ada"], &json!({ "place": place, "large": product.at("large") }));
+    let made = place.join("100% new");
+    let names: Vec<_> = fs::read_dir(&made).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert_eq!(names.len(), 2, "{names:?}");
+    assert_eq!(
+        crate::transfers::sum(fs::File::open(made.join("report.txt")).unwrap()),
+        told["report"].as_str().unwrap()
+    );
+    assert_eq!(fs::read(made.join("dropped here.txt")).unwrap(), b"dropped");
 }
 
 #[test]

@@ -1,14 +1,16 @@
 //! The door: sessions for people whom control has signed in, and who have no client of their own.
 
+mod errand;
 mod seat;
 mod visitor;
 
+pub use errand::{Errand, Left, Piece};
 pub(in crate::spine) use seat::{Followed, Seat};
 pub use seat::{Keys, Said, Screen, Terminal};
 
 use super::company::Knocking;
 use super::gateway::Gateway;
-use super::open::Typed;
+use super::live::Typed;
 use super::proof::Authenticated;
 use super::protocol::{Arrival, DialError, Protocol, Wish};
 use super::{drive, open, traced};
@@ -18,6 +20,7 @@ use crate::transport::{self, Accept, Wire, frame};
 use sallyport_model::access::{Ask, Denial};
 use sallyport_model::authority::{Authenticated as Who, Boxed};
 use sallyport_model::door::{Closed, Inward, Knock, Outward, Probe, Probed, Screened, Size, VERSION};
+use sallyport_model::errand as wanted;
 use sallyport_model::{GatewayId, IdentityId, Kind, SessionId};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -203,6 +206,7 @@ impl Doors {
         match knock {
             Knock::Open(who, ask, size) => self.open(who, ask, size, (from, to)).await,
             Knock::Join(who, session, size) => self.join(&who, session, size, (from, to)).await,
+            Knock::Errand(who, session, wanted) => self.errand(&who, session, wanted, (from, to)).await,
             Knock::Probe(probe) => {
                 let probed = match self.service(&probe.protocol) {
                     Ok(service) => service.probe(&self.gateway.parts.dialer, &probe).await.map_err(Denial::from),
@@ -289,14 +293,38 @@ impl Doors {
         size: Size,
         (from, mut to): (ReadHalf<Wire>, WriteHalf<Wire>),
     ) -> Result<(), frame::Error> {
-        let own = self.gateway.sessions.get(session).filter(|entry| entry.identity == who.identity);
-        let Some(seat) = own.and_then(|entry| entry.seat) else {
+        let Some(seat) = self.own_seat(who, session) else {
             let text = "no such session, or it is not yours to take up: open a new one";
             return refuse(&mut to, &Denial::new(Kind::NotFound, text)).await;
         };
         seat.resize(size).await;
         seat.attend((from, to)).await;
         Ok(())
+    }
+
+    fn own_seat(&self, who: &Who, session: SessionId) -> Option<Arc<Seat>> {
+        self.gateway.sessions.get(session).filter(|entry| entry.identity == who.identity)?.seat
+    }
+
+    async fn errand(
+        &self,
+        who: &Who,
+        session: SessionId,
+        wanted: wanted::Errand,
+        (from, mut to): (ReadHalf<Wire>, WriteHalf<Wire>),
+    ) -> Result<(), frame::Error> {
+        let Some(seat) = self.own_seat(who, session) else {
+            let text = "no such session, or it is not yours, or it was not opened in a browser";
+            return refuse(&mut to, &Denial::new(Kind::NotFound, text)).await;
+        };
+        let (errand, pieces) = errand::errand(wanted, to, seat.stay());
+        match seat.send(errand) {
+            None => errand::carry(from, pieces).await,
+            Some((errand, why)) => {
+                errand.refuse(&why).await;
+                Ok(())
+            }
+        }
     }
 }
 

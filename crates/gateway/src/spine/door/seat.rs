@@ -1,9 +1,11 @@
 //! A seat: the client's end of a session that somebody holds through the door. Streams come and go, it stays.
 
+use super::errand::Errand;
 use crate::observe::live::{Onlooker, Repaint};
 use crate::spine::company::Asked;
 use crate::transport::Wire;
 use crate::transport::frame;
+use sallyport_model::Kind;
 use sallyport_model::access::{Denial, EndReason, Freeze};
 use sallyport_model::company::Guest;
 use sallyport_model::door::{Closed, Inward, Opened, Outward, PIECE, Size};
@@ -11,6 +13,7 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::io::{ReadHalf, WriteHalf};
+use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
@@ -22,6 +25,8 @@ const TYPED: usize = 64;
 const UNHEARD: usize = 16;
 /// How long a line may wait for a slow stream.
 const SAY: Duration = Duration::from_millis(200);
+/// Errands that wait for a session that has not begun; then more are refused.
+const ERRANDS: usize = 8;
 
 /// What whoever sits there says.
 #[derive(Debug, Eq, PartialEq)]
@@ -42,6 +47,8 @@ pub struct Terminal {
     pub screen: Screen,
     /// How large it is at first.
     pub size: Size,
+    /// What its user wants done with the target's files meanwhile.
+    pub errands: mpsc::Receiver<Errand>,
 }
 
 /// What is typed at a seat.
@@ -168,6 +175,7 @@ type Shown = (u64, Outward);
 /// What outlives the streams.
 pub(in crate::spine) struct Seat {
     said: mpsc::Sender<Said>,
+    errands: mpsc::Sender<Errand>,
     state: Mutex<State>,
     /// Since when nobody sits there.
     empty: watch::Sender<Option<Instant>>,
@@ -179,6 +187,8 @@ struct State {
     /// Counts the streams: one that ends late must not take its follower away.
     streams: u64,
     out: Option<(u64, mpsc::Sender<Shown>)>,
+    /// Errands that are under way.
+    stays: u32,
     /// Bytes that were shown to whoever sat there.
     shown: u64,
     /// The session's terminal, once it is open.
@@ -204,10 +214,11 @@ impl Seat {
     /// A seat for a terminal of this size, which lives on for so long without a stream.
     pub(in crate::spine) fn new(size: Size, linger: Duration) -> (Arc<Self>, Terminal) {
         let (said, typed) = mpsc::channel(TYPED);
-        let state = Mutex::default();
-        let seat = Arc::new(Self { said, state, empty: watch::Sender::new(Some(Instant::now())), linger });
+        let (sends, errands) = mpsc::channel(ERRANDS);
+        let empty = watch::Sender::new(Some(Instant::now()));
+        let seat = Arc::new(Self { said, errands: sends, state: Mutex::default(), empty, linger });
         let keys = Keys { seat: seat.clone(), said: typed };
-        (seat.clone(), Terminal { keys, screen: Screen { seat }, size })
+        (seat.clone(), Terminal { keys, screen: Screen { seat }, size, errands })
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -248,6 +259,26 @@ impl Seat {
         if let Err(error) = ended {
             tracing::debug!(%error, "a stream at the door broke");
         }
+    }
+
+    /// Sends the session on an errand; one that it does not take comes back, with why.
+    pub(super) fn send(&self, errand: Errand) -> Option<(Errand, Denial)> {
+        match self.errands.try_send(errand) {
+            Ok(()) => None,
+            Err(TrySendError::Full(errand)) => {
+                let text = "this session has as much under way as it takes: try again shortly";
+                Some((errand, Denial::new(Kind::Unavailable, text)))
+            }
+            Err(TrySendError::Closed(errand)) => Some((errand, Denial::new(Kind::NotFound, "the session has ended"))),
+        }
+    }
+
+    /// Keeps the session from ending for want of a stream, for as long as this lives.
+    pub(super) fn stay(self: &Arc<Self>) -> Stay {
+        let mut state = self.lock();
+        state.stays = state.stays.saturating_add(1);
+        self.empty.send_replace(None);
+        Stay(self.clone())
     }
 
     /// The screen of whoever comes next has this size. Where the target takes nothing, it stays as it was.
@@ -319,6 +350,13 @@ impl Seat {
         let text = if text.is_empty() { state.why.clone() } else { text.to_owned() };
         let closed = Closed { reason: reason.word().into(), text, code: state.code };
         state.close(closed);
+    }
+
+    /// Somebody has left: where nobody is there any more, it is noted since when.
+    fn left(&self, state: &State) {
+        if state.out.is_none() && state.stays == 0 {
+            self.empty.send_replace(Some(Instant::now()));
+        }
     }
 
     /// What a stream is told last: how the session ended, or that another one has taken its place.
@@ -419,7 +457,18 @@ impl Drop for Attending {
         let mut state = self.seat.lock();
         if state.out.as_ref().is_some_and(|(stream, _)| *stream == self.stream) {
             state.out = None;
-            self.seat.empty.send_replace(Some(Instant::now()));
+            self.seat.left(&state);
         }
+    }
+}
+
+/// An errand's time at a seat.
+pub(super) struct Stay(Arc<Seat>);
+
+impl Drop for Stay {
+    fn drop(&mut self) {
+        let mut state = self.0.lock();
+        state.stays = state.stays.saturating_sub(1);
+        self.0.left(&state);
     }
 }

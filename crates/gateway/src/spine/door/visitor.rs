@@ -2,6 +2,7 @@
 
 use super::Entry;
 use crate::spine::company::{Knocking, Visit};
+use crate::spine::live::{LINES, Typist};
 use crate::transport::{Wire, frame};
 use sallyport_model::access::Denial;
 use sallyport_model::authority::View;
@@ -41,6 +42,7 @@ pub(super) async fn attend(
     }
     let (views, shown) = mpsc::channel(VIEWS);
     let (admit, admitted) = oneshot::channel();
+    let (lines, told) = mpsc::channel(LINES);
     let (id, handle) = (guest.id, guest.handle.clone());
     let show = Arc::new(move |view: View| views.try_send(view).is_ok());
     let visit = Visit { guest: guest.clone(), show, admit: Some(admit) };
@@ -57,21 +59,33 @@ pub(super) async fn attend(
             Ok(()) => {
                 let_in.store(true, Ordering::Release);
                 frame::write(&mut to, &Outward::Company(vec![guest])).await?;
-                show_all(shown, &mut to).await
+                show_all(shown, told, &mut to).await
             }
             Err(why) => frame::write(&mut to, &Outward::Closed(Closed::refused(&why))).await,
         }
     };
     tokio::select! {
         shown = showing => shown,
-        typed = type_all(&mut from, (&handle, &let_in), &entry.typed) => typed,
+        typed = type_all(&mut from, (&handle, &lines, &let_in), &entry.typed) => typed,
     }
 }
 
 /// Shows what happens, until the session ends or lets go of the visitor.
-async fn show_all(mut shown: mpsc::Receiver<View>, to: &mut WriteHalf<Wire>) -> Result<(), frame::Error> {
+async fn show_all(
+    mut shown: mpsc::Receiver<View>,
+    mut told: mpsc::Receiver<String>,
+    to: &mut WriteHalf<Wire>,
+) -> Result<(), frame::Error> {
     let mut last = Closed { reason: "dismissed".into(), text: "you are in this session no more".into(), code: None };
-    while let Some(view) = shown.recv().await {
+    loop {
+        let view = tokio::select! {
+            view = shown.recv() => view,
+            Some(line) = told.recv() => {
+                frame::write(to, &Outward::Notice(line)).await?;
+                continue;
+            }
+        };
+        let Some(view) = view else { break };
         if !view.events.is_empty() {
             frame::write(to, &Outward::Events(view.events)).await?;
         }
@@ -86,7 +100,7 @@ async fn show_all(mut shown: mpsc::Receiver<View>, to: &mut WriteHalf<Wire>) -> 
 /// Brings what the visitor types to the session, at its pace.
 async fn type_all(
     from: &mut ReadHalf<Wire>,
-    (handle, let_in): (&Handle, &AtomicBool),
+    (handle, lines, let_in): (&Handle, &mpsc::Sender<String>, &AtomicBool),
     typed: &mpsc::Sender<super::Typed>,
 ) -> Result<(), frame::Error> {
     loop {
@@ -95,7 +109,8 @@ async fn type_all(
             // What is typed before the answer goes nowhere.
             Some(Inward::Bytes(_)) if !let_in.load(Ordering::Acquire) => {}
             Some(Inward::Bytes(bytes)) if bytes.len() <= PIECE => {
-                if typed.send((handle.clone(), bytes)).await.is_err() {
+                let typist = Typist { handle: handle.clone(), lines: lines.clone() };
+                if typed.send((typist, bytes)).await.is_err() {
                     std::future::pending::<()>().await;
                 }
             }

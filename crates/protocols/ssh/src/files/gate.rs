@@ -1,9 +1,12 @@
 //! What may cross: the limit `@transfer`, and the file rules of rule sets, by name and size.
 
 use super::{Deed, Event, Outcome};
+use sallyport_model::access::Terms;
 use sallyport_model::limits::Crossing;
 use sallyport_model::rules::{Act, FileRule, RuleSet};
 use sallyport_statements::glob::{Sense, alternatives};
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Which way content goes.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -27,12 +30,42 @@ impl Way {
     }
 }
 
+/// Files that stand in for others until all of them has come: what is said of the one is meant of the other.
+#[derive(Clone, Debug, Default)]
+pub struct StandIns(Arc<Mutex<HashMap<String, String>>>);
+
+impl StandIns {
+    fn lock(&self) -> MutexGuard<'_, HashMap<String, String>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// One stands in for another, until the guard goes.
+    pub(crate) fn begin(&self, stand_in: String, meant: String) -> StandIn {
+        self.lock().insert(stand_in.clone(), meant);
+        StandIn(self.clone(), stand_in)
+    }
+
+    fn meant(&self, path: &str) -> Option<String> {
+        self.lock().get(path).cloned()
+    }
+}
+
+/// One file that stands in for another.
+pub(crate) struct StandIn(StandIns, String);
+
+impl Drop for StandIn {
+    fn drop(&mut self) {
+        self.0.lock().remove(&self.1);
+    }
+}
+
 /// Judges files of one session.
 #[derive(Clone, Debug)]
 pub struct Gate {
     transfer: Crossing,
     kept: u64,
     rules: Vec<(String, FileRule)>,
+    stand_ins: StandIns,
 }
 
 impl Gate {
@@ -40,7 +73,22 @@ impl Gate {
     #[must_use]
     pub fn new(transfer: Crossing, sets: &[RuleSet]) -> Self {
         let rules = sets.iter().flat_map(|set| set.files.iter().map(|rule| (set.name.to_string(), rule.clone())));
-        Self { transfer, kept: 0, rules: rules.collect() }
+        Self { transfer, kept: 0, rules: rules.collect(), stand_ins: StandIns::default() }
+    }
+
+    /// Under a session's terms.
+    pub(crate) fn of(terms: &Terms) -> Self {
+        Self::new(terms.limits.transfer, &terms.rules).keeping(terms.limits.kept_of_files())
+    }
+
+    /// The same, where some files stand in for others.
+    pub(crate) fn standing_in(self, stand_ins: StandIns) -> Self {
+        Self { stand_ins, ..self }
+    }
+
+    /// The file that is meant by a path: that which it stands in for, or itself.
+    pub(super) fn meant(&self, path: String) -> String {
+        self.stand_ins.meant(&path).unwrap_or(path)
     }
 
     /// The same, where so many bytes of each file are kept.
@@ -111,7 +159,9 @@ impl Gate {
             Deed::List => return Vec::new(),
             _ => Way::Up,
         };
-        if matches!(event.outcome, Outcome::Refused(_)) {
+        // What stood in for a file was noted as that file when it came.
+        let stood_in = self.stand_ins.meant(&event.path).is_some();
+        if stood_in || matches!(event.outcome, Outcome::Refused(_)) {
             return Vec::new();
         }
         let paths: Vec<String> =

@@ -9,7 +9,8 @@ pub mod scp;
 pub mod sftp;
 mod sum;
 
-pub use gate::{Gate, Way};
+pub(crate) use gate::StandIn;
+pub use gate::{Gate, StandIns, Way};
 pub use sum::{Keep, Sum};
 
 use sallyport_gateway::observe::FileRef;
@@ -110,7 +111,7 @@ pub struct Event {
 
 impl Event {
     /// An event without content.
-    fn plain(deed: Deed, path: String, other: Option<String>, outcome: Outcome) -> Self {
+    pub(crate) fn plain(deed: Deed, path: String, other: Option<String>, outcome: Outcome) -> Self {
         Self { deed, path, other, size: 0, sum: Sum::None, keep: None, outcome }
     }
 

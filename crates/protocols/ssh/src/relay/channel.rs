@@ -160,8 +160,8 @@ async fn up(
         let said = match files {
             None => match typing.next(from).await? {
                 Next::Said(said) => said,
-                Next::Typed(whose, piece) => {
-                    typing.typed(Some(whose), piece).await?;
+                Next::Typed(peer, piece) => {
+                    typing.typed(Some(&peer), piece).await?;
                     continue;
                 }
             },

@@ -43,7 +43,7 @@ enum Decoder {
 impl Watched {
     /// For a channel that carries files, or may, under a session's terms.
     pub(super) fn of(started: &Started, terms: &Terms) -> Option<Self> {
-        let gate = Gate::new(terms.limits.transfer, &terms.rules).keeping(terms.limits.kept_of_files());
+        let gate = Gate::of(terms).standing_in(started.stand_ins.clone());
         let decoder = match &started.program {
             Program::Subsystem(_) if started.kind() == Channel::Sftp => {
                 Decoder::Sftp(Box::new(Sftp::new(gate.clone())))

@@ -2,6 +2,7 @@
 
 mod begin;
 mod channel;
+mod errands;
 mod face;
 mod files;
 mod forward;
@@ -10,10 +11,12 @@ mod typing;
 
 use crate::Client;
 use crate::dial::Upstream;
+use crate::files::Gate;
 use crate::start;
 use channel::Outcome;
+use errands::Errands;
 use pool::Pool;
-use sallyport_gateway::spine::Live;
+use sallyport_gateway::spine::{Errand, Live};
 use sallyport_model::access::{Channel as Kind, EndReason};
 use sallyport_ssh_transport::Random;
 use sallyport_ssh_transport::link::{Arrival, Global, Link, Opening, code};
@@ -35,6 +38,7 @@ const DISCONNECT: Duration = Duration::from_millis(80);
 struct Session {
     live: Live,
     pool: Pool,
+    errands: Errands,
     /// The client's connection, for what the target begins.
     client: Option<Link>,
     granted: Mutex<Granted>,
@@ -56,10 +60,13 @@ struct Granted {
 /// Carries a client's channels until it leaves or the session ends.
 pub(crate) async fn relay(mut client: Client, upstream: Upstream, random: Random, live: Live) -> EndReason {
     let (pool, mut born) = Pool::new(upstream, random.clone());
+    let (errands, mut begun) = Errands::new(Gate::of(live.clearance().permit().terms()), random.clone());
+    let mut wanted = client.errands.take();
     let link = client.connected.as_ref().map(|connected| connected.link.clone());
     let session = Session {
         live: live.clone(),
         pool,
+        errands,
         client: link.clone(),
         granted: Mutex::default(),
         listening: RwLock::default(),
@@ -89,6 +96,12 @@ pub(crate) async fn relay(mut client: Client, upstream: Upstream, random: Random
                     None => (EndReason::ClientClose, String::new()),
                 },
             },
+            Some(errand) = next(&mut wanted) => {
+                channels.spawn(errands::run(errand, session.clone()));
+            }
+            Some(started) = begun.recv() => {
+                channels.spawn(errands::carry(started, session.clone()));
+            }
             Some(arrivals) = born.recv() => {
                 beside.spawn(forward::begun(arrivals, session.clone()));
             }
@@ -103,6 +116,7 @@ pub(crate) async fn relay(mut client: Client, upstream: Upstream, random: Random
         }
     };
     drop(questions);
+    session.errands.end();
     beside.abort_all();
     // Channels often end in the same moment as the connection: theirs is the better reason.
     let all = async {
@@ -122,6 +136,14 @@ pub(crate) async fn relay(mut client: Client, upstream: Upstream, random: Random
     }
     goodbye(&mut client, &text, FLUSH).await;
     reason
+}
+
+/// The next errand; where none can come, nothing, ever.
+async fn next(errands: &mut Option<mpsc::Receiver<Errand>>) -> Option<Errand> {
+    match errands {
+        Some(errands) => errands.recv().await,
+        None => std::future::pending().await,
+    }
 }
 
 /// One channel that the client wants.

@@ -4,7 +4,7 @@ use crate::client::{Reader, Said, Writer};
 use bytes::Bytes;
 use sallyport_gateway::observe::WhatRef;
 use sallyport_gateway::observe::tap::Stop;
-use sallyport_gateway::spine::{Live, Peers};
+use sallyport_gateway::spine::{Live, Peers, Typist};
 use sallyport_model::Handle;
 use sallyport_ssh_transport::link;
 use std::collections::VecDeque;
@@ -17,7 +17,7 @@ pub(super) enum Next {
     /// From its client.
     Said(Said),
     /// From a peer.
-    Typed(Handle, Bytes),
+    Typed(Typist, Bytes),
 }
 
 /// Those who type in one channel.
@@ -77,13 +77,14 @@ impl<'a> Typing<'a> {
     ///
     /// # Errors
     /// When it must not go on, and the session ends.
-    pub(super) async fn typed(&mut self, whose: Option<Handle>, mut rest: Bytes) -> Result<(), Stop> {
+    pub(super) async fn typed(&mut self, peer: Option<&Typist>, mut rest: Bytes) -> Result<(), Stop> {
         let tap = self.live.tap();
-        if self.last != whose {
+        let whose = peer.map(|peer| &peer.handle);
+        if self.last.as_ref() != whose {
             let user = &self.live.clearance().permit().terms().handle;
-            let text = whose.as_ref().unwrap_or(user).as_str();
+            let text = whose.unwrap_or(user).as_str();
             tap.note(self.number, WhatRef::Mark { kind: "typist", text }).await?;
-            self.last = whose;
+            self.last = whose.cloned();
         }
         while !rest.is_empty() {
             let typed = tap.typed(self.number, &rest).await?;
@@ -92,8 +93,13 @@ impl<'a> Typing<'a> {
                 // The target has closed; the other pump sees it and says how.
                 std::future::pending::<()>().await;
             }
-            if let Some(why) = typed.say {
-                self.back.say(&why).await;
+            match (typed.say, peer) {
+                (Some(why), None) => self.back.say(&why).await,
+                (Some(why), Some(peer)) => {
+                    peer.tell(&why);
+                    self.back.say(&format!("{} was told: {why}", peer.handle)).await;
+                }
+                (None, _) => {}
             }
         }
         Ok(())

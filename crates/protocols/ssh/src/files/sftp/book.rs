@@ -134,7 +134,7 @@ impl Book {
 
     fn judge(&mut self, ask: &Ask<'_>, content: usize) -> Result<(Asked, Option<Vec<u8>>), No> {
         let asked = match *ask {
-            Ask::Open { path, flags } => self.open(text(path), flags)?,
+            Ask::Open { path, flags } => self.open(self.gate.meant(text(path)), flags)?,
             Ask::OpenDir(path) => Asked::OpenDir { path: text(path) },
             Ask::Close(handle) => {
                 self.known(handle)?;
@@ -187,7 +187,7 @@ impl Book {
     fn change(&self, deed: Deed, path: &[u8], other: Option<&[u8]>) -> Result<Asked, No> {
         let (path, other) = (text(path), other.map(text));
         let paths = [Some(&path), other.as_ref()].into_iter().flatten();
-        let wrong = paths.map(|path| self.gate.change(path)).find_map(Result::err);
+        let wrong = paths.map(|path| self.gate.change(&self.gate.meant(path.clone()))).find_map(Result::err);
         if let Some(why) = wrong {
             return Err(refused(deed, path, other, why));
         }

@@ -4,6 +4,7 @@
 //! never reaches the target: its answer goes to the client between two packets of the target.
 
 mod book;
+pub(crate) mod speak;
 mod wire;
 
 use super::{Event, Fault, Flow, Gate};

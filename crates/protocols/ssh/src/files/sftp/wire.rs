@@ -35,11 +35,12 @@ pub(super) mod kind {
 }
 
 /// Status codes (section 7).
-pub(super) const OK: u32 = 0;
-pub(super) const EOF: u32 = 1;
-pub(super) const PERMISSION_DENIED: u32 = 3;
-pub(super) const FAILURE: u32 = 4;
-pub(super) const UNSUPPORTED: u32 = 8;
+pub(crate) const OK: u32 = 0;
+pub(crate) const EOF: u32 = 1;
+pub(crate) const NO_SUCH_FILE: u32 = 2;
+pub(crate) const PERMISSION_DENIED: u32 = 3;
+pub(crate) const FAILURE: u32 = 4;
+pub(crate) const UNSUPPORTED: u32 = 8;
 
 /// Longest handle (section 6.3).
 const HANDLE: u32 = 256;
@@ -71,7 +72,7 @@ fn number(bytes: &[u8], at: usize) -> Option<u32> {
     Some(u32::from_be_bytes(bytes.get(at..end)?.try_into().ok()?))
 }
 
-fn size(number: u32) -> usize {
+pub(super) fn size(number: u32) -> usize {
     usize::try_from(number).unwrap_or(usize::MAX)
 }
 
@@ -142,20 +143,24 @@ pub(super) fn version(bytes: &[u8]) -> Result<(), Fault> {
 }
 
 /// Fields of a packet, from its type on.
-struct Fields<'a>(&'a [u8]);
+pub(super) struct Fields<'a>(&'a [u8]);
 
 impl<'a> Fields<'a> {
-    fn number(&mut self) -> Result<u32, Fault> {
+    pub(super) const fn new(bytes: &'a [u8]) -> Self {
+        Self(bytes)
+    }
+
+    pub(super) fn number(&mut self) -> Result<u32, Fault> {
         let value = number(self.0, 0).ok_or(malformed("a packet that is too short"))?;
         self.0 = self.0.get(4..).unwrap_or_default();
         Ok(value)
     }
 
-    fn long(&mut self) -> Result<u64, Fault> {
+    pub(super) fn long(&mut self) -> Result<u64, Fault> {
         Ok((u64::from(self.number()?) << 32) | u64::from(self.number()?))
     }
 
-    fn string(&mut self) -> Result<&'a [u8], Fault> {
+    pub(super) fn string(&mut self) -> Result<&'a [u8], Fault> {
         let length = size(self.number()?);
         let (value, rest) =
             self.0.split_at_checked(length).ok_or(malformed("a text that is longer than its packet"))?;
@@ -163,7 +168,7 @@ impl<'a> Fields<'a> {
         Ok(value)
     }
 
-    fn handle(&mut self) -> Result<&'a [u8], Fault> {
+    pub(super) fn handle(&mut self) -> Result<&'a [u8], Fault> {
         let handle = self.string()?;
         if handle.len() > size(HANDLE) { Err(malformed("a handle of more than 256 bytes")) } else { Ok(handle) }
     }

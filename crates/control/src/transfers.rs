@@ -1,0 +1,485 @@
+//! Transfers: files between people at the API and the targets of their own running sessions, through the gateway's door.
+//!
+//! A transfer is prepared first, which is where everything that can be said against it is said; then one request with its
+//! claim carries it. What is prepared holds the file open at the target, for seconds.
+
+use crate::metrics::Streaming;
+use crate::terminal::Terminal;
+use crate::{Control, Error, Op};
+use sallyport_model::access::Denial;
+use sallyport_model::authority::Authenticated;
+use sallyport_model::door::{Closed, Hear, Inward, Knock, Outward, PIECE, Speak};
+use sallyport_model::errand::{Directory, Errand, FilePath, Put, Told};
+use sallyport_model::{DeviceId, IdentityId, Kind, Secret, SessionId, Timestamp, TransferId};
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use tokio::sync::watch;
+
+/// How long a prepared transfer waits to be fetched.
+const CLAIM: Duration = Duration::from_secs(20);
+/// How long the target may take to answer an errand before anything crosses.
+const ANSWER: Duration = Duration::from_secs(20);
+/// How long it is told how a transfer ended.
+const TOLD: Duration = Duration::from_secs(120);
+/// Transfers of one session that are prepared or under way, and those whose end is told.
+const MOST: usize = 16;
+const KEPT: usize = 64;
+
+/// Which way a file goes.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Way {
+    /// To the target.
+    Up,
+    /// From it.
+    Down,
+}
+
+impl Way {
+    /// Stable word, as the API spells it.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Up => "up",
+            Self::Down => "down",
+        }
+    }
+}
+
+/// How far a transfer has come.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Stage {
+    /// It waits to be fetched.
+    Prepared,
+    /// It crosses.
+    Running,
+    /// All of it has crossed.
+    Done,
+    /// It ended before, for this reason.
+    Failed(String),
+}
+
+/// A transfer, as it is told of.
+#[derive(Clone, Debug)]
+pub struct TransferLine {
+    /// The transfer.
+    pub id: TransferId,
+    /// Which way it goes.
+    pub way: Way,
+    /// The file on the target.
+    pub path: FilePath,
+    /// Its bytes, where that is known.
+    pub size: Option<u64>,
+    /// Bytes that have crossed.
+    pub crossed: u64,
+    /// How far it is.
+    pub stage: Stage,
+}
+
+/// A transfer that may begin.
+pub struct Prepared {
+    /// The transfer.
+    pub line: TransferLine,
+    /// Whoever shows this carries it, once.
+    pub claim: Secret<String>,
+    /// When it is too late for that.
+    pub expires: Timestamp,
+}
+
+/// What is known of one transfer.
+struct Known {
+    session: SessionId,
+    identity: IdentityId,
+    device: Option<DeviceId>,
+    way: Way,
+    path: FilePath,
+    size: Option<u64>,
+    crossed: Arc<AtomicU64>,
+    stage: Stage,
+    /// When its stage began.
+    since: Timestamp,
+    /// Until it is fetched.
+    waiting: Option<Terminal>,
+    stop: watch::Sender<bool>,
+}
+
+impl Known {
+    fn goes_on(&self) -> bool {
+        matches!(self.stage, Stage::Prepared | Stage::Running)
+    }
+
+    fn line(&self, id: TransferId) -> TransferLine {
+        let crossed = self.crossed.load(Ordering::Relaxed);
+        TransferLine { id, way: self.way, path: self.path.clone(), size: self.size, crossed, stage: self.stage.clone() }
+    }
+}
+
+#[derive(Default)]
+struct Inner {
+    known: HashMap<TransferId, Known>,
+    claims: HashMap<[u8; 32], TransferId>,
+}
+
+/// The transfers of this node. Memory only: what crosses does not outlive this process.
+#[derive(Clone, Default)]
+pub(crate) struct Transfers(Arc<Mutex<Inner>>);
+
+impl Transfers {
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether one more may be prepared for a session. Forgets those whose end was told long enough.
+    fn room(&self, session: SessionId, now: Timestamp) -> Result<(), Error> {
+        let mut inner = self.lock();
+        inner.known.retain(|_, known| known.goes_on() || now.since(known.since) < TOLD);
+        let of_session = || inner.known.values().filter(|known| known.session == session);
+        if of_session().filter(|known| known.goes_on()).count() >= MOST || of_session().count() >= KEPT {
+            return Err(Error::Busy("this session has as many transfers as it takes: try again when one is done"));
+        }
+        Ok(())
+    }
+
+    /// Ends a transfer, unless it has ended.
+    fn end(&self, id: TransferId, stage: Stage, now: Timestamp) {
+        let mut inner = self.lock();
+        inner.claims.retain(|_, claimed| *claimed != id);
+        if let Some(known) = inner.known.get_mut(&id).filter(|known| known.goes_on()) {
+            (known.stage, known.since, known.waiting) = (stage, now, None);
+        }
+    }
+}
+
+/// A transfer that crosses: ended when it goes, however that came about.
+struct Crossing {
+    transfers: Transfers,
+    env: sallyport_model::Env,
+    id: TransferId,
+    crossed: Arc<AtomicU64>,
+    stopped: watch::Receiver<bool>,
+}
+
+impl Crossing {
+    fn end(&self, stage: Stage) {
+        self.transfers.end(self.id, stage, self.env.now());
+    }
+
+    fn count(&self, bytes: usize) {
+        count(&self.crossed, bytes);
+    }
+
+    fn failed(&self, error: Error) -> Error {
+        self.end(Stage::Failed(error.to_string()));
+        error
+    }
+
+    /// What the last word means, where it was no content.
+    fn last(&self, heard: Option<Outward>) -> Result<u64, Error> {
+        match heard {
+            Some(Outward::Told(Told::Whole(bytes))) => {
+                self.end(Stage::Done);
+                Ok(bytes)
+            }
+            other => Err(self.failed(refusal(other))),
+        }
+    }
+
+    async fn stop(&mut self) -> Error {
+        if self.stopped.wait_for(|stopped| *stopped).await.is_err() {
+            std::future::pending::<()>().await;
+        }
+        Denial::new(Kind::Conflict, "it was cancelled").into()
+    }
+}
+
+impl Drop for Crossing {
+    fn drop(&mut self) {
+        self.end(Stage::Failed("the line to the browser broke, or it gave up".into()));
+    }
+}
+
+fn count(crossed: &AtomicU64, bytes: usize) {
+    crossed.fetch_add(u64::try_from(bytes).unwrap_or(0), Ordering::Relaxed);
+}
+
+/// Why an errand came to nothing.
+fn refusal(heard: Option<Outward>) -> Error {
+    match heard {
+        Some(Outward::Closed(closed)) => {
+            let Closed { text, .. } = &closed;
+            Denial::new(closed.kind(), text.as_str()).into()
+        }
+        Some(_) => Error::failed("the gateway answered what was not asked"),
+        None => Denial::new(Kind::Unavailable, "the session has ended, or its gateway is gone").into(),
+    }
+}
+
+/// A file on its way to a browser.
+pub struct Download {
+    /// What it is.
+    pub line: TransferLine,
+    crossing: Crossing,
+    door: Terminal,
+    over: bool,
+}
+
+impl Download {
+    /// The next bytes; `None` once all of it has come. What ends with an error is not all of it. Where its size is known, the
+    /// last bytes are given when it is sure that they are the last.
+    ///
+    /// # Errors
+    /// When the rest does not come.
+    pub async fn next(&mut self) -> Result<Option<Vec<u8>>, Error> {
+        if self.over {
+            return Ok(None);
+        }
+        let heard = self.hear().await?;
+        let Some(Outward::Bytes(bytes)) = heard else { return self.crossing.last(heard).map(|_| None) };
+        self.crossing.count(bytes.len());
+        if self.line.size == Some(self.crossing.crossed.load(Ordering::Relaxed)) {
+            let last = self.hear().await?;
+            self.crossing.last(last)?;
+            self.over = true;
+        }
+        Ok(Some(bytes))
+    }
+
+    async fn hear(&mut self) -> Result<Option<Outward>, Error> {
+        tokio::select! {
+            heard = self.door.hear.hear() => Ok(heard),
+            stopped = self.crossing.stop() => Err(self.crossing.failed(stopped)),
+        }
+    }
+}
+
+/// A file on its way to a target: what is sent, and what came of it. Whatever ends it early leaves nothing of it there.
+pub struct Upload {
+    /// The way to the target.
+    pub sending: Sending,
+    /// What came of it.
+    pub verdict: Verdict,
+}
+
+/// The way of a file to its target.
+pub struct Sending {
+    speak: Box<dyn Speak>,
+    crossed: Arc<AtomicU64>,
+}
+
+impl Sending {
+    /// Sends the next bytes, at the target's pace; false where it takes no more, which the verdict says why.
+    pub async fn send(&mut self, bytes: &[u8]) -> bool {
+        for piece in bytes.chunks(PIECE) {
+            if !self.speak.say(Inward::Bytes(piece.to_vec())).await {
+                return false;
+            }
+            count(&self.crossed, piece.len());
+        }
+        true
+    }
+
+    /// Says that all of it was sent.
+    pub async fn whole(&mut self) {
+        self.speak.say(Inward::Whole).await;
+    }
+}
+
+/// What comes of a file that is sent to a target.
+pub struct Verdict {
+    crossing: Crossing,
+    hear: Box<dyn Hear>,
+    _streaming: Streaming,
+}
+
+impl Verdict {
+    /// How many bytes are in place at the target. To be waited for while they are sent.
+    ///
+    /// # Errors
+    /// When it did not all come, or is not all there.
+    pub async fn wait(&mut self) -> Result<u64, Error> {
+        tokio::select! {
+            heard = self.hear.hear() => self.crossing.last(heard),
+            stopped = self.crossing.stop() => Err(self.crossing.failed(stopped)),
+        }
+    }
+}
+
+impl Control {
+    /// What lies in a directory of the target of one's own session.
+    ///
+    /// # Errors
+    /// When the session is not one's own, policy lets it carry no files, or the target says no.
+    pub async fn list_files(&self, op: &Op, session: SessionId, path: FilePath) -> Result<Directory, Error> {
+        let mut errand = self.errand(op, session, Errand::List(path)).await?;
+        match answer(&mut errand).await? {
+            Told::Listed(directory) => Ok(*directory),
+            _ => Err(refusal(None)),
+        }
+    }
+
+    /// Makes a directory there.
+    ///
+    /// # Errors
+    /// As [`Self::list_files`].
+    pub async fn make_directory(&self, op: &Op, session: SessionId, path: FilePath) -> Result<(), Error> {
+        let mut errand = self.errand(op, session, Errand::MakeDir(path)).await?;
+        answer(&mut errand).await.map(drop)
+    }
+
+    /// Prepares a file to come from the target: it is open there, and its size known.
+    ///
+    /// # Errors
+    /// When the session is not one's own, policy or the target says no, or there are too many.
+    pub async fn prepare_download(&self, op: &Op, session: SessionId, path: FilePath) -> Result<Prepared, Error> {
+        self.transfers.room(session, self.env.now())?;
+        let mut errand = self.errand(op, session, Errand::Get(path.clone())).await?;
+        match answer(&mut errand).await? {
+            Told::Gives(size) => self.prepared(op, session, (Way::Down, path, size), errand),
+            _ => Err(refusal(None)),
+        }
+    }
+
+    /// Prepares a file to come to the target: it may, and its place there is open.
+    ///
+    /// # Errors
+    /// As [`Self::prepare_download`].
+    pub async fn prepare_upload(&self, op: &Op, session: SessionId, put: Put) -> Result<Prepared, Error> {
+        self.transfers.room(session, self.env.now())?;
+        let (path, size) = (put.path.clone(), put.size);
+        let mut errand = self.errand(op, session, Errand::Put(put)).await?;
+        match answer(&mut errand).await? {
+            Told::Takes => self.prepared(op, session, (Way::Up, path, size), errand),
+            _ => Err(refusal(None)),
+        }
+    }
+
+    fn prepared(
+        &self,
+        op: &Op,
+        session: SessionId,
+        (way, path, size): (Way, FilePath, Option<u64>),
+        errand: Terminal,
+    ) -> Result<Prepared, Error> {
+        let (id, secret, now) = (TransferId::new(&self.env), self.env.random::<32>(), self.env.now());
+        let known = Known {
+            session,
+            identity: self.acting(op)?.id,
+            device: op.device,
+            way,
+            path,
+            size,
+            crossed: Arc::default(),
+            stage: Stage::Prepared,
+            since: now,
+            waiting: Some(errand),
+            stop: watch::Sender::new(false),
+        };
+        let line = known.line(id);
+        {
+            let mut inner = self.transfers.lock();
+            inner.known.insert(id, known);
+            inner.claims.insert(secret, id);
+        }
+        let (transfers, env) = (self.transfers.clone(), self.env.clone());
+        tokio::spawn(async move {
+            tokio::time::sleep(CLAIM).await;
+            let waits = transfers.lock().known.get(&id).is_some_and(|known| known.stage == Stage::Prepared);
+            if waits {
+                transfers.end(id, Stage::Failed("nobody fetched it in time".into()), env.now());
+            }
+        });
+        Ok(Prepared { line, claim: Secret::new(hex::encode(secret)), expires: now.plus(CLAIM) })
+    }
+
+    /// Spends a claim, which is whoever's who prepared the transfer, and nobody else's.
+    fn spend(&self, op: &Op, claim: &str, way: Way) -> Result<(TransferLine, Terminal, Crossing), Error> {
+        let gone = || Error::NotFound("this transfer is not prepared, or was fetched already: prepare it anew".into());
+        let own = self.acting(op)?;
+        let secret = hex::decode(claim).ok().and_then(|secret| <[u8; 32]>::try_from(secret).ok()).ok_or_else(gone)?;
+        let mut inner = self.transfers.lock();
+        let Inner { known, claims } = &mut *inner;
+        let id = *claims.get(&secret).ok_or_else(gone)?;
+        let known = known.get_mut(&id).filter(|known| {
+            known.identity == own.id && known.device == op.device && known.way == way && known.stage == Stage::Prepared
+        });
+        let known = known.ok_or_else(gone)?;
+        let terminal = known.waiting.take().ok_or_else(gone)?;
+        claims.remove(&secret);
+        (known.stage, known.since) = (Stage::Running, self.env.now());
+        let (line, crossed, stopped) = (known.line(id), known.crossed.clone(), known.stop.subscribe());
+        drop(inner);
+        let crossing = Crossing { transfers: self.transfers.clone(), env: self.env.clone(), id, crossed, stopped };
+        Ok((line, terminal, crossing))
+    }
+
+    /// Begins what was prepared to come from a target.
+    ///
+    /// # Errors
+    /// When there is no such claim of the caller's.
+    pub fn begin_download(&self, op: &Op, claim: &str) -> Result<Download, Error> {
+        let (line, door, crossing) = self.spend(op, claim, Way::Down)?;
+        Ok(Download { line, crossing, door, over: false })
+    }
+
+    /// Begins what was prepared to go to a target.
+    ///
+    /// # Errors
+    /// When there is no such claim of the caller's.
+    pub fn begin_upload(&self, op: &Op, claim: &str) -> Result<Upload, Error> {
+        let (_, Terminal { speak, hear, streaming }, crossing) = self.spend(op, claim, Way::Up)?;
+        let sending = Sending { speak, crossed: crossing.crossed.clone() };
+        Ok(Upload { sending, verdict: Verdict { crossing, hear, _streaming: streaming } })
+    }
+
+    /// The transfers of one's own session, oldest first, also those that have ended lately.
+    ///
+    /// # Errors
+    /// When the caller may do nothing.
+    pub fn transfers(&self, op: &Op, session: SessionId) -> Result<Vec<TransferLine>, Error> {
+        let own = self.acting(op)?;
+        let inner = self.transfers.lock();
+        let of_own = inner.known.iter().filter(|(_, known)| known.session == session && known.identity == own.id);
+        let mut lines: Vec<TransferLine> = of_own.map(|(id, known)| known.line(*id)).collect();
+        lines.sort_by_key(|line| line.id);
+        Ok(lines)
+    }
+
+    /// Ends a transfer of one's own that is prepared or under way.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub fn cancel_transfer(&self, op: &Op, session: SessionId, id: TransferId) -> Result<(), Error> {
+        let own = self.acting(op)?;
+        {
+            let inner = self.transfers.lock();
+            let known = inner.known.get(&id).filter(|known| known.session == session && known.identity == own.id);
+            let known = known.filter(|known| known.goes_on());
+            let none = || Error::NotFound("there is no such transfer under way".into());
+            known.ok_or_else(none)?.stop.send_replace(true);
+        }
+        let waits = self.transfers.lock().known.get(&id).is_some_and(|known| known.waiting.is_some());
+        if waits {
+            self.transfers.end(id, Stage::Failed("it was cancelled".into()), self.env.now());
+        }
+        Ok(())
+    }
+
+    async fn errand(&self, op: &Op, session: SessionId, wanted: Errand) -> Result<Terminal, Error> {
+        let (own, known) = self.own_live(op, session)?;
+        let knock = |who: Authenticated| Knock::Errand(who, session, wanted);
+        self.knock(op, &own, Some(known.gateway), knock).await
+    }
+}
+
+/// The first answer to an errand.
+async fn answer(errand: &mut Terminal) -> Result<Told, Error> {
+    let slow = || {
+        let text = "the session does not answer: it may be paused, or its target busy; try again";
+        Error::Denied(Denial::new(Kind::Unavailable, text))
+    };
+    match tokio::time::timeout(ANSWER, errand.hear.hear()).await.map_err(|_| slow())? {
+        Some(Outward::Told(told)) => Ok(told),
+        other => Err(refusal(other)),
+    }
+}
