@@ -25,6 +25,8 @@ const TYPED: usize = 64;
 const UNHEARD: usize = 16;
 /// How long a line may wait for a slow stream.
 const SAY: Duration = Duration::from_millis(200);
+/// How long what was said last of a broken stream may take to be heard.
+const LAST: Duration = Duration::from_secs(1);
 /// Errands that wait for a session that has not begun; then more are refused.
 const ERRANDS: usize = 8;
 
@@ -252,9 +254,14 @@ impl Seat {
                 }
             }
         };
+        tokio::pin!(typing);
         let ended: Result<(), frame::Error> = tokio::select! {
-            shown = showing => shown,
-            typed = typing => typed,
+            shown = showing => match shown {
+                Ok(()) => Ok(()),
+                // Whoever closed it may have said before that they are done.
+                Err(broken) => tokio::time::timeout(LAST, &mut typing).await.unwrap_or(Err(broken)),
+            },
+            typed = &mut typing => typed,
         };
         if let Err(error) = ended {
             tracing::debug!(%error, "a stream at the door broke");
