@@ -17,6 +17,15 @@ const SORTS: [(&str, &str, usize); 7] = [
 /// Algorithms of signatures by certified RSA keys, whose names are not their certificates' (OpenSSH's PROTOCOL.certkeys).
 const RSA: [(&str, &str); 2] =
     [("rsa-sha2-512-cert-v01@openssh.com", "rsa-sha2-512"), ("rsa-sha2-256-cert-v01@openssh.com", "rsa-sha2-256")];
+/// Algorithms by which a client asks for certificates of host keys, best first.
+pub(crate) const HOST_ALGORITHMS: [&str; 6] = [
+    "ssh-ed25519-cert-v01@openssh.com",
+    "ecdsa-sha2-nistp256-cert-v01@openssh.com",
+    "ecdsa-sha2-nistp384-cert-v01@openssh.com",
+    "ecdsa-sha2-nistp521-cert-v01@openssh.com",
+    "rsa-sha2-512-cert-v01@openssh.com",
+    "rsa-sha2-256-cert-v01@openssh.com",
+];
 /// Longest certificate that is looked at, and the most names and options in one.
 const LONGEST: usize = 16 * 1024;
 const MOST: usize = 64;

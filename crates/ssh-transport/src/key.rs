@@ -6,7 +6,8 @@ use aws_lc_rs::digest::{SHA256, digest};
 use aws_lc_rs::rsa::PublicKeyComponents;
 use aws_lc_rs::signature::{
     ECDSA_P256_SHA256_FIXED, ECDSA_P384_SHA384_FIXED, ECDSA_P521_SHA512_FIXED, ED25519, EcdsaVerificationAlgorithm,
-    Ed25519KeyPair, KeyPair as _, RSA_PKCS1_2048_8192_SHA256, RSA_PKCS1_2048_8192_SHA512, UnparsedPublicKey,
+    Ed25519KeyPair, KeyPair as _, RSA_PKCS1_2048_8192_SHA1_FOR_LEGACY_USE_ONLY, RSA_PKCS1_2048_8192_SHA256,
+    RSA_PKCS1_2048_8192_SHA512, UnparsedPublicKey,
 };
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
@@ -22,6 +23,9 @@ pub const SIGNATURES: [&str; 8] = [
     "rsa-sha2-512",
     "rsa-sha2-256",
 ];
+
+/// `ssh-rsa`: the type of RSA keys, and the algorithm of their signatures over SHA-1, which are believed by exception.
+pub(crate) const SSH_RSA: &str = "ssh-rsa";
 
 /// The type of the keys that sign by an algorithm (RFC 8332: RSA's signatures have other names).
 #[must_use]
@@ -100,6 +104,22 @@ pub fn verify(key: &[u8], algorithm: &str, signature: &[u8], message: &[u8]) -> 
     };
     key.end()?;
     signature.end()?;
+    good.map_err(|_| Error::Signature)
+}
+
+/// The same for signatures that are believed by exception: RSA over SHA-1, with keys of 2048 bits at least.
+pub(crate) fn verify_old(key: &[u8], algorithm: &str, signature: &[u8], message: &[u8]) -> Result<(), Error> {
+    if algorithm != SSH_RSA {
+        return verify(key, algorithm, signature, message);
+    }
+    let (mut key, mut signature) = (Cursor::new(key), Cursor::new(signature));
+    if key.text()? != SSH_RSA || signature.text()? != SSH_RSA {
+        return Err(Error::Signature);
+    }
+    let (e, n, blob) = (key.unsigned()?, key.unsigned()?, signature.string()?);
+    key.end()?;
+    signature.end()?;
+    let good = PublicKeyComponents { n, e }.verify(&RSA_PKCS1_2048_8192_SHA1_FOR_LEGACY_USE_ONLY, message, blob);
     good.map_err(|_| Error::Signature)
 }
 

@@ -2,9 +2,11 @@
 //!
 //! Both roles, for a broker that stands between a client and a server. Bytes in, messages out: nothing
 //! in [`Transport`] waits, reads a clock or opens a socket. What the product does not want is not
-//! here: no compression, no CBC, no MAC before encryption, no SHA-1, no host keys of its own but Ed25519. Cryptographic primitives are the library's, all of them.
+//! here: no compression, no host keys of its own but Ed25519; and no CBC, no MAC before encryption, no finite fields and no SHA-1, but for a
+//! client that was told to make an exception for one server ([`old`]). Cryptographic primitives are libraries', all of them.
 
 pub mod auth;
+mod authorities;
 pub mod certificate;
 mod kex;
 pub mod key;
@@ -12,10 +14,12 @@ mod leg;
 pub mod link;
 mod message;
 pub mod negotiate;
+pub mod old;
 mod packet;
 mod transport;
 pub mod wire;
 
+pub use authorities::{Authorities, Unbelieved};
 pub use leg::Leg;
 pub use message::{SERVICE_ACCEPT, SERVICE_REQUEST};
 pub use packet::{CipherName, MacName, Suite};
@@ -73,8 +77,8 @@ pub enum Error {
     #[error("the peer sends more than it may: {0}")]
     Overrun(&'static str),
     /// Nothing in common.
-    #[error("no algorithm in common: {0}")]
-    NoCommon(&'static str),
+    #[error("no algorithm in common: {}", negotiate::told(.0))]
+    NoCommon(Vec<negotiate::Gap>),
     /// A cipher that needs strict key exchange, without it.
     #[error("the peer speaks ChaCha20-Poly1305 without strict key exchange, which is not safe (CVE-2023-48795)")]
     NotStrict,
@@ -84,6 +88,9 @@ pub enum Error {
     /// The server's key is not one that is accepted; its bytes.
     #[error("the server's host key is not one that is accepted")]
     HostKey(Vec<u8>),
+    /// The certificate of the server's host key is not believed.
+    #[error("the certificate of the server's host key {0}")]
+    HostCertificate(Unbelieved),
     /// A signature that is none.
     #[error("a signature is not valid")]
     Signature,

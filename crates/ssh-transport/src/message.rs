@@ -16,6 +16,11 @@ pub(crate) const KEXINIT: u8 = 20;
 pub(crate) const NEWKEYS: u8 = 21;
 pub(crate) const KEX_INIT: u8 = 30;
 pub(crate) const KEX_REPLY: u8 = 31;
+/// RFC 4419 section 5, where the server proposes a group: its number is that of [`KEX_REPLY`] elsewhere.
+pub(crate) const GROUP: u8 = 31;
+pub(crate) const GROUP_INIT: u8 = 32;
+pub(crate) const GROUP_REPLY: u8 = 33;
+pub(crate) const GROUP_REQUEST: u8 = 34;
 /// The first number of authentication's messages, and the last.
 pub(crate) const AUTHENTICATION: std::ops::RangeInclusive<u8> = 50..=79;
 const GLOBAL_REQUEST: u8 = 80;
@@ -32,6 +37,16 @@ const CLOSE: u8 = 97;
 const CHANNEL_REQUEST: u8 = 98;
 const CHANNEL_SUCCESS: u8 = 99;
 const CHANNEL_FAILURE: u8 = 100;
+
+/// Writes a message of data, or of the extended data with this code, out of wherever its bytes lie.
+pub(crate) fn write_data(out: &mut Vec<u8>, channel: u32, code: Option<u32>, data: &[u8]) {
+    out.byte(if code.is_some() { EXTENDED_DATA } else { DATA });
+    out.uint32(channel);
+    if let Some(code) = code {
+        out.uint32(code);
+    }
+    out.string(data);
+}
 
 /// A message of the connection layer. Numbers of channels are the receiver's.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -144,17 +159,8 @@ impl Message {
                 out.uint32(*channel);
                 out.uint32(*bytes);
             }
-            Self::Data { channel, data } => {
-                out.byte(DATA);
-                out.uint32(*channel);
-                out.string(data);
-            }
-            Self::Extended { channel, code, data } => {
-                out.byte(EXTENDED_DATA);
-                out.uint32(*channel);
-                out.uint32(*code);
-                out.string(data);
-            }
+            Self::Data { channel, data } => write_data(out, *channel, None, data),
+            Self::Extended { channel, code, data } => write_data(out, *channel, Some(*code), data),
             Self::Request { channel, name, reply, data } => {
                 out.byte(CHANNEL_REQUEST);
                 out.uint32(*channel);

@@ -145,7 +145,7 @@ impl Login<'_> {
             ("ssh-rsa", _) => "rsa-sha2-512",
             (other, _) => other,
         };
-        let session = self.leg.transport().session().copied().unwrap_or_default();
+        let session = self.leg.transport().session().unwrap_or_default().to_vec();
         let challenge = auth::proof(&session, self.account, algorithm, &blob);
         let signature = lease.sign(challenge).await?;
         let request = auth::with_key(self.account, algorithm, &blob, &signature);
@@ -155,8 +155,8 @@ impl Login<'_> {
 
     /// Shows a certificate that control has made for this very exchange of keys.
     async fn by_certificate(&mut self, lease: &Lease) -> Result<bool, DialError> {
-        let session = self.leg.transport().session().copied().unwrap_or_default();
-        let made = lease.certify(session.to_vec()).await?;
+        let session = self.leg.transport().session().unwrap_or_default().to_vec();
+        let made = lease.certify(session).await?;
         let bad = |_| DialError::new(Kind::Failed, "the certificate that control has made is none");
         let algorithm = key::kind(&made.certificate).map_err(bad)?;
         let request = auth::with_key(self.account, algorithm, &made.certificate, &made.signature);

@@ -9,8 +9,10 @@ mod channel;
 mod driver;
 mod rush;
 mod state;
+mod stream;
 
 pub use driver::Driver;
+pub use stream::Stream;
 
 use crate::message::Message;
 use crate::{Error, Leg};
@@ -19,7 +21,7 @@ use channel::{Channel, Phase};
 use state::State;
 use std::future::poll_fn;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
 
@@ -359,13 +361,19 @@ pub struct Reader {
 impl Reader {
     /// The next word. Whoever asks is done with the one before, which gives the peer its credit back.
     pub async fn next(&mut self) -> Said {
+        poll_fn(|cx| self.poll_next(cx)).await
+    }
+
+    fn poll_next(&mut self, cx: &Context<'_>) -> Poll<Said> {
         let taken = std::mem::take(&mut self.taken);
-        if taken > 0 {
-            self.handle.with(|state| state.credit(self.handle.id, taken));
-        }
-        let said = poll_fn(|cx| self.handle.with(|state| state.poll_said(self.handle.id, cx))).await;
+        let said = ready!(self.handle.with(|state| {
+            if taken > 0 {
+                state.credit(self.handle.id, taken);
+            }
+            state.poll_said(self.handle.id, cx)
+        }));
         self.taken = said.bytes();
-        said
+        Poll::Ready(said)
     }
 }
 
@@ -394,11 +402,18 @@ impl Writer {
 
     async fn all(&self, code: Option<u32>, mut bytes: Bytes) -> Result<(), Gone> {
         while !bytes.is_empty() {
-            let id = self.handle.id;
-            let sent = poll_fn(|cx| self.handle.with(|state| state.poll_send(id, code, &bytes, cx))).await?;
+            let sent = poll_fn(|cx| self.poll_piece(cx, code, &bytes)).await?;
             bytes.advance(sent.min(bytes.len()));
         }
         Ok(())
+    }
+
+    fn poll_piece(&self, cx: &Context<'_>, code: Option<u32>, bytes: &[u8]) -> Poll<Result<usize, Gone>> {
+        self.handle.with(|state| state.poll_send(self.handle.id, code, bytes, cx))
+    }
+
+    fn poll_data(&self, cx: &Context<'_>, bytes: &[u8]) -> Poll<Result<usize, Gone>> {
+        self.poll_piece(cx, None, bytes)
     }
 
     /// No more bytes follow.

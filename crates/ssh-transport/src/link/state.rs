@@ -119,10 +119,14 @@ impl State {
 
     /// Sends a message that no writer waits for. A peer that makes us say more than it reads is cut off.
     pub(super) fn say(&mut self, message: &Message) {
+        self.put(|out| message.write(out));
+    }
+
+    fn put(&mut self, fill: impl FnOnce(&mut Vec<u8>)) {
         if self.ended.is_some() {
             return;
         }
-        let sent = self.transport.send(|out| message.write(out));
+        let sent = self.transport.send(fill);
         let over = self.backlog() > FLOOD;
         if let Err(error) = sent {
             self.end(&error);
@@ -209,7 +213,7 @@ impl State {
         &mut self,
         id: u32,
         code: Option<u32>,
-        bytes: &Bytes,
+        bytes: &[u8],
         cx: &Context<'_>,
     ) -> Poll<Result<usize, Gone>> {
         if self.ended.is_some() {
@@ -221,19 +225,16 @@ impl State {
         };
         let most = size(channel.far_window.min(channel.far_packet).min(PACKET)).min(bytes.len());
         if most == 0 {
-            channel.writers.push(cx.waker().clone());
+            wait(&mut channel.writers, cx);
             return Poll::Pending;
         }
         if full {
-            self.room.push(cx.waker().clone());
+            wait(&mut self.room, cx);
             return Poll::Pending;
         }
         channel.far_window = channel.far_window.saturating_sub(u32::try_from(most).unwrap_or(u32::MAX));
-        let (far, data) = (channel.far, bytes.slice(..most));
-        self.say(&match code {
-            None => Message::Data { channel: far, data },
-            Some(code) => Message::Extended { channel: far, code, data },
-        });
+        let (far, data) = (channel.far, bytes.get(..most).unwrap_or_default());
+        self.put(|out| message::write_data(out, far, code, data));
         Poll::Ready(Ok(most))
     }
 
@@ -452,6 +453,13 @@ impl State {
             Some(code) => channel.push(Said::Extended(code, data)),
         }
         Ok(())
+    }
+}
+
+/// Has a task woken, once however often it asks meanwhile.
+fn wait(waiting: &mut Vec<Waker>, cx: &Context<'_>) {
+    if !waiting.iter().any(|waker| waker.will_wake(cx.waker())) {
+        waiting.push(cx.waker().clone());
     }
 }
 

@@ -3,7 +3,7 @@
 use super::*;
 use crate::key::HostKey;
 use crate::{Settings, Transport};
-use tokio::io::{DuplexStream, duplex};
+use tokio::io::duplex;
 use tokio::time::timeout;
 
 const SOON: Duration = Duration::from_secs(10);
@@ -17,7 +17,7 @@ struct Side {
     arrivals: Arrivals,
 }
 
-async fn leg(stream: DuplexStream, settings: Settings) -> Leg<DuplexStream> {
+async fn leg<S: AsyncRead + AsyncWrite + Unpin>(stream: S, settings: Settings) -> Leg<S> {
     let mut leg = Leg::new(stream, Transport::new(Arc::new(settings)).unwrap());
     // Each side shows that it has keys.
     leg.send(|out| out.push(5)).unwrap();
@@ -265,6 +265,48 @@ async fn a_window_of_one_byte_is_served_byte_by_byte() {
         near.link.shared.lock().say(&Message::Adjust { channel: 0, bytes: 1 });
     }
     sending.await.unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn a_link_runs_inside_a_channel_of_another_and_their_windows_bound_both() {
+    let (mut near, mut far) = sides(64 << 10, 1 << 20).await;
+    let (ours, theirs) = channel(&mut near, &mut far).await;
+    let random = || -> crate::transport::Random { Arc::new(|bytes: &mut [u8]| bytes.fill(1)) };
+    let key = HostKey::from_seed(&[8; 32]).unwrap();
+    let client = Settings::client(vec![key.public().to_vec()], random()).rekey_after(1 << 20);
+    let server = Settings::server(key, random()).rekey_after(1 << 20);
+    let (inner, outer) = tokio::join!(leg(Stream::new(ours), client), leg(Stream::new(theirs), server));
+    let side = |leg| {
+        let (link, arrivals, driver) = Link::start(leg, bounds());
+        tokio::spawn(driver.run());
+        Side { link, arrivals }
+    };
+    let (mut inner, mut outer) = (side(inner), side(outer));
+    let ((mut read, write), (mut far_read, far_write)) = channel(&mut inner, &mut outer).await;
+    const SIZE: usize = 4 << 20;
+    let send = |writer: Writer| async move { writer.data(Bytes::from(vec![7; SIZE])).await.unwrap() };
+    let all = async { tokio::join!(send(write), send(far_write), drain(&mut read, SIZE), drain(&mut far_read, SIZE)) };
+    timeout(Duration::from_secs(60), all).await.expect("it stalls");
+
+    // Whoever does not read is not read for: what waits is bounded by the windows of both.
+    let ((_held, _), (_far_read, far_write)) = channel(&mut inner, &mut outer).await;
+    let flood = tokio::spawn(async move { far_write.data(Bytes::from(vec![1; 64 << 20])).await });
+    let full = usize::try_from(channel::WINDOW).unwrap();
+    while inner.link.backlog() < full {
+        tokio::task::yield_now().await;
+    }
+    assert!(near.link.backlog() <= 4 << 20, "{}", near.link.backlog());
+    flood.abort();
+
+    // The outer link goes, and the inner one with it.
+    far.link.disconnect(11, "enough");
+    timeout(SOON, async {
+        while !inner.link.gone() || !outer.link.gone() {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await
+    .expect("the inner link goes on");
 }
 
 #[tokio::test]

@@ -4,13 +4,14 @@ mod settings;
 
 use crate::key;
 use crate::message::{
-    AUTHENTICATION, DEBUG, DISCONNECT, EXT_INFO, IGNORE, KEX_INIT, KEX_REPLY, KEXINIT, NEWKEYS, SERVICE_ACCEPT,
-    SERVICE_REQUEST, UNIMPLEMENTED,
+    AUTHENTICATION, DEBUG, DISCONNECT, EXT_INFO, GROUP, GROUP_INIT, GROUP_REPLY, GROUP_REQUEST, IGNORE, KEX_INIT,
+    KEX_REPLY, KEXINIT, NEWKEYS, SERVICE_ACCEPT, SERVICE_REQUEST, UNIMPLEMENTED,
 };
-use crate::negotiate::{self, Agreed};
+use crate::negotiate::{self, Agreed, Method};
 use crate::packet::{Opener, Sealer, Secrets, Suite};
 use crate::wire::{Cursor, Put as _};
-use crate::{Error, Role, kex};
+use crate::{Error, Role, certificate, kex};
+use aws_lc_rs::digest::Digest;
 use bytes::{Bytes, BytesMut};
 pub use settings::{Random, Settings};
 use std::sync::Arc;
@@ -41,6 +42,8 @@ struct Exchange {
     theirs: Option<Vec<u8>>,
     agreed: Option<Agreed>,
     asked: Option<kex::Asked>,
+    /// The sizes that were asked for and the group that the server proposed, as the exchange hash takes them.
+    group: Vec<u8>,
     /// A wrong guess of theirs is to be passed over.
     skip: bool,
     /// The keys for what comes in, once theirs are new too.
@@ -72,7 +75,9 @@ pub struct Transport {
     before: usize,
     exchange: Option<Exchange>,
     /// The first exchange's hash.
-    session: Option<[u8; 32]>,
+    session: Option<Digest>,
+    /// What the server showed at the first exchange.
+    shown: Option<Vec<u8>>,
     strict: bool,
     held: Vec<Vec<u8>>,
     held_bytes: usize,
@@ -97,6 +102,7 @@ impl Transport {
             before: 0,
             exchange: None,
             session: None,
+            shown: None,
             strict: false,
             held: Vec::new(),
             held_bytes: 0,
@@ -124,14 +130,20 @@ impl Transport {
 
     /// The session's identifier, which proofs of possession sign; known after the first exchange.
     #[must_use]
-    pub fn session(&self) -> Option<&[u8; 32]> {
-        self.session.as_ref()
+    pub fn session(&self) -> Option<&[u8]> {
+        self.session.as_ref().map(AsRef::as_ref)
     }
 
     /// What was agreed on last.
     #[must_use]
     pub const fn algorithms(&self) -> Option<&Agreed> {
         self.algorithms.as_ref()
+    }
+
+    /// How the peer names itself, without line end, once it has.
+    #[must_use]
+    pub fn identification(&self) -> Option<&[u8]> {
+        self.identification.as_deref()
     }
 
     /// The algorithms of signatures that the server takes, where it said so (RFC 8308 section 3.1).
@@ -228,7 +240,7 @@ impl Transport {
             }
             Error::NoCommon(_) | Error::NotStrict | Error::Exchange | Error::Crypto => 3,
             Error::Mac => 5,
-            Error::HostKey(_) | Error::Signature => 9,
+            Error::HostKey(_) | Error::HostCertificate(_) | Error::Signature => 9,
             _ => 2,
         };
         self.disconnect(code, &error.to_string());
@@ -284,7 +296,7 @@ impl Transport {
             IGNORE | DEBUG | UNIMPLEMENTED => Ok(None),
             EXT_INFO if !first => self.extensions(&payload).map(|()| None),
             KEXINIT => self.offered(&payload).map(|()| None),
-            KEX_INIT | KEX_REPLY => self.exchanged(number, &payload).map(|()| None),
+            KEX_INIT..=GROUP_REQUEST => self.exchanged(number, &payload).map(|()| None),
             NEWKEYS => self.renewed(&payload).map(|()| None),
             // Nothing but the exchange, until there are keys. In a later one some peers (asyncssh) still
             // send what they had begun, under keys that hold: RFC 4253 section 7.1 forbids it, and nothing is lost.
@@ -332,7 +344,7 @@ impl Transport {
         let mut cookie = [0; 16];
         (self.settings.random)(&mut cookie);
         let first = self.session.is_none();
-        let ours = negotiate::ours(self.settings.role, &self.settings.signatures, cookie, first);
+        let ours = negotiate::ours(self.settings.role, &self.settings.spoken, cookie, first);
         self.seal(|out| out.bytes(&ours))?;
         self.exchange.get_or_insert_default().ours = Some(ours);
         Ok(())
@@ -344,7 +356,7 @@ impl Transport {
         }
         let first = self.session.is_none();
         let known = (!first).then_some(self.strict);
-        let agreed = negotiate::agree(self.settings.role, &self.settings.signatures, payload, known)?;
+        let agreed = negotiate::agree(self.settings.role, &self.settings.spoken, payload, known)?;
         if first {
             self.strict = agreed.strict;
             // The first packet of all must be the offer, where exchange is strict.
@@ -352,15 +364,17 @@ impl Transport {
                 return Err(Error::OutOfTurn(KEXINIT));
             }
         }
-        let asked = match self.settings.role {
-            Role::Client => Some(kex::ask(agreed.method)?),
-            Role::Server => None,
-        };
-        if let Some(asked) = &asked {
-            self.sealer.seal(&mut self.output, |out| {
-                out.byte(KEX_INIT);
-                out.string(&asked.share);
-            })?;
+        let (mut asked, mut group) = (None, Vec::new());
+        match (self.settings.role, agreed.method) {
+            (Role::Server, _) => {}
+            (Role::Client, Method::FieldProposed) => {
+                kex::sizes().into_iter().for_each(|bits| group.uint32(bits));
+                self.sealer.seal(&mut self.output, |out| {
+                    out.byte(GROUP_REQUEST);
+                    out.bytes(&group);
+                })?;
+            }
+            (Role::Client, method) => asked = Some(self.begin(KEX_INIT, kex::ask(method, &self.settings.random)?)?),
         }
         let exchange = self.exchange.get_or_insert_default();
         if exchange.theirs.is_some() {
@@ -370,6 +384,26 @@ impl Transport {
         exchange.skip = agreed.skip;
         exchange.agreed = Some(agreed);
         exchange.asked = asked;
+        exchange.group = group;
+        Ok(())
+    }
+
+    /// Sends our half of the exchange.
+    fn begin(&mut self, number: u8, asked: kex::Asked) -> Result<kex::Asked, Error> {
+        self.seal(|out| {
+            out.byte(number);
+            out.string(&asked.share);
+        })?;
+        Ok(asked)
+    }
+
+    /// The server proposes a group: the rest of its message.
+    fn proposed(&mut self, proposed: &[u8]) -> Result<(), Error> {
+        let asked = kex::ask_in(proposed, &self.settings.random)?;
+        let asked = self.begin(GROUP_INIT, asked)?;
+        let exchange = self.exchange.get_or_insert_default();
+        exchange.group.bytes(proposed);
+        exchange.asked = Some(asked);
         Ok(())
     }
 
@@ -390,7 +424,15 @@ impl Transport {
                 cursor.end()?;
                 self.reply(&agreed, theirs)
             }
-            (Role::Client, KEX_REPLY) => {
+            (Role::Client, GROUP) if agreed.method == Method::FieldProposed => {
+                if exchange.asked.is_some() {
+                    return Err(Error::OutOfTurn(number));
+                }
+                self.proposed(cursor.rest())
+            }
+            (Role::Client, KEX_REPLY | GROUP_REPLY)
+                if (number == GROUP_REPLY) == (agreed.method == Method::FieldProposed) =>
+            {
                 let (host_key, theirs, signature) = (cursor.string()?, cursor.string()?, cursor.string()?);
                 cursor.end()?;
                 self.replied(&agreed, host_key, theirs, signature)
@@ -404,8 +446,8 @@ impl Transport {
         let settings = self.settings.clone();
         let host_key = settings.host_key.as_ref().ok_or(Error::Key)?;
         let shown = settings.shown(agreed.signature).ok_or(Error::Key)?;
-        let hash = self.hash(&shared, shown, theirs, &share)?;
-        let signature = host_key.sign(&hash);
+        let hash = self.hash(agreed.method, &shared, shown, (theirs, &share))?;
+        let signature = host_key.sign(hash.as_ref());
         self.seal(|out| {
             out.byte(KEX_REPLY);
             out.string(shown);
@@ -416,25 +458,37 @@ impl Transport {
     }
 
     fn replied(&mut self, agreed: &Agreed, host_key: &[u8], theirs: &[u8], signature: &[u8]) -> Result<(), Error> {
-        // Again at every exchange: a server may not change its key while we talk to it.
-        if !self.settings.accepted.iter().any(|accepted| accepted == host_key) {
-            return Err(Error::HostKey(host_key.to_vec()));
-        }
+        let (key, algorithm) = self.believed(agreed, host_key)?;
         let asked = self.exchange.as_mut().and_then(|exchange| exchange.asked.take());
         let asked = asked.ok_or(Error::OutOfTurn(KEX_REPLY))?;
         let shared = kex::finish(&asked, theirs)?;
-        let hash = self.hash(&shared, host_key, &asked.share, theirs)?;
-        key::verify(host_key, agreed.signature, signature, &hash)?;
+        let hash = self.hash(agreed.method, &shared, host_key, (&asked.share, theirs))?;
+        key::verify_old(&key, algorithm, signature, hash.as_ref())?;
+        self.shown.get_or_insert_with(|| host_key.to_vec());
         self.change(agreed, &shared, &hash)
+    }
+
+    /// The key by which a server must sign that shows this, and how; where it is accepted, or certified. That is asked at every
+    /// exchange: a server may not change its key while we talk to it. One that stays may outlive its certificate.
+    fn believed(&self, agreed: &Agreed, shown: &[u8]) -> Result<(Vec<u8>, &'static str), Error> {
+        let Some(plain) = certificate::plain(agreed.signature) else {
+            let accepted = self.settings.accepted.iter().any(|accepted| accepted == shown);
+            return if accepted { Ok((shown.to_vec(), agreed.signature)) } else { Err(Error::HostKey(shown.to_vec())) };
+        };
+        if self.shown.as_deref() == Some(shown) {
+            return Ok((certificate::read(shown)?.contents.key, plain));
+        }
+        let authorities = self.settings.authorities.as_ref().ok_or(Error::Key)?;
+        Ok((authorities.judge(shown).map_err(Error::HostCertificate)?, plain))
     }
 
     fn hash(
         &self,
+        method: Method,
         shared: &kex::Shared,
         host_key: &[u8],
-        client_share: &[u8],
-        server_share: &[u8],
-    ) -> Result<[u8; 32], Error> {
+        (client_share, server_share): (&[u8], &[u8]),
+    ) -> Result<Digest, Error> {
         let exchange = self.exchange.as_ref().ok_or(Error::OutOfTurn(KEX_REPLY))?;
         let theirs = self.identification.as_deref().ok_or(Error::Identification)?;
         let inits = (exchange.ours.as_deref().unwrap_or_default(), exchange.theirs.as_deref().unwrap_or_default());
@@ -442,19 +496,20 @@ impl Transport {
             Role::Client => ((IDENTIFICATION, theirs), inits),
             Role::Server => ((theirs, IDENTIFICATION), (inits.1, inits.0)),
         };
+        let group = &exchange.group;
         let transcript =
-            kex::Transcript { client, server, client_init, server_init, host_key, client_share, server_share };
-        Ok(transcript.hash(shared))
+            kex::Transcript { client, server, client_init, server_init, host_key, group, client_share, server_share };
+        Ok(transcript.hash(method, shared))
     }
 
     /// Announces new keys, and sends under them from now on.
-    fn change(&mut self, agreed: &Agreed, shared: &kex::Shared, hash: &[u8; 32]) -> Result<(), Error> {
+    fn change(&mut self, agreed: &Agreed, shared: &kex::Shared, hash: &Digest) -> Result<(), Error> {
         let first = self.session.is_none();
         let session = *self.session.get_or_insert(*hash);
         self.seal(|out| out.byte(NEWKEYS))?;
         let derive = |suite: Suite, [iv, key, mac]: [u8; 3]| {
             let lengths = suite.lengths();
-            let part = |letter, length| kex::derive(shared, hash, letter, &session, length);
+            let part = |letter, length| kex::derive(agreed.method, shared, (hash, &session), letter, length);
             Fresh { suite, iv: part(iv, lengths.iv), key: part(key, lengths.key), mac: part(mac, lengths.mac) }
         };
         let to_server = derive(agreed.to_server, *b"ACE");

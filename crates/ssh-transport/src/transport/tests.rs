@@ -98,6 +98,86 @@ fn a_server_that_changes_its_key_at_a_later_exchange_is_left() {
     assert!(matches!(pair.run(usize::MAX), Err(Error::HostKey(_))));
 }
 
+/// A client that speaks nothing but what is old, in one sort or in all.
+fn old_client(strip: impl Fn(&mut crate::negotiate::Spoken)) -> Settings {
+    let names: Vec<String> = crate::old::names().iter().map(|name| (*name).to_owned()).collect();
+    let mut client = Settings::client(vec![host_key().public().to_vec()], random()).excepting(&names);
+    strip(&mut client.spoken);
+    client
+}
+
+#[test]
+fn a_server_speaks_nothing_old_whatever_a_client_offers() {
+    use crate::packet::{CipherName, MacName};
+    let strips: [&dyn Fn(&mut crate::negotiate::Spoken); 4] = [
+        &|spoken| spoken.methods = Method::OLD.to_vec(),
+        &|spoken| spoken.ciphers = CipherName::OLD.to_vec(),
+        &|spoken| (spoken.ciphers, spoken.macs) = (vec![CipherName::Aes256Ctr], MacName::OLD.to_vec()),
+        &|spoken| spoken.signatures = vec!["ssh-rsa"],
+    ];
+    for strip in strips {
+        let mut pair = Pair::with(old_client(strip), Settings::server(host_key(), random()));
+        assert!(matches!(pair.run(usize::MAX), Err(Error::NoCommon(_))));
+    }
+    // Where both have something newer, that is it.
+    let mut pair = Pair::with(old_client(|_| {}), Settings::server(host_key(), random()));
+    pair.run(usize::MAX).unwrap();
+    assert_eq!(pair.client.algorithms().unwrap().exceptions(), Vec::<&str>::new());
+    assert!(pair.client.algorithms().unwrap().method.post_quantum());
+}
+
+#[test]
+fn whoever_wants_a_post_quantum_exchange_has_no_other() {
+    let mut server = Settings::server(host_key(), random());
+    server.spoken.methods.retain(|method| !method.post_quantum());
+    let client = || Settings::client(vec![host_key().public().to_vec()], random());
+    let mut pair = Pair::with(client().post_quantum(), server);
+    assert!(matches!(pair.run(usize::MAX), Err(Error::NoCommon(_))));
+    let mut pair = Pair::with(client().post_quantum(), Settings::server(host_key(), random()));
+    pair.run(usize::MAX).unwrap();
+}
+
+#[test]
+fn a_certified_host_key_is_accepted_and_stays_accepted_when_its_time_is_over() {
+    use crate::certificate::{Contents, Holder, signed};
+    use std::sync::atomic::{AtomicU64, Ordering};
+    let authority = HostKey::from_seed(&[3; 32]).unwrap();
+    let contents = Contents {
+        key: host_key().public().to_vec(),
+        serial: 1,
+        holder: Holder::Host,
+        id: "web-1".into(),
+        principals: vec!["web-1".into()],
+        after: 1_000,
+        before: 2_000,
+        critical: Vec::new(),
+        extensions: Vec::new(),
+    };
+    let unsigned = contents.unsigned(&[1; 32], authority.public()).unwrap();
+    let signature = authority.sign(&unsigned);
+    let certificate = signed(unsigned, &signature);
+    let clock = Arc::new(AtomicU64::new(1_500));
+    let client = || {
+        let (keys, clock) = (vec![authority.public().to_vec()], clock.clone());
+        let now = Arc::new(move || clock.load(Ordering::Relaxed));
+        let authorities = crate::Authorities { keys, names: vec!["web-1".into()], now };
+        Settings::client(Vec::new(), random()).believing(authorities)
+    };
+    let server = || Settings::server(host_key(), random()).certified(certificate.clone()).unwrap();
+    let mut pair = Pair::with(client(), server());
+    pair.run(usize::MAX).unwrap();
+    clock.store(5_000, Ordering::Relaxed);
+    pair.client.exchange().unwrap();
+    pair.run(usize::MAX).unwrap();
+    assert!(
+        matches!(Pair::with(client(), server()).run(usize::MAX), Err(Error::HostCertificate(_))),
+        "a new connection"
+    );
+    // One that has no certificate is not asked for its bare key.
+    let bare = Settings::server(host_key(), random());
+    assert!(matches!(Pair::with(client(), bare).run(usize::MAX), Err(Error::NoCommon(_))));
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(24))]
     #[test]
@@ -154,7 +234,7 @@ fn says(payloads: &[&[u8]]) -> Result<Option<Bytes>, Error> {
 /// CVE-2023-48795: nothing may be slipped in before keys are new, and nothing before the offer.
 #[test]
 fn nothing_is_slipped_into_a_strict_exchange() {
-    let offer = negotiate::ours(Role::Client, &["ssh-ed25519"], [1; 16], true);
+    let offer = negotiate::ours(Role::Client, &negotiate::Spoken::new(vec!["ssh-ed25519"]), [1; 16], true);
     assert!(matches!(says(&[&offer]), Ok(None)));
     for slipped in [&[IGNORE, 0, 0, 0, 0][..], &[DEBUG, 0], &[EXT_INFO, 0, 0, 0, 0], &[UNIMPLEMENTED, 0, 0, 0, 0]] {
         assert!(matches!(says(&[&offer, slipped]), Err(Error::OutOfTurn(_))), "after the offer: {slipped:?}");
@@ -164,7 +244,7 @@ fn nothing_is_slipped_into_a_strict_exchange() {
 
 #[test]
 fn nothing_but_the_exchange_comes_before_keys() {
-    let offer = negotiate::ours(Role::Client, &["ssh-ed25519"], [1; 16], true);
+    let offer = negotiate::ours(Role::Client, &negotiate::Spoken::new(vec!["ssh-ed25519"]), [1; 16], true);
     for early in [&[50_u8][..], &[90], &[SERVICE_REQUEST], &[NEWKEYS], &[KEX_INIT], &[KEX_REPLY, 1], &[80], &[200]] {
         assert!(says(&[early]).is_err(), "{early:?}");
         assert!(says(&[&offer, early]).is_err(), "{early:?} after the offer");
@@ -174,7 +254,7 @@ fn nothing_but_the_exchange_comes_before_keys() {
 
 #[test]
 fn chacha_without_strict_exchange_is_refused() {
-    let offer = negotiate::ours(Role::Client, &["ssh-ed25519"], [1; 16], false);
+    let offer = negotiate::ours(Role::Client, &negotiate::Spoken::new(vec!["ssh-ed25519"]), [1; 16], false);
     let text = String::from_utf8_lossy(&offer).replace("aes", "xes");
     // Lossy text would spoil the cookie; this one is text.
     assert_eq!(text.len(), offer.len());
@@ -183,7 +263,8 @@ fn chacha_without_strict_exchange_is_refused() {
 
 #[test]
 fn a_wrong_guess_is_passed_over() {
-    let mut offer = negotiate::ours(Role::Client, &["rsa-sha2-512", "ssh-ed25519"], [1; 16], true);
+    let mut offer =
+        negotiate::ours(Role::Client, &negotiate::Spoken::new(vec!["rsa-sha2-512", "ssh-ed25519"]), [1; 16], true);
     let flag = offer.len() - 5;
     offer[flag] = 1;
     let guess = [KEX_INIT, 0, 0, 0, 1, 9];

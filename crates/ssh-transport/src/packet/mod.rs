@@ -4,14 +4,17 @@
 //! PROTOCOL.chacha20poly1305), and for peers that have neither AES-CTR (RFC 4344) under an
 //! encrypt-then-MAC of SHA-2 (OpenSSH's PROTOCOL, section 1.5). A packet is authenticated before
 //! anything of it is deciphered, but for the length under ChaCha20, which has a key of its own.
+//! By exception a client speaks what older servers have: AES-CBC, and MACs over what is not yet encrypted (RFC 4253 section
+//! 6.4), whose first block has to be deciphered to learn the length.
+
+mod block;
 
 use crate::Error;
 use crate::wire::Put as _;
 use aws_lc_rs::aead::chacha20_poly1305_openssh as chacha;
 use aws_lc_rs::aead::{AES_128_GCM, AES_256_GCM, Aad, Algorithm, LessSafeKey, Nonce, UnboundKey};
-use aws_lc_rs::cipher::{AES_128, AES_256, EncryptionContext, StreamingEncryptingKey, UnboundCipherKey};
-use aws_lc_rs::iv::FixedLength;
-use aws_lc_rs::{constant_time, hmac};
+use aws_lc_rs::hmac;
+use block::Block;
 use bytes::{Bytes, BytesMut};
 
 /// A cipher of the table that both sides choose from.
@@ -27,6 +30,10 @@ pub enum CipherName {
     Aes256Ctr,
     /// `aes128-ctr`, with a MAC of its own.
     Aes128Ctr,
+    /// `aes256-cbc`, with a MAC of its own, by exception.
+    Aes256Cbc,
+    /// `aes128-cbc`, with a MAC of its own, by exception.
+    Aes128Cbc,
 }
 
 /// How packets are authenticated whose cipher does not do it.
@@ -36,11 +43,20 @@ pub enum MacName {
     Sha256,
     /// `hmac-sha2-512-etm@openssh.com`
     Sha512,
+    /// `hmac-sha2-512`: over what is not yet encrypted, by exception.
+    Sha512Before,
+    /// `hmac-sha2-256`, by exception.
+    Sha256Before,
+    /// `hmac-sha1`, by exception.
+    Sha1Before,
 }
 
 impl MacName {
     /// Best first.
     pub const ALL: [Self; 2] = [Self::Sha256, Self::Sha512];
+
+    /// Those that a client speaks by exception, best first.
+    pub const OLD: [Self; 3] = [Self::Sha512Before, Self::Sha256Before, Self::Sha1Before];
 
     /// As key exchange writes it.
     #[must_use]
@@ -48,13 +64,30 @@ impl MacName {
         match self {
             Self::Sha256 => "hmac-sha2-256-etm@openssh.com",
             Self::Sha512 => "hmac-sha2-512-etm@openssh.com",
+            Self::Sha512Before => "hmac-sha2-512",
+            Self::Sha256Before => "hmac-sha2-256",
+            Self::Sha1Before => "hmac-sha1",
         }
     }
 
     const fn length(self) -> usize {
         match self {
-            Self::Sha256 => 32,
-            Self::Sha512 => 64,
+            Self::Sha256 | Self::Sha256Before => 32,
+            Self::Sha512 | Self::Sha512Before => 64,
+            Self::Sha1Before => 20,
+        }
+    }
+
+    /// Whether it is made before the packet is encrypted.
+    const fn before(self) -> bool {
+        matches!(self, Self::Sha512Before | Self::Sha256Before | Self::Sha1Before)
+    }
+
+    fn algorithm(self) -> hmac::Algorithm {
+        match self {
+            Self::Sha256 | Self::Sha256Before => hmac::HMAC_SHA256,
+            Self::Sha512 | Self::Sha512Before => hmac::HMAC_SHA512,
+            Self::Sha1Before => hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY,
         }
     }
 }
@@ -81,8 +114,8 @@ impl Suite {
             CipherName::Aes256Gcm => (32, 12),
             CipherName::Aes128Gcm => (16, 12),
             CipherName::ChaCha20 => (64, 0),
-            CipherName::Aes256Ctr => (32, 16),
-            CipherName::Aes128Ctr => (16, 16),
+            CipherName::Aes256Ctr | CipherName::Aes256Cbc => (32, 16),
+            CipherName::Aes128Ctr | CipherName::Aes128Cbc => (16, 16),
         };
         let mac = match self.mac {
             Some(mac) => mac.length(),
@@ -103,10 +136,13 @@ impl CipherName {
     /// Best first.
     pub const ALL: [Self; 5] = [Self::Aes256Gcm, Self::Aes128Gcm, Self::ChaCha20, Self::Aes256Ctr, Self::Aes128Ctr];
 
+    /// Those that a client speaks by exception, best first.
+    pub const OLD: [Self; 2] = [Self::Aes256Cbc, Self::Aes128Cbc];
+
     /// Whether it needs a MAC beside it.
     #[must_use]
     pub const fn wants_mac(self) -> bool {
-        matches!(self, Self::Aes256Ctr | Self::Aes128Ctr)
+        matches!(self, Self::Aes256Ctr | Self::Aes128Ctr | Self::Aes256Cbc | Self::Aes128Cbc)
     }
 
     /// As key exchange writes it.
@@ -118,6 +154,8 @@ impl CipherName {
             Self::ChaCha20 => "chacha20-poly1305@openssh.com",
             Self::Aes256Ctr => "aes256-ctr",
             Self::Aes128Ctr => "aes128-ctr",
+            Self::Aes256Cbc => "aes256-cbc",
+            Self::Aes128Cbc => "aes128-cbc",
         }
     }
 }
@@ -128,44 +166,7 @@ enum Keys<C> {
     None,
     Gcm(LessSafeKey, Counter),
     ChaCha(C),
-    Ctr(Box<Ctr>),
-}
-
-/// AES-CTR with encrypt-then-MAC. The same key stream deciphers.
-struct Ctr {
-    stream: StreamingEncryptingKey,
-    mac: hmac::Key,
-    tag: usize,
-    scratch: Vec<u8>,
-}
-
-impl Ctr {
-    fn new(aes: &'static aws_lc_rs::cipher::Algorithm, suite: Suite, secrets: &Secrets<'_>) -> Result<Self, Error> {
-        let key = UnboundCipherKey::new(aes, secrets.key).map_err(|_| Error::Crypto)?;
-        let iv = secrets.iv.first_chunk::<16>().ok_or(Error::Crypto)?;
-        let iv = EncryptionContext::Iv128(FixedLength::from(iv));
-        let stream = StreamingEncryptingKey::less_safe_ctr(key, iv).map_err(|_| Error::Crypto)?;
-        let mac = suite.mac.ok_or(Error::Crypto)?;
-        let algorithm = if mac == MacName::Sha256 { hmac::HMAC_SHA256 } else { hmac::HMAC_SHA512 };
-        Ok(Self { stream, mac: hmac::Key::new(algorithm, secrets.mac), tag: mac.length(), scratch: Vec::new() })
-    }
-
-    fn run(&mut self, body: &mut [u8]) -> Result<(), Error> {
-        self.scratch.resize(body.len().saturating_add(AES_BLOCK), 0);
-        let done = self.stream.update(body, &mut self.scratch).map_err(|_| Error::Crypto)?;
-        if done.written().len() != body.len() {
-            return Err(Error::Crypto);
-        }
-        body.copy_from_slice(done.written());
-        Ok(())
-    }
-
-    fn sign(&self, sequence: u32, packet: &[u8]) -> hmac::Tag {
-        let mut context = hmac::Context::with_key(&self.mac);
-        context.update(&sequence.to_be_bytes());
-        context.update(packet);
-        context.sign()
-    }
+    Block(Box<Block>),
 }
 
 /// RFC 5647 section 7.1: a fixed part, and a counter of packets.
@@ -187,13 +188,16 @@ fn gcm<C>(algorithm: &'static Algorithm, key: &[u8], iv: &[u8]) -> Result<Keys<C
     Ok(Keys::Gcm(LessSafeKey::new(key), Counter(*iv)))
 }
 
-fn keys<C>(suite: Suite, secrets: &Secrets<'_>, stream: impl FnOnce(&[u8; 64]) -> C) -> Result<Keys<C>, Error> {
+fn keys<C>(
+    suite: Suite,
+    secrets: &Secrets<'_>,
+    (seals, stream): (bool, impl FnOnce(&[u8; 64]) -> C),
+) -> Result<Keys<C>, Error> {
     match suite.cipher {
         CipherName::Aes256Gcm => gcm(&AES_256_GCM, secrets.key, secrets.iv),
         CipherName::Aes128Gcm => gcm(&AES_128_GCM, secrets.key, secrets.iv),
         CipherName::ChaCha20 => Ok(Keys::ChaCha(stream(secrets.key.first_chunk::<64>().ok_or(Error::Crypto)?))),
-        CipherName::Aes256Ctr => Ok(Keys::Ctr(Box::new(Ctr::new(&AES_256, suite, secrets)?))),
-        CipherName::Aes128Ctr => Ok(Keys::Ctr(Box::new(Ctr::new(&AES_128, suite, secrets)?))),
+        _ => Ok(Keys::Block(Box::new(Block::new(suite, secrets, seals)?))),
     }
 }
 
@@ -233,7 +237,7 @@ impl Sealer {
 
     /// From the next packet on, under these keys.
     pub(crate) fn rekey(&mut self, suite: Suite, secrets: &Secrets<'_>, strict: bool) -> Result<(), Error> {
-        self.keys = keys(suite, secrets, chacha::SealingKey::new)?;
+        self.keys = keys(suite, secrets, (true, chacha::SealingKey::new))?;
         self.carried = Carried::default();
         if strict {
             self.sequence = 0;
@@ -250,7 +254,8 @@ impl Sealer {
         let plain = out.len().saturating_sub(start);
         let (counted, block) = match &self.keys {
             Keys::None => (plain, BLOCK),
-            Keys::Gcm(..) | Keys::Ctr(_) => (plain.saturating_sub(LENGTH), AES_BLOCK),
+            Keys::Block(block) if block.before => (plain, AES_BLOCK),
+            Keys::Gcm(..) | Keys::Block(_) => (plain.saturating_sub(LENGTH), AES_BLOCK),
             Keys::ChaCha(_) => (plain.saturating_sub(LENGTH), BLOCK),
         };
         let short = block.saturating_sub(counted % block);
@@ -277,9 +282,8 @@ impl Sealer {
                 key.seal_in_place(self.sequence, packet, &mut tag);
                 out.bytes(&tag);
             }
-            Keys::Ctr(ctr) => {
-                ctr.run(packet.get_mut(LENGTH..).unwrap_or_default())?;
-                let tag = ctr.sign(self.sequence, packet);
+            Keys::Block(block) => {
+                let tag = block.seal(self.sequence, packet)?;
                 out.bytes(tag.as_ref());
             }
         }
@@ -303,7 +307,7 @@ impl Opener {
 
     /// From the next packet on, under these keys.
     pub(crate) fn rekey(&mut self, suite: Suite, secrets: &Secrets<'_>, strict: bool) -> Result<(), Error> {
-        self.keys = keys(suite, secrets, chacha::OpeningKey::new)?;
+        self.keys = keys(suite, secrets, (false, chacha::OpeningKey::new))?;
         self.carried = Carried::default();
         if strict {
             self.sequence = 0;
@@ -319,17 +323,26 @@ impl Opener {
     /// The payload of the packet at the beginning of `input`, once all of it is there. Its length is
     /// judged before anything waits for it.
     pub(crate) fn open(&mut self, input: &mut BytesMut, longest: usize) -> Result<Option<Bytes>, Error> {
+        if let Keys::Block(block) = &mut self.keys
+            && !block.begin(input)?
+        {
+            return Ok(None);
+        }
         let Some(head) = input.first_chunk::<LENGTH>() else { return Ok(None) };
         let (plain, tag, block, counted) = match &self.keys {
             Keys::None => (*head, 0, BLOCK, LENGTH),
             Keys::Gcm(..) => (*head, TAG, AES_BLOCK, 0),
-            Keys::Ctr(ctr) => (*head, ctr.tag, AES_BLOCK, 0),
+            Keys::Block(block) => (*head, block.tag, AES_BLOCK, if block.before { LENGTH } else { 0 }),
             Keys::ChaCha(key) => (key.decrypt_packet_length(self.sequence, *head), TAG, BLOCK, 0),
         };
         let length = usize::try_from(u32::from_be_bytes(plain)).map_err(|_| Error::TooLong)?;
         let aligned = length.saturating_add(counted) % block == 0;
         if length > longest || length < PADDING + 1 || !aligned {
-            return Err(Error::Length);
+            return match &self.keys {
+                Keys::Block(block) if block.hides_lengths() && input.len() < longest => Ok(None),
+                Keys::Block(block) if block.hides_lengths() => Err(Error::Mac),
+                _ => Err(Error::Length),
+            };
         }
         let body = LENGTH.saturating_add(length);
         let all = body.saturating_add(tag);
@@ -359,109 +372,13 @@ impl Opener {
                 let tag = tag.first_chunk::<TAG>().ok_or(Error::Length)?;
                 key.open_in_place(self.sequence, sealed, tag).map(drop).map_err(|_| Error::Mac)
             }
-            Keys::Ctr(ctr) => {
+            Keys::Block(block) => {
                 let (sealed, tag) = packet.split_at_mut_checked(body).ok_or(Error::Length)?;
-                let signed = ctr.sign(self.sequence, sealed);
-                constant_time::verify_slices_are_equal(signed.as_ref(), tag).map_err(|_| Error::Mac)?;
-                ctr.run(sealed.get_mut(LENGTH..).unwrap_or_default())
+                block.unseal(self.sequence, sealed, tag)
             }
         }
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-
-    const LONGEST: usize = 1 << 18;
-
-    fn pair(suite: Option<Suite>) -> (Sealer, Opener) {
-        let (mut sealer, mut opener) = (Sealer::new(), Opener::new());
-        if let Some(suite) = suite {
-            let Lengths { key, iv, mac } = suite.lengths();
-            let (key, iv, mac) = (vec![7; key], vec![255; iv], vec![9; mac]);
-            let secrets = Secrets { key: &key, iv: &iv, mac: &mac };
-            sealer.rekey(suite, &secrets, true).unwrap();
-            opener.rekey(suite, &secrets, true).unwrap();
-        }
-        (sealer, opener)
-    }
-
-    fn suites() -> impl Iterator<Item = Suite> {
-        CipherName::ALL.into_iter().flat_map(|cipher| {
-            let macs = MacName::ALL.map(Some);
-            let macs = if cipher.wants_mac() { macs.to_vec() } else { vec![None] };
-            macs.into_iter().map(move |mac| Suite { cipher, mac })
-        })
-    }
-
-    fn ciphers() -> impl Iterator<Item = Option<Suite>> {
-        std::iter::once(None).chain(suites().map(Some))
-    }
-
-    proptest! {
-        #[test]
-        fn what_is_sealed_is_opened_however_it_arrives(payloads: Vec<Vec<u8>>, step in 1_usize..64) {
-            for cipher in ciphers() {
-                let (mut sealer, mut opener) = pair(cipher);
-                let mut out = Vec::new();
-                for payload in &payloads {
-                    sealer.seal(&mut out, |out| { out.byte(94); out.bytes(payload); }).unwrap();
-                }
-                let (mut input, mut opened) = (BytesMut::new(), Vec::new());
-                for chunk in out.chunks(step) {
-                    input.extend_from_slice(chunk);
-                    while let Some(payload) = opener.open(&mut input, LONGEST).unwrap() {
-                        opened.push(payload[1..].to_vec());
-                    }
-                }
-                prop_assert_eq!(&opened, &payloads);
-            }
-        }
-
-        #[test]
-        fn a_changed_bit_is_noticed(payload: Vec<u8>, at: prop::sample::Index, bit in 0..8_u8) {
-            for cipher in suites() {
-                let (mut sealer, mut opener) = pair(Some(cipher));
-                let mut out = Vec::new();
-                sealer.seal(&mut out, |out| { out.byte(94); out.bytes(&payload); }).unwrap();
-                let at = at.index(out.len());
-                out[at] ^= 1 << bit;
-                // A length that is longer now waits for bytes that never come: that is no packet either.
-                let opened = opener.open(&mut BytesMut::from(out.as_slice()), LONGEST);
-                prop_assert!(!matches!(opened, Ok(Some(_))));
-            }
-        }
-
-        #[test]
-        fn no_bytes_are_too_strange(bytes: Vec<u8>) {
-            for cipher in ciphers() {
-                let (_, mut opener) = pair(cipher);
-                let mut input = BytesMut::from(bytes.as_slice());
-                while let Ok(Some(_)) = opener.open(&mut input, LONGEST) {}
-            }
-        }
-    }
-
-    #[test]
-    fn packets_neither_repeat_nor_change_places() {
-        for cipher in suites() {
-            let (mut sealer, mut opener) = pair(Some(cipher));
-            let (mut first, mut second) = (Vec::new(), Vec::new());
-            sealer.seal(&mut first, |out| out.bytes(b"^first")).unwrap();
-            sealer.seal(&mut second, |out| out.bytes(b"^second")).unwrap();
-            assert!(opener.open(&mut BytesMut::from(second.as_slice()), LONGEST).is_err());
-            let (_, mut opener) = pair(Some(cipher));
-            assert!(opener.open(&mut BytesMut::from(first.as_slice()), LONGEST).unwrap().is_some());
-            assert!(opener.open(&mut BytesMut::from(first.as_slice()), LONGEST).is_err());
-        }
-    }
-
-    #[test]
-    fn a_length_is_refused_before_its_bytes_come() {
-        let (_, mut opener) = pair(None);
-        let mut input = BytesMut::from(&[0x7f, 0xff, 0xff, 0xfc][..]);
-        assert!(matches!(opener.open(&mut input, LONGEST), Err(Error::Length)));
-    }
-}
+mod tests;
