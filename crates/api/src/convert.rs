@@ -56,6 +56,7 @@ pub(crate) fn target(line: TargetLine) -> wire::Target {
         tier: target.tier.into(),
         tags: target.tags.iter().map(ToString::to_string).collect(),
         host_keys: target.host_keys.iter().map(|key| host_key(key)).collect(),
+        platform: target.platform.word().into(),
         accounts: accounts.into_iter().map(account).collect(),
     }
 }
@@ -129,6 +130,7 @@ pub(crate) fn plan(plan: Plan, applied: bool) -> wire::Plan {
         policy: plan.policy,
         applied,
         revoked: u32::try_from(plan.revoked).unwrap_or(u32::MAX),
+        warnings: plan.warnings,
     }
 }
 

@@ -62,7 +62,7 @@ pub(crate) async fn add(
     let by_certificate = ask.credential.as_ref().is_some_and(only_certificate);
     let new = NewTarget {
         name: target(&ask.name)?,
-        about: about(ask.host, ask.port, ask.tier, &ask.tags, ask.host_keys)?,
+        about: about((ask.host, ask.port), ask.tier, &ask.tags, ask.host_keys, ask.platform)?,
         environment: ask.environment.parse().map_err(Problem::usage)?,
         protocol: ask.protocol.parse().map_err(Problem::usage)?,
         account: ask.account.name.parse().map_err(Problem::usage)?,
@@ -95,7 +95,7 @@ pub(crate) async fn change(
     Path(name): Path<String>,
     Sent(ask): Sent<wire::ChangeTarget>,
 ) -> Result<Json<wire::Target>, Problem> {
-    let about = about(ask.host, ask.port, ask.tier, &ask.tags, ask.host_keys)?;
+    let about = about((ask.host, ask.port), ask.tier, &ask.tags, ask.host_keys, ask.platform)?;
     Ok(Json(convert::target(app.control.change_target(&caller.op, &target(&name)?, about).await?)))
 }
 
@@ -132,7 +132,14 @@ fn target(name: &str) -> Result<TargetName, Problem> {
     name.parse().map_err(Problem::usage)
 }
 
-fn about(host: String, port: u16, tier: u8, tags: &[String], host_keys: Vec<String>) -> Result<About, Problem> {
+fn about(
+    (host, port): (String, u16),
+    tier: u8,
+    tags: &[String],
+    host_keys: Vec<String>,
+    platform: Option<String>,
+) -> Result<About, Problem> {
+    let platform = platform.map(|word| word.parse()).transpose().map_err(Problem::usage)?;
     let tags = tags.iter().map(|tag| tag.parse()).collect::<Result<_, _>>().map_err(Problem::usage)?;
     if let Some(wrong) = host_keys.iter().find(|key| convert::host_key(key).fingerprint.is_empty()) {
         let start: String = wrong.chars().take(40).collect();
@@ -140,7 +147,7 @@ fn about(host: String, port: u16, tier: u8, tags: &[String], host_keys: Vec<Stri
             "`{start}` is no host key: give algorithm and base64, as a probe shows them"
         )));
     }
-    Ok(About { host, port, tier: Tier::try_from(tier).map_err(Problem::usage)?, tags, host_keys })
+    Ok(About { host, port, tier: Tier::try_from(tier).map_err(Problem::usage)?, tags, host_keys, platform })
 }
 
 fn class(word: &str) -> Result<Class, Problem> {

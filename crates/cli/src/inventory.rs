@@ -61,6 +61,9 @@ fn describe(plan: &wire::Plan, changes: usize) -> String {
             harmless(&line.detail)
         ));
     }
+    for warning in &plan.warnings {
+        text.push_str(&format!("  ! {}\n", harmless(warning)));
+    }
     let hash: String = plan.policy.chars().take(12).collect();
     let said = match (changes, plan.applied) {
         (0, _) => format!("Nothing changes; policy set {hash}."),

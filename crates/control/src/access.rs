@@ -82,6 +82,7 @@ impl Found {
             anchor: self.target.tier.anchor_seconds(),
             freezes: self.target.tier.freezes(),
             logon: self.way.logon(),
+            platform: self.target.platform,
         }
     }
 

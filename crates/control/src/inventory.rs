@@ -12,7 +12,7 @@ use crate::way::Way;
 use crate::{Control, Error, NewSecret, Op};
 use sallyport_model::access::{Ask, Denial, From};
 use sallyport_model::door::{Closed, Inward, Knock, Outward, Probe, Probed};
-use sallyport_model::inventory::{Account, CertificateTerms, Class, HostKey, Rest, Target, Tier};
+use sallyport_model::inventory::{Account, CertificateTerms, Class, HostKey, Platform, Rest, Target, Tier};
 use sallyport_model::name::Label;
 use sallyport_model::{AccountId, AccountName, Env, GatewayId, Kind, SecretId, TargetId, TargetName};
 use sallyport_policy::{Right, SCHEMA};
@@ -118,6 +118,8 @@ pub struct About {
     pub tags: BTreeSet<Label>,
     /// Pinned host keys.
     pub host_keys: Vec<HostKey>,
+    /// What sort of system it is; as before, or POSIX, where absent.
+    pub platform: Option<Platform>,
 }
 
 impl About {
@@ -302,8 +304,9 @@ impl Control {
         about.check()?;
         let open = self.opened()?;
         let Versioned { version, value: before } = self.unless_unseen(op, known(&open, name))?;
-        let About { host, port, tier, tags, host_keys } = about;
-        let after = Target { host, port, tier, tags, host_keys: public_keys(&host_keys), ..before.clone() };
+        let About { host, port, tier, tags, host_keys, platform } = about;
+        let (host_keys, platform) = (public_keys(&host_keys), platform.unwrap_or(before.platform));
+        let after = Target { host, port, tier, tags, host_keys, platform, ..before.clone() };
         // The tier rule looks at both ends of a move.
         for target in [&before, &after] {
             self.unless_unseen(op, self.require_at(op, Right::InventoryWrite, target))?;
@@ -314,6 +317,7 @@ impl Control {
                 ("place", place),
                 ("tier", u8::from(after.tier).to_string()),
                 ("host_keys", after.host_keys.join(", ")),
+                ("platform", after.platform.word().to_owned()),
             ];
             let draft = self.draft(&op.actor, "target.changed", name, &borrowed(&facts));
             open.store.commit(Change::entry(draft).put(put(after.id, version, kinds::TARGET, &after)?)).await?;
@@ -413,6 +417,7 @@ fn nowhere(env: &Env, protocol: &Label, host: &str, port: u16) -> Result<Target,
         tier: Tier::Two,
         tags: BTreeSet::new(),
         host_keys: Vec::new(),
+        platform: Platform::default(),
         rest: Rest::new(),
     })
 }
@@ -429,6 +434,7 @@ fn made(env: &Env, new: &NewTarget) -> Found {
         tier: new.about.tier,
         tags: new.about.tags.clone(),
         host_keys: public_keys(&new.about.host_keys),
+        platform: new.about.platform.unwrap_or_default(),
         rest: Rest::new(),
     };
     let account = Account {

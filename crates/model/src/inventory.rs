@@ -5,6 +5,7 @@
 
 use crate::name::Label;
 use crate::network::Network;
+use crate::rules::Grammar;
 use crate::sealed::PublicKey;
 use crate::{AccountId, AccountName, Handle, IdentityId, SecretId, TargetId, TargetName, Timestamp};
 use aws_lc_rs::digest;
@@ -13,6 +14,7 @@ use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 use std::fmt;
+use std::str::FromStr;
 
 /// Fields of a newer schema, carried along untouched.
 pub type Rest = serde_json::Map<String, serde_json::Value>;
@@ -92,6 +94,67 @@ pub fn fingerprint(key: &str) -> Option<String> {
     Some(format!("SHA256:{}", STANDARD_NO_PAD.encode(hash.as_ref())))
 }
 
+/// What sort of system a target is: how the lines that are typed there are read.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq, Serialize, Deserialize, minicbor::Encode, minicbor::Decode)]
+#[serde(rename_all = "snake_case")]
+#[cbor(index_only)]
+pub enum Platform {
+    /// A POSIX system: lines are a shell's.
+    #[default]
+    #[n(0)]
+    Posix,
+    /// Cisco IOS and what reads lines alike: words, prompts such as `core-1(config)#`, a pager that says `--More--`.
+    #[n(1)]
+    CiscoIos,
+    /// Junos: words, prompts such as `ada@edge-1>`, a pager that says `---(more 40%)---`.
+    #[n(2)]
+    Junos,
+    /// Another network device that reads lines of words.
+    #[n(3)]
+    Device,
+}
+
+impl Platform {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Posix, Self::CiscoIos, Self::Junos, Self::Device];
+
+    /// The word of inventory files.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Posix => "posix",
+            Self::CiscoIos => "cisco_ios",
+            Self::Junos => "junos",
+            Self::Device => "device",
+        }
+    }
+
+    /// How its lines are read.
+    #[must_use]
+    pub const fn grammar(self) -> Grammar {
+        match self {
+            Self::Posix => Grammar::Shell,
+            Self::CiscoIos | Self::Junos | Self::Device => Grammar::Device,
+        }
+    }
+
+    /// Whether it is the one that is taken where nothing is said.
+    #[must_use]
+    pub fn is_usual(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+impl FromStr for Platform {
+    type Err = String;
+
+    fn from_str(word: &str) -> Result<Self, String> {
+        let names = || Self::ALL.map(Self::word).join(", ");
+        let found = Self::ALL.into_iter().find(|platform| platform.word() == word);
+        found.ok_or_else(|| format!("`{word}` is no platform: write one of {}", names()))
+    }
+}
+
 /// A system that can be reached.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
 pub struct Target {
@@ -117,6 +180,9 @@ pub struct Target {
     /// Pinned host keys; empty means that no session is possible.
     #[serde(default)]
     pub host_keys: Vec<HostKey>,
+    /// What sort of system it is.
+    #[serde(default, skip_serializing_if = "Platform::is_usual")]
+    pub platform: Platform,
     /// Unknown fields.
     #[serde(flatten)]
     pub rest: Rest,
@@ -344,6 +410,9 @@ pub struct Place {
     /// The account that is logged in at, where that is another one.
     #[n(8)]
     pub logon: Option<Logon>,
+    /// How the lines that are typed there are read.
+    #[cbor(n(9), default)]
+    pub platform: Platform,
 }
 
 impl Place {

@@ -86,6 +86,17 @@ pub enum Grammar {
     Device,
 }
 
+impl Grammar {
+    /// As people are told it.
+    #[must_use]
+    pub const fn told(self) -> &'static str {
+        match self {
+            Self::Shell => "lines of a shell",
+            Self::Device => "lines of network devices",
+        }
+    }
+}
+
 /// A named set of rules.
 #[derive(Clone, Debug, Eq, PartialEq, Encode, Decode, Serialize, Deserialize)]
 #[cbor(map)]

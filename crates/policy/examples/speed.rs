@@ -134,6 +134,7 @@ fn places(env: &Env) -> Result<Places, Box<dyn Error>> {
             tier: Tier::try_from(u8::try_from(n % 3)?)?,
             tags: tags.into_iter().collect::<Result<_, _>>()?,
             host_keys: Vec::new(),
+            platform: Default::default(),
             rest: Rest::new(),
         });
         for k in 0..ACCOUNTS_EACH {

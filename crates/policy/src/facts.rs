@@ -187,22 +187,20 @@ fn resource(place: &Place<'_>) -> Result<Entity, BadFacts> {
     match place {
         Place::System => Ok(Entity::new_no_attrs(uid("System", "sallyport")?, HashSet::new())),
         Place::Target(target) => {
-            let [protocol, tags, tier, environment, zone] = shared(target);
-            let attributes = [("name", text(target.name.as_str())), protocol, tags, tier, environment, zone];
+            let attributes = [("name", text(target.name.as_str()))].into_iter().chain(shared(target));
             entity(uid("Target", target.name.as_str())?, attributes, HashSet::new())
         }
         Place::Account(target, account) => {
             if account.target != target.id {
                 return Err(BadFacts("the account is not on this target".into()));
             }
-            let [protocol, tags, tier, environment, zone] = shared(target);
             let own = [
                 ("name", text(account.name.as_str())),
                 ("class", text(class_word(account.class))),
                 ("target", text(target.name.as_str())),
             ];
             let logon = account.through.as_ref().map(|through| ("logon", text(through.account.as_str())));
-            let attributes = own.into_iter().chain(logon).chain([protocol, tags, tier, environment, zone]);
+            let attributes = own.into_iter().chain(logon).chain(shared(target));
             let parents = HashSet::from([uid("Target", target.name.as_str())?]);
             entity(uid("Account", &account_id(target, account))?, attributes, parents)
         }
@@ -210,13 +208,14 @@ fn resource(place: &Place<'_>) -> Result<Entity, BadFacts> {
 }
 
 /// The attributes that a target and its accounts have in common.
-fn shared(target: &Target) -> [(&'static str, RestrictedExpression); 5] {
+fn shared(target: &Target) -> [(&'static str, RestrictedExpression); 6] {
     [
         ("protocol", text(target.protocol.as_str())),
         ("tags", texts(target.tags.iter().map(|tag| tag.as_str()))),
         ("tier", RestrictedExpression::new_long(u8::from(target.tier).into())),
         ("environment", text(target.environment.as_str())),
         ("zone", text(target.zone.as_str())),
+        ("platform", text(target.platform.word())),
     ]
 }
 

@@ -42,6 +42,7 @@ pub(crate) fn target(name: &str, environment: &str, tier: u8, tags: &[&str]) -> 
         tier: Tier::try_from(tier).unwrap(),
         tags: tags.iter().map(|tag| tag.parse().unwrap()).collect(),
         host_keys: Vec::new(),
+        platform: Default::default(),
         rest: Rest::new(),
     }
 }

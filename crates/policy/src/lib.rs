@@ -48,7 +48,7 @@ pub use facts::{Facts, Place};
 pub use load::{LoadError, LoadErrors};
 
 pub use reach::{Inventory, Standings, reach, standings};
-pub use set::PolicySet;
+pub use set::{Misread, PolicySet};
 
 /// The schema that every policy is validated against, in Cedar's schema language.
 pub const SCHEMA: &str = include_str!("schema.cedarschema");

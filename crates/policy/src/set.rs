@@ -1,6 +1,6 @@
 //! A loaded policy set: immutable, indexed, with the hash that sessions pin as evidence.
 
-use crate::facts::Question;
+use crate::facts::{Place, Question, resource_keys};
 use crate::index::{Index, Slot};
 use crate::rules::READY;
 use crate::scope::Scope;
@@ -8,7 +8,10 @@ use crate::terms::Terms;
 use crate::{BUILTIN, SCHEMA};
 use aws_lc_rs::digest::{Context, SHA256};
 use cedar_policy::{Authorizer, Decision as Verdict, Effect, Policy, PolicySet as CedarSet};
-use sallyport_model::rules::RuleSet;
+use sallyport_model::TargetName;
+use sallyport_model::inventory::{Account, Target};
+use sallyport_model::name::Label;
+use sallyport_model::rules::{Grammar, RuleSet};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// One policy, ready to be evaluated.
@@ -35,6 +38,19 @@ pub struct PolicySet {
     pub(crate) permits: Index,
     pub(crate) forbids: Index,
     pub(crate) limits: Index,
+}
+
+/// A rule set that is in force where other lines are typed than it reads.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Misread<'a> {
+    /// The policy that names it.
+    pub policy: String,
+    /// The rule set.
+    pub rules: Label,
+    /// What it reads.
+    pub reads: Grammar,
+    /// Where.
+    pub targets: BTreeSet<&'a TargetName>,
 }
 
 /// What Cedar said of a slice.
@@ -92,6 +108,33 @@ impl PolicySet {
     pub fn rules_of(&self, name: &str) -> Vec<String> {
         let says = |policy: &&Compiled| policy.terms.bounds.commands.contains(name);
         self.policies.iter().filter(says).map(|policy| policy.name.clone()).collect()
+    }
+
+    /// Where a policy that may reach a target puts a rule set into force which reads other lines than are typed there: policy,
+    /// rule set, and the names of those targets.
+    #[must_use]
+    pub fn misread<'a>(&self, places: &[(&'a Target, &'a Account)]) -> Vec<Misread<'a>> {
+        let mut found = Vec::new();
+        for policy in &self.policies {
+            for set in policy.terms.bounds.commands.iter().filter_map(|name| self.rules.get(name)) {
+                let other = |target: &Target| !set.commands.is_empty() && target.platform.grammar() != set.grammar;
+                let reached = places.iter().filter(|(target, _)| other(target));
+                let reached = reached.filter(|(target, account)| {
+                    let keys = resource_keys(&Place::Account(target, account));
+                    keys.contains(&policy.scope.resource)
+                });
+                let targets: BTreeSet<_> = reached.map(|(target, _)| &target.name).collect();
+                if !targets.is_empty() {
+                    found.push(Misread {
+                        policy: policy.name.clone(),
+                        rules: set.name.clone(),
+                        reads: set.grammar,
+                        targets,
+                    });
+                }
+            }
+        }
+        found
     }
 
     /// How many policies there are, the built-in ones among them.

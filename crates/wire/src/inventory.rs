@@ -35,6 +35,8 @@ pub struct Target {
     pub tags: Vec<String>,
     /// Pinned host keys.
     pub host_keys: Vec<HostKey>,
+    /// What sort of system it is, which says how lines are read: `posix`, `cisco_ios`, `junos`, `device`.
+    pub platform: String,
     /// Its accounts, by name.
     pub accounts: Vec<Account>,
 }
@@ -159,6 +161,9 @@ pub struct NewTarget {
     /// Host keys to be pinned: algorithm and base64.
     #[serde(default)]
     pub host_keys: Vec<String>,
+    /// What sort of system it is; `posix` where absent.
+    #[serde(default)]
+    pub platform: Option<String>,
     /// Its first account.
     pub account: NewAccount,
     /// What opens that account; absent where it is to be stored later.
@@ -208,6 +213,9 @@ pub struct ChangeTarget {
     pub tags: Vec<String>,
     /// Pinned host keys: algorithm and base64.
     pub host_keys: Vec<String>,
+    /// What sort of system it is; as before where absent.
+    #[serde(default)]
+    pub platform: Option<String>,
 }
 
 /// Which account's credential is to be checked.

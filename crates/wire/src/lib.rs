@@ -248,6 +248,8 @@ pub struct Plan {
     pub applied: bool,
     /// Live sessions that were ended because they are no longer permitted.
     pub revoked: u32,
+    /// What works, and is most likely not meant so.
+    pub warnings: Vec<String>,
 }
 
 /// One change.

@@ -4,7 +4,7 @@ use super::ApplyFile;
 use crate::Error;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use sallyport_model::inventory::{By, CertificateTerms, Class, IdentityKind, Rest, Through, Tier};
+use sallyport_model::inventory::{By, CertificateTerms, Class, IdentityKind, Platform, Rest, Through, Tier};
 use sallyport_model::name::Label;
 use sallyport_model::{AccountName, Handle, Network, TargetName};
 use sallyport_policy::PolicySet;
@@ -56,6 +56,8 @@ pub(super) struct TargetLine {
     pub(super) tags: BTreeSet<Label>,
     #[serde(default)]
     pub(super) host_keys: Vec<String>,
+    #[serde(default)]
+    pub(super) platform: Platform,
     #[serde(default)]
     pub(super) account: Vec<AccountLine>,
 }

@@ -1,13 +1,15 @@
 //! Policies, targets, accounts and identities from files: the plan says what would change, apply does it.
 
+mod after;
 mod files;
 
 use crate::access::{OTHER_WAY, by_id};
 use crate::control::{Open, POLICY, PolicyBody, put};
 use crate::directory::{Versioned, all, kinds, load};
 use crate::sessions::{Ending, SessionBody};
-use crate::way::wrong;
 use crate::{Control, Error, Op};
+use after::After;
+pub(crate) use after::ways_lead;
 use files::{Desired, check};
 pub(crate) use files::{default_label, host_fits, public_key, public_keys};
 use sallyport_model::access::Denial;
@@ -75,6 +77,8 @@ pub struct Plan {
     pub policy: String,
     /// Live sessions that were ended.
     pub revoked: usize,
+    /// What works, and is most likely not meant so.
+    pub warnings: Vec<String>,
 }
 
 /// Everything that an apply writes.
@@ -89,6 +93,7 @@ struct Work {
     claims: Vec<Claim>,
     desired: Desired,
     policy_put: Option<Put>,
+    warnings: Vec<String>,
 }
 
 impl Control {
@@ -99,7 +104,12 @@ impl Control {
     pub fn plan(&self, op: &Op, files: &[ApplyFile], prune: bool) -> Result<Plan, Error> {
         self.require(op, Right::PolicyRead)?;
         let work = self.work(&*self.opened()?, files, prune)?;
-        Ok(Plan { policy: work.desired.policy.hash().to_owned(), lines: work.lines, revoked: 0 })
+        Ok(Plan {
+            policy: work.desired.policy.hash().to_owned(),
+            lines: work.lines,
+            revoked: 0,
+            warnings: work.warnings,
+        })
     }
 
     /// Makes it so, all of it or nothing: one commit carries the inventory and the policies. A session that
@@ -134,7 +144,7 @@ impl Control {
             open.store.commit_all(changes).await?;
         }
         let revoked = self.redecide(&open).await?;
-        Ok(Plan { policy: open.policy().hash().to_owned(), lines: work.lines, revoked })
+        Ok(Plan { policy: open.policy().hash().to_owned(), lines: work.lines, revoked, warnings: work.warnings })
     }
 
     /// An entry holds what it changed, and an entry has a largest size: many objects, several changes, which
@@ -210,6 +220,7 @@ impl Control {
             claims: Vec::new(),
             desired,
             policy_put: None,
+            warnings: Vec::new(),
         };
         work.policy(open)?;
         work.identities(&self.env, open, prune)?;
@@ -314,7 +325,7 @@ impl Work {
                 .into_iter()
                 .map(|(_, a)| ((a.value.target, a.value.name.clone()), a))
                 .collect();
-        let mut ways: BTreeMap<TargetId, Vec<Account>> = BTreeMap::new();
+        let mut after = After::default();
         for line in std::mem::take(&mut self.desired.targets) {
             let old = targets.remove(&line.name);
             let id = old.as_ref().map_or_else(|| TargetId::new(env), |o| o.value.id);
@@ -322,6 +333,7 @@ impl Work {
                 id,
                 port: line.port.unwrap_or(22),
                 host_keys: public_keys(&line.host_keys),
+                platform: line.platform,
                 rest: old.as_ref().map(|o| o.value.rest.clone()).unwrap_or_default(),
                 name: line.name,
                 protocol: line.protocol,
@@ -338,7 +350,10 @@ impl Work {
                 )));
             }
             let before = self.puts.len();
-            let detail = format!("{} {}:{} tier {}", target.protocol, target.host, target.port, u8::from(target.tier));
+            let sort = if target.platform.is_usual() { String::new() } else { format!(" {}", target.platform.word()) };
+            let detail =
+                format!("{}{sort} {}:{} tier {}", target.protocol, target.host, target.port, u8::from(target.tier));
+            after.targets.push(target.clone());
             let former = old.as_ref().map(|o| o.value.clone());
             if old.is_none() {
                 self.claims.push(open.directory.claim_target(&target.name));
@@ -361,11 +376,8 @@ impl Work {
                     self.claims.push(open.directory.claim_account(id, &account.name));
                 }
                 let name = format!("{}@{}", account.name, target.name);
-                let class = format!("{:?}", account.class).to_lowercase();
-                let how = if account.certificate.is_some() { ", by certificate" } else { "" };
-                let way = account.through.as_ref().map(|t| format!(", through {} by {}", t.account, t.by.word()));
-                let detail = format!("{class}{how}{}", way.unwrap_or_default());
-                ways.entry(id).or_default().push(account.clone());
+                let detail = described(&account);
+                after.takes(&account);
                 self.write((kinds::ACCOUNT, &name, &account.id.to_string()), old, &account, detail)?;
             }
             if self.puts.len() > before {
@@ -375,7 +387,7 @@ impl Work {
         }
         for ((_, name), old) in accounts {
             if !prune {
-                ways.entry(old.value.target).or_default().push(old.value.clone());
+                after.takes(&old.value);
             }
             self.drop_or_keep(kinds::ACCOUNT, name.as_str(), old.value.id.to_string(), old.version, prune);
         }
@@ -385,7 +397,8 @@ impl Work {
             }
             self.drop_or_keep(kinds::TARGET, name.as_str(), old.value.id.to_string(), old.version, prune);
         }
-        ways.values().try_for_each(|accounts| ways_lead(accounts))
+        self.warnings = after.warnings(&self.desired.policy);
+        after.ways_lead()
     }
 
     fn write<T: serde::Serialize + PartialEq>(
@@ -440,15 +453,12 @@ pub(crate) fn privileged(identity: &Identity) -> bool {
     identity.groups.iter().any(|group| role(group.as_str()))
 }
 
-/// Whether every account of a target is reached, as all of them will be.
-pub(crate) fn ways_lead(accounts: &[Account]) -> Result<(), Error> {
-    let wrong = accounts.iter().filter_map(|account| {
-        let named = &account.through.as_ref()?.account;
-        let why = wrong(account, accounts.iter().find(|logon| logon.name == *named))?;
-        Some(format!("account {}, through {named}: {why}", account.name))
-    });
-    let wrong: Vec<_> = wrong.collect();
-    if wrong.is_empty() { Ok(()) } else { Err(Error::usage(wrong.join("\n"))) }
+/// An account in a line of a plan.
+fn described(account: &Account) -> String {
+    let class = format!("{:?}", account.class).to_lowercase();
+    let how = if account.certificate.is_some() { ", by certificate" } else { "" };
+    let way = account.through.as_ref().map(|t| format!(", through {} by {}", t.account, t.by.word()));
+    format!("{class}{how}{}", way.unwrap_or_default())
 }
 
 /// A key signs in one identity: with two owners nobody could say who acted.

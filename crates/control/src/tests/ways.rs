@@ -114,3 +114,36 @@ async fn names_that_the_programs_take_for_something_else_are_refused() {
         assert!(wrong(&odd, Some(&logon)).unwrap().contains("for something else"), "{name}");
     }
 }
+
+#[tokio::test]
+async fn a_rule_set_that_reads_other_lines_is_warned_of_and_stays_in_force() {
+    let house = House::applied().await;
+    let op = house.admin();
+    let plan = |platform: &str, rules: &str| {
+        let mut files = checkout();
+        for file in &mut files {
+            file.text =
+                file.text.replace("tags = [\"web\"]\n", &format!("tags = [\"web\"]\nplatform = \"{platform}\"\n"));
+            file.text = file.text.replace("@max_duration", &format!("@commands(\"{rules}\")\n@max_duration"));
+        }
+        files
+    };
+    for (platform, rules, warned) in [
+        ("posix", "high-risk", false),
+        ("cisco_ios", "network-device", false),
+        ("junos", "high-risk", true),
+        ("posix", "network-device", true),
+    ] {
+        let warnings = house.control.plan(&op, &plan(platform, rules), false).unwrap().warnings;
+        assert_eq!(warnings.len(), usize::from(warned), "{platform} {rules}: {warnings:?}");
+        if warned {
+            let told = format!("the policy ops-use-web names the rule set {rules}");
+            assert!(warnings[0].contains(&told) && warnings[0].contains("web-1"), "{warnings:?}");
+        }
+    }
+    house.control.apply(&op, &plan("junos", "high-risk"), false).await.unwrap();
+    let gateway = Arc::new(house).gateway().await;
+    let (_, opened) = open(&gateway, "ops@web-1").await;
+    assert_eq!(opened.terms.place.platform.word(), "junos");
+    assert_eq!(opened.terms.rules.len(), 1);
+}

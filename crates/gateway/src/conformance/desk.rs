@@ -7,7 +7,7 @@ use sallyport_model::authority::{
     decode, encode,
 };
 use sallyport_model::company::{Guest, Part};
-use sallyport_model::inventory::{By, HostKey, Logon, Place, SessionKey};
+use sallyport_model::inventory::{By, HostKey, Logon, Place, Platform, SessionKey};
 use sallyport_model::rules::Act;
 use sallyport_model::sealed::PrivateKey;
 use sallyport_model::steering::Steering;
@@ -61,6 +61,8 @@ pub struct Target {
     pub anchor: u32,
     /// Whether its sessions freeze while control is not heard.
     pub freezes: bool,
+    /// What sort of system it is.
+    pub platform: Platform,
     /// What the account that is logged in at becomes, where the sessions are of another one.
     pub becomes: Option<Becomes>,
 }
@@ -423,6 +425,7 @@ impl State {
             anchor: target.anchor,
             freezes: target.freezes,
             logon: becomes.as_ref().map(|becomes| Logon { account: login, by: becomes.by }),
+            platform: target.platform,
         };
         let lease = match &target.credential {
             Credential::Password(_) => LeaseKind::Password,

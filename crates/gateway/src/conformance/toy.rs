@@ -332,6 +332,7 @@ impl Fixture for Toys {
                 grace: 60,
                 anchor: 10,
                 freezes: false,
+                platform: Default::default(),
                 becomes: None,
             },
         ))

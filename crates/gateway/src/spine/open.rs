@@ -194,7 +194,7 @@ fn equip(
     let judge = Judge::new(&terms, session, parts.authority.clone())?;
     let strict = terms.limits.record == Record::Strict;
     let inputs = Inputs::new(terms.limits.recording);
-    let identity = terms.identity;
+    let (identity, platform) = (terms.identity, terms.place.platform);
     let lease = Lease::new(session, lease, key, parts.authority.clone());
     let clearance = Clearance::new(Permit::new(session, terms), lease, parts.dialer.clone(), proofs);
     let (stopped, frozen) = (watch::Sender::new(false), watch::Sender::new(None));
@@ -208,7 +208,7 @@ fn equip(
         observers,
         judge,
         inputs,
-        lines: Lines::default(),
+        lines: Lines::of(platform),
         frozen: frozen.subscribe(),
         paused: pauses.subscribe(),
         verdict: OnceLock::new(),
@@ -288,6 +288,7 @@ fn sabotage(reply: Result<Reply, authority::Error>, who: &Authenticated, ask: &A
         anchor: 10,
         freezes: false,
         logon: None,
+        platform: Default::default(),
     };
     let terms = Terms {
         identity: who.identity(),

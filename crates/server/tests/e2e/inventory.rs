@@ -65,8 +65,14 @@ fn a_target_is_probed_added_checked_used_and_removed(product: &mut Product) {
     assert_eq!((&page["total"], page["items"].as_array().unwrap().len()), (&json!(3), 2));
     let rest = api.get(&format!("/targets?search=WEB-&limit=2&cursor={}", page["next"].as_str().unwrap())).ok();
     assert_eq!((&rest["items"][0]["name"], &rest["next"]), (&json!("web-3"), &Value::Null));
-    let change = json!({"host": "127.0.0.1", "port": port, "tier": 1, "tags": ["web", "new"], "host_keys": keys});
-    assert_eq!(api.put("/targets/web-3", &change).ok()["tags"], json!(["new", "web"]));
+    let mut change = json!({"host": "127.0.0.1", "port": port, "tier": 1, "tags": ["web", "new"], "host_keys": keys});
+    let changed = api.put("/targets/web-3", &change).ok();
+    assert_eq!((&changed["tags"], &changed["platform"]), (&json!(["new", "web"]), &json!("posix")));
+    change["platform"] = json!("junos");
+    assert_eq!(api.put("/targets/web-3", &change).ok()["platform"], "junos");
+    change["platform"] = json!("vms");
+    let told = api.put("/targets/web-3", &change).is(400);
+    assert!(told["detail"].as_str().unwrap().contains("posix, cisco_ios, junos, device"), "{told}");
     assert_eq!(tags("web-3"), Some(json!(["new", "web"])));
     let who = api.get(&format!("/who-can?target=web-2&account={ACCOUNT}")).ok();
     assert_eq!(who, json!([{"handle": "ada", "state": "usable", "policies": ["ops-use-web"]}]));

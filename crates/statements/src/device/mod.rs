@@ -14,6 +14,26 @@ pub fn commands(line: &str) -> Vec<Vec<&str>> {
     split.filter(|words| !words.is_empty()).collect()
 }
 
+/// A line as it stands on the screen, without the pager and the prompt before it: `core-1#wr er` is `wr er`.
+#[must_use]
+pub fn unprompted(shown: &str) -> &str {
+    let line = [("--More--", ""), ("---(more", ")---")].into_iter().fold(shown, |line, (pager, end)| {
+        let behind = line.rsplit_once(pager).map_or(line, |(_, behind)| behind);
+        if end.is_empty() || behind.len() == line.len() {
+            behind
+        } else {
+            behind.split_once(end).map_or("", |(_, b)| b)
+        }
+    });
+    let line = line.trim_start();
+    let word = line.split_whitespace().next().unwrap_or_default();
+    // A prompt is one word: `core-1>`, `core-1(config-if)#`, `ada@edge-1>`.
+    match word.find(['>', '#']) {
+        Some(end) if end > 0 => line.get(end.saturating_add(1)..).unwrap_or_default(),
+        _ => line,
+    }
+}
+
 /// Whether a command begins with the words of a rule: `er[ase]` is `er`, `era` up to `erase`; `*` is any word; `a|b` is
 /// one of them. Upper and lower case do not count.
 #[must_use]
@@ -50,5 +70,24 @@ mod tests {
         assert!(hit("username * priv[ilege] 15", "username bob privilege 15 secret x"));
         assert!(hit("copy|mo[re] flash:", "more flash:"));
         assert!(!hit("rel[oad]", ""));
+    }
+
+    #[test]
+    fn a_prompt_and_a_pager_are_no_part_of_a_line() {
+        for (shown, line) in [
+            ("wr er", "wr er"),
+            ("core-1#wr er", "wr er"),
+            ("core-1(config-if)# no shutdown", " no shutdown"),
+            ("ada@edge-1> show version", " show version"),
+            (" --More-- ", ""),
+            (" --More-- core-1#reload", "reload"),
+            ("---(more 40%)---", ""),
+            ("---(more 40%)---ada@edge-1> request system halt", " request system halt"),
+            ("description a>b", "description a>b"),
+            ("#", "#"),
+            ("", ""),
+        ] {
+            assert_eq!(unprompted(shown), line, "{shown:?}");
+        }
     }
 }

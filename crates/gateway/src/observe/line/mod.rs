@@ -5,7 +5,9 @@
 
 use super::screen::Screen;
 use sallyport_model::door::Size;
-use sallyport_model::rules::Act;
+use sallyport_model::inventory::Platform;
+use sallyport_model::rules::{Act, Grammar};
+use sallyport_statements::device;
 use sallyport_statements::shell::{Broken, Memory};
 use sallyport_statements::{Finding, Rules};
 use std::collections::HashMap;
@@ -36,6 +38,7 @@ const CANCEL: &[u8] = b"\x03";
 /// The terminals of one session in which lines are read.
 #[derive(Default)]
 pub(crate) struct Lines {
+    platform: Platform,
     shells: Mutex<HashMap<u32, Arc<Shell>>>,
 }
 
@@ -58,6 +61,7 @@ pub(crate) struct Shell {
 }
 
 struct State {
+    platform: Platform,
     screen: Screen,
     /// Where the line begins, and what stands before it; none until something is typed.
     prompt: Option<(avt::Anchor, String)>,
@@ -79,6 +83,11 @@ struct State {
 }
 
 impl Lines {
+    /// On a target of this sort.
+    pub(crate) fn of(platform: Platform) -> Self {
+        Self { platform, shells: Mutex::default() }
+    }
+
     fn lock(&self) -> MutexGuard<'_, HashMap<u32, Arc<Shell>>> {
         self.shells.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -90,7 +99,7 @@ impl Lines {
         match shells.get(&channel) {
             Some(shell) => shell.lock().screen.resize(size),
             None => {
-                if let Some(shell) = Shell::new(size) {
+                if let Some(shell) = Shell::new(size, self.platform) {
                     shells.insert(channel, Arc::new(shell));
                 }
             }
@@ -109,8 +118,9 @@ impl Lines {
 }
 
 impl Shell {
-    fn new(size: Size) -> Option<Self> {
+    fn new(size: Size, platform: Platform) -> Option<Self> {
         let state = State {
+            platform,
             screen: Screen::new(size)?,
             prompt: None,
             sent: 0,
@@ -188,6 +198,15 @@ impl Shell {
             return Line::None;
         }
         let shown = state.screen.since(from, prompt);
+        if state.platform.grammar() == Grammar::Device {
+            // A pager takes keys that are no line: then what was typed begins in it, and the prompt came behind.
+            let line = device::unprompted(&shown).trim();
+            if line.is_empty() {
+                return Line::None;
+            }
+            state.other = (line != shown.trim()).then(|| shown.clone());
+            return Line::Shown(line.to_owned());
+        }
         if prompt.trim().is_empty() {
             state.other = prompted(&shown).map(str::to_owned);
         }
@@ -223,8 +242,8 @@ impl Shell {
                 state.before.clear();
                 found.into_iter().chain(other).max_by_key(|found| found.act)
             }
-            // What does not end is judged with what comes; a quote that stays open for ever is none.
-            Err(Broken::Open) if whole.len() <= KEPT => {
+            // What does not end is judged with what comes; a quote that stays open for ever is none. A device's line ends.
+            Err(Broken::Open) if whole.len() <= KEPT && state.platform.grammar() == Grammar::Shell => {
                 state.before = whole;
                 other
             }

@@ -2,7 +2,7 @@ use super::*;
 use sallyport_model::rules::{CommandRule, Grammar, RuleSet};
 
 fn shell() -> Shell {
-    Shell::new(Size { cols: 20, rows: 6 }).unwrap()
+    Shell::new(Size { cols: 20, rows: 6 }, Platform::Posix).unwrap()
 }
 
 fn rules() -> Rules {
@@ -148,7 +148,7 @@ async fn help_and_completion_of_a_device_end_no_line_and_its_prompt_is_none() {
     set.grammar = Grammar::Device;
     let rules = Rules::new(&[set]);
     for prompt in ["core-1#", "core-1>", "core-1(config)#"] {
-        let shell = Shell::new(Size { cols: 60, rows: 10 }).unwrap();
+        let shell = Shell::new(Size { cols: 60, rows: 10 }, Platform::CiscoIos).unwrap();
         shell.output(format!("welcome\r\n{prompt}").as_bytes());
         types(&shell, b"wr ", b"wr ").await;
         assert_eq!(shell.piece(b"?er\r"), 3, "a question mark is no end");

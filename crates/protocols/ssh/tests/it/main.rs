@@ -13,6 +13,8 @@ mod crash;
 #[cfg(test)]
 mod demo_target;
 #[cfg(test)]
+mod devices;
+#[cfg(test)]
 mod files;
 #[cfg(test)]
 mod freeze;

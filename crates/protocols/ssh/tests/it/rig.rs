@@ -66,6 +66,7 @@ pub(crate) fn target(sshd: &Sshd) -> Target {
         grace: 60,
         anchor: 10,
         freezes: false,
+        platform: Default::default(),
         becomes: None,
     }
 }

@@ -4,7 +4,7 @@ use crate::rig::Rig;
 use std::process::Stdio;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::process::{Child, ChildStderr, ChildStdin, ChildStdout};
+use tokio::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command};
 
 const SOON: Duration = Duration::from_secs(10);
 
@@ -19,12 +19,16 @@ pub(crate) struct Typing {
 
 impl Typing {
     pub(crate) async fn begin(rig: &Rig) -> Self {
-        let mut ssh = rig.ssh(&["-tt"], "PS1='now> ' exec bash --norc --noprofile -i");
+        Self::of(rig.ssh(&["-tt"], "PS1='now> ' exec bash --norc --noprofile -i"), "now> ").await
+    }
+
+    /// In what this command starts, once it shows its prompt.
+    pub(crate) async fn of(mut ssh: Command, prompt: &str) -> Self {
         let mut ssh = ssh.stdin(Stdio::piped()).spawn().unwrap();
         let (keys, screen) = (ssh.stdin.take().unwrap(), ssh.stdout.take().unwrap());
         let said = ssh.stderr.take().unwrap();
         let mut typing = Self { said, _ssh: ssh, keys, screen, shown: String::new() };
-        typing.until("now> ").await;
+        typing.until(prompt).await;
         typing
     }
 
