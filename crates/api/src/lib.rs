@@ -92,6 +92,8 @@ fn people() -> OpenApiRouter<App> {
         .routes(routes!(users::disable))
         .routes(routes!(users::enable))
         .routes(routes!(users::regroup))
+        .routes(routes!(users::certificates))
+        .routes(routes!(users::revoke_certificate))
         .routes(routes!(users::groups_list))
 }
 

@@ -188,7 +188,7 @@ pub(crate) async fn end_token(
     Ok(StatusCode::NO_CONTENT)
 }
 
-fn certificate(line: &OwnCertificate) -> wire::OwnCertificate {
+pub(crate) fn certificate(line: &OwnCertificate) -> wire::OwnCertificate {
     wire::OwnCertificate {
         serial: line.serial.to_string(),
         fingerprint: sallyport_control::fingerprint(&line.public),
@@ -230,8 +230,11 @@ pub(crate) async fn revoke_certificate(
     caller: Caller,
     Path(serial): Path<String>,
 ) -> Result<StatusCode, Problem> {
-    let serial =
-        serial.parse().map_err(|_| Problem::usage("a serial is a decimal number, as the list of them shows it"))?;
-    app.control.revoke_own_certificate(&caller.op, serial).await?;
+    app.control.revoke_own_certificate(&caller.op, self::serial(&serial)?).await?;
     Ok(StatusCode::NO_CONTENT)
+}
+
+/// The serial of a certificate in a path.
+pub(crate) fn serial(text: &str) -> Result<u64, Problem> {
+    text.parse().map_err(|_| Problem::usage("a serial is a decimal number, as the list of them shows it"))
 }

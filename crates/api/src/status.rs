@@ -40,6 +40,8 @@ pub(crate) fn now(app: &App) -> wire::Status {
         recovery: status.recovery.map(|until| until.to_string()),
         solo: status.solo,
         space: status.space.level.word().into(),
+        ssh_cas_waiting: u32::try_from(status.ssh_cas_waiting).unwrap_or(u32::MAX),
+        host_certificate_late: status.host_certificate_late.map(|ends| ends.to_string()),
     }
 }
 

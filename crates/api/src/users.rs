@@ -2,7 +2,7 @@
 
 use crate::App;
 use crate::auth::Caller;
-use crate::own::kind;
+use crate::own::{certificate, kind, serial};
 use crate::problem::{Path, Problem, Query, Sent};
 use crate::rows::Rows;
 use axum::Json;
@@ -140,4 +140,26 @@ pub(crate) async fn groups_list(
         members: group.members,
     };
     Ok(Json(wire::Items { items: app.control.groups(&caller.op)?.into_iter().map(line).collect() }))
+}
+
+/// A user's SSH certificates that are good.
+#[utoipa::path(get, path = "/api/v1/users/{handle}/certificates", params(("handle" = String, Path)), responses((status = 200, body = wire::Items<wire::OwnCertificate>)), tag = "identity")]
+pub(crate) async fn certificates(
+    State(app): State<App>,
+    caller: Caller,
+    Path(text): Path<String>,
+) -> Result<Json<wire::Items<wire::OwnCertificate>>, Problem> {
+    let found = app.control.certificates_of(&caller.op, &handle(&text)?)?;
+    Ok(Json(wire::Items { items: found.iter().map(certificate).collect() }))
+}
+
+/// Revokes an SSH certificate of a user, at once.
+#[utoipa::path(delete, path = "/api/v1/users/{handle}/certificates/{serial}", params(("handle" = String, Path), ("serial" = String, Path)), responses((status = 204)), tag = "identity")]
+pub(crate) async fn revoke_certificate(
+    State(app): State<App>,
+    caller: Caller,
+    Path((text, number)): Path<(String, String)>,
+) -> Result<StatusCode, Problem> {
+    app.control.revoke_certificate_of(&caller.op, &handle(&text)?, serial(&number)?).await?;
+    Ok(StatusCode::NO_CONTENT)
 }

@@ -60,6 +60,9 @@ pub enum Command {
     Export(Export),
     /// The files whose content a recording keeps: list them, take one out
     Files(KeptFiles),
+    /// SSH certificates by which somebody signs in: list, revoke
+    #[command(subcommand)]
+    Certificates(Certificates),
     /// The vault: status, put, seal, unseal, slots and keys
     #[command(subcommand)]
     Vault(Vault),
@@ -515,6 +518,33 @@ pub struct LedgerList {
     /// Rows
     #[arg(long, default_value_t = 30)]
     pub limit: u32,
+}
+
+/// `certificates`
+#[derive(Debug, Subcommand)]
+pub enum Certificates {
+    /// List those that are good
+    List(ListCertificates),
+    /// Make one worthless at once, on every node
+    Revoke(RevokeCertificate),
+}
+
+/// `certificates list`
+#[derive(Args, Debug)]
+pub struct ListCertificates {
+    /// Another user's, by right, instead of your own
+    #[arg(long, value_name = "HANDLE")]
+    pub user: Option<String>,
+}
+
+/// `certificates revoke`
+#[derive(Args, Debug)]
+pub struct RevokeCertificate {
+    /// Its serial, as `certificates list` shows it
+    pub serial: u64,
+    /// Another user's, by right, instead of your own
+    #[arg(long, value_name = "HANDLE")]
+    pub user: Option<String>,
 }
 
 /// `verify`

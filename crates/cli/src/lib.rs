@@ -6,6 +6,7 @@
 
 mod account;
 mod certificate;
+mod certificates;
 mod client;
 mod command;
 mod fail;
@@ -78,6 +79,7 @@ pub async fn run(command: Command, common: &Common, surroundings: &Surroundings)
         Command::Play(args) => play::play(args, client, out).await,
         Command::Export(args) => play::export(args, &client()?, out).await,
         Command::Files(args) => play::files(args, &client()?, out).await,
+        Command::Certificates(command) => certificates::run(command, &client()?, out).await,
         Command::Vault(command) => vault::run(command, &client()?, out).await,
         Command::Rules(command) => rules::run(command, &client()?, out).await,
         Command::Node(command) => node::run(command, &client()?, out).await,

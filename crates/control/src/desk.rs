@@ -2,7 +2,7 @@
 
 use crate::directory::{all, kinds};
 use crate::sessions::SessionBody;
-use crate::{Control, Error};
+use crate::{Control, Error, SshCa};
 use sallyport_model::access::Denial;
 use sallyport_model::authority::{
     Boxed, Call, Desk, DownSink, Figures, Hello, Orphan, Pulse, Reply, VERSION, View, Welcome,
@@ -113,7 +113,10 @@ impl Control {
             Call::Password(session) => self.lend(gateway, id, session).await,
             Call::Becoming(session) => self.lend_becoming(gateway, id, session).await,
             Call::Sign(session, data) => self.sign(gateway, id, session, &data).await,
-            Call::Certify(session, exchange) => self.certify(gateway, id, session, &exchange).await,
+            Call::Certify(session, exchange) => {
+                let certified = self.certify(gateway, id, session, &exchange).await;
+                certified.inspect_err(|_| self.metrics.certificate_refused(SshCa::Targets))
+            }
             Call::Anchor(anchor) => self.anchor(gateway, id, anchor).await,
             Call::Thawed(thawed) => self.thawed(gateway, id, thawed).await,
             Call::Company(company) => self.company(gateway, id, company).await,

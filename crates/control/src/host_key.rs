@@ -103,7 +103,19 @@ impl Control {
         let until = now.plus(CERTIFIED_FOR).to_string();
         let facts = [("until", until.as_str()), ("names", &contents.principals.join(", ")), ("public", &public)];
         self.note(ACTOR, "gateway.host_certificate", self.node(), &facts).await?;
-        durable::replace(&path, line.as_bytes()).map_err(Error::failed)
+        durable::replace(&path, line.as_bytes()).map_err(Error::failed)?;
+        self.metrics.certificate_issued(SshCa::Gateways);
+        Ok(())
+    }
+
+    /// When the certificate that this host's gateway shows ends, where it is in the last third of its life: it should
+    /// have been renewed by then.
+    pub(crate) fn late_host_certificate(&self) -> Option<Timestamp> {
+        let there = durable::read(&self.data.join(HOST_CERTIFICATE), CERTIFICATE).ok().flatten()?;
+        let read = key::parse(&String::from_utf8_lossy(&there)).and_then(|blob| certificate::read(&blob)).ok()?;
+        let before = read.contents.before;
+        let ends = Timestamp(i64::try_from(before).ok()?.checked_mul(1_000_000)?);
+        (before < seconds(self.env.now().plus(CERTIFIED_FOR / 3))).then_some(ends)
     }
 
     /// Puts the key where this host's gateway finds it. The first time there is none in the vault: then it is the one that

@@ -252,6 +252,7 @@ impl Control {
         let facts: Vec<_> = facts.into_iter().chain(whose(&found, found.logs_in())).collect();
         self.note_use(&open, call, &body, "credential.certified", &borrowed(&facts)).await?;
         let certificate = signer.certify(&contents, &self.env.random())?;
+        self.metrics.certificate_issued(SshCa::Targets);
         let proof = auth::proof(exchange, account, CERTIFIED_ED25519, &certificate);
         let signature = signature(&made.seed, &proof)?;
         Ok(Reply::Certified(Certified { certificate, signature }))

@@ -296,6 +296,12 @@ impl Control {
         Ok((after, told))
     }
 
+    /// Authorities whose next key waits to be activated.
+    pub(crate) fn waiting_ssh_cas(&self, open: &Open) -> usize {
+        let waits = |ca: &SshCa| body(open, *ca).is_some_and(|found| found.value.newest() > found.value.signs);
+        SshCa::ALL.iter().filter(|ca| waits(ca)).count()
+    }
+
     /// The public keys of an authority that are to be believed: those that sign or have signed, and none that waits.
     pub(crate) fn believed(&self, open: &Open, ca: SshCa) -> Vec<String> {
         let Some(body) = body(open, ca).map(|found| found.value) else { return Vec::new() };

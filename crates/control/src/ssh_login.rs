@@ -11,13 +11,14 @@ use crate::lease::{EXCHANGES, SKEW, seconds};
 use crate::sign_in::Client;
 use crate::slots::borrowed;
 use crate::ssh_ca::SshCa;
+use crate::users::user;
 use crate::{Control, Error, Op};
 use sallyport_model::access::{Ask, Denial, From};
 use sallyport_model::authority::{AuthStep, Reply, SshProof};
 use sallyport_model::inventory::{Identity, Rest};
 use sallyport_model::sign_in::{DeviceState, FactorKind};
 use sallyport_model::{Address, CallId, GatewayId, Handle, IdentityId, Kind, LoginId, Network, Timestamp};
-use sallyport_policy::{Act, Decision, Demand, decide};
+use sallyport_policy::{Act, Decision, Demand, Right, decide};
 use sallyport_ssh_transport::certificate::{self, Contents, Holder};
 use sallyport_ssh_transport::{auth, key};
 use sallyport_store::{Change, DocId};
@@ -227,6 +228,7 @@ impl Control {
         let draft = self.draft(&op.actor, "ssh_certificate.made", &own.handle, &borrowed(&facts));
         let kept = put(document(made.serial), 0, kinds::SSH_CERTIFICATE, &made)?;
         open.store.commit(Change::entry(draft).put(kept)).await?;
+        self.metrics.certificate_issued(SshCa::People);
         Ok((made, key::print(&blob).map_err(Error::failed)?))
     }
 
@@ -236,12 +238,26 @@ impl Control {
     /// When the caller may do nothing.
     pub fn own_certificates(&self, op: &Op) -> Result<Vec<OwnCertificate>, Error> {
         let who = self.acting(op)?;
+        Ok(self.living_certificates(&*self.opened()?, who.id))
+    }
+
+    /// Another user's certificates that are good, newest first.
+    ///
+    /// # Errors
+    /// When the actor lacks the right, or there is no such user.
+    pub fn certificates_of(&self, op: &Op, handle: &Handle) -> Result<Vec<OwnCertificate>, Error> {
+        self.require(op, Right::IdentityRead)?;
+        let open = self.opened()?;
+        let whose = user(&open, handle)?.value;
+        Ok(self.living_certificates(&open, whose.id))
+    }
+
+    fn living_certificates(&self, open: &Open, whose: IdentityId) -> Vec<OwnCertificate> {
         let now = self.env.now();
-        let mut living: Vec<_> =
-            certificates_of(&*self.opened()?, who.id).into_iter().map(|found| found.value).collect();
+        let mut living: Vec<_> = certificates_of(open, whose).into_iter().map(|found| found.value).collect();
         living.retain(|certificate| certificate.expires > now);
         living.sort_by_key(|certificate| std::cmp::Reverse(certificate.made));
-        Ok(living)
+        living
     }
 
     /// Revokes one of the caller's certificates, at once and on every node.
@@ -250,19 +266,41 @@ impl Control {
     /// When the caller has no such certificate.
     pub async fn revoke_own_certificate(&self, op: &Op, serial: u64) -> Result<(), Error> {
         let who = self.acting(op)?;
+        self.revoke(op, &who, serial).await
+    }
+
+    /// Revokes one of another user's certificates, at once and on every node.
+    ///
+    /// # Errors
+    /// When the actor lacks the right, the user is above them, or has no such certificate.
+    pub async fn revoke_certificate_of(&self, op: &Op, handle: &Handle, serial: u64) -> Result<(), Error> {
+        self.require(op, Right::IdentityWrite)?;
+        let whose = user(&*self.opened()?, handle)?.value;
+        self.may_change(op, &[&whose])?;
+        self.revoke(op, &whose, serial).await
+    }
+
+    async fn revoke(&self, op: &Op, whose: &Identity, serial: u64) -> Result<(), Error> {
         let open = self.opened()?;
         let found = load::<OwnCertificate>(&open.store, &document(serial), kinds::SSH_CERTIFICATE)
-            .filter(|found| found.value.identity == who.id)
-            .ok_or_else(|| Error::NotFound("you have no such certificate".into()))?;
+            .filter(|found| found.value.identity == whose.id)
+            .ok_or_else(|| Error::NotFound("there is no such certificate".into()))?;
         let facts = [("serial", serial.to_string())];
-        let draft = self.draft(&op.actor, "ssh_certificate.revoked", &who.handle, &borrowed(&facts));
+        let draft = self.draft(&op.actor, "ssh_certificate.revoked", &whose.handle, &borrowed(&facts));
         open.store.commit(Change::entry(draft).delete(document(serial), found.version)).await?;
+        self.metrics.certificate_revoked();
         Ok(())
     }
 }
 
 fn bound(networks: String) -> (String, String) {
     ("source-address".to_owned(), networks)
+}
+
+/// How many certificates of people are good.
+pub(crate) fn living(open: &Open, now: Timestamp) -> usize {
+    let all = all::<OwnCertificate>(&open.store, kinds::SSH_CERTIFICATE);
+    all.iter().filter(|(_, found)| found.value.expires > now).count()
 }
 
 /// All certificates of somebody.

@@ -38,6 +38,10 @@ pub struct Status {
     pub solo: bool,
     /// How the space for recordings is.
     pub space: Space,
+    /// SSH authorities whose next key waits to be activated.
+    pub ssh_cas_waiting: usize,
+    /// When the SSH certificate of this node's gateway ends, where it should have been renewed by now.
+    pub host_certificate_late: Option<Timestamp>,
 }
 
 impl Control {
@@ -47,6 +51,7 @@ impl Control {
         let open = self.opened().ok();
         let anchors = self.anchors.lines();
         let backup = self.last_backup();
+        let ssh_cas_waiting = open.as_ref().map_or(0, |open| self.waiting_ssh_cas(open));
         Status {
             cluster: open.as_ref().map(|o| o.cluster),
             sealed: open.is_none(),
@@ -63,6 +68,8 @@ impl Control {
             recovery: self.recovery(),
             solo: self.is_solo(),
             space: self.space_now(),
+            ssh_cas_waiting,
+            host_certificate_late: self.late_host_certificate(),
         }
     }
 }

@@ -400,7 +400,7 @@ impl Control {
     }
 
     /// Refuses to change identities that hold a role, to all but those of tier 0.
-    fn may_change(&self, op: &Op, who: &[&Identity]) -> Result<(), Error> {
+    pub(crate) fn may_change(&self, op: &Op, who: &[&Identity]) -> Result<(), Error> {
         let privileged: Vec<Handle> =
             who.iter().filter(|who| crate::apply::privileged(who)).map(|who| who.handle.clone()).collect();
         self.may_raise(op, &privileged)
@@ -417,7 +417,7 @@ fn joined(groups: &BTreeSet<Label>) -> String {
 }
 
 /// A user who was not removed.
-fn user(open: &Open, handle: &Handle) -> Result<Versioned<Identity>, Error> {
+pub(crate) fn user(open: &Open, handle: &Handle) -> Result<Versioned<Identity>, Error> {
     let unknown = || Error::NotFound(format!("there is no user `{handle}`"));
     let id = open.directory.identity(handle).ok_or_else(unknown)?;
     let found = load::<Identity>(&open.store, &DocId::new(id), kinds::IDENTITY).ok_or_else(unknown)?;

@@ -87,6 +87,12 @@ pub struct Status {
     pub solo: bool,
     /// How near recordings are to the end of their room: `fine`, `refuse` (no session begins), `freeze`.
     pub space: String,
+    /// SSH authorities whose next key waits to be activated.
+    #[serde(default)]
+    pub ssh_cas_waiting: u32,
+    /// When the SSH certificate of this node's gateway ends, RFC 3339, where it should have been renewed by now.
+    #[serde(default)]
+    pub host_certificate_late: Option<String>,
 }
 
 /// The authority of a node's certificate.

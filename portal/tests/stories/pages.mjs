@@ -25,11 +25,13 @@ const PAGES = [
   ['entry*', 'carol', '/ledger?entry=0', 'Proven in this browser'],
   ['vault*', 'admin', '/vault', 'opens the vault'],
   ['keys', 'admin', '/vault?tab=keys', 'Root key'],
+  ['authorities', 'admin', '/vault?tab=authorities', 'TrustedUserCAKeys'],
   ['secrets', 'admin', '/vault?tab=secrets', 'spt_ops@web-1'],
   ['health*', 'admin', '/system', 'Anchors'],
   ['account*', 'ada', '/account', 'Recovery codes'],
   ['devices', 'ada', '/account?tab=devices', 'this one'],
   ['ssh-keys', 'ada', '/account?tab=keys', 'Add a public key'],
+  ['certificates', 'ada', '/account?tab=certificates', 'No certificate is good now'],
   ['tokens', 'ada', '/account?tab=tokens', 'What is it for?'],
 ];
 /** Two looks cover both sizes and both themes with every rule; in the others nothing but colours can differ. */

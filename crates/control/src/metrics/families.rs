@@ -73,6 +73,11 @@ pub(super) struct Ended {
 }
 
 #[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
+pub(super) struct Issued {
+    pub(super) authority: &'static str,
+}
+
+#[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
 pub(super) struct Process {
     pub(super) process: &'static str,
 }
@@ -114,6 +119,10 @@ pub(super) struct Families {
     pub(super) api_requests: Many<Answered, Counter>,
     pub(super) api_seconds: Histograms,
     pub(super) certificate_ends: Gauge,
+    pub(super) ssh_certificates: Many<Issued, Counter>,
+    pub(super) ssh_certificates_refused: Many<Issued, Counter>,
+    pub(super) ssh_certificates_revoked: Counter,
+    pub(super) ssh_certificates_live: Gauge,
     pub(super) process_memory: Many<Process, Gauge>,
     pub(super) process_files: Many<Process, Gauge>,
 }
@@ -205,6 +214,10 @@ pub(super) fn register() -> (Registry, Families, Vec<Family>) {
             "certificate_expiry_timestamp_seconds",
             "When the certificate of the API ends, where it is in a file; 0 elsewhere.",
         ),
+        ssh_certificates: all.counters("ssh_certificates", "`authority`: `targets`, `people`, `gateways`", "SSH certificates that were made."),
+        ssh_certificates_refused: all.counters("ssh_certificates_refused", "`authority`: `targets`, `people`", "SSH certificates that were asked for in vain."),
+        ssh_certificates_revoked: all.add(("ssh_certificates_revoked", "counter"), "", "SSH certificates of people that were revoked before their end.", Counter::default()),
+        ssh_certificates_live: all.gauge("ssh_certificates_live", "SSH certificates of people that are good now."),
         process_memory: all.add(
             ("process_resident_bytes", "gauge"),
             "`process`: `control`, `gateway`",

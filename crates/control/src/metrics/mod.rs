@@ -6,12 +6,13 @@
 mod families;
 
 pub use families::{ApiRequest, Certificate, Family};
-use families::{Decided, Ended, Families, Process, Ruled, SignIn};
+use families::{Decided, Ended, Families, Issued, Process, Ruled, SignIn};
 
 use crate::control::Open;
 use crate::directory::kinds;
 use crate::sessions::held;
-use crate::{Control, Level};
+use crate::ssh_login::living;
+use crate::{Control, Level, SshCa};
 use prometheus_client::encoding::text::encode;
 use prometheus_client::registry::Registry;
 use sallyport_model::access::EndReason;
@@ -106,6 +107,18 @@ impl Metrics {
 
     pub(crate) fn session_ended(&self, reason: EndReason) {
         self.families.sessions_ended.get_or_create(&Ended { reason: reason.word() }).inc();
+    }
+
+    pub(crate) fn certificate_issued(&self, ca: SshCa) {
+        self.families.ssh_certificates.get_or_create(&Issued { authority: ca.word() }).inc();
+    }
+
+    pub(crate) fn certificate_refused(&self, ca: SshCa) {
+        self.families.ssh_certificates_refused.get_or_create(&Issued { authority: ca.word() }).inc();
+    }
+
+    pub(crate) fn certificate_revoked(&self) {
+        self.families.ssh_certificates_revoked.inc();
     }
 
     pub(crate) fn streaming(&self) -> Streaming {
@@ -209,6 +222,7 @@ impl Control {
         let families = &self.metrics.families;
         let nodes = open.store.working(Nodes::of).map_or(0, |(nodes, _)| nodes.iter().count());
         families.nodes.set(size(nodes));
+        families.ssh_certificates_live.set(size(living(open, self.env.now())));
         families.targets.set(size(open.store.working(|set| set.of_kind(kinds::TARGET).count())));
         families.ledger_silence.set(open.store.silence().as_secs_f64());
         families.ledger_stuck.set(open.store.stuck().as_secs_f64());

@@ -35,6 +35,8 @@ fn every_family_is_told_under_the_name_that_the_table_says() {
     let metrics = Metrics::default();
     metrics.signed_in("totp", true);
     metrics.signed_in("totp", false);
+    metrics.certificate_issued(crate::SshCa::People);
+    metrics.certificate_refused(crate::SshCa::Targets);
     metrics.session_opened();
     metrics.session_ended(EndReason::Idle);
     metrics.decided(sallyport_policy::Act::Connect, &sallyport_policy::Decision::Deny { reasons: Vec::new() });

@@ -3,7 +3,7 @@
 use super::house::*;
 use super::sign_in::by_hand;
 use crate::directory::kinds;
-use crate::{CaKeyState, CaStep, NewOwnCertificate, SshCa};
+use crate::{CaKeyState, CaStep, HOST_CERTIFICATE, NewOwnCertificate, SshCa};
 use sallyport_model::access::{From, LeaseKind};
 use sallyport_model::authority::{AuthStep, Call, Certified, Evidence, Reply, SshProof};
 use sallyport_model::{CallId, Kind, LoginId, SessionId};
@@ -13,6 +13,7 @@ use sallyport_ssh_transport::key::{self, HostKey};
 use std::collections::BTreeSet;
 use std::process::Command;
 use std::sync::Arc;
+use std::time::Duration;
 
 const EXCHANGE: [u8; 32] = [5; 32];
 
@@ -245,4 +246,81 @@ async fn only_a_certificate_of_ours_that_is_good_now_and_here_signs_in() {
 fn certificates(house: &House) -> usize {
     let open = house.control.opened().unwrap();
     open.store.working(|set| set.of_kind(kinds::SSH_CERTIFICATE).count())
+}
+
+#[tokio::test]
+async fn the_certificate_of_a_gateway_is_renewed_in_time_and_follows_its_authority() {
+    let (env, hand) = by_hand();
+    let house = House::founded_with(env, None).await;
+    let shown = || {
+        let line = std::fs::read_to_string(house.dir.path().join(HOST_CERTIFICATE)).unwrap();
+        read(&key::parse(&line).unwrap()).unwrap()
+    };
+    let step = async |step| house.control.rotate_ssh_ca(&house.admin(), SshCa::Gateways, step).await.unwrap();
+    let first = shown();
+    assert_eq!((first.contents.holder, first.contents.principals[0].as_str()), (Holder::Host, "sallyport"));
+
+    // It is by the key that signs: at once where another one does, and by one that only waits never.
+    step(CaStep::Begin).await;
+    assert_eq!((shown().contents.serial, house.control.status().ssh_cas_waiting), (first.contents.serial, 1));
+    step(CaStep::Activate).await;
+    let second = shown();
+    assert_ne!(second.authority, first.authority);
+    assert_eq!(second.contents.key, first.contents.key, "the host key itself stays");
+    assert_eq!(house.control.status().ssh_cas_waiting, 0);
+    step(CaStep::Finish).await;
+    assert_eq!(shown().contents.serial, second.contents.serial);
+
+    let days = |days: u64| Duration::from_secs(days * 24 * 3600);
+    let pass = async |time| {
+        hand.forward(time);
+        house.control.provide_host_certificate().await.unwrap();
+        shown().contents.serial
+    };
+    assert_eq!(pass(days(9)).await, second.contents.serial, "it is good for three more weeks");
+    let third = pass(days(2)).await;
+    assert_ne!(third, second.contents.serial, "under twenty days it is renewed");
+    assert_eq!(house.control.status().host_certificate_late, None);
+    // Where nobody renews it, that is told while it is still good.
+    hand.forward(days(19));
+    assert_eq!(house.control.status().host_certificate_late, None);
+    hand.forward(days(2));
+    let late = house.control.status().host_certificate_late.unwrap();
+    assert!(late > house.env.now() && late < house.env.now().plus(days(10)), "{late}");
+    assert_ne!(pass(days(0)).await, third);
+    assert_eq!(house.control.status().host_certificate_late, None);
+    assert_eq!(house.entries("gateway.host_certificate").await, 4);
+}
+
+#[tokio::test]
+async fn staff_with_the_right_revoke_anothers_certificate_and_figures_count_it() {
+    let house = Arc::new(House::applied().await);
+    let own = HostKey::from_seed(&[9; 32]).unwrap();
+    let public = key::print(own.public()).unwrap();
+    let (ada, bob, admin) = (house.signed_in("ada").await, house.signed_in("bob").await, house.admin());
+    let ask = || NewOwnCertificate { public: public.clone(), life: None, networks: BTreeSet::new() };
+    let late = house.env.now().plus(HOUR);
+    let (kept, _) = house.control.certify_own(&ada, ask(), late).await.unwrap();
+    let (other, _) = house.control.certify_own(&ada, ask(), late).await.unwrap();
+    let handle = "ada".parse().unwrap();
+    assert_eq!(house.control.certificates_of(&bob, &handle).unwrap_err().kind(), Kind::Denied);
+    let refused = house.control.revoke_certificate_of(&bob, &handle, kept.serial).await.unwrap_err();
+    assert_eq!(refused.kind(), Kind::Denied);
+    let refused = house.control.revoke_own_certificate(&bob, kept.serial).await.unwrap_err();
+    assert_eq!(refused.kind(), Kind::NotFound, "it is another's");
+    assert_eq!(house.control.certificates_of(&admin, &handle).unwrap().len(), 2);
+    house.control.revoke_certificate_of(&admin, &handle, kept.serial).await.unwrap();
+    let left = house.control.certificates_of(&admin, &handle).unwrap();
+    assert_eq!(left.iter().map(|one| one.serial).collect::<Vec<_>>(), [other.serial]);
+    let told = house.rows(&["ssh_certificate.revoked"]).await.remove(0).entry.sentence();
+    assert_eq!(told, format!("admin revoked the SSH certificate {} of ada", kept.serial));
+    let figures = house.control.figures();
+    for line in [
+        "sallyport_ssh_certificates_total{authority=\"people\"} 2",
+        "sallyport_ssh_certificates_total{authority=\"gateways\"} 1",
+        "sallyport_ssh_certificates_revoked_total 1",
+        "sallyport_ssh_certificates_live 1",
+    ] {
+        assert!(figures.contains(line), "{line}: {figures}");
+    }
 }

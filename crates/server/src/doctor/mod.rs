@@ -173,6 +173,7 @@ fn told(config: &Config) -> Vec<Finding> {
         Err(why) => vec![wrong(format!("the server's API does not answer: {why}"), "look into its log")],
         Ok(status) => {
             let mut findings = vec![ledger(&status), anchors(config, &status), backup(config, &status), space(&status)];
+            findings.extend(ssh_certificates(&status));
             findings.extend(status.recovery.map(|until| {
                 wrong(
                     format!("the rights of an administrator are lent by a recovery on this host until {until}"),
@@ -225,6 +226,23 @@ fn space(status: &sallyport_wire::Status) -> Finding {
         "refuse" => wrong("recordings take over 80 % of their room, and new sessions are refused", advice),
         _ => wrong("recordings take over 95 % of their room, and running sessions freeze", advice),
     }
+}
+
+/// What is left undone about SSH certificates.
+fn ssh_certificates(status: &sallyport_wire::Status) -> Vec<Finding> {
+    let waiting = (status.ssh_cas_waiting > 0).then(|| {
+        risk(
+            format!("the next key of {} SSH authorities waits to be activated", status.ssh_cas_waiting),
+            "`sallyport vault ca` shows it: tell whoever believes the authority, then `sallyport vault rotate-ca NAME activate`",
+        )
+    });
+    let late = status.host_certificate_late.as_ref().map(|ends| {
+        wrong(
+            format!("the SSH certificate of this node's gateway ends at {ends} and was not renewed"),
+            "the server's log says why; a restart tries again",
+        )
+    });
+    waiting.into_iter().chain(late).collect()
 }
 
 fn ledger(status: &sallyport_wire::Status) -> Finding {

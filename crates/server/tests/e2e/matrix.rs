@@ -72,7 +72,7 @@ fn object(path: &str) -> String {
         _ => "no-such".into(),
     };
     let path = path.replace("{guest}", &format!("wat_{nothing}")).replace("{transfer}", &format!("trf_{nothing}"));
-    let path = path.replace("{account}", "no-such");
+    let path = path.replace("{account}", "no-such").replace("{serial}", "0");
     match path.split_once('{').and_then(|(before, rest)| Some((before, rest.split_once('}')?.1))) {
         Some((before, behind)) => format!("{before}{id}{behind}"),
         None => path,

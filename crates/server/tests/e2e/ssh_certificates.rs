@@ -193,10 +193,20 @@ fn people_sign_in_with_certificates_until_those_are_revoked(product: &mut Produc
         assert_eq!(signs_in(product, &own, "ada"), holds, "{network}");
     }
 
+    // What staff revoke signs in no more, and neither does what one revokes oneself.
+    let listed = product.ok(&["certificates", "list", "--user", "ada", "--output", "json"]).unwrap();
+    let serial = json(&listed).unwrap()["items"][0]["serial"].as_str().unwrap().to_owned();
+    let told = product.ok(&["certificates", "revoke", &serial, "--user", "ada"]).unwrap();
+    assert!(told.contains("signs nobody in any more"), "{told}");
+    let (code, own, err) = outcome(of_ada(product, &["certificates", "list", "--output", "json"]).output().unwrap());
+    assert_eq!((code, json(&own).unwrap()["items"].as_array().unwrap().len()), (0, 2), "{err}");
+    let told = product.ok(&["ledger", "list", "--actions", "ssh_certificate.revoked"]).unwrap();
+    assert!(told.contains(&format!("admin revoked the SSH certificate {serial} of ada")), "{told}");
+
     // What is revoked signs in no more, and neither does what somebody has who may do nothing.
     let listed = api(Method::GET, "/api/v1/me/certificates", None).body;
     let items = listed["items"].as_array().unwrap();
-    assert_eq!(items.len(), 3, "{listed}");
+    assert_eq!(items.len(), 2, "{listed}");
     for item in items {
         let gone = api(Method::DELETE, &format!("/api/v1/me/certificates/{}", item["serial"].as_str().unwrap()), None);
         assert_eq!(gone.status, 204, "{gone:?}");
