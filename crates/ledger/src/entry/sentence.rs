@@ -110,12 +110,13 @@ fn session(entry: &Entry, actor: &str, object: &str) -> String {
                 "session.left" => "has left",
                 _ => "was not let into",
             };
+            let part = or(entry, "part", "guest");
+            let article = if part.starts_with('o') { "an" } else { "a" };
             format!(
-                "{} {did} the session {object} of {} on {} as a {}{}",
+                "{} {did} the session {object} of {} on {} as {article} {part}{}",
                 or(entry, "who", "somebody"),
                 or(entry, "user", "its user"),
                 or(entry, "address", "a target"),
-                or(entry, "part", "guest"),
                 by(entry, "why", ": ")
             )
         }
@@ -201,6 +202,7 @@ fn node(entry: &Entry, actor: &str, object: &str) -> String {
             by(entry, "names", " as "),
             by(entry, "until", " until ")
         ),
+        "node.reachable" => format!("other nodes reach {object}{}", by(entry, "address", " at ")),
         "node.removed" => format!("{actor} removed the node {object}"),
         action if action.starts_with("certificate.") => certificate(entry, actor, object),
         action if action.starts_with("ssh_ca.") => ssh_ca(entry, actor, object),
