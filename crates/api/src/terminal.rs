@@ -303,7 +303,12 @@ async fn show(sink: &mut Sink, mut hear: Box<dyn Hear>, heard: &Heard) -> Option
                 return Some(wire::TerminalClosed { reason, text, code });
             }
             Some(
-                Outward::Greeting(..) | Outward::Probed(_) | Outward::Checked | Outward::Screen(_) | Outward::Told(_),
+                Outward::Greeting(..)
+                | Outward::Probed(_)
+                | Outward::Checked
+                | Outward::Screen(_)
+                | Outward::Told(_)
+                | Outward::Here,
             )
             | None => {
                 let text = "the way to the session is lost; it waits to be taken up again".into();

@@ -11,6 +11,7 @@ use sallyport_model::authority::Reply;
 use sallyport_model::company::{Change as Changed, Company, Guest, Part};
 use sallyport_model::door::Knock;
 use sallyport_model::inventory::{Identity, Target};
+use sallyport_model::relay::Wanted;
 use sallyport_model::{CallId, GatewayId, Kind, SessionId, WatchId};
 use sallyport_policy::Right;
 use sallyport_store::{Change, DocId, Draft};
@@ -23,7 +24,7 @@ impl Control {
     pub async fn accompany(&self, op: &Op, session: SessionId) -> Result<Terminal, Error> {
         let (own, known) = self.joinable(op, session)?;
         if self.elsewhere(&known) {
-            return Err(Error::usage(format!("this session runs through the node `{}`: join it there", known.node)));
+            return self.relay(op, &known.node, Wanted::Accompany(session)).await;
         }
         let draft = self.draft(&op.actor, "session.join_asked", session, &[("user", known.handle.as_str())]);
         self.opened()?.store.commit(Change::entry(in_session(draft, session))).await?;

@@ -19,6 +19,7 @@ use sallyport_model::access::Denial;
 use sallyport_model::authority::Down;
 use sallyport_model::door::Door;
 use sallyport_model::inventory::Identity;
+use sallyport_model::relay::Nodes;
 use sallyport_model::{ClusterId, EntryId, Env, Handle, IdentityId, Kind, Secret, SessionId};
 use sallyport_policy::{Act, Decision, Demand, PolicySet, Right};
 use sallyport_store::{Change, Committed, Connected, DocId, Document, Draft, Finding, NodeKeys, Place, Put, Store};
@@ -116,6 +117,7 @@ pub struct Control {
     pub(crate) keys_due: Arc<Notify>,
     token: Option<Arc<TokenConfig>>,
     pub(crate) door: Option<Arc<dyn Door>>,
+    pub(crate) nodes: Option<Arc<dyn Nodes>>,
     pub(crate) transfers: Transfers,
     pub(crate) sign_in: SignIn,
     pub(crate) metrics: Metrics,
@@ -142,6 +144,7 @@ impl Control {
             keys_due: Arc::default(),
             token: None,
             door: None,
+            nodes: None,
             transfers: Transfers::default(),
             sign_in: SignIn::default(),
             metrics: Metrics::default(),

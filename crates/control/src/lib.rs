@@ -32,6 +32,7 @@ mod quarantine;
 mod quorum;
 mod recordings;
 mod recovery;
+mod relay;
 mod retention;
 mod rollback;
 mod rotation;

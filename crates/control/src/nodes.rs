@@ -3,6 +3,7 @@
 use crate::access::closed;
 use crate::control::Open;
 use crate::directory::{Versioned, all, kinds};
+use crate::relay::way;
 use crate::sessions::SessionBody;
 use crate::{Actor, Control, Error, Op};
 use sallyport_ledger::{KeySet, VOUCHED};
@@ -63,7 +64,11 @@ impl Control {
             let unknown = || Error::NotFound(format!("there is no node `{name}`: `sallyport node list` names them"));
             let nodes = nodes.without(name).ok_or_else(unknown)?;
             let draft = self.draft(&op.actor, "node.removed", name, &[("ledger_key", &key)]);
-            let mut changes = vec![Change::entry(draft).put(nodes.put(was))];
+            let change = Change::entry(draft).put(nodes.put(was));
+            let mut changes = vec![match open.store.working(|set| set.version(&way(name))) {
+                0 => change,
+                known => change.delete(way(name), known),
+            }];
             let sessions = all::<SessionBody>(&open.store, kinds::SESSION);
             for (_, session) in sessions.into_iter().filter(|(_, session)| session.value.node == name) {
                 changes.push(self.orphaned(session).await?);

@@ -430,7 +430,7 @@ impl Control {
         self.require(op, Right::SessionWatch)?;
         let known = self.live_session(session)?;
         if self.elsewhere(&known) {
-            return Err(Error::usage(format!("this session runs through the node `{}`: watch it there", known.node)));
+            return self.watch_elsewhere(op, &known).await;
         }
         let own = self.acting(op)?;
         let draft = self.draft(&op.actor, "session.watched", session, &[]);

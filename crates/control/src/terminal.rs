@@ -9,6 +9,7 @@ use sallyport_model::access::{Ask, Denial, From};
 use sallyport_model::authority::Authenticated;
 use sallyport_model::door::{Door, Doorway, Hear, Inward, Knock, Size, Speak};
 use sallyport_model::inventory::{Identity, Target};
+use sallyport_model::relay::Wanted;
 use sallyport_model::{AccountId, AccountName, AuthId, GatewayId, Kind, SessionId, TargetId, TargetName};
 use sallyport_policy::Right;
 use sallyport_store::DocId;
@@ -62,27 +63,32 @@ impl Control {
     /// When the session is not live or somebody else's (one answer for both), or its gateway is not reached.
     pub async fn join_terminal(&self, op: &Op, session: SessionId, size: Size) -> Result<Terminal, Error> {
         let (own, known) = self.own_live(op, session)?;
+        if self.elsewhere(&known) {
+            return self.relay(op, &known.node, Wanted::Join(session, size)).await;
+        }
         self.knock(op, &own, Some(known.gateway), |who| Knock::Join(who, session, size)).await
     }
 
-    /// One's own running session, of this node's gateway.
+    /// One's own running session, on whatever node.
     pub(crate) fn own_live(&self, op: &Op, session: SessionId) -> Result<(Identity, SessionBody), Error> {
         let own = self.acting(op)?;
         let unknown = || Error::NotFound(format!("session {session} is not live, or is not yours to take up"));
         let known = self.live_session(session).ok().filter(|known| known.identity == own.id).ok_or_else(unknown)?;
-        if self.elsewhere(&known) {
-            return Err(Error::usage(format!("this session runs through the node `{}`: take it up there", known.node)));
-        }
         Ok((own, known))
     }
 
-    /// The terminals of all sessions of this node's gateway as text, as they change.
+    /// The terminals of all sessions as text, as they change: of this node's gateway, and of the nodes that are reached.
     ///
     /// # Errors
     /// When the actor lacks the right, or no gateway is reached.
     pub async fn watch_screens(&self, op: &Op) -> Result<Terminal, Error> {
         self.require(op, Right::SessionWatch)?;
         self.note(op.actor.clone(), "screens.watched", "sessions", &[]).await?;
+        self.screens_everywhere(op).await
+    }
+
+    /// Those of this node's gateway.
+    pub(crate) async fn screens_here(&self) -> Result<Terminal, Error> {
         let Doorway { mut speak, hear, .. } = self.at_door().await?;
         if speak.say(Inward::Knock(Box::new(Knock::Screens))).await {
             Ok(Terminal { speak, hear, streaming: self.metrics.streaming() })

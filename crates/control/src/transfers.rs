@@ -10,6 +10,7 @@ use sallyport_model::access::Denial;
 use sallyport_model::authority::Authenticated;
 use sallyport_model::door::{Closed, Hear, Inward, Knock, Outward, PIECE, Speak};
 use sallyport_model::errand::{Directory, Errand, FilePath, Put, Told};
+use sallyport_model::relay::Wanted;
 use sallyport_model::{DeviceId, IdentityId, Kind, Secret, SessionId, Timestamp, TransferId};
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -465,8 +466,12 @@ impl Control {
         Ok(())
     }
 
-    async fn errand(&self, op: &Op, session: SessionId, wanted: Errand) -> Result<Terminal, Error> {
+    /// Sends a session on an errand, on whatever node it runs.
+    pub(crate) async fn errand(&self, op: &Op, session: SessionId, wanted: Errand) -> Result<Terminal, Error> {
         let (own, known) = self.own_live(op, session)?;
+        if self.elsewhere(&known) {
+            return self.relay(op, &known.node, Wanted::Errand(session, wanted)).await;
+        }
         let knock = |who: Authenticated| Knock::Errand(who, session, wanted);
         self.knock(op, &own, Some(known.gateway), knock).await
     }

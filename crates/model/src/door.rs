@@ -9,6 +9,7 @@ use crate::authority::{Authenticated, Boxed};
 use crate::company::Guest;
 use crate::errand::{Errand, Told};
 use crate::inventory::HostKey;
+use crate::relay::Relayed;
 use crate::{GatewayId, Kind, Limits, RecordingId, SessionId, Timestamp};
 use minicbor::{Decode, Encode};
 
@@ -63,6 +64,12 @@ pub enum Inward {
     /// All of the file has come. A connection that ends without it leaves nothing of it on the target.
     #[n(4)]
     Whole,
+    /// First, from another node: who wants what.
+    #[n(5)]
+    Relayed(#[n(0)] Box<Relayed>),
+    /// From another node: it is there.
+    #[n(6)]
+    Here,
 }
 
 /// What is wanted at the door.
@@ -169,6 +176,9 @@ pub enum Outward {
     /// To [`Knock::Errand`].
     #[n(14)]
     Told(#[n(0)] Told),
+    /// To another node: this one is there.
+    #[n(15)]
+    Here,
 }
 
 /// A terminal as text.

@@ -15,6 +15,7 @@ pub mod kind;
 pub mod limits;
 pub mod name;
 pub mod network;
+pub mod relay;
 pub mod rules;
 pub mod sealed;
 pub mod secret;

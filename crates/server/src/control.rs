@@ -2,6 +2,7 @@
 
 use crate::config::{Config, Pkcs11};
 use crate::edge::{Authority, CertificateFile, Edge, Tls};
+use crate::nodes::Nodes;
 use crate::private::Private;
 use crate::role::asked_to_stop;
 use crate::{anchors, host, quarantine};
@@ -15,7 +16,12 @@ use std::sync::Arc;
 use tokio::net::TcpListener;
 
 pub(crate) async fn run(config: &Config) -> Result<(), Fail> {
-    let control = Arc::new(host(config)?);
+    let nodes = Nodes::open(config).await?;
+    let control = host(config)?;
+    let control = Arc::new(match &nodes {
+        Some(nodes) => control.with_nodes(nodes.peers.clone()),
+        None => control,
+    });
     if config.seal.manual {
         tracing::warn!("The vault is sealed: `sallyport vault unseal` opens it");
     } else {
@@ -35,7 +41,14 @@ pub(crate) async fn run(config: &Config) -> Result<(), Fail> {
     let trust = Authority::of(config).map(|own| wire::Trust { fingerprint: own.fingerprint, certificate: own.pem });
     let router = sallyport_api::router(control.clone(), Some(config.ssh.listen.to_string()), trust);
     tracing::info!(api = %config.api.listen, "Control is ready");
+    let others = async {
+        match nodes {
+            Some(nodes) => nodes.serve(control.clone()).await,
+            None => std::future::pending().await,
+        }
+    };
     let outcome = tokio::select! {
+        served = Box::pin(others) => served,
         () = edge.serve(listener, router) => Ok(()),
         served = serve::serve(&socket, control.clone()) => served.map_err(Fail::failed),
         served = host::serve(config, control.clone()) => served,
@@ -43,6 +56,7 @@ pub(crate) async fn run(config: &Config) -> Result<(), Fail> {
         () = control.tend_keys() => Ok(()),
         () = control.tend_space() => Ok(()),
         () = control.tend_sign_ins() => Ok(()),
+        () = Box::pin(control.tend_way()) => Ok(()),
         () = asked_to_stop() => Ok(()),
     };
     control.close().await;

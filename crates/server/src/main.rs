@@ -14,6 +14,7 @@ mod gateway;
 mod host;
 mod init;
 mod logs;
+mod nodes;
 mod parent;
 mod private;
 mod quarantine;

@@ -50,7 +50,8 @@ fn greeted(first: Result<Option<Outward>, frame::Error>) -> Result<GatewayId, fr
     }
 }
 
-struct Mouth(WriteHalf<Wire>);
+/// Says things on a wire.
+pub(super) struct Mouth(pub(super) WriteHalf<Wire>);
 
 impl Speak for Mouth {
     fn say(&mut self, message: Inward) -> Boxed<'_, bool> {
@@ -58,7 +59,8 @@ impl Speak for Mouth {
     }
 }
 
-struct Ear(ReadHalf<Wire>);
+/// Hears things on a wire.
+pub(super) struct Ear(pub(super) ReadHalf<Wire>);
 
 impl Hear for Ear {
     fn hear(&mut self) -> Boxed<'_, Option<Outward>> {

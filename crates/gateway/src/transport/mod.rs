@@ -2,6 +2,8 @@
 
 pub mod frame;
 pub mod knock;
+pub mod pinned;
+pub mod relay;
 pub mod serve;
 pub mod tls;
 pub mod unix;

@@ -1,4 +1,5 @@
 use super::frame;
+use super::pinned;
 use super::unix;
 use super::{Accept, Connect, tls};
 use crate::conformance::bench::identities;
@@ -84,4 +85,36 @@ async fn control_under_another_name_is_refused() {
     let listener = tls::Listener::bind(SocketAddr::from(([127, 0, 0, 1], 0)), server).await.unwrap();
     let other = tls::Connector::new(listener.address(), "other.sallyport", client).unwrap();
     assert!(matches!(other.connect().await, Err(super::Error::Tls(_))));
+}
+
+/// A certificate that is signed by nobody else.
+fn shown() -> pinned::Shown {
+    let key = rcgen::KeyPair::generate().unwrap();
+    let certificate = rcgen::CertificateParams::new(Vec::new()).unwrap().self_signed(&key).unwrap();
+    let key = rustls::pki_types::PrivateKeyDer::try_from(key.serialize_der()).unwrap();
+    pinned::Shown { certificate: certificate.der().clone(), key }
+}
+
+#[tokio::test]
+async fn a_certificate_that_is_not_known_opens_nothing_either_way() {
+    let (one, two, stranger) = (shown(), shown(), shown());
+    let [first, second] = [&one, &two].map(|shown| pinned::pin(&shown.certificate));
+    let acceptor = pinned::Acceptor::new(two.clone(), move |pin| *pin == first).unwrap();
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    let meet = async |own: &pinned::Shown, wanted| {
+        let accepting = async {
+            let (stream, _) = listener.accept().await.unwrap();
+            acceptor.accept(stream).await.map(|(_, pin)| pin)
+        };
+        tokio::join!(pinned::connect(&address, wanted, own), accepting)
+    };
+    let (there, here) = meet(&one, second).await;
+    assert!(there.is_ok());
+    assert_eq!(here.ok(), Some(first));
+    // Somebody else, who connects.
+    assert!(matches!(meet(&stranger, second).await.1, Err(super::Error::Tls(_))));
+    // Somebody else, who answers.
+    let (there, here) = meet(&one, pinned::pin(&stranger.certificate)).await;
+    assert!(matches!(there, Err(super::Error::Tls(_))) && here.is_err());
 }

@@ -150,10 +150,10 @@ async fn shake_hands(listener: TcpListener, tls: TlsAcceptor, verified: mpsc::Se
     }
 }
 
-fn provider() -> Arc<rustls::crypto::CryptoProvider> {
+pub(super) fn provider() -> Arc<rustls::crypto::CryptoProvider> {
     Arc::new(rustls::crypto::aws_lc_rs::default_provider())
 }
 
-fn bad(error: rustls::Error) -> Error {
+pub(super) fn bad(error: rustls::Error) -> Error {
     Error::Tls(error.to_string())
 }

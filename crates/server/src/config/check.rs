@@ -24,6 +24,18 @@ impl Config {
                 witness.listen
             ));
         }
+        if let Some(listen) =
+            self.nodes.listen.filter(|listen| listen.ip().is_unspecified() && self.nodes.address.is_none())
+        {
+            return Err(format!(
+                "[nodes] listen = \"{listen}\" is every address of this host: set `address` to the one that other nodes reach"
+            ));
+        }
+        if self.nodes.address.as_ref().is_some_and(|address| {
+            !address.rsplit_once(':').is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok())
+        }) {
+            return Err("[nodes] address is a host and a port, such as \"10.0.0.5:8024\"".into());
+        }
         crate::backup::recipients(&self.backup.recipients).map_err(|e| format!("[backup] {e}"))?;
         self.space.rules().map(drop)?;
         self.traces.check().map_err(|e| format!("[traces] {e}"))?;

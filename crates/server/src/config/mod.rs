@@ -43,6 +43,8 @@ pub(crate) struct Config {
     pub(crate) ssh: Ssh,
     /// Terminals in browsers.
     pub(crate) terminal: Terminal,
+    /// The way between nodes of one installation, which share a database.
+    pub(crate) nodes: Nodes,
     /// How the vault opens at start.
     pub(crate) seal: Seal,
     /// Logs, for operators.
@@ -70,6 +72,7 @@ impl Default for Config {
             sign_in: SignIn::default(),
             ssh: Ssh::default(),
             terminal: Terminal::default(),
+            nodes: Nodes::default(),
             seal: Seal::default(),
             log: Log::default(),
             traces: Traces::default(),

@@ -263,3 +263,14 @@ impl Default for Terminal {
         Self { linger: "60s".into() }
     }
 }
+
+/// The way between nodes of one installation, which share a database.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Nodes {
+    /// Address and port for other nodes, who prove themselves by certificates: sessions of this one are watched, joined and
+    /// taken up through them. Absent where there is one node, or each is to keep to itself.
+    pub(crate) listen: Option<SocketAddr>,
+    /// Where they reach it, `HOST:PORT`, if that is another address.
+    pub(crate) address: Option<String>,
+}

@@ -1,12 +1,16 @@
 //! Company in running sessions: peers who are let in by their user, observers, and sessions that must be observed.
 
 use crate::terminal::token;
+use nix::sys::signal::Signal;
+use nix::unistd::Pid;
 use sallyport_testkit::browser::Browser;
+use sallyport_testkit::faults::process::signal;
 use sallyport_testkit::http::Api;
 use sallyport_testkit::product::{Product, json, wait_for};
 use sallyport_testkit::sshd::ACCOUNT;
 use sallyport_testkit::terminal::Terminal;
 use serde_json::{Value, json as value};
+use std::process::Stdio;
 
 on_both!(
     a_peer_asks_is_let_in_types_and_is_sent_away_and_each_key_has_its_name,
@@ -15,6 +19,7 @@ on_both!(
     rules_bind_a_peer_as_they_bind_the_user,
     a_session_that_must_be_observed_waits_pauses_and_goes_on,
     a_session_that_nobody_observes_in_time_ends_untouched,
+    whoever_has_fallen_silent_observes_nothing,
 );
 
 /// `pat` may join what `ops` do; further lines of policy.
@@ -273,4 +278,30 @@ fn a_session_that_nobody_observes_in_time_ends_untouched(product: &mut Product) 
     let session = product.newest_session().unwrap();
     assert_eq!((&session["reason"], &session["note"]), (&value!("unobserved"), &value!("no observer came in time")));
     assert_eq!(product.target.log().lines().count(), before, "the target saw a connection");
+}
+
+fn whoever_has_fallen_silent_observes_nothing(product: &mut Product) {
+    permit(product, FOUR_EYES);
+    let (mut ada, session) = open(product);
+    ada.until_told("paused").unwrap();
+    let mut command = product.command(&["watch", &session]);
+    command
+        .env("SALLYPORT_TOKEN", token(product, "pat"))
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null());
+    let mut watching = command.spawn().unwrap();
+    ada.until_shown("$ ").unwrap();
+    let watcher = Pid::from_raw(i32::try_from(watching.id()).unwrap());
+    // Stopped, it keeps its connection: only its silence says that nobody looks on.
+    signal(watcher, Signal::SIGSTOP).unwrap();
+    let held = std::iter::from_fn(|| ada.until_told("paused").ok()).find(|why| !why.is_null()).unwrap();
+    assert!(held.as_str().unwrap().contains("waiting for an observer"), "{held}");
+    signal(watcher, Signal::SIGCONT).unwrap();
+    // It is told, and does not believe that it looks on.
+    assert!(!watching.wait().unwrap().success());
+    ada.leave().unwrap();
+    product.idle().unwrap();
+    let left = entries(product, "session.left");
+    assert!(left.contains("pat has left the session"), "{left}");
 }

@@ -40,6 +40,7 @@ mod inventory;
 mod live;
 mod matrix;
 mod metrics;
+mod nodes;
 mod package;
 mod parsers;
 mod portal;

@@ -2,10 +2,10 @@
 
 mod desk;
 
-pub(crate) use desk::{FILES, permit, sum};
+pub(crate) use desk::{Desk, FILES, permit, sum};
 
 use crate::terminal::token;
-use desk::{Desk, MIB, noise};
+use desk::{MIB, noise};
 use sallyport_testkit::faults::space::{Space, own_mounts};
 use sallyport_testkit::http::{Answer, Api};
 use sallyport_testkit::product::{Product, wait_for};
