@@ -197,23 +197,19 @@ impl Shell {
         if state.screen.alternate() {
             return Line::None;
         }
-        let shown = state.screen.since(from, prompt);
-        if state.platform.grammar() == Grammar::Device {
-            // A pager takes keys that are no line: then what was typed begins in it, and the prompt came behind.
-            let line = device::unprompted(&shown).trim();
-            if line.is_empty() {
-                return Line::None;
-            }
-            state.other = (line != shown.trim()).then(|| shown.clone());
-            return Line::Shown(line.to_owned());
-        }
-        if prompt.trim().is_empty() {
+        // A device writes its line where a pager has stood, and again below its help: it is the row that counts there.
+        let device = state.platform.grammar() == Grammar::Device;
+        let shown = state.screen.since(Some(from).filter(|_| !device), prompt);
+        let line = if device { device::unprompted(&shown) } else { shown.as_str() };
+        if device {
+            state.other = (line.trim() != shown.trim()).then(|| shown.clone());
+        } else if prompt.trim().is_empty() {
             state.other = prompted(&shown).map(str::to_owned);
         }
-        match shown.trim() {
+        match line.trim() {
             "" if state.keys.trim().is_empty() => Line::None,
             "" => Line::Hidden(state.keys.clone()),
-            _ => Line::Shown(unsearched(&shown).trim().to_owned()),
+            _ => Line::Shown(unsearched(line).trim().to_owned()),
         }
     }
 

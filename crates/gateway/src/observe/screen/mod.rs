@@ -105,8 +105,8 @@ impl Screen {
     }
 
     /// What stands from a place to the end of the line that the cursor is in. Where that place was written over, the line
-    /// begins behind its prompt, or else at its first column.
-    pub(super) fn since(&self, from: &avt::Anchor, prompt: &str) -> String {
+    /// begins behind its prompt, or else at its first column; so it does where no place is said.
+    pub(super) fn since(&self, from: Option<&avt::Anchor>, prompt: &str) -> String {
         let screen = self.terminal.screen();
         let lines: Vec<&avt::Line> = screen.visible_lines().collect();
         let wraps = |row: usize| lines.get(row).is_some_and(|line| line.is_wrapped());
@@ -120,7 +120,8 @@ impl Screen {
         }
         let prompted =
             !prompt.trim().is_empty() && lines.get(first).is_some_and(|line| line.text().starts_with(prompt));
-        let anchored = self.terminal.resolve(from).and_then(|at| Some((usize::try_from(at.row).ok()?, at.col)));
+        let anchored = from.and_then(|from| self.terminal.resolve(from));
+        let anchored = anchored.and_then(|at| Some((usize::try_from(at.row).ok()?, at.col)));
         let (row, col) = match anchored.filter(|(row, _)| *row <= cursor) {
             _ if prompted => (first, prompt.chars().count()),
             Some(at) => at,
