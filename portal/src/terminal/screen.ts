@@ -9,11 +9,22 @@ export type { Size };
 
 const token = (name: string) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 
+/** As the theme has them now. */
+const colours = () => ({
+  background: token('--term-back'),
+  foreground: token('--term-text'),
+  cursor: token('--term-accent'),
+  cursorAccent: token('--term-back'),
+  selectionBackground: '#5fd0c555',
+});
+
 export class Screen {
   readonly #terminal: Terminal;
   readonly #fit = new FitAddon();
   readonly #watch: ResizeObserver | null = null;
   readonly #listeners: IDisposable[] = [];
+  /** Sees the theme change. */
+  readonly #themed = new MutationObserver(() => (this.#terminal.options.theme = colours()));
 
   /**
    * With a `size` it keeps that size, whatever room there is; without one it fills its place. Without `oninput` it is a
@@ -37,13 +48,7 @@ export class Screen {
       minimumContrastRatio: 4.5,
       screenReaderMode: false,
       scrollback: 5000,
-      theme: {
-        background: token('--term-back'),
-        foreground: token('--term-text'),
-        cursor: token('--term-accent'),
-        cursorAccent: token('--term-back'),
-        selectionBackground: '#5fd0c555',
-      },
+      theme: colours(),
     });
     // What programs on the target may not do to a browser: titles, clipboard, colours of the palette.
     for (const code of [0, 1, 2, 4, 10, 11, 12, 52, 104, 110, 111, 112]) {
@@ -59,6 +64,7 @@ export class Screen {
       }
     }
     this.#terminal.open(place);
+    this.#themed.observe(document.documentElement, { attributeFilter: ['data-theme'] });
     this.#terminal.textarea?.setAttribute('aria-label', options.label);
     if (options.oninput) this.#listeners.push(this.#terminal.onData(options.oninput));
     if (!options.size) {
@@ -125,6 +131,7 @@ export class Screen {
   }
 
   dispose(): void {
+    this.#themed.disconnect();
     this.#watch?.disconnect();
     for (const listener of this.#listeners) listener.dispose();
     this.#terminal.dispose();

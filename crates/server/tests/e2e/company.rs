@@ -19,7 +19,6 @@ on_both!(
     rules_bind_a_peer_as_they_bind_the_user,
     a_session_that_must_be_observed_waits_pauses_and_goes_on,
     a_session_that_nobody_observes_in_time_ends_untouched,
-    whoever_has_fallen_silent_observes_nothing,
 );
 
 /// `pat` may join what `ops` do; further lines of policy.
@@ -280,7 +279,9 @@ fn a_session_that_nobody_observes_in_time_ends_untouched(product: &mut Product) 
     assert_eq!(product.target.log().lines().count(), before, "the target saw a connection");
 }
 
-fn whoever_has_fallen_silent_observes_nothing(product: &mut Product) {
+#[test]
+fn whoever_has_fallen_silent_observes_nothing() {
+    let product = &crate::product();
     permit(product, FOUR_EYES);
     let (mut ada, session) = open(product);
     ada.until_told("paused").unwrap();

@@ -171,6 +171,17 @@ fn every_file_beside_a_terminal_goes_up_and_down_as_policy_has_it() {
 }
 
 #[test]
+fn a_session_that_rules_were_about_says_so_everywhere_and_gives_its_file_out() {
+    let product = crate::product();
+    let limit = "@id(\"kept\") @limit @recording(\"enhanced\") @commands(\"high-risk\")\n\
+        permit (principal, action, resource is Account);\n";
+    crate::transfers::permit(&product, &format!("{}{limit}", crate::transfers::FILES));
+    let place = product.target.scratch().unwrap();
+    fs::write(place.join("id_rsa"), "my own key\n").unwrap();
+    play(&product, "alerts", &["ada", "carol"], &json!({ "place": place }));
+}
+
+#[test]
 fn custodians_open_the_vault_in_their_browsers_and_keys_are_replaced() {
     let product = crate::product();
     play(&product, "ceremony", &["admin"], &Value::Null);
