@@ -45,6 +45,7 @@ export default async function (browser, { links }) {
   await pat.terminal('peer-34');
   await ada.terminal('peer-34');
   await ada.sees('is here and may type');
+  ok((await ada.page.getByText('has left this session').count()) === 0, 'whoever looked on until they were let in has not left');
   await ada.looks('terminal-joined');
   await pat.looks('joined');
 

@@ -176,7 +176,10 @@ impl Company {
         let Some(at) = self.guests.iter().position(|guest| guest.id == id) else { return };
         let guest = self.guests.remove(at);
         self.marks.add("left", format!("{} ({})", guest.handle, guest.part.word()));
-        let _ = open.notices.send(Notice::Line(format!("{} has left this session", guest.handle)));
+        // Whoever looked on until they were let in is still here.
+        if self.guests.iter().all(|other| other.identity != guest.identity) {
+            let _ = open.notices.send(Notice::Line(format!("{} has left this session", guest.handle)));
+        }
         open.guests.send_replace(self.guests.clone());
         self.report(Change::Left, Some(guest), why, None);
         self.weigh(open);
