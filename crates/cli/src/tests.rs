@@ -200,7 +200,9 @@ async fn a_plan_that_would_change_something_fails_the_check() {
     }
     std::os::unix::fs::symlink(dir.path(), dir.path().join("around")).unwrap();
     let plan = |lines: serde_json::Value| {
-        serde_json::json!({ "lines": lines, "policy": "abc", "applied": false, "revoked": 0 }).to_string().into_bytes()
+        serde_json::json!({ "lines": lines, "policy": "abc", "applied": false, "revoked": 0, "warnings": [] })
+            .to_string()
+            .into_bytes()
     };
     let files = |check| Command::Plan(Files { directory: dir.path().into(), prune: false, check });
     let line = serde_json::json!([{ "sign": "+", "kind": "target", "name": "web-1", "detail": "" }]);

@@ -68,7 +68,7 @@ async fn what_one_node_decides_reaches_the_gateway_of_another() {
     let one = near.house.clone();
     assert!(near.welcome.orphans.is_empty(), "another node's session would be closed");
     assert_eq!(denial(near.call(near.close(first)).await).kind, Kind::Denied);
-    let error = one.control.watch(&crate::control::system("test"), first).await.err().unwrap();
+    let error = one.control.watch(&admin, first).await.err().unwrap();
     assert!(error.to_string().contains("node-2"), "{error}");
 
     one.control.kill(&admin, first, "maintenance").await.unwrap();
