@@ -57,6 +57,15 @@ pub(crate) fn target(line: TargetLine) -> wire::Target {
         tags: target.tags.iter().map(ToString::to_string).collect(),
         host_keys: target.host_keys.iter().map(|key| host_key(key)).collect(),
         platform: target.platform.word().into(),
+        via: target.way.via.map(|jump| jump.to_string()),
+        host_authorities: target.way.host_authorities.iter().map(|key| host_key(key)).collect(),
+        host_aliases: target.way.host_aliases.into_iter().collect(),
+        exceptions: target.way.exceptions.map(|exceptions| wire::Exceptions {
+            algorithms: exceptions.algorithms.into_iter().collect(),
+            reason: exceptions.reason,
+            until: exceptions.until.to_string(),
+        }),
+        post_quantum: target.way.post_quantum,
         accounts: accounts.into_iter().map(account).collect(),
     }
 }
@@ -74,14 +83,14 @@ pub(crate) fn reach(handle: &sallyport_model::Handle, line: ReachLine) -> wire::
         environment: line.target.environment.to_string(),
         tier: line.target.tier.into(),
         tags: line.target.tags.iter().map(ToString::to_string).collect(),
-        state: match (line.usable, line.note) {
+        state: match (line.usable, &line.note) {
             (false, _) => "requestable",
             (true, None) => "usable",
             (true, Some(_)) => "not ready",
         }
         .into(),
         login: address.to_string(),
-        note: line.note.unwrap_or_default().into(),
+        note: line.note.unwrap_or_default(),
     }
 }
 
@@ -163,7 +172,18 @@ pub(crate) fn session(control: &Control, op: &Op, line: SessionLine) -> wire::Se
         policy: fact("policy"),
         entry: line.entry,
         alerts: line.alerts,
+        via: fact("via").split_whitespace().map(str::to_owned).collect(),
+        exchanges: line.ended.as_ref().map(|ended| parts(&ended.exchanges)).unwrap_or_default(),
+        exceptions: match &line.ended {
+            Some(ended) => parts(&ended.exceptions),
+            None => fact("exceptions").split_whitespace().map(str::to_owned).collect(),
+        },
     }
+}
+
+/// The parts of a fact that has several.
+fn parts(fact: &str) -> Vec<String> {
+    fact.split("; ").filter(|part| !part.is_empty()).map(str::to_owned).collect()
 }
 
 pub(crate) fn ssh_ca(line: CaLine) -> wire::SshCa {

@@ -13,6 +13,7 @@ use axum::http::header::CONTENT_TYPE;
 use axum::response::IntoResponse;
 use sallyport_control::{About, AboutAccount, NewSecret, NewTarget};
 use sallyport_model::inventory::{By, CertificateTerms, Class, Rest, Through, Tier};
+use sallyport_model::way::{Jump, Way};
 use sallyport_model::{Secret, TargetName};
 use sallyport_wire as wire;
 
@@ -47,9 +48,10 @@ pub(crate) async fn probe(
     Sent(ask): Sent<wire::ProbeTarget>,
 ) -> Result<Json<wire::ProbedTarget>, Problem> {
     let protocol = ask.protocol.parse().map_err(Problem::usage)?;
-    let probed = app.control.probe(&caller.op, &protocol, &ask.host, ask.port).await?;
+    let via = ask.via.map(jump).transpose()?;
+    let probed = app.control.probe(&caller.op, &protocol, (&ask.host, ask.port), via.as_ref()).await?;
     let host_keys = probed.host_keys.iter().map(|key| convert::host_key(key)).collect();
-    Ok(Json(wire::ProbedTarget { host_keys, banner: probed.banner }))
+    Ok(Json(wire::ProbedTarget { host_keys, banner: probed.banner, exceptions: probed.exceptions }))
 }
 
 /// Adds a target with its first account and, where it is given, its credential: all of it or nothing.
@@ -60,9 +62,10 @@ pub(crate) async fn add(
     Sent(ask): Sent<wire::NewTarget>,
 ) -> Result<(StatusCode, Json<wire::Target>), Problem> {
     let by_certificate = ask.credential.as_ref().is_some_and(only_certificate);
+    let way = way((ask.via, ask.post_quantum), ask.host_authorities, ask.host_aliases, ask.exceptions)?;
     let new = NewTarget {
         name: target(&ask.name)?,
-        about: about((ask.host, ask.port), ask.tier, &ask.tags, ask.host_keys, ask.platform)?,
+        about: about((ask.host, ask.port), ask.tier, &ask.tags, Some(ask.host_keys), (ask.platform, way))?,
         environment: ask.environment.parse().map_err(Problem::usage)?,
         protocol: ask.protocol.parse().map_err(Problem::usage)?,
         account: ask.account.name.parse().map_err(Problem::usage)?,
@@ -95,7 +98,8 @@ pub(crate) async fn change(
     Path(name): Path<String>,
     Sent(ask): Sent<wire::ChangeTarget>,
 ) -> Result<Json<wire::Target>, Problem> {
-    let about = about((ask.host, ask.port), ask.tier, &ask.tags, ask.host_keys, ask.platform)?;
+    let way = way((ask.via, ask.post_quantum), ask.host_authorities, ask.host_aliases, ask.exceptions)?;
+    let about = about((ask.host, ask.port), ask.tier, &ask.tags, ask.host_keys, (ask.platform, way))?;
     Ok(Json(convert::target(app.control.change_target(&caller.op, &target(&name)?, about).await?)))
 }
 
@@ -132,22 +136,51 @@ fn target(name: &str) -> Result<TargetName, Problem> {
     name.parse().map_err(Problem::usage)
 }
 
+fn jump(text: String) -> Result<Jump, Problem> {
+    Jump::try_from(text).map_err(Problem::usage)
+}
+
+fn way(
+    (via, post_quantum): (Option<String>, bool),
+    host_authorities: Vec<String>,
+    host_aliases: Vec<String>,
+    exceptions: Option<wire::Exceptions>,
+) -> Result<Way, Problem> {
+    let made = |new: wire::Exceptions| {
+        sallyport_control::exceptions(new.algorithms.into_iter().collect(), &new.reason, &new.until)
+    };
+    Ok(Way {
+        via: via.map(jump).transpose()?,
+        host_authorities: host_authorities.iter().map(|line| plain(line)).collect(),
+        host_aliases: host_aliases.into_iter().collect(),
+        exceptions: exceptions.map(made).transpose()?,
+        post_quantum,
+        jumps: Vec::new(),
+    })
+}
+
+/// A public key without the comment behind it.
+fn plain(line: &str) -> String {
+    line.split_whitespace().take(2).collect::<Vec<_>>().join(" ")
+}
+
 fn about(
     (host, port): (String, u16),
     tier: u8,
     tags: &[String],
-    host_keys: Vec<String>,
-    platform: Option<String>,
+    host_keys: Option<Vec<String>>,
+    (platform, way): (Option<String>, Way),
 ) -> Result<About, Problem> {
     let platform = platform.map(|word| word.parse()).transpose().map_err(Problem::usage)?;
     let tags = tags.iter().map(|tag| tag.parse()).collect::<Result<_, _>>().map_err(Problem::usage)?;
-    if let Some(wrong) = host_keys.iter().find(|key| convert::host_key(key).fingerprint.is_empty()) {
+    if let Some(wrong) = host_keys.iter().flatten().find(|key| convert::host_key(key).fingerprint.is_empty()) {
         let start: String = wrong.chars().take(40).collect();
         return Err(Problem::usage(format!(
             "`{start}` is no host key: give algorithm and base64, as a probe shows them"
         )));
     }
-    Ok(About { host, port, tier: Tier::try_from(tier).map_err(Problem::usage)?, tags, host_keys, platform })
+    let tier = Tier::try_from(tier).map_err(Problem::usage)?;
+    Ok(About { host, port, tier, tags, host_keys, platform, way })
 }
 
 fn class(word: &str) -> Result<Class, Problem> {

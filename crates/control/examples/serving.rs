@@ -176,7 +176,10 @@ async fn uses(env: &Env, directory: &Path) -> Result<(f64, f64), Failure> {
             let mut waits = Vec::new();
             for _ in 0..EACH {
                 let asked = Instant::now();
-                match control.call(gateway, CallId::new(&env), Call::Password(session)).await {
+                match control
+                    .call(gateway, CallId::new(&env), Call::Password(session, sallyport_model::way::Stop::Target))
+                    .await
+                {
                     Reply::Password(_) => waits.push(asked.elapsed()),
                     _ => return Err("no password"),
                 }

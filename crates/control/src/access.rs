@@ -2,19 +2,20 @@
 
 use crate::control::{Open, POLICY, clip, identity, in_session, put};
 use crate::directory::{Versioned, kinds, load};
+use crate::found::{Found, find};
 use crate::identity::Shown;
 use crate::lease::lease_kind;
 use crate::sessions::SessionBody;
 use crate::sign_in::STEP_UP;
 use crate::slots::borrowed;
-use crate::way::Way;
 use crate::{Actor, Control, Error};
 use sallyport_model::access::{Ask, Denial};
 use sallyport_model::authority::{Anchor, Close, Open as OpenCall, OpenChannel, Opened, Reply, Thawed};
-use sallyport_model::inventory::{Account, Identity, Place as DialPlace, Rest, Target};
+use sallyport_model::inventory::{Identity, Rest};
 use sallyport_model::steering::Steering;
-use sallyport_model::{AccountId, CallId, EntryId, GatewayId, Kind, Limits, SessionId, TargetId, Timestamp};
-use sallyport_policy::{Act, Decision, Facts, Place, Standing, decide, standing};
+use sallyport_model::way::Exchange;
+use sallyport_model::{AccountId, CallId, EntryId, GatewayId, Kind, Limits, SessionId, TargetId};
+use sallyport_policy::{Act, Decision, Facts, Standing, decide, standing};
 use sallyport_store::{Change, DocId, Draft, Filter};
 use std::collections::BTreeSet;
 use std::net::IpAddr;
@@ -25,75 +26,6 @@ const LAST_VIEW: Duration = Duration::from_secs(5);
 
 /// How long the check of a credential may take, in seconds.
 const CHECK: u32 = 60;
-
-/// A place that exists.
-pub(crate) struct Found {
-    pub(crate) target: Target,
-    pub(crate) account: Account,
-    pub(crate) way: Way,
-}
-
-/// Looks a place up by name.
-pub(crate) fn find(open: &Open, ask: &Ask) -> Option<Found> {
-    let target = open.directory.target(&ask.target)?;
-    let account = open.directory.account(target, &ask.account)?;
-    by_id(open, target, account)
-}
-
-/// Looks a place up by id.
-pub(crate) fn by_id(
-    open: &Open,
-    target: sallyport_model::TargetId,
-    account: sallyport_model::AccountId,
-) -> Option<Found> {
-    let target = load(&open.store, &DocId::new(target), kinds::TARGET)?.value;
-    let account = load(&open.store, &DocId::new(account), kinds::ACCOUNT)?.value;
-    Some(Found { way: Way::to(open, &account), target, account })
-}
-
-/// The place of a session, which is reached as it was when the session began.
-pub(crate) fn place_of(open: &Open, session: &SessionBody) -> Result<Found, Error> {
-    let found = by_id(open, session.target, session.account).ok_or_else(|| Error::failed("the account is gone"))?;
-    if found.way.logon() == session.logon { Ok(found) } else { Err(Denial::new(Kind::Denied, OTHER_WAY).into()) }
-}
-
-/// Why a session ends whose account is reached in another way than it was.
-pub(crate) const OTHER_WAY: &str = "the account is now reached in another way";
-
-impl Found {
-    /// The account that is logged in at, whose credential opens the connection.
-    pub(crate) fn logs_in(&self) -> &Account {
-        self.way.account().unwrap_or(&self.account)
-    }
-
-    /// What is known when somebody asks for this place.
-    pub(crate) fn facts<'a>(&'a self, who: &'a Identity, now: Timestamp, from: IpAddr, reason: &'a str) -> Facts<'a> {
-        Facts { reason, ..Facts::new(who, now, from) }.at(Place::Account(&self.target, &self.account))
-    }
-
-    pub(crate) fn dial(&self) -> DialPlace {
-        DialPlace {
-            target: self.target.name.clone(),
-            host: self.target.host.clone(),
-            port: self.target.port,
-            account: self.account.name.clone(),
-            host_keys: self.target.host_keys.clone(),
-            grace: self.target.tier.grace_seconds(),
-            anchor: self.target.tier.anchor_seconds(),
-            freezes: self.target.tier.freezes(),
-            logon: self.way.logon(),
-            platform: self.target.platform,
-        }
-    }
-
-    /// What stands in the way of any session, whoever asks.
-    pub(crate) fn unready(&self) -> Option<&'static str> {
-        self.way.unready(&self.account).or_else(|| {
-            let unpinned = self.target.host_keys.is_empty();
-            unpinned.then_some("no host key is pinned for it: write `host_keys` in its inventory file and apply")
-        })
-    }
-}
 
 /// A permitted ask.
 struct Permitted {
@@ -157,18 +89,20 @@ impl Control {
             steering: Steering::default(),
             guests: Vec::new(),
             waits: false,
+            hops: permitted.found.hops.iter().map(|hop| (hop.target.id, hop.account.id)).collect(),
             rest: Rest::new(),
         };
-        let lease = lease_kind(&open, &permitted.found)?;
+        let (lease, place) = (lease_kind(&open, &permitted.found)?, permitted.found.dial(&open, now)?);
         let how = if spent.checks.is_some() { "check" } else { spent.shown.how.as_str() };
-        let draft = Draft { id: entry_id(call), ..opened_draft(self, &body, &ask, how) };
+        let way = permitted.found.hops.iter().map(|hop| hop.jump().to_string()).collect::<Vec<_>>().join(" ");
+        let draft = Draft {
+            id: entry_id(call),
+            ..opened_draft(self, &body, &ask, (how, &way, &permitted.found.exceptions(now)))
+        };
         // The decision is made over these documents: if one changes before the commit, decide again.
         let mut change = Change::entry(draft).put(put(body.id, 0, kinds::SESSION, &body)?).repeatable();
         let logon = permitted.found.way.account().map(|logon| DocId::new(logon.id));
-        let read = [DocId::new(who.id), DocId::new(body.target), DocId::new(body.account), DocId::new(POLICY)];
-        open.store.working(|set| {
-            change.expect.extend(read.into_iter().chain(logon).map(|id| (id.clone(), set.version(&id))));
-        });
+        change.expect.extend(decided_over(&open, &body, logon));
         // The commit goes on whoever waits for it, and until it is known nobody may take the session for one that never was.
         let (opening, store) = (self.live.opening(body.id, gateway), open.store.clone());
         let commit = tokio::spawn(async move {
@@ -179,7 +113,7 @@ impl Control {
         let committed = commit.await.map_err(Error::failed)??;
         self.live.began(body.id, gateway);
         self.metrics.session_opened();
-        Ok(Reply::Opened(Box::new(Opened { terms: body.terms(permitted.found.dial(), committed.index), lease })))
+        Ok(Reply::Opened(Box::new(Opened { terms: body.terms(place, committed.index), lease })))
     }
 
     /// Refuses while evidence does not reach an anchor that must not be late.
@@ -203,12 +137,13 @@ impl Control {
             return Ok(Reply::Denied(Denial::new(Kind::Denied, "this session belongs to another gateway")));
         }
         let index = open.store.entry_index(entry_id(call)).await?;
-        let (Some(index), Ok(found)) = (index, place_of(open, known)) else {
+        let found = known.found(open);
+        let (Some(index), Some(found)) = (index, found) else {
             return Ok(Reply::Denied(Denial::new(Kind::Conflict, "this session is open already")));
         };
         self.live.began(known.id, gateway);
         let lease = lease_kind(open, &found)?;
-        Ok(Reply::Opened(Box::new(Opened { terms: known.terms(found.dial(), index), lease })))
+        Ok(Reply::Opened(Box::new(Opened { terms: known.terms(found.dial(open, self.env.now())?, index), lease })))
     }
 
     /// One decision. A denial comes with what the ledger says of it.
@@ -235,7 +170,7 @@ impl Control {
                         Kind::Unavailable,
                         format!("{}@{} is yours to use, but {why}", ask.account, ask.target),
                     ),
-                    why.into(),
+                    why,
                 )),
             },
             Decision::Needs { .. } => Err((Denial::new(Kind::NeedsApproval, why.clone()), why)),
@@ -336,7 +271,7 @@ impl Control {
     fn judge_channel(&self, open: &Open, session: &SessionBody, ask: &OpenChannel) -> Result<(), Denial> {
         let gone = || Denial::new(Kind::Denied, "the right to this session is gone");
         let who = identity(open, session.identity).ok_or_else(gone)?;
-        let found = by_id(open, session.target, session.account).ok_or_else(gone)?;
+        let found = session.found(open).ok_or_else(gone)?;
         let mut facts = session.facts(&found, &who, self.env.now());
         facts.destination = ask.kind.forwards().then_some(ask.detail.as_str());
         let decision = decide(&open.policy(), &facts, Act::Channel(ask.kind));
@@ -416,6 +351,9 @@ impl Control {
         };
         self.live.ended(close.session);
         self.metrics.session_ended(close.reason);
+        if close.exchanges.iter().any(|exchange| !exchange.exceptions.is_empty()) {
+            self.metrics.session_excepted();
+        }
         let (live, id) = (self.live.clone(), close.session);
         tokio::spawn(async move {
             tokio::time::sleep(LAST_VIEW).await;
@@ -450,11 +388,37 @@ pub(crate) fn closed(control: &Control, entry: EntryId, known: &Versioned<Sessio
         ("frozen_millis", close.frozen.to_string()),
         ("note", clip(&close.note)),
         ("lasted_seconds", control.env.now().since(session.opened).as_secs().to_string()),
+        ("exchanges", exchanges(close)),
+        ("exceptions", excepted(close)),
     ];
-    let facts = facts.each_ref().map(|(k, v)| (*k, v.as_str()));
+    let said = |(name, value): &(&str, &str)| !value.is_empty() || !["exchanges", "exceptions"].contains(name);
+    let facts: Vec<_> = facts.iter().map(|(k, v)| (*k, v.as_str())).filter(said).collect();
     let actor = Actor::Identity(session.identity, session.handle.clone());
     let draft = Draft { id: entry, ..control.draft(&actor, "session.closed", &session.address, &facts) };
     Change::entry(in_session(draft, session.id)).delete(DocId::new(session.id), known.version)
+}
+
+/// The documents that a decision is made over, as they are.
+fn decided_over(open: &Open, body: &SessionBody, logon: Option<DocId>) -> Vec<(DocId, u64)> {
+    let own = [DocId::new(body.identity), DocId::new(POLICY)];
+    let places = body.hops.iter().copied().chain([(body.target, body.account)]);
+    let ids = own
+        .into_iter()
+        .chain(logon)
+        .chain(places.flat_map(|(target, account)| [DocId::new(target), DocId::new(account)]));
+    open.store.working(|set| ids.map(|id| (id.clone(), set.version(&id))).collect())
+}
+
+/// What each leg agreed on.
+fn exchanges(close: &Close) -> String {
+    let told = |exchange: &Exchange| format!("{}: {}", exchange.leg, exchange.algorithms);
+    close.exchanges.iter().map(told).collect::<Vec<_>>().join("; ")
+}
+
+/// What was spoken by exception, and on which leg.
+fn excepted(close: &Close) -> String {
+    let old = close.exchanges.iter().filter(|exchange| !exchange.exceptions.is_empty());
+    old.map(|exchange| format!("{}: {}", exchange.leg, exchange.exceptions.join(" "))).collect::<Vec<_>>().join("; ")
 }
 
 fn foreign() -> Error {
@@ -466,7 +430,7 @@ pub(crate) fn entry_id(call: CallId) -> EntryId {
     EntryId::from_bytes(*call.as_bytes())
 }
 
-fn opened_draft(control: &Control, body: &SessionBody, ask: &OpenCall, how: &str) -> Draft {
+fn opened_draft(control: &Control, body: &SessionBody, ask: &OpenCall, (how, way, old): (&str, &str, &str)) -> Draft {
     let actor = Actor::Identity(body.identity, body.handle.clone());
     let facts = [
         ("identity", body.identity.to_string()),
@@ -484,8 +448,11 @@ fn opened_draft(control: &Control, body: &SessionBody, ask: &OpenCall, how: &str
         ("max_duration", body.limits.max_duration.to_string()),
         ("idle", body.limits.idle.to_string()),
         ("reason", body.reason.clone()),
+        ("via", way.to_owned()),
+        ("exceptions", old.to_owned()),
     ];
     let through = body.logon.as_ref().map(|logon| ("through", logon.to_string()));
-    let facts: Vec<_> = facts.into_iter().chain(through).collect();
+    let said = |(name, value): &(&str, String)| !value.is_empty() || !["via", "exceptions"].contains(name);
+    let facts: Vec<_> = facts.into_iter().chain(through).filter(said).collect();
     in_session(control.draft(&actor, "session.opened", &body.address, &borrowed(&facts)), body.id)
 }

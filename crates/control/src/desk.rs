@@ -110,11 +110,11 @@ impl Control {
             Call::Open(ask) => self.open_session(gateway, id, ask).await,
             Call::Channel(ask) => self.open_channel(gateway, id, ask).await,
             Call::Places(asked) => self.choices(gateway, &asked),
-            Call::Password(session) => self.lend(gateway, id, session).await,
+            Call::Password(session, stop) => self.lend(gateway, id, (session, stop)).await,
             Call::Becoming(session) => self.lend_becoming(gateway, id, session).await,
-            Call::Sign(session, data) => self.sign(gateway, id, session, &data).await,
-            Call::Certify(session, exchange) => {
-                let certified = self.certify(gateway, id, session, &exchange).await;
+            Call::Sign(session, data, stop) => self.sign(gateway, id, (session, stop), &data).await,
+            Call::Certify(session, exchange, stop) => {
+                let certified = self.certify(gateway, id, (session, stop), &exchange).await;
                 certified.inspect_err(|_| self.metrics.certificate_refused(SshCa::Targets))
             }
             Call::Anchor(anchor) => self.anchor(gateway, id, anchor).await,

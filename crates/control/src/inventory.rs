@@ -1,19 +1,21 @@
 //! Targets one at a time: listed, looked at, added with their credential, changed, removed.
 
-use crate::access::Found;
 use crate::apply::{default_label, host_fits, public_keys};
 use crate::control::{Open, POLICY, PolicyBody, put};
 use crate::directory::{Versioned, kinds, load};
+use crate::found::{Found, jump_host};
+use crate::hops::named;
 use crate::lease::{SecretBody, version_id};
 use crate::places::{Places, Search};
+use crate::route::{Rewayed, wrong};
 use crate::slots::borrowed;
 use crate::vault::material;
-use crate::way::Way;
 use crate::{Control, Error, NewSecret, Op};
 use sallyport_model::access::{Ask, Denial, From};
 use sallyport_model::door::{Closed, Inward, Knock, Outward, Probe, Probed};
-use sallyport_model::inventory::{Account, CertificateTerms, Class, HostKey, Platform, Rest, Target, Tier};
+use sallyport_model::inventory::{Account, CertificateTerms, Class, HostKey, Identity, Platform, Rest, Target, Tier};
 use sallyport_model::name::Label;
+use sallyport_model::way::{Jump, Way};
 use sallyport_model::{AccountId, AccountName, Env, GatewayId, Kind, SecretId, TargetId, TargetName};
 use sallyport_policy::{Right, SCHEMA};
 use sallyport_store::{Change, DocId};
@@ -116,15 +118,20 @@ pub struct About {
     pub tier: Tier,
     /// What policies select by.
     pub tags: BTreeSet<Label>,
-    /// Pinned host keys.
-    pub host_keys: Vec<HostKey>,
+    /// Pinned host keys. Where a change has none they stay, unless the way changes: they were seen on another one.
+    pub host_keys: Option<Vec<HostKey>>,
     /// What sort of system it is; as before, or POSIX, where absent.
     pub platform: Option<Platform>,
+    /// How it is reached, and what its SSH server may show and speak.
+    pub way: Way,
 }
 
 impl About {
-    fn check(&self) -> Result<(), Error> {
-        if host_fits(&self.host) { Ok(()) } else { Err(Error::usage("`host` is a host name or an IP address")) }
+    fn check(&self, protocol: &Label) -> Result<(), Error> {
+        if !host_fits(&self.host) {
+            return Err(Error::usage("`host` is a host name or an IP address"));
+        }
+        wrong(protocol.as_str(), &self.way).map_or(Ok(()), |wrong| Err(Error::usage(wrong)))
     }
 }
 
@@ -173,18 +180,47 @@ impl Control {
     ///
     /// # Errors
     /// When the actor lacks the right, or the place may not be or is not reached.
-    pub async fn probe(&self, op: &Op, protocol: &Label, host: &str, port: u16) -> Result<Probed, Error> {
+    pub async fn probe(
+        &self,
+        op: &Op,
+        protocol: &Label,
+        (host, port): (&str, u16),
+        via: Option<&Jump>,
+    ) -> Result<Probed, Error> {
         if !host_fits(host) {
             return Err(Error::usage("`host` is a host name or an IP address"));
         }
         self.require_at(op, Right::InventoryWrite, &nowhere(&self.env, protocol, host, port)?)?;
-        self.note(op.actor.clone(), "target.probed", format!("{host}:{port}"), &[("protocol", protocol.as_str())])
-            .await?;
+        let (way, through) = (named(via), via.map(|jump| self.jump_host_for(op, jump)).transpose()?);
+        let facts = [("protocol", protocol.as_str()), ("way", way.as_str())];
+        self.note(op.actor.clone(), "target.probed", format!("{host}:{port}"), &facts).await?;
         let probe = Probe { protocol: protocol.to_string(), host: host.to_owned(), port };
-        match self.ask_door(|_| Knock::Probe(probe)).await? {
+        let knock = |gateway| {
+            let admitted = through.map(|(own, ask, place)| (self.admit(op, &own, gateway, Some(place)), ask));
+            Knock::Probe(probe, admitted)
+        };
+        match self.ask_door(knock).await? {
             Outward::Probed(probed) => Ok(*probed),
             other => Err(unfit(other)),
         }
+    }
+
+    /// What it takes to look from a jump host: who goes there, what they ask for, and that it is this place alone. That is a
+    /// session of theirs, recorded like a check.
+    fn jump_host_for(&self, op: &Op, jump: &Jump) -> Result<(Identity, Ask, (TargetId, AccountId)), Error> {
+        let (open, own) = (self.opened()?, self.acting(op)?);
+        let unknown = || Error::NotFound(format!("there is no account `{jump}` to go through: apply it first"));
+        let (target, account) = jump_host(&open, jump).ok_or_else(unknown)?;
+        self.require_at(op, Right::InventoryWrite, &target)?;
+        let (place, protocol) = ((target.id, account.id), target.protocol.to_string());
+        if let Some(why) = Found::of(&open, target, account).unready() {
+            let text = format!("the jump host `{jump}` is not ready: {why}");
+            return Err(Denial::new(Kind::Unavailable, text).into());
+        }
+        let reason = "a look at what lies behind it".into();
+        let ask =
+            Ask { account: jump.account.clone(), target: jump.target.clone(), protocol, from: From(op.from), reason };
+        Ok((own, ask, place))
     }
 
     /// Logs in at an account with the credential that is stored for it, and leaves. Where it fails the text says why.
@@ -206,12 +242,12 @@ impl Control {
             from: From(op.from),
             reason: "a check of the stored credential".into(),
         };
-        let found = crate::access::find(&open, &ask)
+        let found = crate::found::find(&open, &ask)
             .ok_or_else(|| Error::NotFound(format!("there is no `{account}@{target}`")))
             .and_then(|found| self.require_at(op, Right::VaultWrite, &found.target).map(|()| found));
         let found = self.unless_unseen(op, found)?;
         if let Some(why) = found.unready() {
-            return Ok(Err(why.to_owned()));
+            return Ok(Err(why));
         }
         let ask = Ask { protocol: found.target.protocol.to_string(), ..ask };
         let place = (found.target.id, found.account.id);
@@ -227,13 +263,14 @@ impl Control {
     /// # Errors
     /// When the actor may not write at this tier, the name is taken, or the credential unusable.
     pub async fn add_target(&self, op: &Op, new: NewTarget) -> Result<TargetLine, Error> {
-        new.about.check()?;
+        new.about.check(&new.protocol)?;
         if new.certificate.is_some() && new.protocol.as_str() != "ssh" {
             return Err(Error::usage("certificates open accounts of targets that speak ssh"));
         }
         let open = self.opened()?;
         let found = made(&self.env, &new);
         self.require_at(op, Right::InventoryWrite, &found.target)?;
+        self.check_way(op, &open, &found.target)?;
         if open.directory.target(&new.name).is_some() {
             let text = format!("there is a target `{}` already: choose another name", new.name);
             return Err(Denial::new(Kind::Conflict, text).into());
@@ -257,6 +294,13 @@ impl Control {
         ];
         if account.certificate.is_some() {
             facts.push(("kind", "certificate".into()));
+        }
+        if target.way.via.is_some() {
+            facts.push(("way", named(target.way.via.as_ref())));
+        }
+        if let Some(exceptions) = &target.way.exceptions {
+            let names: Vec<_> = exceptions.algorithms.iter().map(String::as_str).collect();
+            facts.extend([("exceptions", names.join(" ")), ("until", exceptions.until.to_string())]);
         }
         if let Some((id, (kind, _, _, how))) = &secret {
             facts.extend([("secret", id.to_string()), ("kind", kind.word().into()), ("how", (*how).into())]);
@@ -301,15 +345,24 @@ impl Control {
     /// # Errors
     /// When the actor may not write at its tier or at the one it is to have, or there is none.
     pub async fn change_target(&self, op: &Op, name: &TargetName, about: About) -> Result<TargetLine, Error> {
-        about.check()?;
         let open = self.opened()?;
         let Versioned { version, value: before } = self.unless_unseen(op, known(&open, name))?;
-        let About { host, port, tier, tags, host_keys, platform } = about;
-        let (host_keys, platform) = (public_keys(&host_keys), platform.unwrap_or(before.platform));
-        let after = Target { host, port, tier, tags, host_keys, platform, ..before.clone() };
+        about.check(&before.protocol)?;
+        let About { host, port, tier, tags, host_keys, platform, way } = about;
+        let rerouted = way.via != before.way.via;
+        let host_keys = match host_keys {
+            Some(keys) => public_keys(&keys),
+            None if rerouted => Vec::new(),
+            None => before.host_keys.clone(),
+        };
+        let platform = platform.unwrap_or(before.platform);
+        let after = Target { host, port, tier, tags, host_keys, platform, way, ..before.clone() };
         // The tier rule looks at both ends of a move.
         for target in [&before, &after] {
             self.unless_unseen(op, self.require_at(op, Right::InventoryWrite, target))?;
+        }
+        if rerouted {
+            self.check_way(op, &open, &after)?;
         }
         if before != after {
             let place = format!("{} {}:{}", after.protocol, after.host, after.port);
@@ -320,7 +373,9 @@ impl Control {
                 ("platform", after.platform.word().to_owned()),
             ];
             let draft = self.draft(&op.actor, "target.changed", name, &borrowed(&facts));
-            open.store.commit(Change::entry(draft).put(put(after.id, version, kinds::TARGET, &after)?)).await?;
+            let changed = Change::entry(draft).put(put(after.id, version, kinds::TARGET, &after)?);
+            let told = Rewayed::of(Some(&before), &after).drafts(self, op);
+            open.store.commit_all([changed].into_iter().chain(told.into_iter().map(Change::entry)).collect()).await?;
             self.redecide(&open).await?;
         }
         Ok(line(&open, after))
@@ -334,6 +389,7 @@ impl Control {
         let open = self.opened()?;
         let Versioned { version, value: target } = self.unless_unseen(op, known(&open, name))?;
         self.unless_unseen(op, self.require_at(op, Right::InventoryWrite, &target))?;
+        self.unneeded(&open, name)?;
         let accounts = accounts_of(&open, name);
         let facts = [("accounts", accounts.len().to_string())];
         let draft = self.draft(&op.actor, "target.removed", name, &borrowed(&facts));
@@ -418,6 +474,7 @@ fn nowhere(env: &Env, protocol: &Label, host: &str, port: u16) -> Result<Target,
         tags: BTreeSet::new(),
         host_keys: Vec::new(),
         platform: Platform::default(),
+        way: Way::default(),
         rest: Rest::new(),
     })
 }
@@ -433,8 +490,9 @@ fn made(env: &Env, new: &NewTarget) -> Found {
         environment: new.environment.clone(),
         tier: new.about.tier,
         tags: new.about.tags.clone(),
-        host_keys: public_keys(&new.about.host_keys),
+        host_keys: public_keys(new.about.host_keys.as_deref().unwrap_or_default()),
         platform: new.about.platform.unwrap_or_default(),
+        way: new.about.way.clone(),
         rest: Rest::new(),
     };
     let account = Account {
@@ -448,5 +506,5 @@ fn made(env: &Env, new: &NewTarget) -> Found {
         through: None,
         rest: Rest::new(),
     };
-    Found { target, account, way: Way::Straight }
+    Found::new(target, account)
 }

@@ -1,18 +1,20 @@
 //! Uses of a credential: lent or signed for one session, each with its entry first.
 
-use crate::access::{Found, entry_id, place_of};
+use crate::access::entry_id;
 use crate::control::{Open, identity, in_session};
 use crate::directory::{kinds, load};
+use crate::found::{Found, place_of};
 use crate::sessions::SessionBody;
 use crate::slots::borrowed;
 use crate::ssh_ca::SshCa;
 use crate::way::Way;
 use crate::{Actor, Control, Error};
 use sallyport_model::access::{Channel, Denial, LeaseKind};
-use sallyport_model::authority::{BECOMING_INFO, Certified, PASSWORD_INFO, Reply};
+use sallyport_model::authority::{BECOMING_INFO, Certified, PASSWORD_INFO, Reply, password_aad};
 use sallyport_model::inventory::{Account, By, CertificateTerms, Rest, Target};
 use sallyport_model::sealed::PublicKey;
 use sallyport_model::secret::SecretBytes;
+use sallyport_model::way::Stop;
 use sallyport_model::{AccountId, CallId, GatewayId, Kind, SecretId, SessionId, Timestamp};
 use sallyport_policy::conceivable;
 use sallyport_ssh_transport::certificate::{Contents, Holder};
@@ -31,11 +33,15 @@ pub(crate) const SKEW: Duration = Duration::from_secs(60);
 const CERTIFIED_ED25519: &str = "ssh-ed25519-cert-v01@openssh.com";
 /// Lengths of the identifiers of exchanges of keys: of the hashes that they are made by.
 pub(crate) const EXCHANGES: [usize; 3] = [32, 48, 64];
+/// That of SHA-1, which a target's exchange may have by exception.
+const OLD_EXCHANGE: usize = 20;
+/// What a certificate must say for a jump host to connect onward.
+const FORWARDING: &str = "permit-port-forwarding";
 /// What a certificate must say for channels to be served.
 const EXTENSIONS: [(&str, &[Channel]); 4] = [
     ("permit-X11-forwarding", &[Channel::X11]),
     ("permit-agent-forwarding", &[Channel::Agent]),
-    ("permit-port-forwarding", &[Channel::ForwardLocal, Channel::ForwardRemote, Channel::ForwardSocket]),
+    (FORWARDING, &[Channel::ForwardLocal, Channel::ForwardRemote, Channel::ForwardSocket]),
     ("permit-pty", &[Channel::Shell]),
 ];
 
@@ -142,15 +148,22 @@ fn open_secret(open: &Open, secret: &SecretBody) -> Result<SecretBytes, Error> {
 
 impl Control {
     /// A password, sealed to the session's key.
-    pub(crate) async fn lend(&self, gateway: GatewayId, call: CallId, session: SessionId) -> Result<Reply, Error> {
+    pub(crate) async fn lend(
+        &self,
+        gateway: GatewayId,
+        call: CallId,
+        (session, stop): (SessionId, Stop),
+    ) -> Result<Reply, Error> {
         let open = self.opened()?;
-        let (body, found, secret) = self.leased(&open, gateway, session)?;
+        let (body, found) = self.leased(&open, gateway, session)?;
+        let place = found.at(stop)?;
+        let secret = secret_of(&open, &place.target, place.logs_in())?;
         if secret.kind != SecretKind::Password {
             return Err(Denial::new(Kind::Denied, "this credential is a key: it is used, never lent").into());
         }
-        let facts: Vec<_> = of(&secret).into_iter().chain(whose(&found, found.logs_in())).collect();
-        self.note_use(&open, call, &body, "credential.lent", &borrowed(&facts)).await?;
-        sealed(&open, &body, &secret, PASSWORD_INFO)
+        let facts = of(&secret).into_iter().chain(whose(place, place.logs_in()));
+        self.note_use(&open, call, (&body, &found, stop), "credential.lent", facts).await?;
+        sealed(&open, (&body, stop), &secret, PASSWORD_INFO)
     }
 
     /// The password by which the logon account of a session becomes the account that it is of, sealed to the session's key.
@@ -161,8 +174,7 @@ impl Control {
         session: SessionId,
     ) -> Result<Reply, Error> {
         let open = self.opened()?;
-        let body = self.going_on(gateway, session)?;
-        let found = place_of(&open, &body)?;
+        let (body, found) = self.leased(&open, gateway, session)?;
         let Way::Through(logon, by) = &found.way else {
             return Err(Denial::new(Kind::Denied, "nobody is become in this session").into());
         };
@@ -182,8 +194,8 @@ impl Control {
         let mut facts = of(&secret);
         facts.push(("by", by.word().to_owned()));
         facts.extend(whose(&found, owner));
-        self.note_use(&open, call, &body, "credential.lent", &borrowed(&facts)).await?;
-        sealed(&open, &body, &secret, BECOMING_INFO)
+        self.note_use(&open, call, (&body, &found, Stop::Target), "credential.lent", facts).await?;
+        sealed(&open, (&body, Stop::Target), &secret, BECOMING_INFO)
     }
 
     /// A signature over an SSH authentication request of this very session, and over nothing else.
@@ -191,21 +203,23 @@ impl Control {
         &self,
         gateway: GatewayId,
         call: CallId,
-        session: SessionId,
+        (session, stop): (SessionId, Stop),
         data: &[u8],
     ) -> Result<Reply, Error> {
         let open = self.opened()?;
-        let (body, found, secret) = self.leased(&open, gateway, session)?;
+        let (body, found) = self.leased(&open, gateway, session)?;
+        let place = found.at(stop)?;
+        let secret = secret_of(&open, &place.target, place.logs_in())?;
         let (SecretKind::SshEd25519, Some(public)) = (secret.kind, &secret.public) else {
             return Err(Denial::new(Kind::Denied, "this credential is no key").into());
         };
-        if !is_auth_request(data, found.logs_in().name.as_str(), public) {
+        if !is_auth_request(data, place.logs_in().name.as_str(), public) {
             return Err(
                 Denial::new(Kind::Denied, "the key signs SSH authentication requests of its own account only").into()
             );
         }
-        let facts: Vec<_> = of(&secret).into_iter().chain(whose(&found, found.logs_in())).collect();
-        self.note_use(&open, call, &body, "credential.signed", &borrowed(&facts)).await?;
+        let facts = of(&secret).into_iter().chain(whose(place, place.logs_in()));
+        self.note_use(&open, call, (&body, &found, stop), "credential.signed", facts).await?;
         let seed = open_secret(&open, &secret)?;
         Ok(Reply::Signature(signature(&seed, data)?))
     }
@@ -216,20 +230,20 @@ impl Control {
         &self,
         gateway: GatewayId,
         call: CallId,
-        session: SessionId,
+        (session, stop): (SessionId, Stop),
         exchange: &[u8],
     ) -> Result<Reply, Error> {
         let open = self.opened()?;
-        let body = self.going_on(gateway, session)?;
-        let found = place_of(&open, &body)?;
-        let Some(certified) = &found.logs_in().certificate else {
+        let (body, found) = self.leased(&open, gateway, session)?;
+        let place = found.at(stop)?;
+        let Some(certified) = &place.logs_in().certificate else {
             return Err(Denial::new(Kind::Denied, "this account is not opened with a certificate").into());
         };
-        if !EXCHANGES.contains(&exchange.len()) {
+        if !of_exchange(exchange) {
             return Err(Denial::new(Kind::Usage, "this is the identifier of no exchange of keys").into());
         }
         let signer = self.signer(&open, SshCa::Targets)?;
-        let account = found.logs_in().name.as_str();
+        let account = place.logs_in().name.as_str();
         let (made, now) = (SshKey::generate(&self.env).map_err(Error::failed)?, self.env.now());
         let contents = Contents {
             key: key::parse(&made.public).map_err(Error::failed)?,
@@ -240,7 +254,11 @@ impl Control {
             after: seconds(now.minus(SKEW)),
             before: seconds(now.plus(CERTIFIED_FOR)),
             critical: critical(certified),
-            extensions: self.needed(&open, &body, &found)?,
+            extensions: match stop {
+                Stop::Target => self.needed(&open, &body, &found)?,
+                // A jump host does one thing.
+                Stop::Hop(_) => vec![FORWARDING.to_owned()],
+            },
         };
         let facts = [
             ("serial", contents.serial.to_string()),
@@ -249,8 +267,8 @@ impl Control {
             ("until", now.plus(CERTIFIED_FOR).to_string()),
             ("ca", signer.version.to_string()),
         ];
-        let facts: Vec<_> = facts.into_iter().chain(whose(&found, found.logs_in())).collect();
-        self.note_use(&open, call, &body, "credential.certified", &borrowed(&facts)).await?;
+        let facts = facts.into_iter().chain(whose(place, place.logs_in()));
+        self.note_use(&open, call, (&body, &found, stop), "credential.certified", facts).await?;
         let certificate = signer.certify(&contents, &self.env.random())?;
         self.metrics.certificate_issued(SshCa::Targets);
         let proof = auth::proof(exchange, account, CERTIFIED_ED25519, &certificate);
@@ -269,48 +287,58 @@ impl Control {
         Ok(given.map(|(name, _)| (*name).to_owned()).collect())
     }
 
-    /// A session, its place, and the secret of the account that is logged in at.
-    fn leased(
-        &self,
-        open: &Open,
-        gateway: GatewayId,
-        session: SessionId,
-    ) -> Result<(SessionBody, Found, SecretBody), Error> {
+    /// A session that goes on, and the place that it was opened at.
+    fn leased(&self, open: &Open, gateway: GatewayId, session: SessionId) -> Result<(SessionBody, Found), Error> {
         let body = self.going_on(gateway, session)?;
         let found = place_of(open, &body)?;
-        let secret = secret_of(open, &found.target, found.logs_in())?;
-        Ok((body, found, secret))
+        Ok((body, found))
     }
 
-    /// The entry precedes the use.
+    /// The entry precedes the use. Of a jump host's credential it names the jump host.
     async fn note_use(
         &self,
         open: &Open,
         call: CallId,
-        session: &SessionBody,
+        (session, found, stop): (&SessionBody, &Found, Stop),
         action: &'static str,
-        facts: &[(&str, &str)],
+        facts: impl IntoIterator<Item = (&'static str, String)>,
     ) -> Result<(), Error> {
         let actor = Actor::Identity(session.identity, session.handle.clone());
-        let draft = Draft { id: entry_id(call), ..self.draft(&actor, action, &session.address, facts) };
+        let of = match stop {
+            Stop::Target => None,
+            Stop::Hop(_) => Some(("of", found.at(stop)?.jump().to_string())),
+        };
+        let facts: Vec<_> = facts.into_iter().chain(of).collect();
+        let draft = self.draft(&actor, action, &session.address, &borrowed(&facts));
+        let draft = Draft { id: entry_id(call), ..draft };
         open.store.commit(Change::entry(in_session(draft, session.id)).repeatable()).await?;
         Ok(())
     }
 }
 
 /// The value of a secret, for nobody but a session's gateway.
-fn sealed(open: &Open, session: &SessionBody, secret: &SecretBody, info: &[u8]) -> Result<Reply, Error> {
+fn sealed(
+    open: &Open,
+    (session, stop): (&SessionBody, Stop),
+    secret: &SecretBody,
+    info: &[u8],
+) -> Result<Reply, Error> {
     let key = hex::decode(&session.key).ok().and_then(|bytes| bytes.try_into().ok());
     let key: [u8; 32] = key.ok_or_else(|| Error::failed("no session key"))?;
     let value = open_secret(open, secret)?;
-    let sealed = PublicKey(key).seal(info, session.id.as_bytes(), value.expose()).map_err(Error::failed)?;
+    let sealed = PublicKey(key).seal(info, &password_aad(session.id, stop), value.expose()).map_err(Error::failed)?;
     Ok(Reply::Password(sealed))
+}
+
+/// Whether bytes may be the identifier of an exchange of keys with a target.
+fn of_exchange(exchange: &[u8]) -> bool {
+    exchange.len() == OLD_EXCHANGE || EXCHANGES.contains(&exchange.len())
 }
 
 /// Whether bytes are what RFC 4252 section 7 has a client sign: for this user, with this key, and nothing else.
 fn is_auth_request(data: &[u8], user: &str, public: &str) -> bool {
     let (Ok(exchange), Ok(blob)) = (Cursor::new(data).string(), key::parse(public)) else { return false };
-    EXCHANGES.contains(&exchange.len()) && data == auth::proof(exchange, user, "ssh-ed25519", &blob)
+    of_exchange(exchange) && data == auth::proof(exchange, user, "ssh-ed25519", &blob)
 }
 
 /// An SSH signature blob (RFC 4253 section 6.6) by the key of this seed.

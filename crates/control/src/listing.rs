@@ -47,6 +47,10 @@ pub struct Ended {
     pub note: String,
     /// Whether its recording is complete.
     pub complete: bool,
+    /// What each leg agreed on, parted by `; `.
+    pub exchanges: String,
+    /// What was spoken by exception, likewise.
+    pub exceptions: String,
 }
 
 /// Entries that say that a rule was about something.
@@ -233,7 +237,14 @@ impl Control {
         let rows = self.opened()?.store.entries(&filter).await?;
         Ok(rows.into_iter().next().map(|row| {
             let fact = |name: &str| row.entry.facts.get(name).cloned().unwrap_or_default();
-            Ended { at: row.entry.at, reason: fact("reason"), note: fact("note"), complete: fact("complete") == "true" }
+            Ended {
+                at: row.entry.at,
+                reason: fact("reason"),
+                note: fact("note"),
+                complete: fact("complete") == "true",
+                exchanges: fact("exchanges"),
+                exceptions: fact("exceptions"),
+            }
         }))
     }
 }

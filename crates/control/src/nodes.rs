@@ -88,8 +88,16 @@ impl Control {
         let id = session.value.id;
         let note = "its node was removed; what the recording held behind the last anchor is on that node".to_owned();
         let anchor = self.last_anchor(id).await?;
-        let close =
-            Close { session: id, reason: EndReason::Orphan, anchor, complete: false, bytes: (0, 0), note, frozen: 0 };
+        let close = Close {
+            session: id,
+            reason: EndReason::Orphan,
+            anchor,
+            complete: false,
+            bytes: (0, 0),
+            note,
+            frozen: 0,
+            exchanges: Vec::new(),
+        };
         Ok(closed(self, EntryId::new(&self.env), &session, &close))
     }
 

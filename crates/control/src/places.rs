@@ -5,6 +5,7 @@
 
 use crate::control::Open;
 use crate::directory::{all, kinds};
+use crate::found::Found;
 use crate::inventory::Listing;
 use sallyport_model::TargetId;
 use sallyport_model::inventory::{Account, Target};
@@ -72,6 +73,7 @@ impl Open {
         }
         let targets = all::<Target>(&self.store, kinds::TARGET).into_iter().map(|(_, found)| found.value);
         let accounts = all::<Account>(&self.store, kinds::ACCOUNT).into_iter().map(|(_, found)| found.value);
+        let targets = targets.map(|target| Found::way_of(self, target));
         let places = Arc::new(Places::new(targets, accounts));
         *kept = Some((generation, places.clone()));
         places

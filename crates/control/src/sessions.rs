@@ -1,9 +1,9 @@
 //! What is live: gateways, sessions, watchers, spendable authentications. Memory only; the session
 //! documents are the truth.
 
-use crate::access::Found;
 use crate::control::{Open, in_session, put};
 use crate::directory::{all, kinds, load, parse};
+use crate::found::Found;
 use crate::identity::{Spendable, Waiting};
 use crate::{Control, Error, Op};
 use sallyport_model::access::Terms;
@@ -81,6 +81,9 @@ pub(crate) struct SessionBody {
     /// Whether it waits for an observer.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(crate) waits: bool,
+    /// The jump hosts that it goes over, the outermost first, with the account on each.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) hops: Vec<(TargetId, AccountId)>,
     #[serde(flatten)]
     pub(crate) rest: Rest,
 }

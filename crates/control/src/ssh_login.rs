@@ -3,9 +3,9 @@
 //! A gateway hands on what its client has signed, and control believes the signature alone: a gateway that says
 //! it has seen a proof is not enough.
 
-use crate::access::find;
 use crate::control::{Open, identity, put};
 use crate::directory::{Versioned, all, kinds, load};
+use crate::found::find;
 use crate::identity::{AGENT, Shown, Waiting};
 use crate::lease::{EXCHANGES, SKEW, seconds};
 use crate::sign_in::Client;

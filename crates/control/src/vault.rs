@@ -1,8 +1,8 @@
 //! Acts on the vault: store, generate, list. A value goes in and is never shown again.
 
-use crate::access::{Found, find};
 use crate::control::{KEYRING, Open, put};
 use crate::directory::{all, kinds, load};
+use crate::found::{Found, find};
 use crate::lease::{SecretBody, version_id};
 use crate::sign_in::dangerous;
 use crate::slots::{SlotLine, TRIES, borrowed, busy, slots};

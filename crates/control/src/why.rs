@@ -1,13 +1,12 @@
 //! Explanations: why somebody may or may not, and what somebody may reach.
 
-use crate::access::Found;
 use crate::control::{identity, identity_of};
 use crate::directory::{all, kinds};
+use crate::found::Found;
 use crate::identity::{AUTH_LIFE, Spendable};
 use crate::inventory::{Listing, Page};
 use crate::places::Search;
 use crate::vault::place;
-use crate::way::Way;
 use crate::{Control, Error, Op};
 use sallyport_model::access::Denial;
 use sallyport_model::authority::{Choice, Places, Reply};
@@ -37,7 +36,7 @@ pub struct ReachLine {
     /// Usable now, or requestable.
     pub usable: bool,
     /// What stands in the way all the same.
-    pub note: Option<&'static str>,
+    pub note: Option<String>,
 }
 
 /// Somebody who may do something.
@@ -102,7 +101,7 @@ impl Control {
             account: line.account.name,
             target: line.target.name,
             usable: line.usable,
-            note: line.note.unwrap_or_default().to_owned(),
+            note: line.note.unwrap_or_default(),
         });
         let expires = now.plus(AUTH_LIFE).min(spent.until);
         self.live.remember(asked.who, Spendable { expires, ..spent }, now);
@@ -124,8 +123,7 @@ impl Control {
             };
             let before = after.as_ref().is_some_and(|(t, a)| (&target.name, &account.name) <= (t, a));
             page.take(before, || {
-                let way = Way::to(&open, account);
-                let found = Found { target: target.clone(), account: account.clone(), way };
+                let found = Found::of(&open, Clone::clone(target), Clone::clone(account));
                 let note = found.unready();
                 let line =
                     ReachLine { target: found.target, account: found.account, usable: usable.contains(number), note };

@@ -12,6 +12,7 @@ use crate::rules::{Act, Guarantee};
 use crate::sealed::{PublicKey, Sealed};
 use crate::secret::SecretBytes;
 use crate::steering::Steering;
+use crate::way::{Exchange, Stop};
 use crate::{
     AccountName, AuthId, CallId, ChannelId, ClusterId, GatewayId, Handle, IdentityId, LoginId, RecordingId, SessionId,
     TargetName, WatchId,
@@ -23,7 +24,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 /// Version of the conversation; a different major number is refused at `Hello`.
-pub const VERSION: u16 = 4;
+pub const VERSION: u16 = 5;
 
 /// Largest frame, in bytes.
 pub const MAX_FRAME: usize = 1 << 20;
@@ -31,11 +32,21 @@ pub const MAX_FRAME: usize = 1 << 20;
 /// Time between two beats of control; silence longer than a session's grace ends it.
 pub const BEAT: Duration = Duration::from_millis(250);
 
-/// The HPKE `info` under which control seals a lent password; the `aad` is the session's 16 bytes.
+/// The HPKE `info` under which control seals a lent password; the `aad` is [`password_aad`].
 pub const PASSWORD_INFO: &[u8] = b"sallyport/lease/password/v1";
 
 /// The same for the password that `su` or `sudo` of a target asks for.
 pub const BECOMING_INFO: &[u8] = b"sallyport/lease/becoming/v1";
+
+/// What a lent password is bound to: the session's 16 bytes and, of a jump host, its number.
+#[must_use]
+pub fn password_aad(session: SessionId, stop: Stop) -> Vec<u8> {
+    let number = match stop {
+        Stop::Target => None,
+        Stop::Hop(number) => Some(number),
+    };
+    session.as_bytes().iter().copied().chain(number).collect()
+}
 
 /// From gateway to control.
 #[derive(Encode, Decode)]
@@ -226,10 +237,10 @@ pub enum Call {
     Channel(#[n(0)] OpenChannel),
     /// A password, sealed to the session's key; an entry is written.
     #[n(3)]
-    Password(#[n(0)] SessionId),
+    Password(#[n(0)] SessionId, #[n(1)] Stop),
     /// A signature by the leased key over these bytes; an entry is written.
     #[n(4)]
-    Sign(#[n(0)] SessionId, #[cbor(n(1), with = "minicbor::bytes")] Vec<u8>),
+    Sign(#[n(0)] SessionId, #[cbor(n(1), with = "minicbor::bytes")] Vec<u8>, #[n(2)] Stop),
     /// How far a recording has come.
     #[n(5)]
     Anchor(#[n(0)] Anchor),
@@ -248,7 +259,7 @@ pub enum Call {
     /// A certificate for this session, and the proof by its key for the exchange of keys with the target that has
     /// this identifier (RFC 4253 section 7.2); an entry is written.
     #[n(10)]
-    Certify(#[n(0)] SessionId, #[cbor(n(1), with = "minicbor::bytes")] Vec<u8>),
+    Certify(#[n(0)] SessionId, #[cbor(n(1), with = "minicbor::bytes")] Vec<u8>, #[n(2)] Stop),
     /// Who is with a session has changed.
     #[n(11)]
     Company(#[n(0)] Company),
@@ -481,6 +492,9 @@ pub struct Close {
     /// How long the session was frozen in all, in milliseconds.
     #[n(6)]
     pub frozen: u64,
+    /// What its legs agreed on.
+    #[cbor(n(7), default)]
+    pub exchanges: Vec<Exchange>,
 }
 
 /// Answers.

@@ -14,7 +14,7 @@ use crate::{GatewayId, Kind, Limits, RecordingId, SessionId, Timestamp};
 use minicbor::{Decode, Encode};
 
 /// Version of the conversation; another one is refused.
-pub const VERSION: u16 = 3;
+pub const VERSION: u16 = 4;
 
 /// Most bytes of a terminal or a file in one message.
 pub const PIECE: usize = 32 << 10;
@@ -81,9 +81,10 @@ pub enum Knock {
     /// One's own session, whose terminal has lost its stream, or is to come here from elsewhere.
     #[n(1)]
     Join(#[n(0)] Authenticated, #[n(1)] SessionId, #[n(2)] Size),
-    /// What a place shows of itself. The answer is [`Outward::Probed`].
+    /// What a place shows of itself. Where it lies behind a jump host, that one is gone to in a session which is asked for
+    /// here. The answer is [`Outward::Probed`].
     #[n(2)]
-    Probe(#[n(0)] Probe),
+    Probe(#[n(0)] Probe, #[n(1)] Option<(Authenticated, Ask)>),
     /// Whether the stored credential opens an account: a session that ends as soon as it has logged in. The answer is
     /// [`Outward::Checked`].
     #[n(3)]
@@ -126,6 +127,9 @@ pub struct Probed {
     /// What it says it is, printable characters only.
     #[n(1)]
     pub banner: String,
+    /// Old algorithms without which it cannot be spoken to.
+    #[n(2)]
+    pub exceptions: Vec<String>,
 }
 
 /// From the gateway to control.

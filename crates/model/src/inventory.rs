@@ -7,6 +7,7 @@ use crate::name::Label;
 use crate::network::Network;
 use crate::rules::Grammar;
 use crate::sealed::PublicKey;
+use crate::way::{Accepts, Hop, Way};
 use crate::{AccountId, AccountName, Handle, IdentityId, SecretId, TargetId, TargetName, Timestamp};
 use aws_lc_rs::digest;
 use base64::Engine as _;
@@ -183,6 +184,9 @@ pub struct Target {
     /// What sort of system it is.
     #[serde(default, skip_serializing_if = "Platform::is_usual")]
     pub platform: Platform,
+    /// How gateways get there.
+    #[serde(flatten)]
+    pub way: Way,
     /// Unknown fields.
     #[serde(flatten)]
     pub rest: Rest,
@@ -413,6 +417,12 @@ pub struct Place {
     /// How the lines that are typed there are read.
     #[cbor(n(9), default)]
     pub platform: Platform,
+    /// Jump hosts on the way, the outermost first.
+    #[n(10)]
+    pub hops: Vec<Hop>,
+    /// What else the target may show and speak.
+    #[n(11)]
+    pub accepts: Accepts,
 }
 
 impl Place {

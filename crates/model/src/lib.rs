@@ -21,6 +21,7 @@ pub mod sealed;
 pub mod secret;
 pub mod sign_in;
 pub mod steering;
+pub mod way;
 
 /// Target of the spans that are sent to a collector of traces. It sets them apart from logs: neither shows in the other.
 /// Their fields are words of the code, templates of routes and ids of sessions: nobody's name, and nothing that a client wrote.

@@ -135,6 +135,7 @@ fn places(env: &Env) -> Result<Places, Box<dyn Error>> {
             tags: tags.into_iter().collect::<Result<_, _>>()?,
             host_keys: Vec::new(),
             platform: Default::default(),
+            way: Default::default(),
             rest: Rest::new(),
         });
         for k in 0..ACCOUNTS_EACH {

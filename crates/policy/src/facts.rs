@@ -198,6 +198,7 @@ fn resource(place: &Place<'_>) -> Result<Entity, BadFacts> {
                 ("name", text(account.name.as_str())),
                 ("class", text(class_word(account.class))),
                 ("target", text(target.name.as_str())),
+                ("via", texts(jumps(target)?.iter().map(String::as_str))),
             ];
             let logon = account.through.as_ref().map(|through| ("logon", text(through.account.as_str())));
             let attributes = own.into_iter().chain(logon).chain(shared(target));
@@ -205,6 +206,15 @@ fn resource(place: &Place<'_>) -> Result<Entity, BadFacts> {
             entity(uid("Account", &account_id(target, account))?, attributes, parents)
         }
     }
+}
+
+/// Every jump host on the way to a target. Whoever asks about one has looked its way up: a policy that forbids a jump host
+/// must not be passed by because nobody did.
+fn jumps(target: &Target) -> Result<Vec<String>, BadFacts> {
+    if target.way.via.is_some() && target.way.jumps.is_empty() {
+        return Err(bad("the way to the target is not known"));
+    }
+    Ok(target.way.jumps.iter().map(ToString::to_string).collect())
 }
 
 /// The attributes that a target and its accounts have in common.

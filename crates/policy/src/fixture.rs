@@ -43,6 +43,7 @@ pub(crate) fn target(name: &str, environment: &str, tier: u8, tags: &[&str]) -> 
         tags: tags.iter().map(|tag| tag.parse().unwrap()).collect(),
         host_keys: Vec::new(),
         platform: Default::default(),
+        way: Default::default(),
         rest: Rest::new(),
     }
 }

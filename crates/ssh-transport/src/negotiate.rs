@@ -250,13 +250,20 @@ fn gaps(role: Role, spoken: &Spoken, offer: &Offer<'_>, strict: bool) -> Vec<Gap
         gaps.push(Gap::new(HOST_KEYS, offer.signatures));
     }
     for (way, (ciphers, macs)) in offer.ciphers.into_iter().zip(offer.macs).enumerate() {
-        let gap = match suite(role, spoken, offer, (way, strict)) {
-            Ok(_) => continue,
-            Err(Missing::Mac) => Gap::new(MACS, macs),
-            Err(Missing::Cipher | Missing::Strict) => Gap::new(CIPHERS, ciphers),
+        let found = match suite(role, spoken, offer, (way, strict)) {
+            Ok(_) => Vec::new(),
+            Err(Missing::Mac) => vec![Gap::new(MACS, macs)],
+            Err(Missing::Cipher | Missing::Strict) => {
+                // What would close it wants a MAC.
+                let [_, _, ours] = spoken.names();
+                let mac = choose(role, &ours, macs).is_none().then(|| Gap::new(MACS, macs));
+                [Gap::new(CIPHERS, ciphers)].into_iter().chain(mac).collect()
+            }
         };
-        if !gaps.contains(&gap) {
-            gaps.push(gap);
+        for gap in found {
+            if !gaps.contains(&gap) {
+                gaps.push(gap);
+            }
         }
     }
     gaps
@@ -282,7 +289,11 @@ pub struct Gap {
 
 impl Gap {
     fn new(what: &'static str, theirs: &str) -> Self {
-        Self { what, theirs: theirs.chars().filter(char::is_ascii_graphic).take(TOLD).collect() }
+        // Marks among the methods are no methods.
+        let names =
+            theirs.split(',').filter(|name| !["kex-strict-", "ext-info-"].iter().any(|mark| name.starts_with(mark)));
+        let names = names.collect::<Vec<_>>().join(",");
+        Self { what, theirs: names.chars().filter(char::is_ascii_graphic).take(TOLD).collect() }
     }
 }
 

@@ -26,7 +26,7 @@ pub struct ImportedTarget {
     pub port: u16,
     /// Accounts on it.
     pub accounts: Vec<String>,
-    /// How many host keys are known.
+    /// How many host keys are known, and authorities that certify it.
     pub host_keys: usize,
     /// Which source has it.
     pub from: String,

@@ -37,8 +37,30 @@ pub struct Target {
     pub host_keys: Vec<HostKey>,
     /// What sort of system it is, which says how lines are read: `posix`, `cisco_ios`, `junos`, `device`.
     pub platform: String,
+    /// The jump host next to it, as `account@target`; absent where gateways reach it directly.
+    pub via: Option<String>,
+    /// Authorities whose certificates of its host key count like pinned keys.
+    pub host_authorities: Vec<HostKey>,
+    /// Names beside its host that such a certificate may be of.
+    pub host_aliases: Vec<String>,
+    /// Old algorithms that are spoken with it by exception.
+    pub exceptions: Option<Exceptions>,
+    /// Whether nothing but a post-quantum key exchange is spoken with it.
+    pub post_quantum: bool,
     /// Its accounts, by name.
     pub accounts: Vec<Account>,
+}
+
+/// Old algorithms that are spoken with one target, why, and until when.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Exceptions {
+    /// Names of SSH algorithms, of a closed table: one that it does not have is refused with what there is.
+    pub algorithms: Vec<String>,
+    /// Why.
+    pub reason: String,
+    /// When they end: an instant (RFC 3339); when written also a day, which is the last.
+    pub until: String,
 }
 
 /// A host key.
@@ -125,6 +147,9 @@ pub struct ProbeTarget {
     /// What it should speak; `ssh` where absent.
     #[serde(default = "ssh")]
     pub protocol: String,
+    /// The jump host to look from, as `account@target`; absent where gateways look directly.
+    #[serde(default)]
+    pub via: Option<String>,
 }
 
 /// What a place has shown of itself. Nothing of it is proven: compare the fingerprints with what its owner says.
@@ -134,6 +159,8 @@ pub struct ProbedTarget {
     pub host_keys: Vec<HostKey>,
     /// What it says it is.
     pub banner: String,
+    /// Old algorithms without which it cannot be spoken to: its `exceptions` would have to name them.
+    pub exceptions: Vec<String>,
 }
 
 /// Adds a target with its first account, all of it or nothing.
@@ -164,6 +191,21 @@ pub struct NewTarget {
     /// What sort of system it is; `posix` where absent.
     #[serde(default)]
     pub platform: Option<String>,
+    /// The jump host next to it, as `account@target`; absent where gateways reach it directly.
+    #[serde(default)]
+    pub via: Option<String>,
+    /// Keys of authorities whose certificates of its host key count like pinned keys: lines of `.pub` files.
+    #[serde(default)]
+    pub host_authorities: Vec<String>,
+    /// Names beside its host that such a certificate may be of.
+    #[serde(default)]
+    pub host_aliases: Vec<String>,
+    /// Old algorithms that are spoken with it by exception.
+    #[serde(default)]
+    pub exceptions: Option<Exceptions>,
+    /// Whether nothing but a post-quantum key exchange is spoken with it.
+    #[serde(default)]
+    pub post_quantum: bool,
     /// Its first account.
     pub account: NewAccount,
     /// What opens that account; absent where it is to be stored later.
@@ -211,8 +253,25 @@ pub struct ChangeTarget {
     pub tier: u8,
     /// Tags.
     pub tags: Vec<String>,
-    /// Pinned host keys: algorithm and base64.
-    pub host_keys: Vec<String>,
+    /// Pinned host keys: algorithm and base64. Where absent they stay as they are, or go where `via` changes: they were seen
+    /// on another way.
+    #[serde(default)]
+    pub host_keys: Option<Vec<String>>,
+    /// The jump host next to it, as `account@target`; absent where gateways reach it directly.
+    #[serde(default)]
+    pub via: Option<String>,
+    /// Keys of authorities whose certificates of its host key count like pinned keys: lines of `.pub` files.
+    #[serde(default)]
+    pub host_authorities: Vec<String>,
+    /// Names beside its host that such a certificate may be of.
+    #[serde(default)]
+    pub host_aliases: Vec<String>,
+    /// Old algorithms that are spoken with it by exception; absent where there are none.
+    #[serde(default)]
+    pub exceptions: Option<Exceptions>,
+    /// Whether nothing but a post-quantum key exchange is spoken with it.
+    #[serde(default)]
+    pub post_quantum: bool,
     /// What sort of system it is; as before where absent.
     #[serde(default)]
     pub platform: Option<String>,

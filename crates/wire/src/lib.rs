@@ -312,6 +312,15 @@ pub struct Session {
     pub waits: bool,
     /// Whether the caller may ask to be in it, to type too.
     pub joinable: bool,
+    /// The jump hosts that it goes over, the outermost first, each as `account@target`.
+    #[serde(default)]
+    pub via: Vec<String>,
+    /// Once it has ended: what the exchange of keys of each leg agreed on, `client` first, `target` last.
+    #[serde(default)]
+    pub exchanges: Vec<String>,
+    /// Old algorithms: while it is live those that may be spoken by exception, then those that were, each with its leg.
+    #[serde(default)]
+    pub exceptions: Vec<String>,
 }
 
 /// Somebody with a session, beside its user.

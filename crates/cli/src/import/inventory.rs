@@ -26,6 +26,12 @@ pub(super) fn text<'a>(targets: impl Iterator<Item = &'a Found>) -> String {
         if !found.host_keys.is_empty() {
             put("host_keys", found.host_keys.iter().map(String::as_str).collect::<Vec<_>>().into());
         }
+        if !found.authorities.is_empty() {
+            put("host_authorities", found.authorities.iter().map(String::as_str).collect::<Vec<_>>().into());
+        }
+        if let Some(via) = &found.via {
+            put("via", via.to_string().into());
+        }
         for (name, account) in &found.accounts {
             text.push_str("\n[[target.account]]\n");
             let mut put = |key: &str, value: &str| text.push_str(&format!("{key} = {}\n", Value::from(value)));

@@ -10,6 +10,7 @@ use crate::command::Import;
 use crate::output::{Output, harmless, table};
 use sallyport_model::inventory::{Class, Tier};
 use sallyport_model::name::Label;
+use sallyport_model::way::Jump;
 use sallyport_model::{AccountName, Handle, TargetName};
 use sallyport_wire as wire;
 use std::collections::{BTreeMap, BTreeSet};
@@ -31,6 +32,12 @@ struct Found {
     zone: Label,
     tags: BTreeSet<Label>,
     host_keys: Vec<String>,
+    /// Authorities that have certified its host key.
+    authorities: Vec<String>,
+    /// How the source gets there, where not directly: a jump host by its name, with or without a user; until it is one of these
+    /// targets.
+    jump: Option<String>,
+    via: Option<Jump>,
     /// The source, for people.
     from: String,
     notes: Vec<String>,
@@ -74,6 +81,36 @@ impl Findings {
     }
 }
 
+/// Makes the jump hosts that sources name into those of the import, where they are among its targets and one account is
+/// clear.
+fn jumps(findings: &mut Findings) {
+    let clear = |way: &str| {
+        let (user, name) = way.rsplit_once('@').map_or((None, way), |(user, name)| (Some(user), name));
+        let target: TargetName = name.to_lowercase().parse().ok()?;
+        let accounts = &findings.targets.get(&target)?.accounts;
+        let account = match user {
+            Some(user) => user.parse().ok().filter(|account| accounts.contains_key(account))?,
+            None => accounts.keys().next().filter(|_| accounts.len() == 1)?.clone(),
+        };
+        Some(Jump { account, target })
+    };
+    let found: Vec<_> = findings
+        .targets
+        .values()
+        .filter_map(|found| Some((found.name.clone(), found.jump.clone()?)))
+        .map(|(name, way)| (name, clear(&way), way))
+        .collect();
+    for (name, via, way) in found {
+        let Some(target) = findings.targets.get_mut(&name) else { continue };
+        if via.is_none() {
+            target.notes.push(format!(
+                "was reached by `{way}`: import that too and write `via`, or let a gateway reach it itself"
+            ));
+        }
+        target.via = via;
+    }
+}
+
 /// The class of an account of which no source says one: what is all-powerful by name is administrative.
 fn class_of(account: &AccountName) -> Class {
     match account.as_str() {
@@ -105,6 +142,7 @@ fn collect(args: &Import) -> Result<wire::Imported, Fail> {
         rows::read(path, args, &mut findings)?;
     }
     known_hosts::pin(&args.known_hosts, &mut findings)?;
+    jumps(&mut findings);
     let Findings { targets, left_out } = findings;
     let file = inventory::text(targets.values());
     if let Some(path) = &args.into
@@ -130,7 +168,7 @@ fn line(found: Found) -> wire::ImportedTarget {
         host: found.host,
         port: found.port,
         accounts: found.accounts.keys().map(ToString::to_string).collect(),
-        host_keys: found.host_keys.len(),
+        host_keys: found.host_keys.len().saturating_add(found.authorities.len()),
         from: found.from,
         notes: found.notes,
     }

@@ -77,6 +77,9 @@ fn target(cells: &BTreeMap<&str, &str>, args: &Import, from: &str) -> Result<Fou
         zone: label("zone", &args.zone)?,
         tags,
         host_keys: Vec::new(),
+        authorities: Vec::new(),
+        jump: None,
+        via: None,
         from: from.to_owned(),
         notes,
     })

@@ -112,7 +112,7 @@ fn target(config: &Path, alias: &str, args: &Import) -> Result<Result<Found, Str
         Err(error) => return Ok(Err(format!("user: {error}"))),
     };
     let mut notes = Vec::new();
-    if let Some(way) = says("proxyjump").or(says("proxycommand")) {
+    if let Some(way) = says("proxycommand") {
         notes.push(format!("was reached by `{way}`: a gateway must reach it itself"));
     }
     let class = class_of(&account);
@@ -126,6 +126,9 @@ fn target(config: &Path, alias: &str, args: &Import) -> Result<Result<Found, Str
         zone: args.zone.clone(),
         tags: args.tag.iter().cloned().collect(),
         host_keys: Vec::new(),
+        authorities: Vec::new(),
+        jump: says("proxyjump").map(str::to_owned),
+        via: None,
         from: config.display().to_string(),
         notes,
     }))

@@ -39,6 +39,7 @@ fn a_configuration_of_openssh_means_what_it_means_to_openssh() {
         # Host commented\n\
         Host web-1 \"WEB-2\" # the web\n  HostName %h.internal\n  User deploy\n  Port 2222\n\
         Host=db\nHostName 10.0.0.7\nProxyJump web-1\nUser root\n\
+        Host edge\nHostName edge.test\nProxyJump gone\n\
         Host bad_name\n  HostName x\n\
         Host *.internal !x\n  User nobody\n\
         Host *\n  User ada\n";
@@ -47,7 +48,7 @@ fn a_configuration_of_openssh_means_what_it_means_to_openssh() {
     let (one, two, bad) = (key(home.path(), "one"), key(home.path(), "two"), key(home.path(), "bad"));
     let known = home.path().join("known_hosts");
     let lines = format!(
-        "[web-1.internal]:2222 {one} a comment\n@cert-authority *.internal {two}\n10.0.0.7 {two}\n10.0.0.7 {bad}\n@revoked * {bad}\n"
+        "[web-1.internal]:2222 {one} a comment\n@cert-authority *.test {two}\n10.0.0.7 {two}\n10.0.0.7 {bad}\n@revoked * {bad}\n"
     );
     fs::write(&known, lines).unwrap();
     // Hashed, as Debian's clients keep them.
@@ -61,7 +62,8 @@ fn a_configuration_of_openssh_means_what_it_means_to_openssh() {
         .collect();
     let wanted = [
         "db 10.0.0.7:22 root 1",
-        "deeper deeper.test:22 ada 0",
+        "deeper deeper.test:22 ada 1",
+        "edge edge.test:22 ada 1",
         "web-1 web-1.internal:2222 deploy 1",
         "web-2 web-2.internal:2222 deploy 0",
     ];
@@ -74,10 +76,12 @@ fn a_configuration_of_openssh_means_what_it_means_to_openssh() {
         text.contains(&format!("host_keys = [\"{two}\"]")) && !text.contains(bad.split(' ').nth(1).unwrap()),
         "{text}"
     );
-    assert!(text.contains("# was reached by `web-1`: a gateway must reach it itself"), "{text}");
+    assert!(text.contains("via = \"deploy@web-1\""), "{text}");
+    assert!(text.contains("host = \"edge.test\"") && text.contains("# was reached by `gone`"), "{text}");
+    assert!(text.contains(&format!("host_authorities = [\"{two}\"]")), "{text}");
     assert!(text.contains("name = \"root\"\nclass = \"administrative\""), "{text}");
     let said = describe(&imported);
-    assert!(said.contains("2 without a host key") && said.contains("run `sallyport plan`"), "{said}");
+    assert!(said.contains("1 without a host key") && said.contains("run `sallyport plan`"), "{said}");
     assert_eq!(collect(&args).unwrap_err().kind, Kind::Usage, "a file that is there is not overwritten");
 }
 

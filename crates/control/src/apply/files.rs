@@ -1,11 +1,12 @@
 //! The files of a checkout: what they may say, and every mistake in them at once.
 
 use super::ApplyFile;
-use crate::Error;
+use crate::{Error, route};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use sallyport_model::inventory::{By, CertificateTerms, Class, IdentityKind, Platform, Rest, Through, Tier};
 use sallyport_model::name::Label;
+use sallyport_model::way::{Jump, Way};
 use sallyport_model::{AccountName, Handle, Network, TargetName};
 use sallyport_policy::PolicySet;
 use sallyport_policy::rules::RULES_FILE;
@@ -56,10 +57,62 @@ pub(super) struct TargetLine {
     pub(super) tags: BTreeSet<Label>,
     #[serde(default)]
     pub(super) host_keys: Vec<String>,
+    /// The jump host next to it, as `account@target`.
+    #[serde(default)]
+    via: Option<Jump>,
+    #[serde(default)]
+    host_authorities: Vec<String>,
+    #[serde(default)]
+    host_aliases: BTreeSet<String>,
+    #[serde(default)]
+    exceptions: Option<ExceptionsLine>,
+    #[serde(default)]
+    post_quantum: bool,
     #[serde(default)]
     pub(super) platform: Platform,
     #[serde(default)]
     pub(super) account: Vec<AccountLine>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ExceptionsLine {
+    algorithms: BTreeSet<String>,
+    reason: String,
+    until: When,
+}
+
+/// A day or an instant, in quotes or as TOML has them.
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+enum When {
+    Text(String),
+    Toml(toml::value::Datetime),
+}
+
+impl TargetLine {
+    /// How it is reached, as the line says.
+    ///
+    /// # Errors
+    /// When something of that cannot be.
+    pub(super) fn way(&self) -> Result<Way, Error> {
+        let made = |line: &ExceptionsLine| {
+            let until = match &line.until {
+                When::Text(text) => text.clone(),
+                When::Toml(time) => time.to_string(),
+            };
+            route::exceptions(line.algorithms.clone(), &line.reason, &until)
+        };
+        let way = Way {
+            via: self.via.clone(),
+            host_authorities: public_keys(&self.host_authorities),
+            host_aliases: self.host_aliases.clone(),
+            exceptions: self.exceptions.as_ref().map(made).transpose()?,
+            post_quantum: self.post_quantum,
+            jumps: Vec::new(),
+        };
+        route::wrong(self.protocol.as_str(), &way).map_or(Ok(way), |wrong| Err(Error::usage(wrong)))
+    }
 }
 
 #[derive(Debug, Deserialize)]
@@ -169,6 +222,9 @@ pub(super) fn check(files: &[ApplyFile]) -> Result<Desired, Error> {
             if account.through.is_some() && target.protocol.as_str() != "ssh" {
                 wrong.push(format!("account {name}: `through` is for targets that speak ssh"));
             }
+        }
+        if let Err(error) = target.way() {
+            wrong.push(format!("target {}: {error}", target.name));
         }
         if !host_fits(&target.host) {
             wrong.push(format!("target {}: `host` is a host name or an IP address", target.name));

@@ -2,15 +2,17 @@
 
 mod after;
 mod files;
+mod ways;
 
-use crate::access::{OTHER_WAY, by_id};
 use crate::control::{Open, POLICY, PolicyBody, put};
 use crate::directory::{Versioned, all, kinds, load};
+use crate::found::OTHER_WAY;
+use crate::route::Rewayed;
 use crate::sessions::{Ending, SessionBody};
 use crate::{Control, Error, Op};
 use after::After;
 pub(crate) use after::ways_lead;
-use files::{Desired, check};
+use files::{AccountLine, Desired, check};
 pub(crate) use files::{default_label, host_fits, public_key, public_keys};
 use sallyport_model::access::Denial;
 use sallyport_model::inventory::{Account, Identity, IdentityKind, Rest, Target};
@@ -19,6 +21,7 @@ use sallyport_model::{AccountId, AccountName, Env, Handle, IdentityId, Kind, Tar
 use sallyport_policy::{Act, Decision, Right, decide};
 use sallyport_store::{Change, Claim, DocId, Put};
 use std::collections::{BTreeMap, BTreeSet};
+use ways::{Rerouted, Ways};
 
 /// A file of a checkout.
 #[derive(Clone, Debug)]
@@ -91,6 +94,8 @@ struct Work {
     privileged: Vec<Handle>,
     /// Names that are new.
     claims: Vec<Claim>,
+    /// What changes of how targets are reached.
+    rewayed: Vec<Rewayed>,
     desired: Desired,
     policy_put: Option<Put>,
     warnings: Vec<String>,
@@ -135,6 +140,7 @@ impl Control {
             let facts = facts.each_ref().map(|(k, v)| (*k, v.as_str()));
             changes.push(Change::entry(self.draft(&op.actor, "policy.applied", "policy", &facts)).put(body));
         }
+        changes.extend(work.rewayed.iter().flat_map(|rewayed| rewayed.drafts(self, op)).map(Change::entry));
         self.end_solo(op, &open, &mut changes);
         // They stand or fall together, so it is one where the names are asked for.
         if let Some(first) = changes.first_mut() {
@@ -182,10 +188,7 @@ impl Control {
         let mut revoked = 0;
         let sessions = all::<SessionBody>(&open.store, kinds::SESSION).into_iter().map(|(_, session)| session.value);
         for session in sessions.filter(|session| session.ending.is_none()) {
-            let why = match (
-                crate::control::identity(open, session.identity),
-                by_id(open, session.target, session.account),
-            ) {
+            let why = match (crate::control::identity(open, session.identity), session.found(open)) {
                 (Some(_), Some(found)) if found.way.logon() != session.logon => OTHER_WAY,
                 (Some(who), Some(found)) => {
                     let facts = session.facts(&found, &who, self.env.now());
@@ -196,7 +199,7 @@ impl Control {
                     }
                 }
                 (None, _) => "the identity is disabled or gone",
-                (_, None) => "the target or account is gone",
+                (_, None) => "the target or account is gone, or a jump host on the way",
             };
             let system = crate::control::system("policy");
             let draft = self.draft(&system.actor, "session.revoked", session.id, &[("why", why)]);
@@ -218,6 +221,7 @@ impl Control {
             touched: Vec::new(),
             privileged: Vec::new(),
             claims: Vec::new(),
+            rewayed: Vec::new(),
             desired,
             policy_put: None,
             warnings: Vec::new(),
@@ -325,12 +329,13 @@ impl Work {
                 .into_iter()
                 .map(|(_, a)| ((a.value.target, a.value.name.clone()), a))
                 .collect();
-        let mut after = After::default();
+        let (mut after, mut ways) = (After::default(), Ways::default());
         for line in std::mem::take(&mut self.desired.targets) {
             let old = targets.remove(&line.name);
             let id = old.as_ref().map_or_else(|| TargetId::new(env), |o| o.value.id);
             let target = Target {
                 id,
+                way: line.way()?,
                 port: line.port.unwrap_or(22),
                 host_keys: public_keys(&line.host_keys),
                 platform: line.platform,
@@ -351,35 +356,19 @@ impl Work {
             }
             let before = self.puts.len();
             let sort = if target.platform.is_usual() { String::new() } else { format!(" {}", target.platform.word()) };
-            let detail =
-                format!("{}{sort} {}:{} tier {}", target.protocol, target.host, target.port, u8::from(target.tier));
             after.targets.push(target.clone());
             let former = old.as_ref().map(|o| o.value.clone());
+            let rerouted = Rerouted::of(former.as_ref(), &target);
+            self.rewayed.push(Rewayed::of(former.as_ref(), &target));
+            let place = format!("{}:{} tier {}", target.host, target.port, u8::from(target.tier));
+            let detail = format!("{}{sort} {place}", target.protocol);
+            let detail = detail + &rerouted.as_ref().map_or_else(String::new, Rerouted::told);
             if old.is_none() {
                 self.claims.push(open.directory.claim_target(&target.name));
             }
             self.write((kinds::TARGET, target.name.as_str(), &id.to_string()), old, &target, detail)?;
-            for line in line.account {
-                let old = accounts.remove(&(id, line.name.clone()));
-                let account = Account {
-                    id: old.as_ref().map_or_else(|| AccountId::new(env), |o| o.value.id),
-                    target: id,
-                    class: line.class,
-                    owner: line.owner,
-                    secret: old.as_ref().and_then(|o| o.value.secret),
-                    certificate: line.certificate.as_ref().map(Into::into),
-                    through: line.through.map(Into::into),
-                    rest: old.as_ref().map(|o| o.value.rest.clone()).unwrap_or_default(),
-                    name: line.name,
-                };
-                if old.is_none() {
-                    self.claims.push(open.directory.claim_account(id, &account.name));
-                }
-                let name = format!("{}@{}", account.name, target.name);
-                let detail = described(&account);
-                after.takes(&account);
-                self.write((kinds::ACCOUNT, &name, &account.id.to_string()), old, &account, detail)?;
-            }
+            self.accounts(env, open, (&target, line.account), &mut accounts, (&mut after, &mut ways))?;
+            ways.target(&target, rerouted.is_some());
             if self.puts.len() > before {
                 // The tier rule looks at both ends of a move: what it was, and what it becomes.
                 self.touched.extend(former.into_iter().chain([target]));
@@ -388,17 +377,56 @@ impl Work {
         for ((_, name), old) in accounts {
             if !prune {
                 after.takes(&old.value);
+                ways.account(&old.value);
             }
             self.drop_or_keep(kinds::ACCOUNT, name.as_str(), old.value.id.to_string(), old.version, prune);
         }
         for (name, old) in targets {
             if prune {
                 self.touched.push(old.value.clone());
+            } else {
+                ways.target(&old.value, false);
             }
             self.drop_or_keep(kinds::TARGET, name.as_str(), old.value.id.to_string(), old.version, prune);
         }
         self.warnings = after.warnings(&self.desired.policy);
-        after.ways_lead()
+        after.ways_lead()?;
+        // Whoever has others go over a jump host has its credential used: it is theirs to write.
+        self.touched.extend(ways.check()?);
+        Ok(())
+    }
+
+    fn accounts(
+        &mut self,
+        env: &Env,
+        open: &Open,
+        (target, lines): (&Target, Vec<AccountLine>),
+        known: &mut BTreeMap<(TargetId, AccountName), Versioned<Account>>,
+        (after, ways): (&mut After, &mut Ways),
+    ) -> Result<(), Error> {
+        for line in lines {
+            let old = known.remove(&(target.id, line.name.clone()));
+            let account = Account {
+                id: old.as_ref().map_or_else(|| AccountId::new(env), |o| o.value.id),
+                target: target.id,
+                class: line.class,
+                owner: line.owner,
+                secret: old.as_ref().and_then(|o| o.value.secret),
+                certificate: line.certificate.as_ref().map(Into::into),
+                through: line.through.map(Into::into),
+                rest: old.as_ref().map(|o| o.value.rest.clone()).unwrap_or_default(),
+                name: line.name,
+            };
+            if old.is_none() {
+                self.claims.push(open.directory.claim_account(target.id, &account.name));
+            }
+            after.takes(&account);
+            ways.account(&account);
+            let name = format!("{}@{}", account.name, target.name);
+            let detail = described(&account);
+            self.write((kinds::ACCOUNT, &name, &account.id.to_string()), old, &account, detail)?;
+        }
+        Ok(())
     }
 
     fn write<T: serde::Serialize + PartialEq>(

@@ -112,6 +112,7 @@ pub(super) struct Families {
     pub(super) gateway_sessions: Gauge,
     pub(super) sessions_opened: Counter,
     pub(super) sessions_ended: Many<Ended, Counter>,
+    pub(super) sessions_excepted: Counter,
     pub(super) door_streams: Gauge,
     pub(super) decisions: Many<Decided, Counter>,
     pub(super) rulings: Many<Ruled, Counter>,
@@ -198,6 +199,7 @@ pub(super) fn register() -> (Registry, Families, Vec<Family>) {
         gateway_sessions: all.gauge("gateway_sessions", "Live sessions as this node's gateways count them."),
         sessions_opened: all.add(("sessions_opened", "counter"), "", "Sessions that began here.", Counter::default()),
         sessions_ended: all.counters("sessions_ended", "`reason`: as in the ledger, such as `client_close`", "Sessions that ended here."),
+        sessions_excepted: all.add(("sessions_excepted", "counter"), "", "Sessions that ended here in which an old algorithm was spoken by exception.", Counter::default()),
         door_streams: all
             .gauge("door_streams", "Streams at the gateway's door: terminals in browsers, and walls of screens."),
         decisions: all.counters("decisions", "`act`: `connect`, `channel`, `right`; `outcome`: `permit`, `needs`, `deny`", "Decisions for somebody who asked."),

@@ -121,6 +121,11 @@ impl Metrics {
         self.families.ssh_certificates_revoked.inc();
     }
 
+    /// Counts a session that has ended in which an exception was made.
+    pub(crate) fn session_excepted(&self) {
+        self.families.sessions_excepted.inc();
+    }
+
     pub(crate) fn streaming(&self) -> Streaming {
         self.families.door_streams.inc();
         Streaming(self.clone())

@@ -309,7 +309,16 @@ impl Gateway {
     pub(super) fn close(&self, session: SessionId) -> Call {
         let anchor = sallyport_model::authority::Anchor { session, segments: 1, chain: vec![2; 32] };
         let reason = sallyport_model::access::EndReason::ClientClose;
-        Call::Close(Close { session, reason, anchor, complete: true, bytes: (1, 2), note: String::new(), frozen: 0 })
+        Call::Close(Close {
+            session,
+            reason,
+            anchor,
+            complete: true,
+            bytes: (1, 2),
+            note: String::new(),
+            frozen: 0,
+            exchanges: Vec::new(),
+        })
     }
 }
 

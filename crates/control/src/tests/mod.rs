@@ -1,6 +1,7 @@
 //! The use cases together, over a real store: what is permitted, what is told, what is written.
 
 mod anchors;
+mod hops;
 mod house;
 mod nodes;
 mod quorum;

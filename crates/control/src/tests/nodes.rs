@@ -4,6 +4,7 @@ use super::house::*;
 use crate::{Anchor, AnchorPolicy, Control, Error, FileAnchor, NewSecret, join};
 use sallyport_model::access::Channel;
 use sallyport_model::authority::{Call, Desk, Hello, Pulse, Reply, VERSION};
+use sallyport_model::way::Stop;
 use sallyport_model::{GatewayId, Kind, Secret};
 use sallyport_store::Place;
 use sallyport_testkit::postgres::{PASSWORD as PG_PASSWORD, Postgres};
@@ -60,7 +61,7 @@ async fn what_one_node_decides_reaches_the_gateway_of_another() {
     let gateway = pair.two.gateway().await;
     // A token that was made on one node signs in at the other, whose vault lends the credential.
     let first = gateway.open("ada").await;
-    assert!(matches!(gateway.call(Call::Password(first)).await, Reply::Password(_)));
+    assert!(matches!(gateway.call(Call::Password(first, Stop::Target)).await, Reply::Password(_)));
     until("the session", || pair.one.status_size() == pair.two.status_size()).await;
 
     // Its session is nobody's orphan, and watched where it runs.
@@ -106,7 +107,7 @@ async fn policies_and_key_domains_of_one_node_are_enforced_and_used_by_another()
     let ask = gateway.ask(gateway.login("ada").await, "ops@db-1");
     let session = ask.session;
     assert!(matches!(gateway.call(Call::Open(ask)).await, Reply::Opened(_)));
-    assert!(matches!(gateway.call(Call::Password(session)).await, Reply::Password(_)));
+    assert!(matches!(gateway.call(Call::Password(session, Stop::Target)).await, Reply::Password(_)));
     assert!(matches!(gateway.call(gateway.close(session)).await, Reply::Done(_)));
 
     // A policy that one node takes away is no longer enforced by the other.
@@ -229,7 +230,7 @@ async fn new_epochs_serve_every_node_and_a_new_root_key_has_the_others_open_anew
     tending.abort();
     let gateway = pair.two.gateway().await;
     let session = gateway.open("ada").await;
-    assert!(matches!(gateway.call(Call::Password(session)).await, Reply::Password(_)));
+    assert!(matches!(gateway.call(Call::Password(session, Stop::Target)).await, Reply::Password(_)));
 
     pair.one.control.rotate_root(&op).await.unwrap();
     let outdated = tokio::time::timeout(Duration::from_secs(20), pair.two.control.failed()).await;

@@ -3,6 +3,7 @@
 use super::house::*;
 use crate::{AddSlot, Control, Keys, Opening};
 use sallyport_model::authority::{Call, Reply};
+use sallyport_model::way::Stop;
 use sallyport_model::{Env, Kind, Secret};
 use sallyport_vault::EpochState;
 use std::path::Path;
@@ -39,7 +40,7 @@ impl House {
     async fn lends(self: &Arc<Self>) -> bool {
         let gateway = self.gateway().await;
         let session = gateway.open("ada").await;
-        let lent = matches!(gateway.call(Call::Password(session)).await, Reply::Password(_));
+        let lent = matches!(gateway.call(Call::Password(session, Stop::Target)).await, Reply::Password(_));
         gateway.call(gateway.close(session)).await;
         lent
     }
@@ -89,9 +90,9 @@ async fn new_epochs_carry_everything_over_and_the_old_ones_go_when_nothing_is_un
     let session = gateway.open("ada").await;
     house.control.rotate_epoch(&house.admin(), None).await.unwrap();
     assert_eq!(states(&house.keys().await, "secrets/demo"), [EpochState::Active, EpochState::Pending]);
-    assert!(matches!(gateway.call(Call::Password(session)).await, Reply::Password(_)));
+    assert!(matches!(gateway.call(Call::Password(session, Stop::Target)).await, Reply::Password(_)));
     house.advance().await;
-    assert!(matches!(gateway.call(Call::Password(session)).await, Reply::Password(_)));
+    assert!(matches!(gateway.call(Call::Password(session, Stop::Target)).await, Reply::Password(_)));
     let keys = house.keys().await;
     assert_eq!(*gateway.orders.lock().unwrap(), ["recording key 2"], "its gateways seal to the new key at once");
     assert_eq!(states(&keys, "secrets/demo"), [EpochState::Destroyed, EpochState::Active]);

@@ -3,6 +3,7 @@
 use super::house::*;
 use sallyport_model::access::{Channel, LeaseKind};
 use sallyport_model::authority::{AuthStep, Call, Evidence, OpenChannel, PASSWORD_INFO, Reply, SshProof};
+use sallyport_model::way::Stop;
 use sallyport_model::{CallId, GatewayId, Kind, LoginId};
 use sallyport_ssh_transport::auth;
 use sallyport_ssh_transport::key::{self, HostKey};
@@ -14,7 +15,9 @@ async fn from_sign_in_to_close_each_step_is_an_entry() {
     let gateway = house.gateway().await;
     let session = gateway.open("ada").await;
     assert!(matches!(gateway.call(gateway.channel(session, Channel::Shell)).await, Reply::Done(_)));
-    let Reply::Password(sealed) = gateway.call(Call::Password(session)).await else { panic!("no password") };
+    let Reply::Password(sealed) = gateway.call(Call::Password(session, Stop::Target)).await else {
+        panic!("no password")
+    };
     let password = gateway.private.open(PASSWORD_INFO, session.as_bytes(), &sealed).unwrap();
     assert_eq!(password.expose(), PASSWORD.as_bytes());
     assert!(matches!(gateway.call(gateway.close(session)).await, Reply::Done(_)));
@@ -24,7 +27,7 @@ async fn from_sign_in_to_close_each_step_is_an_entry() {
     }
     assert_eq!(house.control.status().sessions, 0);
     assert_eq!(
-        denial(gateway.call(Call::Password(session)).await).kind,
+        denial(gateway.call(Call::Password(session, Stop::Target)).await).kind,
         Kind::NotFound,
         "a closed session lends nothing"
     );
@@ -132,7 +135,7 @@ async fn another_gateway_cannot_use_close_or_extend_a_session() {
     let house = Arc::new(House::applied().await);
     let (one, other) = (house.gateway().await, house.gateway().await);
     let session = one.open("ada").await;
-    for call in [Call::Password(session), other.channel(session, Channel::Shell), other.close(session)] {
+    for call in [Call::Password(session, Stop::Target), other.channel(session, Channel::Shell), other.close(session)] {
         assert_eq!(denial(other.call(call).await).kind, Kind::Denied);
     }
     assert_eq!(house.entries("credential.lent").await, 0);
@@ -228,7 +231,11 @@ async fn a_session_is_ended_even_if_its_gateway_was_away() {
     assert_eq!(orders.len(), 2, "{orders:?}");
     assert!(orders.iter().any(|order| order.starts_with(&format!("kill {killed}"))), "{orders:?}");
     assert!(orders.iter().any(|order| order.starts_with(&format!("revoke {revoked}"))), "{orders:?}");
-    assert_eq!(denial(back.call(Call::Password(killed)).await).kind, Kind::Denied, "it uses no credential any more");
+    assert_eq!(
+        denial(back.call(Call::Password(killed, Stop::Target)).await).kind,
+        Kind::Denied,
+        "it uses no credential any more"
+    );
     assert_eq!(denial(back.call(back.channel(killed, Channel::Exec)).await).kind, Kind::Denied);
     assert!(matches!(back.call(back.close(killed)).await, Reply::Done(_)), "but it can be closed");
 }
@@ -279,7 +286,7 @@ async fn orphans_of_a_dead_gateway_are_named_to_the_next_and_can_be_closed_by_it
     sallyport_model::authority::Desk::leave(&*house.control, dead.id);
     let next = house.gateway().await;
     assert_eq!(next.welcome.orphans.iter().map(|o| o.session).collect::<Vec<_>>(), [session]);
-    for call in [Call::Password(session), next.channel(session, Channel::Shell)] {
+    for call in [Call::Password(session, Stop::Target), next.channel(session, Channel::Shell)] {
         assert_eq!(denial(next.call(call).await).kind, Kind::Denied, "an orphan's credential is nobody's to use");
     }
     assert!(matches!(next.call(next.close(session)).await, Reply::Done(_)));
@@ -323,16 +330,20 @@ async fn a_key_signs_authentication_requests_of_its_account_and_nothing_else() {
         out
     };
     assert!(
-        matches!(gateway.call(Call::Sign(session, request("ops", "ssh-connection"))).await, Reply::Signature(s) if s.len() == 83)
+        matches!(gateway.call(Call::Sign(session, request("ops", "ssh-connection"), Stop::Target)).await, Reply::Signature(s) if s.len() == 83)
     );
     let mut longer = request("ops", "ssh-connection");
     longer.push(0);
     for wrong in [request("root", "ssh-connection"), request("ops", "other"), longer, b"anything".to_vec(), Vec::new()]
     {
-        assert_eq!(denial(gateway.call(Call::Sign(session, wrong)).await).kind, Kind::Denied);
+        assert_eq!(denial(gateway.call(Call::Sign(session, wrong, Stop::Target)).await).kind, Kind::Denied);
     }
     assert_eq!(house.entries("credential.signed").await, 1);
-    assert_eq!(denial(gateway.call(Call::Password(session)).await).kind, Kind::Denied, "a key is never lent");
+    assert_eq!(
+        denial(gateway.call(Call::Password(session, Stop::Target)).await).kind,
+        Kind::Denied,
+        "a key is never lent"
+    );
 }
 
 #[tokio::test]

@@ -6,6 +6,7 @@ use crate::directory::kinds;
 use crate::{CaKeyState, CaStep, HOST_CERTIFICATE, NewOwnCertificate, SshCa};
 use sallyport_model::access::{From, LeaseKind};
 use sallyport_model::authority::{AuthStep, Call, Certified, Evidence, Reply, SshProof};
+use sallyport_model::way::Stop;
 use sallyport_model::{CallId, Kind, LoginId, SessionId};
 use sallyport_ssh_transport::auth;
 use sallyport_ssh_transport::certificate::{self, Certificate, Contents, Holder, read};
@@ -38,7 +39,7 @@ fn certified(reply: Reply) -> Certified {
 }
 
 async fn shown(gateway: &Gateway, session: SessionId) -> (Certificate, Certified) {
-    let made = certified(gateway.call(Call::Certify(session, EXCHANGE.to_vec())).await);
+    let made = certified(gateway.call(Call::Certify(session, EXCHANGE.to_vec(), Stop::Target)).await);
     (read(&made.certificate).unwrap(), made)
 }
 
@@ -116,10 +117,14 @@ async fn nobody_gets_a_certificate_who_has_no_session_for_it() {
     let house = house("").await;
     let (gateway, other) = (house.gateway().await, house.gateway().await);
     let session = gateway.open("ada").await;
-    let ask = |exchange: Vec<u8>| Call::Certify(session, exchange);
+    let ask = |exchange: Vec<u8>| Call::Certify(session, exchange, Stop::Target);
     assert_eq!(denial(other.call(ask(EXCHANGE.to_vec())).await).kind, Kind::Denied);
     assert_eq!(denial(gateway.call(ask(vec![1; 7])).await).kind, Kind::Usage, "no hash is that long");
-    assert_eq!(denial(gateway.call(Call::Password(session)).await).kind, Kind::Failed, "there is no password");
+    assert_eq!(
+        denial(gateway.call(Call::Password(session, Stop::Target)).await).kind,
+        Kind::Failed,
+        "there is no password"
+    );
     // A call that is repeated is one use.
     let call = CallId::new(&house.env);
     let twice = [(); 2].map(|()| gateway.call_as(call, ask(EXCHANGE.to_vec())));
@@ -133,7 +138,7 @@ async fn nobody_gets_a_certificate_who_has_no_session_for_it() {
     let stored = Arc::new(House::applied().await);
     let gateway = stored.gateway().await;
     let session = gateway.open("ada").await;
-    assert_eq!(denial(gateway.call(Call::Certify(session, EXCHANGE.to_vec())).await).kind, Kind::Denied);
+    assert_eq!(denial(gateway.call(Call::Certify(session, EXCHANGE.to_vec(), Stop::Target)).await).kind, Kind::Denied);
 }
 
 #[tokio::test]

@@ -4,6 +4,7 @@ use super::house::*;
 use crate::Control;
 use sallyport_model::Kind;
 use sallyport_model::authority::{Call, Reply};
+use sallyport_model::way::Stop;
 use std::sync::Arc;
 
 #[tokio::test]
@@ -13,12 +14,15 @@ async fn a_sealed_vault_answers_sealed_and_the_recovery_passphrase_opens_it() {
     let session = gateway.open("ada").await;
     house.control.seal(&house.admin()).await.unwrap();
     assert_eq!(gateway.orders.lock().unwrap().as_slice(), ["seal"]);
-    assert_eq!(denial(gateway.call(Call::Password(session)).await).kind, Kind::Sealed);
+    assert_eq!(denial(gateway.call(Call::Password(session, Stop::Target)).await).kind, Kind::Sealed);
     assert!(house.control.status().sealed);
     let wrong = house.unseal_by("wrong horse battery staple").await;
     assert!(wrong.is_err() && house.control.status().sealed);
     house.unseal_by(house.recovery.expose()).await.unwrap();
-    assert!(matches!(gateway.call(Call::Password(session)).await, Reply::Password(_)), "the session is still known");
+    assert!(
+        matches!(gateway.call(Call::Password(session, Stop::Target)).await, Reply::Password(_)),
+        "the session is still known"
+    );
     assert_eq!(house.entries("vault.unsealed").await, 2);
 }
 

@@ -6,6 +6,7 @@ use crate::way::wrong;
 use sallyport_model::access::LeaseKind;
 use sallyport_model::authority::{BECOMING_INFO, Call, Opened, PASSWORD_INFO, Reply};
 use sallyport_model::inventory::Account;
+use sallyport_model::way::Stop;
 use sallyport_model::{Kind, Secret, SessionId};
 use sallyport_store::{Change, DocId};
 use std::sync::Arc;
@@ -61,7 +62,7 @@ async fn one_password_opens_the_connection_and_another_becomes_the_account() {
         let place = &opened.terms.place;
         assert_eq!((place.account.as_str(), place.login().as_str()), ("root", "ops"));
         assert_eq!(opened.lease, LeaseKind::Password);
-        assert_eq!(lent(&gateway, session, Call::Password(session), PASSWORD_INFO).await, PASSWORD);
+        assert_eq!(lent(&gateway, session, Call::Password(session, Stop::Target), PASSWORD_INFO).await, PASSWORD);
         assert_eq!(lent(&gateway, session, Call::Becoming(session), BECOMING_INFO).await, becomes);
         let told: Vec<_> = house.rows(&["credential.lent"]).await.iter().map(|row| row.entry.sentence()).collect();
         let owner = if by == "su" { "root@web-1" } else { "ops@web-1" };
@@ -86,9 +87,9 @@ async fn a_way_that_no_longer_leads_opens_and_lends_nothing() {
     let known = load::<Account>(&control.store, &DocId::new(logon), kinds::ACCOUNT).unwrap();
     let draft = house.control.draft(&house.admin().actor, "inventory.applied", "inventory", &[]);
     control.store.commit(Change::entry(draft).delete(DocId::new(logon), known.version)).await.unwrap();
-    for call in [Call::Password(session), Call::Becoming(session)] {
+    for call in [Call::Password(session, Stop::Target), Call::Becoming(session)] {
         let refused = denial(gateway.call(call).await);
-        assert_eq!((refused.kind, refused.message.as_str()), (Kind::Denied, crate::access::OTHER_WAY));
+        assert_eq!((refused.kind, refused.message.as_str()), (Kind::Denied, crate::found::OTHER_WAY));
     }
     let refused = denial(gateway.call(Call::Open(gateway.ask(gateway.login("ada").await, "root@web-1"))).await);
     assert_eq!(refused.kind, Kind::Unavailable);
@@ -97,7 +98,7 @@ async fn a_way_that_no_longer_leads_opens_and_lends_nothing() {
     // Whoever looks at the rights anew ends what was begun by it.
     house.control.redecide(&control).await.unwrap();
     let orders = gateway.orders.lock().unwrap().join("\n");
-    assert!(orders.contains(&format!("revoke {session}")) && orders.contains(crate::access::OTHER_WAY), "{orders}");
+    assert!(orders.contains(&format!("revoke {session}")) && orders.contains(crate::found::OTHER_WAY), "{orders}");
 }
 
 #[tokio::test]

@@ -4,13 +4,14 @@ use sallyport_model::access::{Channel, Denial, LeaseKind, Terms};
 use sallyport_model::authority::{
     Authenticated, BECOMING_INFO, Boxed, Call, Certified, Choice, Close, Desk, Down, DownSink, Evidence, Figures,
     Hello, Open, Opened, Orphan, PASSWORD_INFO, Places, Pulse, RecordingKey, Reply, SshProof, VERSION, View, Welcome,
-    decode, encode,
+    decode, encode, password_aad,
 };
 use sallyport_model::company::{Guest, Part};
 use sallyport_model::inventory::{By, HostKey, Logon, Place, Platform, SessionKey};
 use sallyport_model::rules::Act;
 use sallyport_model::sealed::PrivateKey;
 use sallyport_model::steering::Steering;
+use sallyport_model::way::{Accepts, Hop, Stop};
 use sallyport_model::{
     AccountName, AuthId, CallId, ClusterId, Env, GatewayId, Handle, IdentityId, Kind, Limits, RecordingId, SessionId,
     TargetName, WatchId,
@@ -65,6 +66,10 @@ pub struct Target {
     pub platform: Platform,
     /// What the account that is logged in at becomes, where the sessions are of another one.
     pub becomes: Option<Becomes>,
+    /// Jump hosts on the way, the outermost first, each by its name.
+    pub hops: Vec<(TargetName, Target)>,
+    /// What else it may show and speak.
+    pub accepts: Accepts,
 }
 
 /// An account that another one becomes.
@@ -76,6 +81,30 @@ pub struct Becomes {
     pub by: By,
     /// What is answered where that asks.
     pub password: Option<String>,
+}
+
+impl Credential {
+    fn lease(&self) -> LeaseKind {
+        match self {
+            Self::Password(_) => LeaseKind::Password,
+            Self::Key(public, _) => LeaseKind::SshKey(public.clone()),
+            Self::Certificate(_) => LeaseKind::SshCertificate,
+        }
+    }
+}
+
+impl Target {
+    fn as_hop(&self, name: &TargetName, asked: &AccountName) -> Hop {
+        Hop {
+            target: name.clone(),
+            host: self.host.clone(),
+            port: self.port,
+            account: self.login.clone().unwrap_or_else(|| asked.clone()),
+            host_keys: self.host_keys.clone(),
+            lease: self.credential.lease(),
+            accepts: self.accepts.clone(),
+        }
+    }
 }
 
 /// An entry that the desk wrote.
@@ -136,6 +165,7 @@ struct OpenSession {
     key: SessionKey,
     credential: Credential,
     becomes: Option<Becomes>,
+    hops: Vec<Credential>,
 }
 
 impl Reference {
@@ -353,10 +383,10 @@ impl Reference {
                 }
             }
             Call::Places(asked) => state.places(&asked),
-            Call::Password(session) => state.password(session),
+            Call::Password(session, stop) => state.password(session, stop),
             Call::Becoming(session) => state.becoming(session),
-            Call::Sign(session, challenge) => state.sign(session, &challenge),
-            Call::Certify(session, exchange) => state.certify(session, &exchange),
+            Call::Sign(session, challenge, stop) => state.sign(session, &challenge, stop),
+            Call::Certify(session, exchange, stop) => state.certify(session, &exchange, stop),
             Call::Anchor(anchor) => {
                 let text = format!("{} {}", anchor.segments, hex(&anchor.chain));
                 state.done("recording.anchored", Some(anchor.session), text)
@@ -426,12 +456,10 @@ impl State {
             freezes: target.freezes,
             logon: becomes.as_ref().map(|becomes| Logon { account: login, by: becomes.by }),
             platform: target.platform,
+            hops: target.hops.iter().map(|(name, hop)| hop.as_hop(name, &open.ask.account)).collect(),
+            accepts: target.accepts.clone(),
         };
-        let lease = match &target.credential {
-            Credential::Password(_) => LeaseKind::Password,
-            Credential::Key(public, _) => LeaseKind::SshKey(public.clone()),
-            Credential::Certificate(_) => LeaseKind::SshCertificate,
-        };
+        let lease = target.credential.lease();
         let terms = Terms {
             identity: *identity,
             handle: handle.clone(),
@@ -443,7 +471,9 @@ impl State {
             rules: target.rules.clone(),
         };
         let credential = target.credential.clone();
-        let session = OpenSession { recording: open.recording, gateway, key: open.key, credential, becomes };
+        let hops = target.hops.iter().map(|(_, hop)| hop.credential.clone()).collect();
+        let key = open.key;
+        let session = OpenSession { recording: open.recording, gateway, key, credential, becomes, hops };
         self.open.insert(open.session, session);
         self.headers.insert(open.recording, open.header.clone());
         let text = format!("{handle} {} {} {}", open.ask.account, open.ask.target, hex(&open.header));
@@ -468,12 +498,30 @@ impl State {
         Reply::Places(names.into_iter().map(choice).collect())
     }
 
-    fn password(&mut self, session: SessionId) -> Reply {
-        let (key, password) = match self.open.get(&session) {
-            Some(OpenSession { key, credential: Credential::Password(password), .. }) => (*key, password.clone()),
+    /// The key of a session, and which of its credentials is meant.
+    fn lent(&self, session: SessionId, stop: Stop) -> Option<(SessionKey, &Credential)> {
+        let open = self.open.get(&session)?;
+        let credential = match stop {
+            Stop::Target => &open.credential,
+            Stop::Hop(number) => open.hops.get(usize::from(number))?,
+        };
+        Some((open.key, credential))
+    }
+
+    fn note_lent(&mut self, session: SessionId, what: &str, stop: Stop) {
+        let text = match stop {
+            Stop::Target => what.to_owned(),
+            Stop::Hop(number) => format!("{what} of hop {number}"),
+        };
+        self.done("credential.lent", Some(session), text);
+    }
+
+    fn password(&mut self, session: SessionId, stop: Stop) -> Reply {
+        let (key, password) = match self.lent(session, stop) {
+            Some((key, Credential::Password(password))) => (key, password.clone()),
             _ => return Reply::Denied(Denial::unknown()),
         };
-        self.lend(session, (key, &password), (PASSWORD_INFO, "password"))
+        self.lend((session, stop), (key, &password), (PASSWORD_INFO, "password"))
     }
 
     fn becoming(&mut self, session: SessionId) -> Reply {
@@ -483,34 +531,39 @@ impl State {
             }
             _ => return Reply::Denied(Denial::new(Kind::Unavailable, "no password is stored for that")),
         };
-        self.lend(session, (key, &password), (BECOMING_INFO, "becoming"))
+        self.lend((session, Stop::Target), (key, &password), (BECOMING_INFO, "becoming"))
     }
 
-    fn lend(&mut self, session: SessionId, (key, password): (SessionKey, &str), (info, what): (&[u8], &str)) -> Reply {
-        match key.seal(info, session.as_bytes(), password.as_bytes()) {
+    fn lend(
+        &mut self,
+        (session, stop): (SessionId, Stop),
+        (key, password): (SessionKey, &str),
+        (info, what): (&[u8], &str),
+    ) -> Reply {
+        match key.seal(info, &password_aad(session, stop), password.as_bytes()) {
             Ok(sealed) => {
-                self.done("credential.lent", Some(session), what.into());
+                self.note_lent(session, what, stop);
                 Reply::Password(sealed)
             }
             Err(error) => Reply::Denied(Denial::new(Kind::Failed, error.to_string())),
         }
     }
 
-    fn sign(&mut self, session: SessionId, challenge: &[u8]) -> Reply {
-        let signature = match self.open.get(&session) {
-            Some(OpenSession { credential: Credential::Key(_, sign), .. }) => sign(challenge),
+    fn sign(&mut self, session: SessionId, challenge: &[u8], stop: Stop) -> Reply {
+        let signature = match self.lent(session, stop) {
+            Some((_, Credential::Key(_, sign))) => sign(challenge),
             _ => return Reply::Denied(Denial::unknown()),
         };
-        self.done("credential.lent", Some(session), "signature".into());
+        self.note_lent(session, "signature", stop);
         Reply::Signature(signature)
     }
 
-    fn certify(&mut self, session: SessionId, exchange: &[u8]) -> Reply {
-        let certified = match self.open.get(&session) {
-            Some(OpenSession { credential: Credential::Certificate(certify), .. }) => certify(exchange),
+    fn certify(&mut self, session: SessionId, exchange: &[u8], stop: Stop) -> Reply {
+        let certified = match self.lent(session, stop) {
+            Some((_, Credential::Certificate(certify))) => certify(exchange),
             _ => return Reply::Denied(Denial::unknown()),
         };
-        self.done("credential.lent", Some(session), "certificate".into());
+        self.note_lent(session, "certificate", stop);
         Reply::Certified(certified)
     }
 

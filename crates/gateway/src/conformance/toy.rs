@@ -127,16 +127,16 @@ impl Protocol for Toy {
         }
     }
 
-    async fn relay(&self, mut client: Side, target: Side, live: Live) -> EndReason {
+    async fn relay(&self, mut client: Side, target: Side, live: Live) -> (EndReason, String) {
         let channel = match live.channel(Channel::Stream, "lines").await {
             Ok(channel) => channel,
             Err(denial) => {
                 self.deny(client, &denial).await;
-                return EndReason::Block;
+                return (EndReason::Block, String::new());
             }
         };
         if client.say(&format!("OK {}", live.clearance().permit().session())).await.is_err() {
-            return EndReason::ClientClose;
+            return (EndReason::ClientClose, String::new());
         }
         let goodbye = Mutex::new(None);
         let mut ended = live.clone();
@@ -155,7 +155,7 @@ impl Protocol for Toy {
                 tokio::time::timeout(Duration::from_millis(100), write.write_all(format!("NO {text}\n").as_bytes()))
                     .await;
         }
-        end
+        (end, String::new())
     }
 }
 
@@ -334,6 +334,8 @@ impl Fixture for Toys {
                 freezes: false,
                 platform: Default::default(),
                 becomes: None,
+                hops: Vec::new(),
+                accepts: Default::default(),
             },
         ))
     }

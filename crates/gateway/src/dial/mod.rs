@@ -12,6 +12,10 @@ const CONNECT: Duration = Duration::from_secs(10);
 /// The metadata service of EC2 over IPv6 (Amazon EC2 User Guide, "Instance metadata").
 const METADATA_V6: Ipv6Addr = Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254);
 
+/// Names by which metadata services are known inside clouds (Google Compute Engine, Amazon EC2).
+const METADATA_NAMES: [&str; 4] =
+    ["metadata.google.internal", "metadata.goog", "instance-data", "instance-data.ec2.internal"];
+
 /// A target could not be reached, or may not be.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -28,6 +32,9 @@ pub enum Error {
         /// Why it is refused.
         why: &'static str,
     },
+    /// A name that stands for what no target may be.
+    #[error("`{0}` is a metadata service, which no target may be; correct the target's host")]
+    Metadata(String),
     /// No connection was made.
     #[error("the target at {address} is not reached: {error}")]
     Connect {
@@ -46,7 +53,7 @@ impl Error {
     #[must_use]
     pub const fn kind(&self) -> Kind {
         match self {
-            Self::Unresolved(_) | Self::Forbidden { .. } => Kind::Usage,
+            Self::Unresolved(_) | Self::Forbidden { .. } | Self::Metadata(_) => Kind::Usage,
             Self::Connect { .. } | Self::Slow(_) => Kind::Unavailable,
         }
     }
@@ -84,6 +91,25 @@ impl Dialer {
         Err(last)
     }
 
+    /// Whether a jump host may be asked to connect there. It resolves names in its own network, so that of a name only what
+    /// it says itself is known; of an address, in whichever spelling a resolver takes one, everything. Its loopback is not
+    /// ours.
+    ///
+    /// # Errors
+    /// When no target may be there.
+    pub fn judge(&self, host: &str, port: u16) -> Result<(), Error> {
+        let name = host.trim_end_matches('.').to_ascii_lowercase();
+        if METADATA_NAMES.contains(&name.as_str()) {
+            return Err(Error::Metadata(host.to_owned()));
+        }
+        let literal = host.trim_start_matches('[').trim_end_matches(']');
+        let literal = literal.split_once('%').map_or(literal, |(address, _zone)| address);
+        let Some(ip) = literal.parse().ok().or_else(|| spelled(&name).map(IpAddr::V4)) else { return Ok(()) };
+        let ip: IpAddr = IpAddr::to_canonical(&ip);
+        let why = if ip.is_loopback() { None } else { self.forbidden(SocketAddr::new(ip, port)) };
+        why.map_or(Ok(()), |why| Err(Error::Forbidden { host: host.to_owned(), address: ip, why }))
+    }
+
     async fn connect(&self, host: &str, address: SocketAddr) -> Result<TcpStream, Error> {
         if let Some(why) = self.forbidden(address) {
             return Err(Error::Forbidden { host: host.to_owned(), address: address.ip(), why });
@@ -113,6 +139,25 @@ impl Dialer {
         });
         never.or_else(|| ours.then_some("this product's own address"))
     }
+}
+
+/// An IPv4 address as `inet_aton(3)` reads it, which resolvers take too: one to four numbers, decimal, octal or
+/// hexadecimal, of which the last fills what is left.
+fn spelled(text: &str) -> Option<Ipv4Addr> {
+    let number = |part: &str| match (part.strip_prefix("0x"), part.strip_prefix('0')) {
+        (Some(hex), _) => u32::from_str_radix(hex, 16).ok(),
+        (None, Some(octal)) if !octal.is_empty() => u32::from_str_radix(octal, 8).ok(),
+        _ => part.parse().ok(),
+    };
+    let parts = text.split('.').map(number).collect::<Option<Vec<_>>>()?;
+    let (last, bytes) = parts.split_last()?;
+    let mut address = 0_u32;
+    for (byte, shift) in bytes.iter().zip([24, 16, 8]) {
+        address |= u32::from(u8::try_from(*byte).ok()?) << shift;
+    }
+    let room = 4_usize.checked_sub(bytes.len()).filter(|room| *room > 0)?;
+    let most = u32::MAX.checked_shr(u32::try_from(32_usize.checked_sub(room.checked_mul(8)?)?).ok()?)?;
+    (*last <= most).then(|| Ipv4Addr::from(address | last))
 }
 
 fn never_v4(ip: Ipv4Addr) -> Option<&'static str> {

@@ -48,3 +48,29 @@ async fn a_closed_port_and_an_unknown_name_are_told_apart() {
     assert!(matches!(dialer.dial("no-such-host.invalid", 22).await, Err(Error::Unresolved(_))));
     assert!(matches!(dialer.dial("169.254.169.254", 80).await, Err(Error::Forbidden { .. })));
 }
+
+#[test]
+fn a_jump_host_is_not_asked_for_what_no_target_may_be_however_it_is_spelled() {
+    let dialer = Dialer::default();
+    dialer.own("0.0.0.0:2222".parse().unwrap());
+    for host in [
+        "169.254.169.254",
+        "2852039166",
+        "0xa9fea9fe",
+        "0xA9.254.0xa9fe",
+        "0251.0376.0251.0376",
+        "169.254.43518",
+        "::ffff:169.254.169.254",
+        "[fd00:ec2::254]",
+        "fe80::1%eth0",
+        "0",
+        "metadata.google.internal.",
+        "Metadata.Goog",
+    ] {
+        assert!(dialer.judge(host, 22).is_err(), "{host}");
+    }
+    // Loopback is the jump host's own there, and a name is its to resolve.
+    for host in ["127.0.0.1", "10.0.0.1", "db-1", "db-1.example.org", "1.2.3.4.5", "0x", "4294967296", "10.0.0.256"] {
+        assert!(dialer.judge(host, 2222).is_ok(), "{host}");
+    }
+}

@@ -70,21 +70,42 @@ pub(super) async fn drive<P: Protocol>(
 
 /// Logs in at the target of an open session, and closes it: nothing else crosses.
 pub(super) async fn check<P: Protocol>(gateway: &Gateway, protocol: &P, open: Open) -> Result<(), DialError> {
-    let watch = Watch::new(gateway, &open);
-    let reach = async {
-        let upstream = protocol.dial(&open.clearance).await?;
-        protocol.prove(&open.clearance, upstream).await
+    let go = open.clearance.clone();
+    let reach = async move {
+        let upstream = protocol.dial(&go).await?;
+        protocol.prove(&go, upstream).await
     };
-    let dialled = tokio::select! {
-        dialled = reach => dialled,
+    brief(gateway, open, "the stored credential is accepted", reach).await
+}
+
+/// Does one thing at the target of an open session, and closes it with this note where it went well.
+pub(super) async fn brief<T>(
+    gateway: &Gateway,
+    open: Open,
+    note: &str,
+    act: impl Future<Output = Result<T, DialError>>,
+) -> Result<T, DialError> {
+    let watch = Watch::new(gateway, &open);
+    mark_way(&open).await;
+    let done = tokio::select! {
+        done = act => done,
         () = gateway.stop.cancelled() => Err(DialError::new(Kind::Unavailable, "the gateway stops; try again shortly")),
     };
-    let ended = match &dialled {
-        Ok(()) => Ended::new(EndReason::ClientClose, "the stored credential is accepted"),
+    let ended = match &done {
+        Ok(_) => Ended::new(EndReason::ClientClose, note),
         Err(error) => Ended::new(EndReason::DialFail, &error.to_string()),
     };
     close(gateway, open, ended, watch.freezer).await;
-    dialled
+    done
+}
+
+/// Writes into the recording which jump hosts the session goes through. Its header is older than the decision that knows
+/// them.
+async fn mark_way(open: &Open) {
+    let way: Vec<_> = open.clearance.hops().map(|(hop, _)| hop.to_string()).collect();
+    if !way.is_empty() {
+        let _ = open.tap.note(0, WhatRef::Mark { kind: "via", text: &way.join(", ") }).await;
+    }
 }
 
 async fn run<P: Protocol>(
@@ -99,6 +120,7 @@ async fn run<P: Protocol>(
     let marks = Marks::new(open.tap.clone());
     let mut steer = Steer::new(marks.clone());
     let mut company = Company::new(open, gateway.parts.authority.clone(), marks);
+    mark_way(open).await;
     tasks.spawn(connection(protocol.clone(), first, open.live(gateway)));
     let mut linger = None;
     let mut last = Ended::new(EndReason::ClientClose, "");
@@ -202,7 +224,7 @@ async fn connection<P: Protocol>(protocol: Arc<P>, mut client: P::Client, live: 
         }
     };
     match dialled {
-        Ok(upstream) => (protocol.relay(client, upstream, live).await, String::new()),
+        Ok(upstream) => protocol.relay(client, upstream, live).await,
         Err(error) => {
             let note = error.to_string();
             protocol.deny(client, &Denial::new(error.kind(), note.clone())).await;
@@ -408,6 +430,7 @@ async fn close(gateway: &Gateway, open: Open, ended: Ended, freezer: Freezer) {
         tracing::error!(%error, %session, "a session's end was not recorded");
     }
     let finished = recording.finish().await;
+    let exchanges = clearance.exchanges();
     drop(clearance);
     let at = match finished {
         Ok(at) => at,
@@ -424,7 +447,8 @@ async fn close(gateway: &Gateway, open: Open, ended: Ended, freezer: Freezer) {
     let ended =
         if sabotaged("credential") { Ended { note: crate::conformance::LEAKED.into(), ..ended } } else { ended };
     let Ended { reason, note } = ended;
-    let close = Close { session, reason, anchor, complete: true, bytes: tap.bytes(), note, frozen: millis(frozen) };
+    let (bytes, frozen) = (tap.bytes(), millis(frozen));
+    let close = Close { session, reason, anchor, complete: true, bytes, note, frozen, exchanges };
     let forgets = matches!(reason, EndReason::Panic | EndReason::DialFail);
     if !(forgets && sabotaged("lease")) {
         tell(authority, session, &|| Call::Close(close.clone())).await;

@@ -14,7 +14,7 @@ pub mod recover;
 mod steer;
 mod traced;
 
-pub use door::{Doors, Errand, Keys, LINGER, Left, Piece, Said, Screen, Seated, Terminal};
+pub use door::{Doors, Errand, Keys, LINGER, Left, Piece, Said, Screen, Seated, Terminal, Vantage};
 pub use gateway::{Error, Gateway, ObserversFor, Setup};
 pub use live::{Ending, Live, Notice, Peers, Typist};
 pub use proof::{Authenticated, Choices, Clearance, Lease, Login, Permit, Step};

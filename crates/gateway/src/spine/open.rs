@@ -9,12 +9,13 @@ use super::steer::Pauses;
 use crate::authority::{self, Order, PATIENCE};
 use crate::observe::{Inputs, Judge, Lines, Recording, Tap};
 use crate::sabotage::sabotaged;
-use sallyport_model::access::{Ask, Channel, Denial, EndReason, Freeze};
+use sallyport_model::access::{Ask, Channel, Denial, EndReason, Freeze, LeaseKind};
 use sallyport_model::authority::{Anchor, Call, Close, Open as OpenCall, Opened, Reply, Welcome};
 use sallyport_model::company::Guest;
 use sallyport_model::door::Opened as Outline;
 use sallyport_model::limits::Record;
 use sallyport_model::sealed::PrivateKey;
+use sallyport_model::way::{MOST_HOPS, Stop};
 use sallyport_model::{Env, IdentityId, Kind, RecordingId, SessionId, WatchId};
 use sallyport_recording::Facts;
 use std::collections::HashSet;
@@ -190,13 +191,18 @@ fn equip(
 ) -> Result<Open, Denial> {
     let parts = &gateway.parts;
     let Opened { terms, lease } = opened;
+    if terms.place.hops.len() > MOST_HOPS {
+        return Err(authority::Error::Misfit.into());
+    }
     let observers = (parts.observers)(&terms)?;
     let judge = Judge::new(&terms, session, parts.authority.clone())?;
     let strict = terms.limits.record == Record::Strict;
     let inputs = Inputs::new(terms.limits.recording);
     let (identity, platform) = (terms.identity, terms.place.platform);
-    let lease = Lease::new(session, lease, key, parts.authority.clone());
-    let clearance = Clearance::new(Permit::new(session, terms), lease, parts.dialer.clone(), proofs);
+    let (key, hops) = (Arc::new(key), terms.place.hops.iter().map(|hop| hop.lease.clone()));
+    let lend = |lent: (Stop, LeaseKind)| Lease::new(session, lent, key.clone(), parts.authority.clone());
+    let leases = (lend((Stop::Target, lease)), (0..).map(Stop::Hop).zip(hops).map(lend).collect());
+    let clearance = Clearance::new(Permit::new(session, terms), leases, parts.dialer.clone(), proofs);
     let (stopped, frozen) = (watch::Sender::new(false), watch::Sender::new(None));
     let pauses = Pauses::new();
     let (knock, knocking) = mpsc::unbounded_channel();
@@ -258,8 +264,8 @@ fn abort(gateway: &Gateway, session: SessionId, recording: &Arc<Recording>, refu
         // Without an end the next gateway closes it, as in `drive`.
         let Ok(at) = recording.finish().await else { return };
         let anchor = Anchor { session, segments: at.0, chain: at.1.to_vec() };
-        let close =
-            Close { session, reason: EndReason::RecorderStall, anchor, complete: true, bytes: (0, 0), note, frozen: 0 };
+        let (reason, bytes, exchanges) = (EndReason::RecorderStall, (0, 0), Vec::new());
+        let close = Close { session, reason, anchor, complete: true, bytes, note, frozen: 0, exchanges };
         super::drive::tell(&*authority, session, &|| Call::Close(close.clone())).await;
         authority.delist(session);
     });
@@ -289,6 +295,8 @@ fn sabotage(reply: Result<Reply, authority::Error>, who: &Authenticated, ask: &A
         freezes: false,
         logon: None,
         platform: Default::default(),
+        hops: Vec::new(),
+        accepts: sallyport_model::way::Accepts::default(),
     };
     let terms = Terms {
         identity: who.identity(),

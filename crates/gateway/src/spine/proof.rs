@@ -27,14 +27,15 @@ use crate::authority::{self, Authority, PATIENCE};
 use crate::dial::{self, Dialer};
 use sallyport_model::access::{Denial, From as Source, LeaseKind, Terms};
 use sallyport_model::authority::{
-    AuthStep, BECOMING_INFO, Call, Certified, Choice, Evidence, PASSWORD_INFO, Places, Reply,
+    AuthStep, BECOMING_INFO, Call, Certified, Choice, Evidence, PASSWORD_INFO, Places, Reply, password_aad,
 };
 use sallyport_model::inventory::Place;
 use sallyport_model::sealed::PrivateKey;
 use sallyport_model::secret::SecretBytes;
+use sallyport_model::way::{Exchange, Hop, Stop};
 use sallyport_model::{AuthId, Env, Handle, IdentityId, Kind, LoginId, SessionId};
 use std::net::IpAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use tokio::net::TcpStream;
 
 /// Control knows who the client is.
@@ -177,14 +178,21 @@ impl Permit {
 /// The right to use a credential, while the session lasts. It gives uses, not keys.
 pub struct Lease {
     session: SessionId,
+    /// Whose credential it is, of those that the session needs.
+    stop: Stop,
     kind: LeaseKind,
-    key: PrivateKey,
+    key: Arc<PrivateKey>,
     authority: Arc<dyn Authority>,
 }
 
 impl Lease {
-    pub(super) fn new(session: SessionId, kind: LeaseKind, key: PrivateKey, authority: Arc<dyn Authority>) -> Self {
-        Self { session, kind, key, authority }
+    pub(super) fn new(
+        session: SessionId,
+        (stop, kind): (Stop, LeaseKind),
+        key: Arc<PrivateKey>,
+        authority: Arc<dyn Authority>,
+    ) -> Self {
+        Self { session, stop, kind, key, authority }
     }
 
     /// What sort of credential it is.
@@ -198,7 +206,7 @@ impl Lease {
     /// # Errors
     /// When control refuses or is not reached.
     pub async fn password(&self) -> Result<SecretBytes, Denial> {
-        self.lent(Call::Password(self.session), PASSWORD_INFO).await
+        self.lent(Call::Password(self.session, self.stop), PASSWORD_INFO).await
     }
 
     /// The password that `su` or `sudo` of the target asks for, for one answer. It comes sealed to the session's key.
@@ -213,7 +221,7 @@ impl Lease {
         match self.authority.call(call, PATIENCE).await? {
             Reply::Password(sealed) => self
                 .key
-                .open(info, self.session.as_bytes(), &sealed)
+                .open(info, &password_aad(self.session, self.stop), &sealed)
                 .map_err(|e| Denial::new(Kind::Failed, e.to_string())),
             Reply::Denied(denial) => Err(denial),
             _ => Err(authority::Error::Misfit.into()),
@@ -225,7 +233,7 @@ impl Lease {
     /// # Errors
     /// When control refuses or is not reached.
     pub async fn sign(&self, challenge: Vec<u8>) -> Result<Vec<u8>, Denial> {
-        match self.authority.call(Call::Sign(self.session, challenge), PATIENCE).await? {
+        match self.authority.call(Call::Sign(self.session, challenge, self.stop), PATIENCE).await? {
             Reply::Signature(blob) => Ok(blob),
             Reply::Denied(denial) => Err(denial),
             _ => Err(authority::Error::Misfit.into()),
@@ -238,7 +246,7 @@ impl Lease {
     /// # Errors
     /// When control refuses or is not reached.
     pub async fn certify(&self, exchange: Vec<u8>) -> Result<Certified, Denial> {
-        match self.authority.call(Call::Certify(self.session, exchange), PATIENCE).await? {
+        match self.authority.call(Call::Certify(self.session, exchange, self.stop), PATIENCE).await? {
             Reply::Certified(certified) => Ok(certified),
             Reply::Denied(denial) => Err(denial),
             _ => Err(authority::Error::Misfit.into()),
@@ -251,7 +259,11 @@ impl Lease {
 pub struct Clearance {
     permit: Permit,
     lease: Lease,
+    /// Of the jump hosts on the way, the outermost first.
+    hops: Vec<Lease>,
     dialer: Arc<Dialer>,
+    /// What the legs agreed on so far.
+    exchanges: Mutex<Vec<Exchange>>,
 }
 
 /// The recording's header is on the disk.
@@ -261,13 +273,13 @@ pub(super) struct HeaderDurable(pub(super) ());
 pub(super) struct EntryDurable(pub(super) ());
 
 impl Clearance {
-    pub(super) const fn new(
+    pub(super) fn new(
         permit: Permit,
-        lease: Lease,
+        (lease, hops): (Lease, Vec<Lease>),
         dialer: Arc<Dialer>,
         _: (HeaderDurable, EntryDurable),
     ) -> Self {
-        Self { permit, lease, dialer }
+        Self { permit, lease, hops, dialer, exchanges: Mutex::new(Vec::new()) }
     }
 
     /// What was permitted.
@@ -288,11 +300,38 @@ impl Clearance {
         &self.lease
     }
 
-    /// Connects to the permitted place and to no other.
+    /// The jump hosts on the way, the outermost first, each with the uses of its own credential.
+    pub fn hops(&self) -> impl ExactSizeIterator<Item = (&Hop, &Lease)> {
+        self.place().hops.iter().zip(&self.hops)
+    }
+
+    /// Connects to where the way begins, and to nowhere else: to the permitted place, or to the outermost jump host.
     ///
     /// # Errors
     /// When it may not be reached, or is not.
     pub async fn connect(&self) -> Result<TcpStream, dial::Error> {
-        self.dialer.dial(&self.place().host, self.place().port).await
+        let Place { host, port, hops, .. } = self.place();
+        let (host, port) = hops.first().map_or((host, port), |hop| (&hop.host, &hop.port));
+        self.dialer.dial(host, *port).await
+    }
+
+    /// Notes what a leg has agreed on, for the entry of the session's end; the first time counts.
+    pub fn agreed(&self, exchange: Exchange) {
+        let mut known = self.exchanges.lock().unwrap_or_else(PoisonError::into_inner);
+        if !known.iter().any(|known| known.leg == exchange.leg) {
+            known.push(exchange);
+        }
+    }
+
+    pub(super) fn exchanges(&self) -> Vec<Exchange> {
+        self.exchanges.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Whether a jump host may be asked to connect there, as far as the text alone can say.
+    ///
+    /// # Errors
+    /// When it may not.
+    pub fn may_be_asked_for(&self, host: &str, port: u16) -> Result<(), dial::Error> {
+        self.dialer.judge(host, port)
     }
 }

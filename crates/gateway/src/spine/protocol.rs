@@ -51,13 +51,14 @@ pub trait Protocol: Send + Sync + 'static {
         }
     }
 
-    /// Carries bytes until one side ends. Whatever crosses goes through the tap of `live`.
+    /// Carries bytes until one side ends, and gives why, with what is to be added in words. Whatever crosses goes through
+    /// the tap of `live`.
     fn relay(
         &self,
         client: Self::Client,
         upstream: Self::Upstream,
         live: Live,
-    ) -> impl Future<Output = EndReason> + Send;
+    ) -> impl Future<Output = (EndReason, String)> + Send;
 }
 
 /// A client that has logged in.

@@ -80,12 +80,18 @@ pub(super) fn of(entry: &Entry) -> String {
 fn session(entry: &Entry, actor: &str, object: &str) -> String {
     match entry.action.as_str() {
         "session.opened" => format!(
-            "{actor} opened a session on {object}{}{}",
+            "{actor} opened a session on {object}{}{}{}",
             by(entry, "through", ", through "),
-            by(entry, "from", " from ")
+            by(entry, "from", " from "),
+            by(entry, "via", ", over the jump hosts ")
         ),
         "session.closed" => {
-            format!("{actor}'s session on {object} ended{}{}", by(entry, "reason", ": "), by(entry, "note", ", "))
+            format!(
+                "{actor}'s session on {object} ended{}{}{}",
+                by(entry, "reason", ": "),
+                by(entry, "note", ", "),
+                by(entry, "exceptions", "; by exception were spoken: ")
+            )
         }
         "session.denied" => format!("{actor} was denied a session on {object}{}", by(entry, "why", ": ")),
         "session.killed" => format!("{actor} ended the session {object}{}", by(entry, "reason", ": ")),
@@ -273,10 +279,35 @@ fn account(entry: &Entry, actor: &str, object: &str) -> String {
 /// Acts on one target.
 fn target(entry: &Entry, actor: &str, object: &str) -> String {
     match entry.action.as_str() {
+        "target.probed" if entry.fact("way").starts_with("via") => {
+            format!("{actor} had a gateway look at {object}{}", by(entry, "way", " "))
+        }
         "target.probed" => format!("{actor} had a gateway look at {object}"),
+        "target.rerouted" => format!(
+            "{actor} had the target {object} reached {}{}",
+            or(entry, "way", "another way"),
+            by(entry, "before", ", before that ")
+        ),
+        "target.excepted" => format!(
+            "{actor} lets old algorithms be spoken with the target {object}: {}{}{}",
+            or(entry, "algorithms", "some"),
+            by(entry, "until", ", until "),
+            by(entry, "reason", ": ")
+        ),
+        "target.exception_taken" => format!("{actor} took the exceptions of the target {object} back"),
+        "target.host_authorities" => format!(
+            "{actor} has the host key of the target {object} certified by {}{}",
+            or(entry, "keys", "nobody"),
+            by(entry, "names", ", as ")
+        ),
+        "target.post_quantum" => format!(
+            "a post-quantum key exchange is {} of the target {object}, by {actor}",
+            or(entry, "wanted", "demanded")
+        ),
         "target.added" => format!(
-            "{actor} added the target {object}{}{}{}",
+            "{actor} added the target {object}{}{}{}{}",
             by(entry, "place", ", "),
+            by(entry, "way", ", reached "),
             by(entry, "account", ", with the account "),
             if entry.fact("secret").is_empty() { "" } else { " and its credential" }
         ),

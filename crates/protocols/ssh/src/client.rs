@@ -33,6 +33,8 @@ pub struct Client {
 /// A client's connection.
 pub(crate) struct Connected {
     pub(crate) link: Link,
+    /// What its exchange of keys agreed on.
+    pub(crate) agreed: String,
     /// Closes the socket when nobody holds the client any more.
     pub(crate) _driver: AbortOnDropHandle<sallyport_ssh_transport::Error>,
 }

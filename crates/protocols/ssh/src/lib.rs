@@ -15,15 +15,16 @@ mod probe;
 mod relay;
 mod start;
 
-use sallyport_gateway::dial::Dialer;
 use sallyport_gateway::listen::Downstream;
-use sallyport_gateway::spine::{Arrival, Choices, Clearance, DialError, Hold, Live, Login, Protocol, Seated, Terminal};
+use sallyport_gateway::spine::{
+    Arrival, Choices, Clearance, DialError, Hold, Live, Login, Protocol, Seated, Terminal, Vantage,
+};
 use sallyport_model::access::{Denial, EndReason};
 use sallyport_model::door::Probed;
 use sallyport_model::{AccountName, Env, Kind, Secret, TargetName};
+use sallyport_ssh_transport::Settings;
 use sallyport_ssh_transport::key::{self, HostKey};
 use sallyport_ssh_transport::link::{Arrival as Begun, code};
-use sallyport_ssh_transport::{Random, Settings};
 use start::Started;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
@@ -49,7 +50,7 @@ pub struct Ssh {
     settings: RwLock<Arc<Settings>>,
     host_key: Arc<HostKey>,
     public: String,
-    random: Random,
+    env: Env,
 }
 
 impl Ssh {
@@ -60,9 +61,8 @@ impl Ssh {
     pub fn new(host_key: &Secret<Vec<u8>>, env: &Env) -> Result<Self, BadHostKey> {
         let seed = host_key.expose().first_chunk::<32>().filter(|_| host_key.len() == 32).ok_or(BadHostKey)?;
         let (host_key, public) = config::host_key(seed)?;
-        let random = config::random(env);
-        let settings = RwLock::new(Arc::new(Settings::server(host_key.clone(), random.clone())));
-        Ok(Self { settings, host_key, public, random })
+        let settings = RwLock::new(Arc::new(Settings::server(host_key.clone(), config::random(env))));
+        Ok(Self { settings, host_key, public, env: env.clone() })
     }
 
     /// Shows this certificate of its key, a line of a `-cert.pub` file, to clients that ask for one from now on.
@@ -70,7 +70,7 @@ impl Ssh {
     /// # Errors
     /// When it is none, or another key's.
     pub fn certify(&self, line: &str) -> Result<(), BadHostKey> {
-        let bare = Settings::server(self.host_key.clone(), self.random.clone());
+        let bare = Settings::server(self.host_key.clone(), config::random(&self.env));
         let settings = key::parse(line).and_then(|certificate| bare.certified(certificate)).map_err(|_| BadHostKey)?;
         *self.settings.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(settings);
         Ok(())
@@ -135,15 +135,15 @@ impl Protocol for Ssh {
     }
 
     async fn dial(&self, go: &Clearance) -> Result<Upstream, DialError> {
-        dial::dial_soon(go, &self.random).await
+        Box::pin(dial::dial(go, &self.env)).await
     }
 
     async fn prove(&self, go: &Clearance, upstream: Upstream) -> Result<(), DialError> {
-        becoming::prove(go, &upstream.link, &self.random).await
+        becoming::prove(go, &upstream.link, &config::random(&self.env)).await
     }
 
-    async fn relay(&self, client: Client, upstream: Upstream, live: Live) -> EndReason {
-        Box::pin(relay::relay(client, upstream, self.random.clone(), live)).await
+    async fn relay(&self, client: Client, upstream: Upstream, live: Live) -> (EndReason, String) {
+        Box::pin(relay::relay(client, upstream, self.env.clone(), live)).await
     }
 }
 
@@ -152,8 +152,8 @@ impl Seated for Ssh {
         Client::seated(terminal)
     }
 
-    async fn probe(&self, dialer: &Dialer, host: &str, port: u16) -> Result<Probed, DialError> {
-        Box::pin(probe::probe(dialer, host, port, &self.random)).await
+    async fn probe(&self, from: Vantage<'_>, host: &str, port: u16) -> Result<Probed, DialError> {
+        Box::pin(probe::probe(from, host, port, &self.env)).await
     }
 }
 

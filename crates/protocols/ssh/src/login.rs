@@ -10,6 +10,7 @@ use sallyport_model::authority::{Evidence, SshProof};
 use sallyport_model::{Address, Kind, Secret};
 use sallyport_ssh_transport::auth::{self, Method, Request};
 use sallyport_ssh_transport::link::Link;
+use sallyport_ssh_transport::negotiate::Agreed;
 use sallyport_ssh_transport::wire::{Cursor, Put as _};
 use sallyport_ssh_transport::{Leg, SERVICE_ACCEPT, SERVICE_REQUEST, Settings, Transport, certificate, key};
 use std::net::IpAddr;
@@ -39,9 +40,10 @@ pub(crate) async fn login(settings: Arc<Settings>, io: Downstream, login: Login)
     drop(io.half_open);
     let Conversation { mut leg, .. } = conversation;
     leg.authenticated();
+    let agreed = leg.transport().algorithms().map(Agreed::told).unwrap_or_default();
     let (link, arrivals, driver) = Link::start(leg, config::CLIENT);
     let driver = AbortOnDropHandle::new(tokio::spawn(driver.run()));
-    let client = Client::connected(Connected { link, _driver: driver }, arrivals);
+    let client = Client::connected(Connected { link, agreed, _driver: driver }, arrivals);
     Ok(Arrival { client, who, wish: wish(address, from) })
 }
 

@@ -1,34 +1,46 @@
 //! What an SSH server shows to somebody who only looks: its host keys, sort by sort, and its identification.
 
-use crate::config;
-use sallyport_gateway::dial::Dialer;
-use sallyport_gateway::spine::DialError;
-use sallyport_model::Kind;
+use crate::{config, dial};
+use sallyport_gateway::spine::{DialError, Vantage};
 use sallyport_model::door::Probed;
+use sallyport_model::{Env, Kind};
 use sallyport_ssh_transport::{Error, Leg, Random, Settings, Transport, key};
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::net::TcpStream;
+use tokio::io::{AsyncRead, AsyncWrite};
 
 /// How long a server may take for each look.
 const LOOK: Duration = Duration::from_secs(10);
-/// Longest identification (RFC 4253 section 4.2).
-const BANNER: usize = 255;
 
 /// Looks once for each sort of key: a server shows the one that was agreed on.
-pub(crate) async fn probe(dialer: &Dialer, host: &str, port: u16, random: &Random) -> Result<Probed, DialError> {
+pub(crate) async fn probe(from: Vantage<'_>, host: &str, port: u16, env: &Env) -> Result<Probed, DialError> {
     let mut probed = Probed::default();
+    let jump_host = match from {
+        Vantage::Here(_) => None,
+        Vantage::Behind(go) => Some((go, dial::dial(go, env).await?)),
+    };
+    let random = &config::random(env);
+    let mut needed = None;
     for sort in config::SORTS {
-        let stream = dialer.dial(host, port).await?;
+        let Shown { banner, host_key, exceptions } = match (&from, &jump_host) {
+            (_, Some((go, at))) => look(at.onward(go, host, port).await?, sort, random).await,
+            (Vantage::Here(dialer), None) => look(dialer.dial(host, port).await?, sort, random).await,
+            (Vantage::Behind(_), None) => Shown::default(),
+        };
         if probed.banner.is_empty() {
-            probed.banner = tokio::time::timeout(LOOK, banner(&stream)).await.unwrap_or_default();
-            if !probed.banner.starts_with("SSH-") {
-                let text = format!("what listens at {host}:{port} is no SSH server; check the address and the port");
-                return Err(DialError::new(Kind::Usage, text));
-            }
+            probed.banner = banner;
         }
-        probed.host_keys.extend(look(stream, sort, random).await);
+        if probed.banner.is_empty() {
+            let text = format!("what listens at {host}:{port} is no SSH server; check the address and the port");
+            return Err(DialError::new(Kind::Usage, text));
+        }
+        if host_key.is_some() && needed.as_ref().is_none_or(|known: &Vec<_>| exceptions.len() < known.len()) {
+            needed = Some(exceptions);
+        }
+        probed.host_keys.extend(host_key);
     }
+    // Keys of one sort are enough.
+    probed.exceptions = needed.unwrap_or_default();
     if probed.host_keys.is_empty() {
         let text = format!("the SSH server at {host}:{port} shows no host key of a sort that is safe to use");
         return Err(DialError::new(Kind::Usage, text));
@@ -36,32 +48,32 @@ pub(crate) async fn probe(dialer: &Dialer, host: &str, port: u16, random: &Rando
     Ok(probed)
 }
 
-/// Goes as far as the key that is shown, and no further.
-async fn look(stream: TcpStream, sort: &[&'static str], random: &Random) -> Option<String> {
-    let transport = Transport::new(Arc::new(Settings::looker(sort.to_vec(), random.clone()))).ok()?;
-    let mut leg = Leg::new(stream, transport);
-    match tokio::time::timeout(LOOK, leg.receive()).await.ok()? {
-        Err(Error::HostKey(shown)) => key::print(&shown).ok(),
-        _ => None,
-    }
+/// What one look has shown.
+#[derive(Default)]
+struct Shown {
+    /// The identification; empty where what listens is no SSH server.
+    banner: String,
+    host_key: Option<String>,
+    /// Old algorithms that were spoken for it.
+    exceptions: Vec<String>,
 }
 
-/// The identification, left on the stream for the library to read.
-async fn banner(stream: &TcpStream) -> String {
-    let mut seen = [0; BANNER];
-    let mut before = 0;
-    loop {
-        let Ok(length) = stream.peek(&mut seen).await else { return String::new() };
-        let line = seen.get(..length).unwrap_or_default();
-        let whole = line.iter().position(|byte| *byte == b'\n');
-        if whole.is_some() || length == BANNER || length == 0 {
-            let text = line.get(..whole.unwrap_or(length)).unwrap_or_default();
-            return String::from_utf8_lossy(text).chars().filter(|c| c.is_ascii_graphic() || *c == ' ').collect();
-        }
-        if length == before {
-            // The rest of the line is on its way.
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-        before = length;
-    }
+/// Goes as far as the key that is shown, and no further.
+async fn look<S>(stream: S, sort: &[&'static str], random: &Random) -> Shown
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    let Ok(transport) = Transport::new(Arc::new(Settings::looker(sort.to_vec(), random.clone()))) else {
+        return Shown::default();
+    };
+    let mut leg = Leg::new(stream, transport);
+    let seen = tokio::time::timeout(LOOK, leg.receive()).await;
+    let host_key = match seen {
+        Ok(Err(Error::HostKey(shown))) => key::print(&shown).ok(),
+        _ => None,
+    };
+    let old = leg.transport().agreeing().map(|agreed| agreed.exceptions()).unwrap_or_default();
+    let exceptions = old.into_iter().map(str::to_owned).collect();
+    let line = String::from_utf8_lossy(leg.transport().identification().unwrap_or_default());
+    Shown { banner: line.chars().filter(|c| c.is_ascii_graphic() || *c == ' ').collect(), host_key, exceptions }
 }

@@ -140,6 +140,12 @@ impl Transport {
         self.algorithms.as_ref()
     }
 
+    /// What is agreed on for an exchange that is under way.
+    #[must_use]
+    pub fn agreeing(&self) -> Option<&Agreed> {
+        self.exchange.as_ref().and_then(|exchange| exchange.agreed.as_ref())
+    }
+
     /// How the peer names itself, without line end, once it has.
     #[must_use]
     pub fn identification(&self) -> Option<&[u8]> {

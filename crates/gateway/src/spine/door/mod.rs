@@ -11,7 +11,7 @@ pub use seat::{Keys, Said, Screen, Terminal};
 use super::company::Knocking;
 use super::gateway::Gateway;
 use super::live::Typed;
-use super::proof::Authenticated;
+use super::proof::{Authenticated, Clearance};
 use super::protocol::{Arrival, DialError, Protocol, Wish};
 use super::{drive, open, traced};
 use crate::dial::Dialer;
@@ -91,8 +91,18 @@ pub trait Seated: Protocol {
     /// The terminal as a client that has logged in and asked for a shell.
     fn seat(&self, terminal: Terminal) -> Self::Client;
 
-    /// Looks what a place shows of itself, before anything is known of it. No credential is involved.
-    fn probe(&self, dialer: &Dialer, host: &str, port: u16) -> impl Future<Output = Result<Probed, DialError>> + Send;
+    /// Looks what a place shows of itself, before anything is known of it. No credential of it is involved.
+    fn probe(&self, from: Vantage<'_>, host: &str, port: u16)
+    -> impl Future<Output = Result<Probed, DialError>> + Send;
+}
+
+/// From where a place is looked at.
+#[derive(Clone, Copy)]
+pub enum Vantage<'a> {
+    /// From here.
+    Here(&'a Dialer),
+    /// From this session's target, which is to be the jump host.
+    Behind(&'a Clearance),
 }
 
 /// What the door does with one protocol.
@@ -105,8 +115,11 @@ trait Service: Send + Sync {
         seat: (Arc<Seat>, Terminal),
     ) -> Boxed<'static, ()>;
     fn probe<'a>(&'a self, dialer: &'a Dialer, probe: &'a Probe) -> Boxed<'a, Result<Probed, DialError>>;
+    fn look(self: Arc<Self>, gateway: Arc<Gateway>, who: Who, ask: Ask, probe: Probe) -> Looking;
     fn check(self: Arc<Self>, gateway: Arc<Gateway>, who: Who, ask: Ask) -> Boxed<'static, Result<(), Denial>>;
 }
+
+type Looking = Boxed<'static, Result<Probed, Denial>>;
 
 struct Served<P>(Arc<P>);
 
@@ -126,7 +139,17 @@ impl<P: Seated> Service for Served<P> {
     }
 
     fn probe<'a>(&'a self, dialer: &'a Dialer, probe: &'a Probe) -> Boxed<'a, Result<Probed, DialError>> {
-        Box::pin(self.0.probe(dialer, &probe.host, probe.port))
+        Box::pin(self.0.probe(Vantage::Here(dialer), &probe.host, probe.port))
+    }
+
+    fn look(self: Arc<Self>, gateway: Arc<Gateway>, who: Who, ask: Ask, probe: Probe) -> Looking {
+        Box::pin(async move {
+            let open = Box::pin(open::open(&gateway, &Authenticated::new(who), &ask)).await?;
+            let note = format!("looked what {}:{} shows there", probe.host, probe.port);
+            let go = open.clearance.clone();
+            let look = async move { self.0.probe(Vantage::Behind(&go), &probe.host, probe.port).await };
+            drive::brief(&gateway, open, &note, look).await.map_err(Denial::from)
+        })
     }
 
     fn check(self: Arc<Self>, gateway: Arc<Gateway>, who: Who, ask: Ask) -> Boxed<'static, Result<(), Denial>> {
@@ -207,10 +230,18 @@ impl Doors {
             Knock::Open(who, ask, size) => self.open(who, ask, size, (from, to)).await,
             Knock::Join(who, session, size) => self.join(&who, session, size, (from, to)).await,
             Knock::Errand(who, session, wanted) => self.errand(&who, session, wanted, (from, to)).await,
-            Knock::Probe(probe) => {
-                let probed = match self.service(&probe.protocol) {
-                    Ok(service) => service.probe(&self.gateway.parts.dialer, &probe).await.map_err(Denial::from),
-                    Err(why) => Err(why),
+            Knock::Probe(probe, through) => {
+                let probed = match (self.service(&probe.protocol), through) {
+                    (Ok(service), None) => {
+                        service.probe(&self.gateway.parts.dialer, &probe).await.map_err(Denial::from)
+                    }
+                    // In a task of its own, as a check.
+                    (Ok(service), Some((who, ask))) => {
+                        let looking = service.look(self.gateway.clone(), who, ask, probe);
+                        let died = |_| Err(Denial::new(Kind::Failed, "the look came to no end; try again"));
+                        self.gateway.running.spawn(looking).await.unwrap_or_else(died)
+                    }
+                    (Err(why), _) => Err(why),
                 };
                 answer(&mut to, probed.map(|probed| Outward::Probed(Box::new(probed)))).await
             }

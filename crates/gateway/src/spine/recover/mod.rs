@@ -177,7 +177,8 @@ impl End {
     fn close(self, session: SessionId, note: &str) -> Close {
         let anchor = Anchor { session, segments: self.segments, chain: self.chain };
         let complete = self.complete;
-        Close { session, reason: EndReason::Orphan, anchor, complete, bytes: (0, 0), note: note.to_owned(), frozen: 0 }
+        let (reason, note, exchanges) = (EndReason::Orphan, note.to_owned(), Vec::new());
+        Close { session, reason, anchor, complete, bytes: (0, 0), note, frozen: 0, exchanges }
     }
 }
 

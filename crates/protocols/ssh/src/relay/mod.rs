@@ -9,21 +9,24 @@ mod forward;
 mod pool;
 mod typing;
 
-use crate::Client;
 use crate::dial::Upstream;
 use crate::files::Gate;
-use crate::start;
+use crate::start::{self, Started};
+use crate::{Client, config};
 use channel::Outcome;
 use errands::Errands;
-use pool::Pool;
+use pool::{Born, Pool};
 use sallyport_gateway::spine::{Errand, Live};
+use sallyport_model::Env;
 use sallyport_model::access::{Channel as Kind, EndReason};
+use sallyport_model::way::Exchange;
 use sallyport_ssh_transport::Random;
 use sallyport_ssh_transport::link::{Arrival, Global, Link, Opening, code};
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
+use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::sync::{RwLock, mpsc};
 use tokio::task::{JoinError, JoinSet};
 
@@ -31,6 +34,8 @@ use tokio::task::{JoinError, JoinSet};
 const CHANNELS_END: Duration = Duration::from_millis(300);
 /// How long a client may take to leave after its channels have ended.
 const FLUSH: Duration = Duration::from_millis(200);
+/// How long after its connection it may be heard of a jump host that it went.
+const LOST: Duration = Duration::from_millis(500);
 /// How long it may take to leave when it is told to.
 const DISCONNECT: Duration = Duration::from_millis(80);
 
@@ -48,6 +53,35 @@ struct Session {
     random: Random,
 }
 
+impl Session {
+    /// With what comes of its connections, and the channels that its errands begin.
+    fn begin(
+        client: &Client,
+        upstream: Upstream,
+        env: Env,
+        live: &Live,
+    ) -> (Arc<Self>, UnboundedReceiver<Born>, UnboundedReceiver<Started>) {
+        let random = config::random(&env);
+        let (pool, born) = Pool::new(upstream, env);
+        let (errands, begun) = Errands::new(Gate::of(live.clearance().permit().terms()), random.clone());
+        if let Some(connected) = &client.connected {
+            let algorithms = connected.agreed.clone();
+            live.clearance().agreed(Exchange { leg: "client".into(), algorithms, exceptions: Vec::new() });
+        }
+        let session = Self {
+            live: live.clone(),
+            pool,
+            errands,
+            random,
+            client: client.connected.as_ref().map(|connected| connected.link.clone()),
+            granted: Mutex::default(),
+            listening: RwLock::default(),
+            no_more: AtomicBool::new(false),
+        };
+        (Arc::new(session), born, begun)
+    }
+}
+
 /// What the target may begin, because the client asked for it and was permitted.
 #[derive(Default)]
 struct Granted {
@@ -58,27 +92,17 @@ struct Granted {
 }
 
 /// Carries a client's channels until it leaves or the session ends.
-pub(crate) async fn relay(mut client: Client, upstream: Upstream, random: Random, live: Live) -> EndReason {
-    let (pool, mut born) = Pool::new(upstream, random.clone());
-    let (errands, mut begun) = Errands::new(Gate::of(live.clearance().permit().terms()), random.clone());
+pub(crate) async fn relay(mut client: Client, upstream: Upstream, env: Env, live: Live) -> (EndReason, String) {
     let mut wanted = client.errands.take();
-    let link = client.connected.as_ref().map(|connected| connected.link.clone());
-    let session = Session {
-        live: live.clone(),
-        pool,
-        errands,
-        client: link.clone(),
-        granted: Mutex::default(),
-        listening: RwLock::default(),
-        no_more: AtomicBool::new(false),
-        random,
-    };
-    let session = Arc::new(session);
+    let (session, mut born, mut begun) = Session::begin(&client, upstream, env, &live);
+    let link = session.client.clone();
     let mut channels: JoinSet<Outcome> = JoinSet::new();
     // Beside the channels: what the target begins, and what is asked of the whole connection.
     let mut beside: JoinSet<()> = JoinSet::new();
     let (questions, asked) = mpsc::unbounded_channel::<Global>();
     beside.spawn(forward::questions(asked, session.clone()));
+    // Jump hosts under the connections: a session does not outlive one.
+    let mut hops: JoinSet<Option<String>> = JoinSet::new();
     let mut ended = live.clone();
     let mut by_target = false;
     if let Some(started) = client.started.take() {
@@ -102,8 +126,13 @@ pub(crate) async fn relay(mut client: Client, upstream: Upstream, random: Random
             Some(started) = begun.recv() => {
                 channels.spawn(errands::carry(started, session.clone()));
             }
-            Some(arrivals) = born.recv() => {
+            Some((arrivals, lost)) = born.recv() => {
                 beside.spawn(forward::begun(arrivals, session.clone()));
+                hops.spawn(first_lost(lost));
+            }
+            Some(Ok(Some(lost))) = hops.join_next(), if !hops.is_empty() => {
+                live.announce(&lost);
+                break (EndReason::TargetClose, lost);
             }
             Some(done) = channels.join_next(), if !channels.is_empty() => match outcome(done) {
                 Outcome::Beside => {}
@@ -134,8 +163,24 @@ pub(crate) async fn relay(mut client: Client, upstream: Upstream, random: Random
     if reason == EndReason::ClientClose && by_target {
         reason = EndReason::TargetClose;
     }
+    // A client whose channels were closed with a jump host may have left before that one was heard of.
+    let gone = reason == EndReason::TargetClose && session.pool.first().is_none();
+    let lost = if gone { tokio::time::timeout(LOST, hops.join_next()).await.ok().flatten() } else { None };
+    let lost = lost.and_then(Result::ok).flatten().unwrap_or_default();
+    let text = if text.is_empty() { lost } else { text };
     goodbye(&mut client, &text, FLUSH).await;
-    reason
+    let note = if reason == EndReason::TargetClose { text } else { String::new() };
+    (reason, note)
+}
+
+/// How the first jump host of a connection went that we did not leave.
+async fn first_lost(mut lost: JoinSet<Option<String>>) -> Option<String> {
+    while let Some(one) = lost.join_next().await {
+        if let Ok(Some(how)) = one {
+            return Some(how);
+        }
+    }
+    None
 }
 
 /// The next errand; where none can come, nothing, ever.

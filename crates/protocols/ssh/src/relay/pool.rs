@@ -1,31 +1,34 @@
 //! Connections to the target: one carries many channels, and more are made where it takes no further session.
 
-use crate::dial::{Upstream, dial_soon};
+use crate::dial::{Upstream, dial};
 use bytes::Bytes;
 use sallyport_gateway::spine::{DialError, Live};
-use sallyport_model::Kind;
-use sallyport_ssh_transport::Random;
+use sallyport_model::{Env, Kind};
 use sallyport_ssh_transport::link::{Arrivals, Link, NotOpened, Reader, Writer};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use tokio::sync::mpsc;
+use tokio::task::JoinSet;
 
 /// Connections to one target that a session may have: sshd takes ten sessions on each.
 const MOST: usize = 32;
+
+/// What comes of a new connection: what its target begins, and how its jump hosts went.
+pub(super) type Born = (Arrivals, JoinSet<Option<String>>);
 
 /// A session's connections to its target.
 pub(super) struct Pool {
     upstreams: Mutex<Vec<Upstream>>,
     /// Held while one more is made, so that many channels do not make one each.
     making: tokio::sync::Mutex<()>,
-    /// Where a new connection's arrivals go.
-    born: mpsc::UnboundedSender<Arrivals>,
-    random: Random,
+    /// Where what comes of a new connection goes.
+    born: mpsc::UnboundedSender<Born>,
+    env: Env,
 }
 
 impl Pool {
-    pub(super) fn new(first: Upstream, random: Random) -> (Self, mpsc::UnboundedReceiver<Arrivals>) {
+    pub(super) fn new(first: Upstream, env: Env) -> (Self, mpsc::UnboundedReceiver<Born>) {
         let (born, births) = mpsc::unbounded_channel();
-        let pool = Self { upstreams: Mutex::default(), making: tokio::sync::Mutex::default(), born, random };
+        let pool = Self { upstreams: Mutex::default(), making: tokio::sync::Mutex::default(), born, env };
         pool.add(first);
         (pool, births)
     }
@@ -36,7 +39,7 @@ impl Pool {
 
     fn add(&self, mut upstream: Upstream) {
         if let Some(arrivals) = upstream.arrivals.take() {
-            let _ = self.born.send(arrivals);
+            let _ = self.born.send((arrivals, std::mem::take(&mut upstream.lost)));
         }
         self.lock().push(upstream);
     }
@@ -65,7 +68,7 @@ impl Pool {
         if self.lock().len() >= MOST {
             return Err(DialError::new(Kind::Unavailable, "the target takes no more sessions"));
         }
-        self.add(dial_soon(live.clearance(), &self.random).await?);
+        self.add(Box::pin(dial(live.clearance(), &self.env)).await?);
         self.on_any().await.ok_or_else(|| DialError::new(Kind::Unavailable, "the target opens no session"))
     }
 

@@ -108,7 +108,7 @@ impl russh::server::Handler for Eager {
 }
 
 /// A target that is scripted: its port and its host key.
-async fn scripted<H>(handler: impl Fn() -> H + Send + 'static) -> (u16, String)
+pub(crate) async fn scripted<H>(handler: impl Fn() -> H + Send + 'static) -> (u16, String)
 where
     H: russh::server::Handler<Error = russh::Error> + Send + 'static,
 {

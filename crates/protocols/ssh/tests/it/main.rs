@@ -19,9 +19,13 @@ mod files;
 #[cfg(test)]
 mod freeze;
 #[cfg(test)]
+mod hops;
+#[cfg(test)]
 mod hostile;
 #[cfg(test)]
 mod levels;
+#[cfg(test)]
+mod old;
 #[cfg(test)]
 mod rig;
 #[cfg(test)]

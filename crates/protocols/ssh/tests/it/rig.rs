@@ -68,6 +68,8 @@ pub(crate) fn target(sshd: &Sshd) -> Target {
         freezes: false,
         platform: Default::default(),
         becomes: None,
+        hops: Vec::new(),
+        accepts: Default::default(),
     }
 }
 

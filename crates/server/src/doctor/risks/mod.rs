@@ -4,10 +4,17 @@ use super::{Finding, fine, risk, wrong};
 use crate::config::Config;
 use crate::edge::expiry;
 use sallyport_control::{CERTIFICATE, CERTIFICATE_DOCUMENT, CertificateBody};
-use sallyport_store::{DocId, Offline};
+use sallyport_model::way::Exceptions;
+use sallyport_model::{Env, TargetName, Timestamp};
+use sallyport_store::{DocId, Document, Error as StoreError, Offline};
 use serde::Deserialize;
 use std::path::Path;
+use std::time::Duration;
 
+/// Targets that are looked at, at most.
+const TARGETS: u32 = 100_000;
+/// An exception that ends within this time is told of.
+const SOON: Duration = Duration::from_secs(30 * 24 * 3600);
 /// What says that a service keeps the clock: left by systemd-timesyncd, chrony, ntpsec and openntpd while they run.
 const KEEPERS: [&str; 6] = [
     "/run/systemd/timesync/synchronized",
@@ -22,6 +29,7 @@ pub(super) fn of_host(config: &Config) -> Vec<Finding> {
     let mut findings = vec![clock(), swap(Path::new("/proc/swaps"))];
     findings.extend(beside(config));
     findings.extend(slots(config));
+    findings.extend(exceptions(config));
     findings
 }
 
@@ -61,6 +69,59 @@ fn beside(config: &Config) -> Option<Finding> {
     })
 }
 
+/// Documents behind an id, as they lie in the database; nothing where there is none.
+fn documents(config: &Config, behind: &str, most: u32) -> Option<Result<Vec<(DocId, Document)>, StoreError>> {
+    let place = config.is_founded().then(|| config.place().ok())??;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().ok()?;
+    Some(runtime.block_on(async {
+        let mut store = Offline::open(&place).await?;
+        let found = store.documents(behind, most).await;
+        store.close().await;
+        found
+    }))
+}
+
+/// The part of a target that counts here.
+#[derive(Deserialize)]
+struct Excepted {
+    name: TargetName,
+    exceptions: Option<Exceptions>,
+}
+
+/// Targets that old algorithms are spoken with. Read as they lie there: the server verifies them.
+fn exceptions(config: &Config) -> Option<Finding> {
+    const PREFIX: &str = "tgt_";
+    let found = documents(config, PREFIX, TARGETS)?.ok()?;
+    let targets = found.iter().filter(|(id, _)| id.as_str().starts_with(PREFIX));
+    let excepted = targets.filter_map(|(_, document)| serde_json::from_slice::<Excepted>(&document.body).ok());
+    let mut lines: Vec<_> =
+        excepted.filter_map(|target| target.exceptions.map(|exceptions| (exceptions.until, target.name))).collect();
+    lines.sort();
+    told(&lines, Env::system().now())
+}
+
+fn told(lines: &[(Timestamp, TargetName)], now: Timestamp) -> Option<Finding> {
+    if lines.is_empty() {
+        return None;
+    }
+    let line = |(until, name): &(Timestamp, TargetName)| {
+        let ended = if *until <= now { "ended" } else { "until" };
+        format!("{name} {ended} {until}")
+    };
+    let shown: Vec<_> = lines.iter().take(10).map(line).collect();
+    let more = if lines.len() > shown.len() { ", ..." } else { "" };
+    let soon = lines.iter().filter(|(until, _)| *until <= now.plus(SOON)).count();
+    let what = format!(
+        "old algorithms are spoken by exception with {} targets ({}{more}); {soon} of these exceptions end within 30 days or have ended",
+        lines.len(),
+        shown.join(", ")
+    );
+    Some(risk(
+        what,
+        "update their SSH servers, then take the exceptions back; sessions are refused where one has ended",
+    ))
+}
+
 /// The part of a slot that counts here.
 #[derive(Deserialize)]
 struct Slot {
@@ -70,17 +131,7 @@ struct Slot {
 /// Whether the vault can still be opened when this host is gone. Read as it lies there: the server verifies it.
 fn slots(config: &Config) -> Option<Finding> {
     const PREFIX: &str = "slt_";
-    if !config.is_founded() {
-        return None;
-    }
-    let place = config.place().ok()?;
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().ok()?;
-    let found = runtime.block_on(async {
-        let mut store = Offline::open(&place).await?;
-        let found = store.documents(PREFIX, 64).await;
-        store.close().await;
-        found
-    });
+    let found = documents(config, PREFIX, 64)?;
     let found = match found {
         Ok(found) => found,
         // Whether there is a server to ask is another finding.
@@ -89,7 +140,7 @@ fn slots(config: &Config) -> Option<Finding> {
             return Some(wrong(format!("the database cannot be read: {error}"), "look at its owner and disk"));
         }
     };
-    let slot = |(id, document): &(DocId, sallyport_store::Document)| {
+    let slot = |(id, document): &(DocId, Document)| {
         id.as_str().starts_with(PREFIX).then(|| serde_json::from_slice::<Slot>(&document.body).ok())?
     };
     let slots: Vec<Slot> = found.iter().filter_map(slot).collect();
@@ -107,14 +158,7 @@ fn slots(config: &Config) -> Option<Finding> {
 fn orders(config: &Config) -> Option<CertificateBody> {
     // The one that comes next behind this is the one.
     let before = CERTIFICATE_DOCUMENT.strip_suffix('e')?;
-    let place = config.is_founded().then(|| config.place().ok())??;
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().ok()?;
-    let found = runtime.block_on(async {
-        let mut store = Offline::open(&place).await?;
-        let found = store.documents(before, 1).await;
-        store.close().await;
-        found
-    });
+    let found = documents(config, before, 1)?;
     let (id, document) = found.ok()?.into_iter().next()?;
     (id.as_str() == CERTIFICATE_DOCUMENT).then(|| serde_json::from_slice(&document.body).ok())?
 }

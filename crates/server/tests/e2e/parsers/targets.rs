@@ -14,6 +14,7 @@ use sallyport_model::authority::{self, Down, Up};
 use sallyport_model::company::{Change, Company, Guest, Part};
 use sallyport_model::name::{Address, Label};
 use sallyport_model::steering::{Pause, Steering};
+use sallyport_model::way::Stop;
 use sallyport_model::{AccountName, ClusterId, EntryId, Env, Handle, SecretId, SessionId, TargetName, Timestamp};
 use sallyport_model::{CallId, GatewayId, IdentityId, Secret, WatchId};
 use sallyport_policy::PolicySet;
@@ -118,7 +119,7 @@ fn messages() -> (Vec<Up>, Vec<Down>) {
         guests: vec![guest()],
         waits: true,
     };
-    let calls = [authority::Call::Password(session), authority::Call::Company(company)];
+    let calls = [authority::Call::Password(session, Stop::Hop(1)), authority::Call::Company(company)];
     let mut ups = vec![Up::Hello(hello), Up::View(view)];
     ups.extend(calls.map(|message| Up::Call(call, message)));
     let downs = vec![
