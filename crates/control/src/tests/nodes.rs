@@ -69,8 +69,10 @@ async fn what_one_node_decides_reaches_the_gateway_of_another() {
     let one = near.house.clone();
     assert!(near.welcome.orphans.is_empty(), "another node's session would be closed");
     assert_eq!(denial(near.call(near.close(first)).await).kind, Kind::Denied);
-    let error = one.control.watch(&admin, first).await.err().unwrap();
-    assert!(error.to_string().contains("node-2"), "{error}");
+    let operators = ["sallyport:operator".parse().unwrap()].into();
+    one.control.set_groups(&admin, &"bob".parse().unwrap(), operators).await.unwrap();
+    let error = one.control.watch(&one.signed_in("bob").await, first).await.err().unwrap();
+    assert!(error.to_string().contains("node-2") && error.to_string().contains("[nodes] listen"), "{error}");
 
     one.control.kill(&admin, first, "maintenance").await.unwrap();
     until("the kill", || orders(&gateway).iter().any(|o| o.contains("kill") && o.contains("maintenance"))).await;
