@@ -134,9 +134,17 @@ async fn carry((socket, patience): (WebSocket, Duration), terminal: Terminal, ma
     let mut sink = Sink { socket, patience };
     let Terminal { speak, hear, streaming: _counted } = terminal;
     let heard = Heard::default();
+    let listening = listen(stream, speak, &heard);
+    tokio::pin!(listening);
     let ended = tokio::select! {
-        closed = show(&mut sink, hear, &heard) => closed,
-        () = listen(stream, speak, &heard) => None,
+        closed = show(&mut sink, hear, &heard) => {
+            // Whoever takes nothing any more may have said before that they are done.
+            if closed.is_none() {
+                let _ = timeout(CLOSE, &mut listening).await;
+            }
+            closed
+        }
+        () = &mut listening => None,
         closed = let_go(may) => Some(closed),
     };
     say_goodbye(&mut sink, ended).await;

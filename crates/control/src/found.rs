@@ -1,10 +1,10 @@
 //! A place that was looked up: a target and an account on it, with the jump hosts on the way.
 
+use crate::approach::Approach;
 use crate::control::Open;
 use crate::directory::{kinds, load};
 use crate::lease::lease_kind;
 use crate::sessions::SessionBody;
-use crate::way::Way;
 use crate::{Error, hops};
 use sallyport_model::access::{Ask, Denial};
 use sallyport_model::inventory::{Account, Identity, Place as DialPlace, Target};
@@ -20,7 +20,7 @@ pub(crate) struct Found {
     pub(crate) target: Target,
     pub(crate) account: Account,
     /// How the account is reached on the target.
-    pub(crate) way: Way,
+    pub(crate) way: Approach,
     /// The jump hosts on the way, the outermost first, each without a way of its own.
     pub(crate) hops: Vec<Found>,
     /// Why the way does not lead there, where it does not.
@@ -65,7 +65,7 @@ impl SessionBody {
         let hops = self.hops.iter().map(|(target, account)| pair(open, *target, *account));
         let hops = hops.map(|hop| hop.map(|hop| Found::alone(open, hop))).collect::<Option<Vec<_>>>()?;
         target.way.jumps = hops.iter().map(Found::jump).collect();
-        Some(Found { way: Way::to(open, &account), target, account, hops, broken: None })
+        Some(Found { way: Approach::to(open, &account), target, account, hops, broken: None })
     }
 }
 
@@ -75,7 +75,7 @@ impl Found {
         let way = hops::walk(&target, |jump| jump_host(open, jump));
         target.way.jumps = way.jumps;
         let hops = way.found.into_iter().map(|hop| Self::alone(open, hop)).collect();
-        Self { way: Way::to(open, &account), target, account, hops, broken: way.broken }
+        Self { way: Approach::to(open, &account), target, account, hops, broken: way.broken }
     }
 
     /// A target with its way as it is now.
@@ -86,12 +86,12 @@ impl Found {
 
     /// A place whose way does not matter.
     fn alone(open: &Open, (target, account): (Target, Account)) -> Self {
-        Self { way: Way::to(open, &account), target, account, hops: Vec::new(), broken: None }
+        Self { way: Approach::to(open, &account), target, account, hops: Vec::new(), broken: None }
     }
 
     /// A place that is to be made, whose account is logged in at.
     pub(crate) fn new(target: Target, account: Account) -> Self {
-        Self { target, account, way: Way::Straight, hops: Vec::new(), broken: None }
+        Self { target, account, way: Approach::Straight, hops: Vec::new(), broken: None }
     }
 
     /// The account that is logged in at, whose credential opens the connection.

@@ -1,13 +1,13 @@
 //! Uses of a credential: lent or signed for one session, each with its entry first.
 
 use crate::access::entry_id;
+use crate::approach::Approach;
 use crate::control::{Open, identity, in_session};
 use crate::directory::{kinds, load};
 use crate::found::{Found, place_of};
 use crate::sessions::SessionBody;
 use crate::slots::borrowed;
 use crate::ssh_ca::SshCa;
-use crate::way::Way;
 use crate::{Actor, Control, Error};
 use sallyport_model::access::{Channel, Denial, LeaseKind};
 use sallyport_model::authority::{BECOMING_INFO, Certified, PASSWORD_INFO, Reply, password_aad};
@@ -175,7 +175,7 @@ impl Control {
     ) -> Result<Reply, Error> {
         let open = self.opened()?;
         let (body, found) = self.leased(&open, gateway, session)?;
-        let Way::Through(logon, by) = &found.way else {
+        let Approach::Through(logon, by) = &found.way else {
             return Err(Denial::new(Kind::Denied, "nobody is become in this session").into());
         };
         let owner = match by {

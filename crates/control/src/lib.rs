@@ -7,6 +7,7 @@ mod access;
 mod accounts;
 mod anchors;
 mod apply;
+mod approach;
 mod backup;
 mod certificate;
 mod company;
@@ -56,7 +57,6 @@ mod transfers;
 mod unseal;
 mod users;
 mod vault;
-mod way;
 mod why;
 
 pub use accounts::AboutAccount;

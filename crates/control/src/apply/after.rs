@@ -1,7 +1,7 @@
 //! What the inventory will be, looked at as a whole: whether every account is reached, and whether rules read what is typed.
 
 use crate::Error;
-use crate::way::wrong;
+use crate::approach::wrong;
 use sallyport_model::TargetId;
 use sallyport_model::inventory::{Account, Target};
 use sallyport_policy::{Misread, PolicySet};

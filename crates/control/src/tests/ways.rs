@@ -1,8 +1,8 @@
 //! Accounts that a logon account becomes: what is lent for them, and to whom nothing is.
 
 use super::house::*;
+use crate::approach::wrong;
 use crate::directory::{kinds, load};
-use crate::way::wrong;
 use sallyport_model::access::LeaseKind;
 use sallyport_model::authority::{BECOMING_INFO, Call, Opened, PASSWORD_INFO, Reply};
 use sallyport_model::inventory::Account;

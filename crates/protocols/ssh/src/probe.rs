@@ -4,7 +4,7 @@ use crate::{config, dial};
 use sallyport_gateway::spine::{DialError, Vantage};
 use sallyport_model::door::Probed;
 use sallyport_model::{Env, Kind};
-use sallyport_ssh_transport::{Error, Leg, Random, Settings, Transport, key};
+use sallyport_ssh_transport::{Error, Leg, Settings, Transport, key};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -12,19 +12,25 @@ use tokio::io::{AsyncRead, AsyncWrite};
 /// How long a server may take for each look.
 const LOOK: Duration = Duration::from_secs(10);
 
-/// Looks once for each sort of key: a server shows the one that was agreed on.
+/// Looks once for each sort of key: a server shows the one that was agreed on. What is old is spoken only with a server that
+/// shows nothing otherwise.
 pub(crate) async fn probe(from: Vantage<'_>, host: &str, port: u16, env: &Env) -> Result<Probed, DialError> {
-    let mut probed = Probed::default();
     let jump_host = match from {
         Vantage::Here(_) => None,
         Vantage::Behind(go) => Some((go, dial::dial(go, env).await?)),
     };
     let random = &config::random(env);
+    let mut probed = Probed::default();
     let mut needed = None;
-    for sort in config::SORTS {
+    for (old, sort) in [false, true].into_iter().flat_map(|old| config::SORTS.map(|sort| (old, sort))) {
+        if old && !probed.host_keys.is_empty() {
+            break;
+        }
+        let settings = Settings::looker(sort.to_vec(), random.clone());
+        let settings = if old { settings.speaking_old() } else { settings };
         let Shown { banner, host_key, exceptions } = match (&from, &jump_host) {
-            (_, Some((go, at))) => look(at.onward(go, host, port).await?, sort, random).await,
-            (Vantage::Here(dialer), None) => look(dialer.dial(host, port).await?, sort, random).await,
+            (_, Some((go, at))) => look(at.onward(go, host, port).await?, settings).await,
+            (Vantage::Here(dialer), None) => look(dialer.dial(host, port).await?, settings).await,
             (Vantage::Behind(_), None) => Shown::default(),
         };
         if probed.banner.is_empty() {
@@ -59,13 +65,11 @@ struct Shown {
 }
 
 /// Goes as far as the key that is shown, and no further.
-async fn look<S>(stream: S, sort: &[&'static str], random: &Random) -> Shown
+async fn look<S>(stream: S, settings: Settings) -> Shown
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
-    let Ok(transport) = Transport::new(Arc::new(Settings::looker(sort.to_vec(), random.clone()))) else {
-        return Shown::default();
-    };
+    let Ok(transport) = Transport::new(Arc::new(settings)) else { return Shown::default() };
     let mut leg = Leg::new(stream, transport);
     let seen = tokio::time::timeout(LOOK, leg.receive()).await;
     let host_key = match seen {

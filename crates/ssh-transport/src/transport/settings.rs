@@ -99,12 +99,17 @@ impl Settings {
     }
 
     /// A client that accepts no key, and asks for keys that sign by these algorithms: it ends with
-    /// [`crate::Error::HostKey`], which has the key. Since it trusts nothing and says nothing, it speaks what is old too, behind
-    /// all others.
+    /// [`crate::Error::HostKey`], which has the key.
     #[must_use]
     pub fn looker(signatures: Vec<&'static str>, random: Random) -> Self {
+        Self::new(Role::Client, signatures, random)
+    }
+
+    /// The same, which speaks all that is old too, behind all others: it trusts nothing and says nothing.
+    #[must_use]
+    pub fn speaking_old(self) -> Self {
         let names: Vec<String> = old::names().into_iter().map(str::to_owned).collect();
-        Self::new(Role::Client, signatures, random).excepting(&names)
+        self.excepting(&names)
     }
 
     /// Keys are exchanged again after so many bytes.

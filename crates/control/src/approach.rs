@@ -7,7 +7,7 @@ use sallyport_model::inventory::{Account, By, Logon, Through};
 use sallyport_store::DocId;
 
 /// How an account is reached.
-pub(crate) enum Way {
+pub(crate) enum Approach {
     /// It is logged in at.
     Straight,
     /// This account is logged in at, and becomes it.
@@ -16,7 +16,7 @@ pub(crate) enum Way {
     Broken(&'static str),
 }
 
-impl Way {
+impl Approach {
     /// The way to an account, as the inventory has it now.
     pub(crate) fn to(open: &Open, account: &Account) -> Self {
         let Some(through) = &account.through else { return Self::Straight };
