@@ -61,9 +61,10 @@ export default async function (browser, { links, place, large }) {
   await on('a file of this name is there already');
   await panel.getByRole('button', { name: 'Replace' }).click();
   await panel.getByRole('button', { name: 'Replace' }).waitFor({ state: 'detached' });
-  await on('7 B');
+  await panel.getByText('7 B · uploaded').nth(1).waitFor();
   await picker.setInputFiles([{ name: 'report.txt', mimeType: 'text/plain', buffer: report }]);
   await panel.getByRole('button', { name: 'Replace' }).click();
+  await panel.getByText('293 KiB · uploaded').nth(1).waitFor();
   await panel.locator('.list').getByText('293 KiB').waitFor();
 
   // Down: saved under its name, byte by byte what it is, and never shown.

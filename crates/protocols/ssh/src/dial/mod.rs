@@ -130,17 +130,17 @@ struct Entered {
 }
 
 /// Goes with the connection to a jump host to its end, and tells how it came to that; unless we have left it, or the one
-/// before it is what went.
+/// before it is what went: that one is not left before this is known.
 async fn keep(
     mut arrivals: Arrivals,
     falls: oneshot::Receiver<Error>,
-    (before, name): (Option<Link>, String),
+    (before, name): (Option<(Link, AbortOnDropHandle<()>)>, String),
 ) -> Option<String> {
     // Dropped, what a jump host begins is refused.
     while arrivals.next().await.is_some() {}
     match falls.await {
         Ok(Error::Closed) | Err(_) => None,
-        Ok(_) if before.is_some_and(|before| before.gone()) => None,
+        Ok(_) if before.as_ref().is_some_and(|(before, _)| before.gone()) => None,
         Ok(why) => Some(format!("the connection to {name} was lost: {why}")),
     }
 }
@@ -203,18 +203,17 @@ pub(crate) async fn dial(go: &Clearance, env: &Env) -> Result<Upstream, DialErro
         None => error.into(),
     })?;
     let mut entered = first.enter(socket, (go, env), end).await?;
-    let (mut lost, mut drivers) = (JoinSet::new(), Vec::new());
+    let mut lost = JoinSet::new();
     let (mut from, mut before) = (first, None);
     for server in way {
         let stream = jump(go, (&from.to_string(), &entered.link), server.host, server.port).await?;
         let next = server.enter(stream, (go, env), end).await?;
         let Entered { link, arrivals, falls, driver } = std::mem::replace(&mut entered, next);
-        lost.spawn(keep(arrivals, falls, (before.replace(link), from.to_string())));
-        drivers.push(driver);
+        lost.spawn(keep(arrivals, falls, (before.replace((link, driver)), from.to_string())));
         from = server;
     }
     let Entered { link, arrivals, driver, .. } = entered;
-    drivers.push(driver);
+    let drivers = before.into_iter().map(|(_, driver)| driver).chain([driver]).collect();
     Ok(Upstream { link, arrivals: Some(arrivals), lost, _drivers: drivers })
 }
 
