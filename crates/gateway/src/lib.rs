@@ -11,6 +11,7 @@ pub mod process;
 mod sabotage;
 #[cfg(feature = "sabotage")]
 pub mod sabotage;
+pub mod socket;
 pub mod spine;
 pub mod transport;
 

@@ -11,6 +11,7 @@ use super::desk::{Credential, Target};
 use super::{Entrance, Failure, Fixture, Flood, Oracle, PASSWORD};
 use crate::listen::Downstream;
 use crate::observe::tap::Stop;
+use crate::socket::Socket;
 use crate::spine::{Arrival, Choices, Clearance, DialError, Hold, Live, Login, Protocol, Step, Wish};
 use sallyport_model::access::{Ask, Channel, Denial, EndReason, From as Source};
 use sallyport_model::authority::Evidence;
@@ -19,8 +20,7 @@ use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
-use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
-use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader, ReadHalf, WriteHalf};
 use tokio::net::{TcpListener, TcpStream};
 
 /// Longest line.
@@ -32,15 +32,15 @@ pub struct Toy;
 
 /// One side's connection.
 pub struct Side {
-    read: BufReader<OwnedReadHalf>,
-    write: OwnedWriteHalf,
+    read: BufReader<ReadHalf<Socket>>,
+    write: WriteHalf<Socket>,
 }
 
 impl Side {
     /// Over a connected socket.
     #[must_use]
-    pub fn new(stream: TcpStream) -> Self {
-        let (read, write) = stream.into_split();
+    pub fn new(stream: Socket) -> Self {
+        let (read, write) = tokio::io::split(stream);
         Self { read: BufReader::new(read), write }
     }
 
@@ -55,7 +55,7 @@ impl Side {
     }
 }
 
-async fn line_of(read: &mut BufReader<OwnedReadHalf>, line: &mut Vec<u8>) -> std::io::Result<usize> {
+async fn line_of(read: &mut BufReader<ReadHalf<Socket>>, line: &mut Vec<u8>) -> std::io::Result<usize> {
     line.clear();
     (&mut *read).take(LINE).read_until(b'\n', line).await
 }
@@ -162,8 +162,8 @@ impl Protocol for Toy {
 async fn up(
     live: &Live,
     channel: u32,
-    from: &mut BufReader<OwnedReadHalf>,
-    mut to: OwnedWriteHalf,
+    from: &mut BufReader<ReadHalf<Socket>>,
+    mut to: WriteHalf<Socket>,
     goodbye: &Mutex<Option<String>>,
 ) -> EndReason {
     let mut line = Vec::new();
@@ -187,7 +187,12 @@ async fn pass(live: &Live, channel: u32, line: &[u8]) -> Result<(), Stop> {
     live.tap().input(channel, line).await
 }
 
-async fn down(live: &Live, channel: u32, mut from: BufReader<OwnedReadHalf>, to: &mut OwnedWriteHalf) -> EndReason {
+async fn down(
+    live: &Live,
+    channel: u32,
+    mut from: BufReader<ReadHalf<Socket>>,
+    to: &mut WriteHalf<Socket>,
+) -> EndReason {
     let mut buffer = vec![0; 32 << 10];
     loop {
         let read = match from.read(&mut buffer).await {
@@ -234,7 +239,7 @@ impl ToyTarget {
     }
 
     async fn answer(self, stream: TcpStream) -> std::io::Result<()> {
-        let mut side = Side::new(stream);
+        let mut side = Side::new(Socket::new(stream));
         if side.line().await? != format!("PASS {PASSWORD}") {
             return side.say("NO").await;
         }
@@ -274,7 +279,7 @@ impl ToyTarget {
 /// When the connection breaks.
 pub async fn enter(gateway: SocketAddr, words: &str) -> Result<(Side, String), Failure> {
     #[expect(clippy::disallowed_methods, reason = "a client of the suite, not a relay")]
-    let mut side = Side::new(TcpStream::connect(gateway).await?);
+    let mut side = Side::new(Socket::new(TcpStream::connect(gateway).await?));
     side.say(words).await?;
     let answer = side.line().await?;
     Ok((side, answer))

@@ -1,5 +1,6 @@
 //! The one place that opens sockets to targets: resolves once, refuses what no target may be, then connects.
 
+use crate::socket::Socket;
 use sallyport_model::Kind;
 use std::collections::HashSet;
 use std::io;
@@ -77,7 +78,7 @@ impl Dialer {
     ///
     /// # Errors
     /// When the host does not resolve, may be no target, or does not answer within 10 seconds.
-    pub async fn dial(&self, host: &str, port: u16) -> Result<TcpStream, Error> {
+    pub async fn dial(&self, host: &str, port: u16) -> Result<Socket, Error> {
         let found = tokio::time::timeout(CONNECT, tokio::net::lookup_host((host, port))).await;
         let found = found.ok().and_then(Result::ok).ok_or_else(|| Error::Unresolved(host.to_owned()))?;
         let mut last = Error::Unresolved(host.to_owned());
@@ -110,17 +111,14 @@ impl Dialer {
         why.map_or(Ok(()), |why| Err(Error::Forbidden { host: host.to_owned(), address: ip, why }))
     }
 
-    async fn connect(&self, host: &str, address: SocketAddr) -> Result<TcpStream, Error> {
+    async fn connect(&self, host: &str, address: SocketAddr) -> Result<Socket, Error> {
         if let Some(why) = self.forbidden(address) {
             return Err(Error::Forbidden { host: host.to_owned(), address: address.ip(), why });
         }
         #[expect(clippy::disallowed_methods, reason = "this is the dialler that the lint points to")]
         let connecting = TcpStream::connect(address);
         match tokio::time::timeout(CONNECT, connecting).await {
-            Ok(Ok(stream)) => {
-                let _ = stream.set_nodelay(true);
-                Ok(stream)
-            }
+            Ok(Ok(stream)) => Ok(Socket::new(stream)),
             Ok(Err(error)) => Err(Error::Connect { address, error }),
             Err(_) => Err(Error::Slow(address)),
         }

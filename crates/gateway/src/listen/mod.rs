@@ -1,12 +1,13 @@
 //! The accept loop: never waits for a handshake, and bounds the half-open connections, each address's and all.
 
+use crate::socket::Socket;
 use std::collections::{BTreeMap, HashMap};
 use std::future::Future;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -30,8 +31,8 @@ impl Default for Bounds {
 
 /// A client's connection, fresh from the listener.
 pub struct Downstream {
-    /// The socket, without delay.
-    pub stream: TcpStream,
+    /// The socket.
+    pub stream: Socket,
     /// Where the client is.
     pub from: SocketAddr,
     /// Counts the connection among the half-open ones until it is dropped, after the login.
@@ -144,8 +145,7 @@ pub async fn listen<F>(
         match accepted {
             Ok((stream, from)) => match enter(&counts, bounds, from.ip()) {
                 Some((half_open, gives_way)) => {
-                    let _ = stream.set_nodelay(true);
-                    let carried = carry(Downstream { stream, from, half_open });
+                    let carried = carry(Downstream { stream: Socket::new(stream), from, half_open });
                     tokio::spawn(async move {
                         tokio::select! {
                             () = carried => {}

@@ -25,6 +25,7 @@
 
 use crate::authority::{self, Authority, PATIENCE};
 use crate::dial::{self, Dialer};
+use crate::socket::Socket;
 use sallyport_model::access::{Denial, From as Source, LeaseKind, Terms};
 use sallyport_model::authority::{
     AuthStep, BECOMING_INFO, Call, Certified, Choice, Evidence, PASSWORD_INFO, Places, Reply, password_aad,
@@ -36,7 +37,6 @@ use sallyport_model::way::{Exchange, Hop, Stop};
 use sallyport_model::{AuthId, Env, Handle, IdentityId, Kind, LoginId, SessionId};
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
-use tokio::net::TcpStream;
 
 /// Control knows who the client is.
 pub struct Authenticated {
@@ -309,7 +309,7 @@ impl Clearance {
     ///
     /// # Errors
     /// When it may not be reached, or is not.
-    pub async fn connect(&self) -> Result<TcpStream, dial::Error> {
+    pub async fn connect(&self) -> Result<Socket, dial::Error> {
         let Place { host, port, hops, .. } = self.place();
         let (host, port) = hops.first().map_or((host, port), |hop| (&hop.host, &hop.port));
         self.dialer.dial(host, *port).await

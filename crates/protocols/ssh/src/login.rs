@@ -4,6 +4,7 @@ use crate::Client;
 use crate::client::Connected;
 use crate::config;
 use sallyport_gateway::listen::Downstream;
+use sallyport_gateway::socket::Socket;
 use sallyport_gateway::spine::{Arrival, Authenticated, Login, Step, Wish};
 use sallyport_model::access::{Ask, Denial, From as Source};
 use sallyport_model::authority::{Evidence, SshProof};
@@ -16,7 +17,6 @@ use sallyport_ssh_transport::{Leg, SERVICE_ACCEPT, SERVICE_REQUEST, Settings, Tr
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::net::TcpStream;
 use tokio_util::task::AbortOnDropHandle;
 
 /// Keys that a client may offer. An offer is never a factor.
@@ -48,7 +48,7 @@ pub(crate) async fn login(settings: Arc<Settings>, io: Downstream, login: Login)
 }
 
 struct Conversation {
-    leg: Leg<TcpStream>,
+    leg: Leg<Socket>,
     login: Login,
     offers: u32,
     /// Who was asked for what. An answer counts for that name alone, and once.
