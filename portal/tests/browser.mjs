@@ -218,7 +218,8 @@ export class Person {
     for (const [size, theme, rules] of LOOKS.filter(([size]) => size !== FULL || process.env.SALLYPORT_SHOTS)) {
       await this.page.setViewportSize(size);
       await this.page.emulateMedia({ colorScheme: theme });
-      // What has another colour now is drawn with the next frames.
+      // The page hears of it by an event, later where it is busy; what has another colour then is drawn with the next frames.
+      await this.page.waitForFunction((theme) => document.documentElement.dataset.theme === theme, theme);
       await this.page.evaluate(() => new Promise((done) => setTimeout(() => requestAnimationFrame(() => requestAnimationFrame(done)), 200)));
       await this.accessible(`${name} (${size.width}, ${theme})`, rules);
       await this.picture(`${name}-${size.width}-${theme}`);
