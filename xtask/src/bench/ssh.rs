@@ -132,29 +132,12 @@ pub(super) fn sizes(yes: bool) -> Result<()> {
         eprintln!("Recording {sort}");
         let before = size(&place.data().join("recordings"))?;
         let mut command = Command::new(run::find("ssh").context("ssh is missing: install the OpenSSH client")?);
-        command.args([
-            "-F",
-            "none",
-            "-tt",
-            "-o",
-            "IdentitiesOnly=yes",
-            "-o",
-            "StrictHostKeyChecking=no",
-            "-o",
-            "LogLevel=ERROR",
-        ]);
-        command.args([
-            "-o",
-            "UserKnownHostsFile=/dev/null",
-            "-i",
-            of("key"),
-            "-p",
-            of("port"),
-            "-l",
-            of("user"),
-            of("host"),
-        ]);
-        command.arg(format!("while :; do {text}; done | head -c {TEXT}"));
+        command.args(["-F", "none", "-tt", "-i", of("key"), "-p", of("port"), "-l", of("user")]);
+        let options =
+            ["IdentitiesOnly=yes", "StrictHostKeyChecking=no", "UserKnownHostsFile=/dev/null", "LogLevel=ERROR"];
+        command.args(options.iter().flat_map(|option| ["-o", option])).arg(of("host"));
+        // Whose output is gone at the end is the shell itself, by its own `echo`, and not only what it runs.
+        command.arg(format!("while :; do {text}; echo; done | head -c {TEXT}"));
         let output = command.stdin(std::process::Stdio::null()).stderr(std::process::Stdio::inherit()).output()?;
         anyhow::ensure!(output.status.success(), "the session failed");
         let shown = u64::try_from(output.stdout.len())?;

@@ -6,8 +6,9 @@ use crate::Error;
 use bytes::BytesMut;
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::{Instant, Sleep};
 use tokio_util::io::poll_read_buf;
@@ -37,7 +38,7 @@ pub struct Driver<S> {
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
     pub(super) fn new(stream: S, input: BytesMut, shared: Arc<Shared>, bounds: Bounds) -> Self {
-        let timer = Box::pin(tokio::time::sleep(bounds.quiet));
+        let timer = Box::pin(tokio::time::sleep_until(look(Instant::now(), bounds.quiet)));
         Self {
             stream,
             input,
@@ -180,7 +181,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
     /// Asks a quiet peer whether it is there.
     fn poll_timer(&mut self, cx: &mut Context<'_>) -> Result<(), Error> {
         while self.timer.as_mut().poll(cx).is_ready() {
-            self.timer.as_mut().reset(Instant::now() + self.bounds.quiet);
+            self.timer.as_mut().reset(look(Instant::now(), self.bounds.quiet));
             if std::mem::take(&mut self.heard) {
                 self.unanswered = 0;
                 continue;
@@ -197,8 +198,41 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
     }
 }
 
+/// When a peer that is quiet from now on is looked at: up to an eighth later, together with others. A thousand idle
+/// links would else wake the machine for each question, and for each answer, of theirs alone.
+fn look(now: Instant, quiet: Duration) -> Instant {
+    static BEGAN: LazyLock<Instant> = LazyLock::new(Instant::now);
+    let due = now + quiet;
+    let step = (quiet / 8).as_nanos().max(1);
+    let over = due.saturating_duration_since(*BEGAN).as_nanos() % step;
+    let later = u64::try_from((step - over) % step).unwrap_or_default();
+    due + Duration::from_nanos(later)
+}
+
 impl<S> Drop for Driver<S> {
     fn drop(&mut self) {
         self.shared.lock().end(&Error::Closed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn quiet_peers_are_looked_at_together() {
+        let quiet = Duration::from_secs(30);
+        let began = Instant::now();
+        let mut looks = Vec::new();
+        for late in (0..3_000).map(Duration::from_millis) {
+            let at = look(began + late, quiet);
+            assert!(at >= began + late + quiet, "early");
+            assert!(at < began + late + quiet + quiet / 8 + Duration::from_millis(1), "late");
+            looks.push(at);
+        }
+        // Three seconds are less than one step: one moment, or two.
+        looks.dedup();
+        assert!(looks.len() <= 2, "{looks:?}");
+        assert!(look(began, Duration::ZERO) <= began + Duration::from_millis(1));
     }
 }
