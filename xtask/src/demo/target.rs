@@ -114,13 +114,18 @@ impl Target {
         // sshd reads the file as the account, which cannot look into a private directory of root.
         let Some(user) = nix::unistd::User::from_name(&self.account)?.filter(|_| nix::unistd::geteuid().is_root())
         else {
-            let known = std::fs::read_to_string(&self.authorized)?;
-            return private(&self.authorized, &format!("{known}{public}\n"));
+            return private(&self.authorized, &with(&self.authorized, public));
         };
         std::fs::create_dir_all(user.dir.join(".ssh"))?;
         let file = user.dir.join(".ssh/authorized_keys");
-        Ok(std::fs::write(file, format!("{public}\n"))?)
+        let text = with(&file, public);
+        Ok(std::fs::write(file, text)?)
     }
+}
+
+/// A file of keys and one more.
+fn with(file: &Path, public: &str) -> String {
+    format!("{}{public}\n", std::fs::read_to_string(file).unwrap_or_default())
 }
 
 /// An sshd without root cannot give a terminal to the group `tty`; it need not where the system
@@ -148,6 +153,10 @@ fn make_account() -> Result<String> {
             "",
             MINUTE,
         )?;
+    }
+    // Keys of a demonstration before this one are nobody's.
+    if let Some(user) = nix::unistd::User::from_name(ACCOUNT)? {
+        let _ = std::fs::remove_file(user.dir.join(".ssh/authorized_keys"));
     }
     let password = fresh_password()?;
     run::succeed(&mut Command::new("chpasswd"), &format!("{ACCOUNT}:{password}\n"), MINUTE)?;
