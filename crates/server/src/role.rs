@@ -45,8 +45,12 @@ impl Role {
 
 pub(crate) fn serve(args: &Serve, path: Option<&Path>) -> Result<(), Fail> {
     let config = Config::load(path)?;
-    let runtime =
-        tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().map_err(Fail::failed)?;
+    let mut runtime = tokio::runtime::Builder::new_multi_thread();
+    // The parent waits for its children; they have a thread for each core.
+    if args.role == Role::Parent {
+        runtime.worker_threads(1);
+    }
+    let runtime = runtime.enable_all().build().map_err(Fail::failed)?;
     let traces = match args.role {
         Role::Parent => None,
         Role::Control | Role::Gateway => Traces::start(&config.traces, args.role.name(), runtime.handle())?,

@@ -1,27 +1,33 @@
 //! The unsealed tail of every session, in memory that outlives this process.
 //!
 //! The parent makes a memfd and both processes hold it. Each session has a slot with two halves:
-//! one fills while the other waits for its sealed form to reach the journal. Writes are plain
-//! `pwrite`s, the body first and the length word last, so that a kill -9 between two of them loses
-//! nothing that was acknowledged. No plaintext lies on a disk.
+//! one fills while the other waits for its sealed form to reach the journal. Each event is one plain
+//! `pwritev`, so that a kill -9 in the middle loses nothing that was acknowledged: an event counts only with
+//! its frame whole, and the frame's second half is written last. No plaintext lies on a disk.
 //!
 //! ```text
-//! slot = head | half A | half B                 head = 4096 bytes
-//! head = state u32 | session [16] | recording [16] | data key [32] | ... | at 128: mark A | at 192: mark B
-//! mark = seq u32 | chain [32] | length u32
+//! slot  = head | half A | half B                 head = 4096 bytes
+//! head  = state u32 | session [16] | recording [16] | data key [32] | ... | at 128: mark A | at 192: mark B
+//! mark  = seq u32 | chain [32]
+//! half  = event*, up to the first whose frame is not of this seq
+//! event = frame | bytes | frame
+//! frame = seq u32 | length of the bytes u32
 //! ```
 
 use rustix::fs::{FallocateFlags, MemfdFlags};
 use sallyport_model::{Kind, RecordingId, Secret, SessionId};
 use std::fs::{File, OpenOptions};
-use std::io;
+use std::io::{self, IoSlice};
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::FileExt;
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// Bytes of events that a half holds: eight of the largest pieces, so that a flood is sealed, written and waited for
+/// What a half holds, frames included: eight of the largest pieces, so that a flood is sealed, written and waited for
 /// once in 256 KiB.
 pub const HALF: usize = 260 << 10;
+/// What an event takes besides its bytes.
+pub const FRAMES: usize = 2 * FRAME;
+const FRAME: usize = 8;
 const HALF_U64: u64 = 260 << 10;
 const HEAD: u64 = 4096;
 const SLOT: u64 = HEAD + 2 * HALF_U64;
@@ -140,12 +146,11 @@ impl Tail {
         chain: &[u8; 32],
     ) -> Result<Slot, Error> {
         let number = self.free.lock().unwrap_or_else(PoisonError::into_inner).pop().ok_or(Error::Full)?;
-        let slot = Slot { tail: self.clone(), number, lengths: [0; 2], touched: [0; 2] };
+        let mut slot = Slot { tail: self.clone(), number, seqs: [0; 2], lengths: [0; 2], touched: [0; 2] };
         slot.put(4, session.as_bytes())?;
         slot.put(20, recording.as_bytes())?;
         slot.put(36, key)?;
-        slot.begin(0, 0, chain)?;
-        slot.put(MARKS[1].saturating_add(36), &[0; 4])?;
+        slot.restart(0, 0, chain)?;
         slot.put(0, &IN_USE.to_be_bytes())?;
         Ok(slot)
     }
@@ -176,15 +181,12 @@ impl Tail {
     fn read(&self, slot: u64) -> Result<Left, Error> {
         let mut halves = Vec::new();
         for (half, mark) in MARKS.into_iter().enumerate() {
-            let length = usize::try_from(self.word(slot, mark.saturating_add(36))?).unwrap_or(usize::MAX).min(HALF);
-            if length > 0 {
-                let mut bytes = vec![0; length];
-                self.file.read_exact_at(&mut bytes, at(slot, start(half)))?;
-                halves.push(LeftHalf {
-                    seq: self.word(slot, mark)?,
-                    chain: self.get(slot, mark.saturating_add(4))?,
-                    bytes,
-                });
+            let seq = self.word(slot, mark)?;
+            let mut bytes = vec![0; HALF];
+            self.file.read_exact_at(&mut bytes, at(slot, start(half)))?;
+            let bytes = events(&bytes, seq);
+            if !bytes.is_empty() {
+                halves.push(LeftHalf { seq, chain: self.get(slot, mark.saturating_add(4))?, bytes });
             }
         }
         halves.sort_by_key(|half| half.seq);
@@ -220,25 +222,29 @@ impl Tail {
 pub struct Slot {
     tail: Tail,
     number: u64,
+    seqs: [u32; 2],
     lengths: [u32; 2],
     /// Bytes of each half that have memory.
     touched: [u32; 2],
 }
 
 impl Slot {
-    /// Adds bytes to a half; false where they do not fit.
+    /// Adds an event to a half; false where it does not fit. An empty one is nothing.
     ///
     /// # Errors
     /// When the memory cannot be written.
     pub fn append(&mut self, half: usize, bytes: &[u8]) -> Result<bool, Error> {
-        let (Some(length), Some(mark)) = (self.lengths.get(half).copied(), MARKS.get(half)) else { return Ok(false) };
-        let more = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
+        let (Some(length), Some(seq)) = (self.lengths.get(half).copied(), self.seqs.get(half)) else {
+            return Ok(false);
+        };
+        let more = u32::try_from(bytes.len().saturating_add(FRAMES)).unwrap_or(u32::MAX);
         let new = length.saturating_add(more);
         if u64::from(new) > HALF_U64 {
             return Ok(false);
         }
-        self.put(start(half).saturating_add(length.into()), bytes)?;
-        self.put(mark.saturating_add(36), &new.to_be_bytes())?;
+        let frame = frame(*seq, bytes.len());
+        let pieces = &mut [IoSlice::new(&frame), IoSlice::new(bytes), IoSlice::new(&frame)];
+        self.put_all(start(half).saturating_add(length.into()), pieces)?;
         if let Some(length) = self.lengths.get_mut(half) {
             *length = new;
         }
@@ -259,9 +265,8 @@ impl Slot {
     /// # Errors
     /// When the memory cannot be given back.
     pub fn shrink(&mut self, half: usize) -> Result<(), Error> {
-        let (Some(length), Some(mark)) = (self.lengths.get_mut(half), MARKS.get(half)) else { return Ok(()) };
+        let Some(length) = self.lengths.get_mut(half) else { return Ok(()) };
         *length = 0;
-        self.put(mark.saturating_add(36), &[0; 4])?;
         let flags = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
         rustix::fs::fallocate(&*self.tail.file, flags, at(self.number, start(half)), HALF_U64)
             .map_err(io::Error::from)?;
@@ -276,10 +281,11 @@ impl Slot {
     /// # Errors
     /// When the memory cannot be written.
     pub fn restart(&mut self, half: usize, seq: u32, chain: &[u8; 32]) -> Result<(), Error> {
-        if let Some(length) = self.lengths.get_mut(half) {
-            *length = 0;
-        }
-        self.begin(half, seq, chain)
+        let (Some(length), Some(now)) = (self.lengths.get_mut(half), self.seqs.get_mut(half)) else { return Ok(()) };
+        (*length, *now) = (0, seq);
+        let Some(mark) = MARKS.get(half) else { return Ok(()) };
+        // What lies in the half is of another number, and so nothing from here on.
+        self.put_all(*mark, &mut [IoSlice::new(&seq.to_be_bytes()), IoSlice::new(chain)])
     }
 
     /// Wipes the slot: everything in it is durable elsewhere.
@@ -290,16 +296,51 @@ impl Slot {
         self.tail.wipe(self.number)
     }
 
-    fn begin(&self, half: usize, seq: u32, chain: &[u8; 32]) -> Result<(), Error> {
-        let Some(mark) = MARKS.get(half) else { return Ok(()) };
-        self.put(mark.saturating_add(36), &[0; 4])?;
-        self.put(*mark, &seq.to_be_bytes())?;
-        self.put(mark.saturating_add(4), chain)
-    }
-
     fn put(&self, offset: u64, bytes: &[u8]) -> Result<(), Error> {
         Ok(self.tail.file.write_all_at(bytes, at(self.number, offset))?)
     }
+
+    /// The same for several pieces, one behind the other.
+    fn put_all(&self, offset: u64, mut pieces: &mut [IoSlice<'_>]) -> Result<(), Error> {
+        let mut at = at(self.number, offset);
+        while !pieces.is_empty() {
+            match rustix::io::pwritev(&*self.tail.file, pieces, at) {
+                Ok(0) => return Err(io::Error::from(io::ErrorKind::WriteZero).into()),
+                Ok(wrote) => {
+                    at = at.saturating_add(u64::try_from(wrote).unwrap_or(u64::MAX));
+                    IoSlice::advance_slices(&mut pieces, wrote);
+                }
+                Err(rustix::io::Errno::INTR) => {}
+                Err(error) => return Err(io::Error::from(error).into()),
+            }
+        }
+        Ok(())
+    }
+}
+
+fn frame(seq: u32, length: usize) -> [u8; FRAME] {
+    let length = u32::try_from(length).unwrap_or(u32::MAX);
+    ((u64::from(seq) << 32) | u64::from(length)).to_be_bytes()
+}
+
+/// The bytes of the whole events at the beginning of a half.
+fn events(half: &[u8], seq: u32) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let mut rest = half;
+    while let Some((event, after)) = event(rest, seq) {
+        bytes.extend_from_slice(event);
+        rest = after;
+    }
+    bytes
+}
+
+/// The first event, and what lies behind it; `None` where it is not there as a whole.
+fn event(half: &[u8], seq: u32) -> Option<(&[u8], &[u8])> {
+    let (head, rest) = half.split_first_chunk::<FRAME>()?;
+    let length = usize::try_from(u64::from_be_bytes(*head) & u64::from(u32::MAX)).ok()?;
+    let (event, rest) = rest.split_at_checked(length).filter(|_| length > 0 && *head == frame(seq, length))?;
+    let (foot, rest) = rest.split_first_chunk::<FRAME>()?;
+    (foot == head).then_some((event, rest))
 }
 
 /// Where a half begins in its slot.
