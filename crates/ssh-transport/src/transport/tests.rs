@@ -3,6 +3,8 @@
 use super::settings::REKEY;
 use super::*;
 use crate::key::HostKey;
+use crate::message::KEX_REPLY;
+use crate::negotiate::{self, Method};
 use proptest::prelude::*;
 
 fn random() -> Random {
