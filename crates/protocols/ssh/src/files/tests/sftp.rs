@@ -1,38 +1,7 @@
-use super::scp::Scp;
-use super::sftp::Sftp;
+//! Conversations of SFTP: what is told of them, and what never reaches the target.
+
+use super::super::sftp::Sftp;
 use super::*;
-use aws_lc_rs::digest::{SHA256, digest};
-use proptest::prelude::*;
-use sallyport_model::limits::Crossing;
-use sallyport_model::rules::{Act, FileRule, RuleSet};
-
-fn sum(bytes: &[u8]) -> Sum {
-    Sum::Sha256(digest(&SHA256, bytes).as_ref().try_into().unwrap())
-}
-
-fn open_gate() -> Gate {
-    Gate::new(Crossing::Both, &[])
-}
-
-fn rule(name: &str, way: Crossing, most: Option<u64>) -> FileRule {
-    FileRule { id: "r".into(), act: Act::Block, why: "it is kept".into(), name: name.into(), way, most }
-}
-
-fn gate(rule: FileRule) -> Gate {
-    let (name, description) = ("s".parse().unwrap(), "d".into());
-    let set = RuleSet {
-        name,
-        description,
-        grammar: sallyport_model::rules::Grammar::Shell,
-        unknown: Act::Alert,
-        otherwise: Act::Pass,
-        commands: Vec::new(),
-        files: vec![rule],
-    };
-    Gate::new(Crossing::Both, &[set])
-}
-
-// --- packets as clients and targets write them ---
 
 fn packet(kind: u8, fields: &[Field<'_>]) -> Vec<u8> {
     let mut body = vec![kind];
@@ -60,11 +29,11 @@ enum Field<'a> {
 
 use Field::{Long, Number, Text};
 
-fn init() -> Vec<u8> {
+pub(super) fn init() -> Vec<u8> {
     packet(1, &[Number(3)])
 }
 
-fn version() -> Vec<u8> {
+pub(super) fn version() -> Vec<u8> {
     packet(2, &[Number(3)])
 }
 
@@ -96,33 +65,8 @@ fn close(id: u32, handle: &str) -> Vec<u8> {
     packet(4, &[Number(id), Text(handle.as_bytes())])
 }
 
-/// A conversation: who says what, in their order.
-#[derive(Clone, Debug)]
-enum Says {
-    Client(Vec<u8>),
-    Target(Vec<u8>),
-}
-
-use Says::{Client, Target};
-
-/// What came of a conversation.
-#[derive(Debug, Default, Eq, PartialEq)]
-struct Came {
-    to_target: Vec<u8>,
-    to_client: Vec<u8>,
-    events: Vec<Event>,
-}
-
-impl Came {
-    fn add(&mut self, flow: Flow<'_>) {
-        flow.to_target.iter().for_each(|bytes| self.to_target.extend_from_slice(bytes));
-        flow.to_client.iter().for_each(|bytes| self.to_client.extend_from_slice(bytes));
-        self.events.extend(flow.events);
-    }
-}
-
-/// Plays it in pieces of so many bytes at most.
-fn play(gate: Gate, says: &[Says], cut: usize) -> Result<Came, Fault> {
+/// Plays a conversation in pieces of so many bytes at most.
+pub(super) fn play(gate: Gate, says: &[Says], cut: usize) -> Result<Came, Fault> {
     let mut sftp = Sftp::new(gate);
     let mut came = Came::default();
     for said in says {
@@ -138,11 +82,11 @@ fn play(gate: Gate, says: &[Says], cut: usize) -> Result<Came, Fault> {
     Ok(came)
 }
 
-fn plays(gate: Gate, says: &[Says]) -> Came {
+pub(super) fn plays(gate: Gate, says: &[Says]) -> Came {
     play(gate, says, usize::MAX).unwrap()
 }
 
-fn upload() -> Vec<Says> {
+pub(super) fn upload() -> Vec<Says> {
     vec![
         Client(init()),
         Target(version()),
@@ -156,7 +100,7 @@ fn upload() -> Vec<Says> {
     ]
 }
 
-fn download() -> Vec<Says> {
+pub(super) fn download() -> Vec<Says> {
     vec![
         Client(init()),
         Target(version()),
@@ -369,155 +313,4 @@ fn memory_is_bounded() {
     assert!(matches!(play(open_gate(), &says, usize::MAX), Err(Fault::TooMany { .. })));
     let long = packet(13, &[Number(1), Text(&[b'a'; 70_000])]);
     assert!(play(open_gate(), &[Client(init()), Client(long)], usize::MAX).is_err());
-}
-
-// --- scp ---
-
-fn scp_play(command: &str, gate: Gate, says: &[Says], cut: usize) -> Result<Came, Fault> {
-    let words: Vec<String> = command.split(' ').map(str::to_owned).collect();
-    let mut scp = Scp::new(&scp::asked(&words).unwrap(), gate);
-    let mut came = Came::default();
-    for said in says {
-        let (bytes, client) = match said {
-            Client(bytes) => (bytes, true),
-            Target(bytes) => (bytes, false),
-        };
-        for piece in bytes.chunks(cut) {
-            came.add(if client { scp.client(piece)? } else { scp.target(piece)? });
-        }
-    }
-    came.events.extend(scp.end());
-    Ok(came)
-}
-
-fn text(text: &str) -> Vec<u8> {
-    text.as_bytes().to_vec()
-}
-
-fn scp_up() -> Vec<Says> {
-    vec![
-        Target(text("\0")),
-        Client(text("T1 0 1 0\n")),
-        Target(text("\0")),
-        Client(text("D0755 0 dir\n")),
-        Target(text("\0")),
-        Client(text("C0644 5 a b\n")),
-        Target(text("\0")),
-        Client(text("hello\0")),
-        Target(text("\0")),
-        Client(text("E\n")),
-        Target(text("\0")),
-    ]
-}
-
-#[test]
-fn commands_of_scp_are_known() {
-    let asked = |text: &str| scp::asked(&text.split(' ').map(str::to_owned).collect::<Vec<_>>());
-    assert_eq!(asked("scp -t /tmp"), Some(scp::Asked { way: Way::Up, path: "/tmp".into() }));
-    assert_eq!(asked("/usr/bin/scp -rpf -- a"), Some(scp::Asked { way: Way::Down, path: "a".into() }));
-    assert_eq!(asked("scp a host:b"), None);
-    assert_eq!(asked("cat -t x"), None);
-}
-
-#[test]
-fn scp_tells_files_in_both_modes() {
-    let up = scp_play("scp -r -t /tmp", open_gate(), &scp_up(), usize::MAX).unwrap();
-    let told = Event {
-        deed: Deed::Put,
-        path: "/tmp/dir/a b".into(),
-        other: None,
-        size: 5,
-        sum: sum(b"hello"),
-        keep: None,
-        outcome: Outcome::Done,
-    };
-    assert_eq!(up.events, std::slice::from_ref(&told));
-    let turned = scp_up().into_iter().map(|says| match says {
-        Client(bytes) => Target(bytes),
-        Target(bytes) => Client(bytes),
-    });
-    let down = scp_play("scp -r -f /srv/dir", open_gate(), &turned.collect::<Vec<_>>(), usize::MAX).unwrap();
-    assert_eq!(down.events, [Event { deed: Deed::Get, path: "/srv/dir/a b".into(), ..told }]);
-}
-
-#[test]
-fn scp_tells_failures() {
-    let refused = [Target(text("\0")), Client(text("C0644 5 x\n")), Target(text("\u{1}scp: x: Permission denied\n"))];
-    let came = scp_play("scp -t /tmp", open_gate(), &refused, usize::MAX).unwrap();
-    assert_eq!(came.events[0].outcome, Outcome::Failed("scp: x: Permission denied".into()));
-    let cut = [Target(text("\0")), Client(text("C0644 5 x\n")), Target(text("\0")), Client(text("he"))];
-    let came = scp_play("scp -t /tmp", open_gate(), &cut, usize::MAX).unwrap();
-    assert_eq!((came.events[0].size, &came.events[0].outcome), (2, &Outcome::Cut));
-}
-
-#[test]
-fn scp_refuses_by_name_and_goes_on() {
-    let says = [
-        Target(text("\0")),
-        Client(text("C0644 5 id_rsa\n")),
-        Client(text("C0644 0 other\n")),
-        Target(text("\0")),
-        Client(text("\0")),
-        Target(text("\0")),
-    ];
-    let came = scp_play("scp -t /tmp", gate(rule("id_rsa", Crossing::Up, None)), &says, usize::MAX).unwrap();
-    assert_eq!(came.to_target, b"C0644 0 other\n\0");
-    assert!(came.to_client.starts_with(b"\0\x01scp: /tmp/id_rsa: the rule s/r keeps it"));
-    assert_eq!(came.events.len(), 2);
-    // Downward both are told: the target that it may go on, the person why there is nothing.
-    let says = [Client(text("\0")), Target(text("C0644 5 id_rsa\n"))];
-    let came = scp_play("scp -f /srv/*", gate(rule("id_rsa", Crossing::Down, None)), &says, usize::MAX).unwrap();
-    assert!(came.to_target.starts_with(b"\0\x01scp: /srv/id_rsa") && came.to_client.starts_with(b"\x01scp: "));
-    assert!(!came.to_client.windows(5).any(|bytes| bytes == b"C0644"));
-}
-
-#[test]
-fn what_is_no_scp_ends_the_channel() {
-    for says in [
-        vec![Client(text("X\n"))],
-        vec![Client(text("C0644 5 ../x\n"))],
-        vec![Client(text("C0644 5 a/b\n"))],
-        vec![Client(text("C0644 -5 x\n"))],
-        vec![Client(text("C0644 x\n"))],
-        vec![Client(text("C0644 5 x\n")), Client(text("C0644 5 y\n"))],
-        vec![Client(vec![b'C'; 9000])],
-        vec![Target(text("\0")), Target(text("\0"))],
-    ] {
-        assert!(scp_play("scp -t /tmp", open_gate(), &says, usize::MAX).is_err(), "{says:?}");
-    }
-}
-
-proptest! {
-    #[test]
-    fn any_cutting_is_the_same(cut in 1..40_usize) {
-        for says in [upload(), download()] {
-            prop_assert_eq!(play(open_gate(), &says, cut).unwrap(), plays(open_gate(), &says));
-            let closed = Gate::new(Crossing::None, &[]);
-            let begin = &says[..3];
-            prop_assert_eq!(play(closed.clone(), begin, cut).unwrap(), plays(closed, begin));
-        }
-        let whole = scp_play("scp -r -t /tmp", open_gate(), &scp_up(), usize::MAX).unwrap();
-        prop_assert_eq!(scp_play("scp -r -t /tmp", open_gate(), &scp_up(), cut).unwrap(), whole);
-    }
-
-    #[test]
-    fn no_bytes_panic(client in proptest::collection::vec(any::<u8>(), 0..200), target in proptest::collection::vec(any::<u8>(), 0..200), cut in 1..50_usize) {
-        let mut framed = (u32::try_from(client.len()).unwrap()).to_be_bytes().to_vec();
-        framed.extend(&client);
-        let says = [Client(init()), Target(version()), Client(framed), Target(target), Client(client)];
-        let _ = play(open_gate(), &says, cut);
-        let _ = scp_play("scp -t x", open_gate(), &says, cut);
-        let _ = scp_play("scp -f x", open_gate(), &says, cut);
-    }
-}
-
-#[test]
-fn patterns_with_and_without_slashes_may_stand_together() {
-    let gate = gate(rule("/etc/shadow|id_rsa|*.kdbx", Crossing::Both, None));
-    for kept in ["/etc/shadow", "/etc/../etc//shadow", "keep/id_rsa", "id_rsa", "/home/ops/all.kdbx"] {
-        assert!(gate.open(Way::Down, kept).is_err(), "{kept}");
-    }
-    for free in ["shadow", "home/etc/shadow", "id_rsa.pub", "kdbx"] {
-        assert_eq!(gate.open(Way::Down, free), Ok(()), "{free}");
-    }
 }
