@@ -2,7 +2,9 @@
 
 use super::super::sum::Summing;
 use super::super::{Deed, Event, Fault, Gate, Outcome, Way, text};
-use super::wire::{Ask, EOF, FAILURE, OK, PERMISSION_DENIED, Reply, Request, Says, UNSUPPORTED, malformed, status};
+use super::wire::{
+    Ask, EOF, FAILURE, OK, PERMISSION_DENIED, Reply, Request, Says, UNSUPPORTED, flag, malformed, status,
+};
 use std::borrow::Cow;
 use std::collections::HashMap;
 
@@ -11,9 +13,8 @@ const ASKED: usize = 4096;
 /// Handles that are open, at most.
 const OPEN: usize = 1024;
 
-/// Flags of an open (draft-ietf-secsh-filexfer-02 section 6.3).
-const READ: u32 = 1;
-const CHANGES: u32 = 2 | 4 | 8 | 16;
+/// Flags of an open that may change the file.
+const CHANGES: u32 = flag::WRITE | flag::APPEND | flag::CREATE | flag::TRUNCATE;
 
 /// What becomes of a request.
 pub(super) enum Verdict {
@@ -172,7 +173,7 @@ impl Book {
     }
 
     fn open(&self, path: String, flags: u32) -> Result<Asked, No> {
-        let ways = [(Way::Down, READ, Deed::Get), (Way::Up, CHANGES, Deed::Put)];
+        let ways = [(Way::Down, flag::READ, Deed::Get), (Way::Up, CHANGES, Deed::Put)];
         for (way, flag, deed) in ways {
             if flags & flag != 0
                 && let Err(why) = self.gate.open(way, &path)
@@ -266,7 +267,7 @@ impl Book {
                     events.extend(file.events(&failed.map_or(Outcome::Done, Outcome::Failed)));
                 }
             }
-            (Asked::Read { handle, offset }, Says::Data) => {
+            (Asked::Read { handle, offset }, Says::Data(_)) => {
                 if let Some(Opened::File(file)) = self.opened.get_mut(&handle) {
                     file.sums(false).at(offset);
                 }
@@ -282,7 +283,7 @@ impl Book {
             }
             (Asked::Look, _) => {}
         }
-        if matches!(reply.says, Says::Data) && content > 0 {
+        if matches!(reply.says, Says::Data(_)) && content > 0 {
             return Err(malformed("content that was not asked for"));
         }
         Ok((None, events))

@@ -182,11 +182,10 @@ impl Sftp {
 
     fn reply(&mut self, head: Head, flow: &mut Flow<'_>) -> Result<(), Fault> {
         let Head { bytes, left } = head;
-        let sums = if wire::kind_of(&bytes) == Some(kind::VERSION) {
-            wire::version(&bytes)?;
+        let reply = wire::Reply::parse(&bytes)?;
+        let sums = if matches!(reply.says, wire::Says::Version) {
             None
         } else {
-            let reply = wire::Reply::parse(&bytes)?;
             let (content, events) = self.book.reply(&reply, left)?;
             flow.events.extend(events);
             content.map(|handle| Content { handle, upward: false })

@@ -2,6 +2,7 @@
 
 use super::super::Fault;
 use super::{HELD, PACKET};
+use sallyport_ssh_transport::wire::Put as _;
 
 /// Types of packets (draft-ietf-secsh-filexfer-02 section 3).
 pub(super) mod kind {
@@ -42,6 +43,16 @@ pub(crate) const PERMISSION_DENIED: u32 = 3;
 pub(crate) const FAILURE: u32 = 4;
 pub(crate) const UNSUPPORTED: u32 = 8;
 
+/// Flags of an open (section 6.3).
+pub(super) mod flag {
+    pub(crate) const READ: u32 = 1;
+    pub(crate) const WRITE: u32 = 2;
+    pub(crate) const APPEND: u32 = 4;
+    pub(crate) const CREATE: u32 = 8;
+    pub(crate) const TRUNCATE: u32 = 16;
+    pub(crate) const EXCLUSIVE: u32 = 32;
+}
+
 /// Longest handle (section 6.3).
 const HANDLE: u32 = 256;
 
@@ -76,8 +87,8 @@ pub(super) fn size(number: u32) -> usize {
     usize::try_from(number).unwrap_or(usize::MAX)
 }
 
-/// The packet's length with the length field; its bounds are checked.
-fn whole(held: &[u8]) -> Result<Option<usize>, Fault> {
+/// The packet's length with the length field, once it is there; its bounds are checked.
+pub(super) fn whole(held: &[u8]) -> Result<Option<usize>, Fault> {
     let Some(length) = number(held, 0) else { return Ok(None) };
     match length {
         0..5 => Err(malformed("a packet without a number")),
@@ -133,21 +144,22 @@ fn all(held: &[u8], whole: usize) -> Result<Need, Fault> {
 /// Asks for version 3 at most: it is what is read along, and what every server speaks.
 pub(super) fn lower(bytes: &mut [u8]) {
     if let (Some(asked), Some(field)) = (number(bytes, 5), bytes.get_mut(5..9)) {
-        field.copy_from_slice(&asked.min(3).to_be_bytes());
+        field.copy_from_slice(&asked.min(VERSION).to_be_bytes());
     }
 }
 
-/// Accepts version 3 alone.
-pub(super) fn version(bytes: &[u8]) -> Result<(), Fault> {
-    if number(bytes, 5) == Some(3) { Ok(()) } else { Err(malformed("the target speaks another version than 3")) }
-}
-
 /// Fields of a packet, from its type on.
+#[derive(Clone, Copy, Debug)]
 pub(super) struct Fields<'a>(&'a [u8]);
 
 impl<'a> Fields<'a> {
     pub(super) const fn new(bytes: &'a [u8]) -> Self {
         Self(bytes)
+    }
+
+    /// What was not read yet.
+    pub(super) const fn rest(self) -> &'a [u8] {
+        self.0
     }
 
     pub(super) fn number(&mut self) -> Result<u32, Fault> {
@@ -276,50 +288,68 @@ fn extended<'a>(fields: &mut Fields<'a>) -> Result<Ask<'a>, Fault> {
     })
 }
 
-/// A reply, as far as it matters.
+/// A reply. Of content, names and attributes it has what was not read yet: of a head that is nothing, or a part.
+#[derive(Debug)]
 pub(super) struct Reply<'a> {
+    /// The number of what it is a reply to; of the first one, the version.
     pub(super) id: u32,
     pub(super) says: Says<'a>,
 }
 
 /// What is replied.
+#[derive(Debug)]
 pub(super) enum Says<'a> {
+    Version,
     Status(u32, &'a [u8]),
     Handle(&'a [u8]),
-    Data,
-    Other,
+    Data(Fields<'a>),
+    Names(Fields<'a>),
+    Attributes(Fields<'a>),
+    Extended(Fields<'a>),
 }
 
 impl<'a> Reply<'a> {
-    /// Reads a head that [`reply`] found whole.
+    /// Reads a head that [`reply`] found whole, or a whole packet, from its length on.
     pub(super) fn parse(bytes: &'a [u8]) -> Result<Self, Fault> {
         let mut fields = Fields(bytes.get(5..).unwrap_or_default());
         let id = fields.number()?;
         let says = match kind_of(bytes) {
+            Some(kind::VERSION) => Says::Version,
             Some(kind::STATUS) => {
                 let code = fields.number()?;
                 // Servers of before version 3 leave the words out.
                 Says::Status(code, fields.string().unwrap_or_default())
             }
             Some(kind::HANDLE) => Says::Handle(fields.handle()?),
-            Some(kind::DATA) => Says::Data,
-            _ => Says::Other,
+            Some(kind::DATA) => Says::Data(fields),
+            Some(kind::NAME) => Says::Names(fields),
+            Some(kind::ATTRS) => Says::Attributes(fields),
+            Some(kind::EXTENDED_REPLY) => Says::Extended(fields),
+            _ => return Err(malformed("a reply of an unknown type")),
         };
-        Ok(Self { id, says })
+        match says {
+            Says::Version if id != VERSION => Err(malformed("the target speaks another version than 3")),
+            says => Ok(Self { id, says }),
+        }
     }
 }
 
+/// The version that is spoken.
+pub(super) const VERSION: u32 = 3;
+
 /// The gateway's own answer to a request.
 pub(super) fn status(id: u32, code: u32, words: &str) -> Vec<u8> {
-    let words = words.as_bytes();
-    let count = |len: usize| u32::try_from(len).unwrap_or(u32::MAX).to_be_bytes();
-    let mut packet = Vec::with_capacity(words.len().saturating_add(21));
-    packet.extend_from_slice(&count(words.len().saturating_add(17)));
-    packet.push(kind::STATUS);
-    packet.extend_from_slice(&id.to_be_bytes());
-    packet.extend_from_slice(&code.to_be_bytes());
-    packet.extend_from_slice(&count(words.len()));
-    packet.extend_from_slice(words);
-    packet.extend_from_slice(&count(0));
+    let mut body = vec![kind::STATUS];
+    body.uint32(id);
+    body.uint32(code);
+    body.string(words.as_bytes());
+    body.string(b"");
+    sealed(&body)
+}
+
+/// A packet with this body.
+pub(super) fn sealed(body: &[u8]) -> Vec<u8> {
+    let mut packet = Vec::with_capacity(body.len().saturating_add(4));
+    packet.string(body);
     packet
 }

@@ -1,17 +1,15 @@
 //! SFTP version 3 as the gateway itself speaks it for people who have no client: requests written, replies read. No I/O.
 
-use super::PACKET;
-use super::wire::{Fields, kind, malformed, size};
+use super::wire::{self, Fields, flag, kind, sealed};
 use crate::files::{Fault, text};
-use bytes::{Buf as _, Bytes, BytesMut};
+use bytes::{Bytes, BytesMut};
 use sallyport_ssh_transport::wire::Put as _;
 
 pub(crate) use super::wire::{EOF, FAILURE, NO_SUCH_FILE, OK, PERMISSION_DENIED, UNSUPPORTED};
 
-/// Flags of an open (draft-ietf-secsh-filexfer-02 section 6.3): to read; to write a file that is not there yet.
-const READ: u32 = 1;
-const WRITE_NEW: u32 = 2 | 8 | 32;
-/// Flags of attributes (section 5).
+/// Flags of an open: to write a file that is not there yet.
+const WRITE_NEW: u32 = flag::WRITE | flag::CREATE | flag::EXCLUSIVE;
+/// Flags of attributes (draft-ietf-secsh-filexfer-02 section 5).
 const SIZE: u32 = 1;
 const OWNER: u32 = 2;
 const MODE: u32 = 4;
@@ -71,7 +69,7 @@ impl Request<'_> {
             }
             Self::Open(path) => {
                 named(&mut out, kind::OPEN, id, &[path]);
-                out.uint32(READ);
+                out.uint32(flag::READ);
                 out.uint32(0);
             }
             Self::Create(path, mode) => {
@@ -99,15 +97,15 @@ impl Request<'_> {
             Self::Replace(from, to) => named(&mut out, kind::EXTENDED, id, &[b"posix-rename@openssh.com", from, to]),
             Self::Room(path) => named(&mut out, kind::EXTENDED, id, &[b"statvfs@openssh.com", path]),
         }
-        sealed(&out)
+        sealed(&out).into()
     }
 }
 
 /// The greeting.
 pub(crate) fn greeting() -> Bytes {
     let mut out = vec![kind::INIT];
-    out.uint32(3);
-    sealed(&out)
+    out.uint32(wire::VERSION);
+    sealed(&out).into()
 }
 
 fn named(out: &mut Vec<u8>, kind: u8, id: u32, texts: &[&[u8]]) {
@@ -116,12 +114,6 @@ fn named(out: &mut Vec<u8>, kind: u8, id: u32, texts: &[&[u8]]) {
     for text in texts {
         out.string(text);
     }
-}
-
-fn sealed(body: &[u8]) -> Bytes {
-    let mut packet = Vec::with_capacity(body.len().saturating_add(4));
-    packet.string(body);
-    packet.into()
 }
 
 /// What is known of a file.
@@ -174,7 +166,7 @@ impl Attributes {
     }
 }
 
-/// A reply.
+/// A reply, read to its end.
 #[derive(Debug, Eq, PartialEq)]
 pub(crate) struct Reply {
     /// The number of what it is a reply to.
@@ -200,32 +192,20 @@ pub(crate) enum Says {
 impl Reply {
     /// Takes the next reply out of what has come, if it is whole.
     pub(crate) fn take(held: &mut BytesMut) -> Result<Option<Self>, Fault> {
-        let Some(head) = held.first_chunk::<4>() else { return Ok(None) };
-        let length = u32::from_be_bytes(*head);
-        if !(5..=PACKET).contains(&length) {
-            return Err(malformed("a packet of a length that none has"));
+        match wire::whole(held)? {
+            Some(length) if held.len() >= length => Self::read(&held.split_to(length).freeze()).map(Some),
+            _ => Ok(None),
         }
-        if held.len() < size(length).saturating_add(4) {
-            return Ok(None);
-        }
-        held.advance(4);
-        let packet = held.split_to(size(length)).freeze();
-        Self::read(&packet).map(Some)
     }
 
     fn read(packet: &Bytes) -> Result<Self, Fault> {
-        let (kind, rest) = packet.split_first().ok_or(malformed("an empty packet"))?;
-        let mut fields = Fields::new(rest);
-        let id = fields.number()?;
-        let says = match *kind {
-            kind::VERSION => Says::Version,
-            kind::STATUS => {
-                let code = fields.number()?;
-                Says::Status(code, text(fields.string().unwrap_or_default()))
-            }
-            kind::HANDLE => Says::Handle(packet.slice_ref(fields.handle()?)),
-            kind::DATA => Says::Data(packet.slice_ref(fields.string()?)),
-            kind::NAME => {
+        let wire::Reply { id, says } = wire::Reply::parse(packet)?;
+        let says = match says {
+            wire::Says::Version => Says::Version,
+            wire::Says::Status(code, words) => Says::Status(code, text(words)),
+            wire::Says::Handle(handle) => Says::Handle(packet.slice_ref(handle)),
+            wire::Says::Data(mut fields) => Says::Data(packet.slice_ref(fields.string()?)),
+            wire::Says::Names(mut fields) => {
                 let mut names = Vec::new();
                 for _ in 0..fields.number()? {
                     let name = packet.slice_ref(fields.string()?);
@@ -234,9 +214,8 @@ impl Reply {
                 }
                 Says::Names(names)
             }
-            kind::ATTRS => Says::Attributes(Attributes::read(&mut fields)?),
-            kind::EXTENDED_REPLY => Says::Extended(packet.slice(5..)),
-            _ => return Err(malformed("a reply of an unknown type")),
+            wire::Says::Attributes(mut fields) => Says::Attributes(Attributes::read(&mut fields)?),
+            wire::Says::Extended(fields) => Says::Extended(packet.slice_ref(fields.rest())),
         };
         Ok(Self { id, says })
     }
