@@ -18,6 +18,7 @@ pub mod segment;
 #[cfg(test)]
 mod testing;
 pub mod verify;
+pub mod way;
 
 pub use container::{Container, Truncated};
 pub use event::{Event, EventRef, File, FileRef, What, WhatRef};

@@ -15,10 +15,10 @@ pub(crate) use tape::session_id;
 use crate::Fail;
 use crate::client::Client;
 use crate::command::{Export, Play};
-use crate::output::{self, Output, remark};
+use crate::output::{self, Output, harmless, remark};
 use keys::{Key, Viewer};
 use reqwest::Method;
-use sallyport_recording::cast;
+use sallyport_recording::{cast, way};
 use std::io::Write as _;
 use std::ops::ControlFlow;
 use std::os::unix::fs::OpenOptionsExt as _;
@@ -59,7 +59,8 @@ fn dump(tape: &Tape, screen: &mut Screen) -> Result<(), Fail> {
 /// The output in its own time, with the keyboard at hand.
 async fn show(tape: &Tape, mut pace: Pace, screen: &mut Screen) -> Result<(), Fail> {
     let facts = &tape.facts;
-    remark(&format!("{} on {}@{}, {}.", facts.handle, facts.account, facts.target, facts.started));
+    let place = harmless(&way::place(facts, &tape.events));
+    remark(&format!("{} on {place}, {}.", facts.handle, facts.started));
     let mut viewer = Viewer::open()?;
     if viewer.has_keys() {
         remark("Space pauses, + and - change the speed, . goes to the next mark, q quits.");

@@ -17,6 +17,7 @@ use sallyport_model::access::{Denial, EndReason, Freeze};
 use sallyport_model::authority::{Anchor, Call, Close, Reply, Thawed};
 use sallyport_model::{Kind, SessionId, WatchId};
 use sallyport_recording::WhatRef;
+use sallyport_recording::way::{THROUGH, VIA};
 use std::any::Any;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -99,12 +100,15 @@ pub(super) async fn brief<T>(
     done
 }
 
-/// Writes into the recording which jump hosts the session goes through. Its header is older than the decision that knows
-/// them.
+/// Writes into the recording which jump hosts the session goes over, and which account becomes its own. Its header is older
+/// than the decision that knows them.
 async fn mark_way(open: &Open) {
-    let way: Vec<_> = open.clearance.hops().map(|(hop, _)| hop.to_string()).collect();
-    if !way.is_empty() {
-        let _ = open.tap.note(0, WhatRef::Mark { kind: "via", text: &way.join(", ") }).await;
+    let hops: Vec<_> = open.clearance.hops().map(|(hop, _)| hop.to_string()).collect();
+    let logon = open.clearance.place().logon.as_ref().map(ToString::to_string);
+    for (kind, text) in [(VIA, hops.join(", ")), (THROUGH, logon.unwrap_or_default())] {
+        if !text.is_empty() {
+            let _ = open.tap.note(0, WhatRef::Mark { kind, text: &text }).await;
+        }
     }
 }
 

@@ -1,7 +1,7 @@
 //! Export to asciicast v3 (<https://docs.asciinema.org/manual/asciicast/v3/>): JSON lines for terminal players.
 
 use crate::event::{Event, What};
-use crate::{Facts, Wrong, marks};
+use crate::{Facts, Wrong, marks, way};
 use sallyport_model::access::Channel;
 use serde::Serialize;
 
@@ -47,7 +47,7 @@ struct Term {
 ///
 /// `channel` is the one to show; without it, the first that carries a shell or a program. A terminal of unknown
 /// size has 80 columns and 24 rows. Bytes that are no UTF-8 become U+FFFD; valid text is kept, wherever
-/// it was cut into events. Times are exact to the microsecond, and never run backwards.
+/// it was cut into events. The title names the way to the target too. Times are exact to the microsecond, and never run backwards.
 ///
 /// # Errors
 /// Where the events end in an error: there is no export of a part.
@@ -57,14 +57,19 @@ pub fn export(
     channel: Option<u32>,
 ) -> Result<String, Error> {
     let (cols, rows) = facts.size.unwrap_or((80, 24));
-    let title = format!("{}@{} by {} over {}", facts.account, facts.target, facts.handle, facts.protocol);
+    let mut events = events.into_iter().peekable();
+    let mut first = Vec::new();
+    while let Some(mark) = events.next_if(|event| event.as_ref().is_ok_and(way::is_own_mark)) {
+        first.push(mark?);
+    }
+    let title = format!("{} by {} over {}", way::place(facts, &first), facts.handle, facts.protocol);
     let timestamp = facts.started.0.div_euclid(1_000_000);
     let head = Head { version: 3, term: Term { cols, rows }, timestamp, title: &title };
     let mut out = serde_json::to_string(&head)?;
     out.push('\n');
     let mut writer =
         Writer { out, last: 0, shown: channel, output: text::Joiner::default(), input: text::Joiner::default() };
-    for event in events {
+    for event in first.into_iter().map(Ok).chain(events) {
         writer.event(event?)?;
     }
     writer.finish()?;

@@ -68,6 +68,16 @@ fn the_shell_is_shown_unless_another_channel_is_named() {
 }
 
 #[test]
+fn the_title_names_the_way() {
+    let mark = |kind: &str, text: &str| event(0, 0, What::Mark { kind: kind.into(), text: text.into() });
+    let text = exported(vec![mark("via", "ops@outer"), mark("through", "deploy by su"), event(1, 1, shell())]);
+    assert!(text.contains(r#""title":"root@web-1, through deploy by su, via ops@outer by anna over ssh""#), "{text}");
+    assert!(text.contains(r#""m", "via: ops@outer""#) && text.contains(r#""m", "through: deploy by su""#), "{text}");
+    let cut = vec![mark("via", "ops@outer"), Err(Wrong::Header)];
+    assert!(export(&facts(&Env::system()), cut, None).is_err());
+}
+
+#[test]
 fn time_never_runs_backwards() {
     let text = exported(vec![
         event(5, 1, What::Output(b"a".to_vec())),

@@ -67,12 +67,15 @@ fn written(directory: &Path, text: &str) -> bool {
 
 fn an_account_is_become_by_way_of_another_and_everything_names_both(product: &mut Product) {
     prepared(product);
-    let api = Api::new(product, product.token());
+    let (api, carol) = (Api::new(product, product.token()), Api::new(product, &token(product, "carol")));
     for (account, way) in [(BECOME, "spt_free by su"), ("root", "spt_sudo by sudo")] {
         assert_eq!(who(product, account), (0, format!("{account}\n"), String::new()), "{}", product.target.log());
         product.idle().unwrap();
         let session = product.newest_session().unwrap();
         assert_eq!((&session["account"], &session["through"]), (&json!(account), &json!(way)), "{session}");
+        let cast = carol.get(&format!("/recordings/{}/cast", session["id"].as_str().unwrap())).text();
+        let title = format!("{account}@web-2, through {way} by ada over ssh");
+        assert!(cast.lines().next().unwrap().contains(&title), "{cast}");
         assert_eq!(api.post("/targets/web-2/check", &json!({"account": account})).ok()["ok"], true);
     }
     let told = product.ok(&["ledger", "list", "--actions", "session.opened,credential.lent"]).unwrap();
