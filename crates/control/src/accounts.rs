@@ -90,6 +90,7 @@ impl Control {
         let others: Vec<_> = others.collect();
         let all: Vec<_> = others.iter().map(|other| other.value.clone()).chain([after.clone()]).collect();
         ways_lead(&all)?;
+        self.stays_fit(&open, &target, &after)?;
         let (action, was) = match &before {
             Some(before) => ("account.changed", before.version),
             None => ("account.added", 0),

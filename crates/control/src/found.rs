@@ -165,8 +165,7 @@ impl Found {
             return Some(broken.to_string());
         }
         let unready = |hop: &Self| {
-            let through = hop.account.through.as_ref().map(|_| "a jump host's account is one that is logged in at");
-            let why = through.or_else(|| hop.missing())?;
+            let why = hop.missing()?;
             Some(format!("its jump host `{}` is not ready: {why}", hop.jump()))
         };
         self.hops.iter().find_map(unready)

@@ -40,6 +40,27 @@ pub(crate) enum Broken {
         /// What it speaks.
         protocol: String,
     },
+    /// An account that nobody logs in at.
+    #[error(
+        "`{jump}` cannot be a jump host: it is become by way of `{logon}`, and the account of a jump host is one that is \
+         logged in at; name `{logon}` in its place, or take `through` from it"
+    )]
+    Become {
+        /// The jump host.
+        jump: Jump,
+        /// Its logon account.
+        logon: Jump,
+    },
+}
+
+/// Why this account cannot be gone through, where it cannot.
+pub(crate) fn no_jump_host(jump: &Jump, target: &Target, account: &Account) -> Option<Broken> {
+    let jump = jump.clone();
+    if target.protocol.as_str() != "ssh" {
+        return Some(Broken::Protocol { jump, protocol: target.protocol.to_string() });
+    }
+    let logon = account.through.as_ref()?.account.clone();
+    Some(Broken::Become { logon: Jump { account: logon, target: jump.target.clone() }, jump })
 }
 
 /// A way, as far as it leads.
@@ -52,7 +73,7 @@ pub(crate) struct Way<T> {
 }
 
 /// Follows the way to a target. `look` gives the target of a jump host, with what the caller wants of it.
-pub(crate) fn walk<T: HasTarget>(target: &Target, look: impl Fn(&Jump) -> Option<T>) -> Way<T> {
+pub(crate) fn walk<T: JumpHost>(target: &Target, look: impl Fn(&Jump) -> Option<T>) -> Way<T> {
     let (mut found, mut jumps): (Vec<T>, Vec<Jump>) = (Vec::new(), Vec::new());
     let mut broken = None;
     let (mut of, mut next) = (target.name.clone(), target.way.via.clone());
@@ -71,11 +92,12 @@ pub(crate) fn walk<T: HasTarget>(target: &Target, look: impl Fn(&Jump) -> Option
             broken = Some(Broken::Missing { target: of, jump });
             break;
         };
-        if hop.target().protocol.as_str() != "ssh" {
-            broken = Some(Broken::Protocol { jump, protocol: hop.target().protocol.to_string() });
+        let (at, account) = hop.parts();
+        broken = no_jump_host(&jump, at, account);
+        if broken.is_some() {
             break;
         }
-        (of, next) = (hop.target().name.clone(), hop.target().way.via.clone());
+        (of, next) = (at.name.clone(), at.way.via.clone());
         found.push(hop);
     }
     found.reverse();
@@ -87,19 +109,19 @@ pub(crate) fn walk<T: HasTarget>(target: &Target, look: impl Fn(&Jump) -> Option
 }
 
 /// What a jump host was found as.
-pub(crate) trait HasTarget {
-    fn target(&self) -> &Target;
+pub(crate) trait JumpHost {
+    fn parts(&self) -> (&Target, &Account);
 }
 
-impl HasTarget for (Target, Account) {
-    fn target(&self) -> &Target {
-        &self.0
+impl JumpHost for (Target, Account) {
+    fn parts(&self) -> (&Target, &Account) {
+        (&self.0, &self.1)
     }
 }
 
-impl HasTarget for &Target {
-    fn target(&self) -> &Target {
-        self
+impl JumpHost for (&Target, &Account) {
+    fn parts(&self) -> (&Target, &Account) {
+        *self
     }
 }
 
@@ -108,8 +130,8 @@ pub(crate) fn named(via: Option<&Jump>) -> String {
     via.map_or_else(|| "directly".to_owned(), |jump| format!("via {jump}"))
 }
 
-/// Targets that are reached through this one, or through this account of it.
-pub(crate) fn behind(open: &Open, target: &TargetName, account: Option<&AccountName>) -> Vec<TargetName> {
+/// The targets that are reached through this one, or through this account of it, in words: how many, and the first few.
+fn behind(open: &Open, target: &TargetName, account: Option<&AccountName>) -> Option<String> {
     let through = |way: &sallyport_model::way::Way| {
         way.via
             .as_ref()
@@ -121,7 +143,8 @@ pub(crate) fn behind(open: &Open, target: &TargetName, account: Option<&AccountN
         .map(|(_, found)| found.value.name)
         .collect();
     names.sort();
-    names
+    let first: Vec<_> = names.iter().take(5).map(TargetName::as_str).collect();
+    (!names.is_empty()).then(|| format!("{} targets ({})", names.len(), first.join(", ")))
 }
 
 impl Control {
@@ -137,15 +160,19 @@ impl Control {
 
     /// Sees that nothing is reached through a target that is to go.
     pub(crate) fn unneeded(&self, open: &Open, target: &TargetName) -> Result<(), Error> {
-        let behind = behind(open, target, None);
-        if behind.is_empty() {
-            return Ok(());
-        }
-        let names: Vec<_> = behind.iter().take(5).map(TargetName::as_str).collect();
+        let Some(behind) = behind(open, target, None) else { return Ok(()) };
+        let text = format!("`{target}` is the jump host of {behind}: give them another `via` first");
+        Err(Denial::new(Kind::Conflict, text).into())
+    }
+
+    /// Sees that an account which others are reached through stays one that is logged in at.
+    pub(crate) fn stays_fit(&self, open: &Open, target: &Target, account: &Account) -> Result<(), Error> {
+        let Some(through) = &account.through else { return Ok(()) };
+        let Some(behind) = behind(open, &target.name, Some(&account.name)) else { return Ok(()) };
         let text = format!(
-            "`{target}` is the jump host of {} targets ({}): give them another `via` first",
-            behind.len(),
-            names.join(", ")
+            "`{0}@{2}` is the jump host of {behind}, and the account of a jump host is one that is logged in at: give them \
+             another `via` first, such as `{1}@{2}`",
+            account.name, through.account, target.name
         );
         Err(Denial::new(Kind::Conflict, text).into())
     }
@@ -154,8 +181,8 @@ impl Control {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use sallyport_model::inventory::{Rest, Tier};
-    use sallyport_model::{Env, TargetId};
+    use sallyport_model::inventory::{By, Class, Rest, Through, Tier};
+    use sallyport_model::{AccountId, Env, TargetId};
 
     fn target(name: &str, via: Option<&str>) -> Target {
         Target {
@@ -175,13 +202,30 @@ mod tests {
         }
     }
 
+    /// The account of this name; `root` is become by way of `ops`.
+    fn account(target: &Target, name: &AccountName) -> Account {
+        let through = Through { account: "ops".parse().unwrap(), by: By::Su, rest: Rest::new() };
+        Account {
+            id: AccountId::new(&Env::system()),
+            target: target.id,
+            name: name.clone(),
+            class: Class::Standard,
+            owner: None,
+            secret: None,
+            certificate: None,
+            through: (name.as_str() == "root").then_some(through),
+            rest: Rest::new(),
+        }
+    }
+
     fn names(all: &[Target], of: &str) -> Result<Vec<String>, String> {
         let named = |name: &str| all.iter().find(|target| target.name.as_str() == name);
-        let way = walk(named(of).unwrap(), |jump| named(jump.target.as_str()));
+        let host = |jump: &Jump| named(jump.target.as_str()).map(|at| (at.clone(), account(at, &jump.account)));
+        let way = walk(named(of).unwrap(), host);
         match way.broken {
             Some(broken) => Err(broken.to_string()),
             None => {
-                let found: Vec<_> = way.found.iter().map(|target| target.name.as_str()).collect();
+                let found: Vec<_> = way.found.iter().map(|(target, _)| target.name.as_str()).collect();
                 let jumps: Vec<_> = way.jumps.iter().map(|jump| jump.target.as_str()).collect();
                 assert_eq!(found, jumps);
                 Ok(way.jumps.iter().map(ToString::to_string).collect())
@@ -203,12 +247,14 @@ mod tests {
         all.push(target("d", Some("x@pg")));
         all.push(target("e", Some("x@gone")));
         all.push(target("f", Some("x@e")));
+        all.extend([target("h", None), target("g", Some("root@h"))]);
         for (of, wanted) in [
             ("a", "the way to `a` comes back to `x@a`"),
             ("c", "the way to `c` comes back to `x@c`"),
             ("d", "`x@pg` cannot be a jump host: it speaks postgres"),
             ("e", "`e` is reached through `x@gone`, and there is no such account"),
             ("f", "`e` is reached through `x@gone`"),
+            ("g", "`root@h` cannot be a jump host: it is become by way of `ops@h`"),
         ] {
             let told = names(&all, of).unwrap_err();
             assert!(told.contains(wanted), "{told}");

@@ -4,7 +4,7 @@ use crate::apply::{default_label, host_fits, public_keys};
 use crate::control::{Open, POLICY, PolicyBody, put};
 use crate::directory::{Versioned, kinds, load};
 use crate::found::{Found, jump_host};
-use crate::hops::named;
+use crate::hops::{named, no_jump_host};
 use crate::lease::{SecretBody, version_id};
 use crate::places::{Places, Search};
 use crate::route::{Rewayed, wrong};
@@ -212,6 +212,9 @@ impl Control {
         let unknown = || Error::NotFound(format!("there is no account `{jump}` to go through: apply it first"));
         let (target, account) = jump_host(&open, jump).ok_or_else(unknown)?;
         self.require_at(op, Right::InventoryWrite, &target)?;
+        if let Some(broken) = no_jump_host(jump, &target, &account) {
+            return Err(Error::usage(broken.to_string()));
+        }
         let (place, protocol) = ((target.id, account.id), target.protocol.to_string());
         if let Some(why) = Found::of(&open, target, account).unready() {
             let text = format!("the jump host `{jump}` is not ready: {why}");

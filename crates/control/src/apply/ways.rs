@@ -60,10 +60,10 @@ impl Ways {
         self.accounts.entry(account.target).or_default().push(account.clone());
     }
 
-    fn jump_host(&self, jump: &Jump) -> Option<&Target> {
-        let named = |account: &Account| account.name == jump.account;
-        let has = |target: &&Target| self.accounts.get(&target.id).is_some_and(|all| all.iter().any(named));
-        self.targets.get(&jump.target).filter(has)
+    fn jump_host(&self, jump: &Jump) -> Option<(&Target, &Account)> {
+        let target = self.targets.get(&jump.target)?;
+        let account = self.accounts.get(&target.id)?.iter().find(|account| account.name == jump.account)?;
+        Some((target, account))
     }
 
     /// Sees that every way leads to its target, and gives the jump hosts on the ways that change.
@@ -74,7 +74,7 @@ impl Ways {
             if let Some(broken) = way.broken {
                 wrong.push(format!("target {}: {broken}", target.name));
             } else if self.rerouted.contains(&target.name) {
-                on_the_way.extend(way.found.into_iter().map(|hop| (hop.id, hop.clone())));
+                on_the_way.extend(way.found.into_iter().map(|(hop, _)| (hop.id, hop.clone())));
             }
         }
         if wrong.is_empty() { Ok(on_the_way.into_values().collect()) } else { Err(Error::usage(wrong.join("\n"))) }

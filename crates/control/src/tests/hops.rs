@@ -1,12 +1,15 @@
 //! Targets behind jump hosts: what a way may be, what a session over it is given, and what is written of it.
 
 use super::house::*;
-use crate::{About, ApplyFile, Sign};
+use crate::control::put;
+use crate::directory::{kinds, load};
+use crate::{About, AboutAccount, ApplyFile, NewTarget, Sign};
 use sallyport_model::access::{Denial, LeaseKind};
 use sallyport_model::authority::{Call, Opened, PASSWORD_INFO, Reply, password_aad};
-use sallyport_model::inventory::Tier;
+use sallyport_model::inventory::{Account, By, Class, Rest, Through, Tier};
 use sallyport_model::way::{Exchange, Stop, Way};
 use sallyport_model::{Kind, Secret, SessionId};
+use sallyport_store::{Change, DocId};
 use std::sync::Arc;
 
 /// Another host key than that of `web-1`.
@@ -163,6 +166,95 @@ async fn a_way_that_leads_nowhere_is_refused_when_it_is_written_and_again_when_i
         .unwrap();
     let why = open(&gateway).await.err().unwrap();
     assert!(why.message.contains("its jump host `ops@outer` is not ready: no host key is pinned"), "{why}");
+}
+
+/// An account that another one of its target becomes.
+fn become_by_ops(name: &str) -> String {
+    format!(
+        "[[target.account]]\nname = \"{name}\"\nclass = \"standard\"\nthrough = {{ account = \"ops\", by = \"su\" }}\n"
+    )
+}
+
+#[tokio::test]
+async fn a_jump_host_is_an_account_that_is_logged_in_at_whichever_of_both_is_written_first() {
+    let house = house().await;
+    let (op, before) = (house.admin(), house.entries("inventory.applied").await);
+    let inner = target("inner", "ops@outer", 1, "certificate = {}\n");
+    let why = |error: Option<crate::Error>| error.map(|error| error.to_string()).unwrap_or_default();
+
+    // The way is written to an account that is become by way of another one.
+    let root = inner.clone() + &become_by_ops("root");
+    let told = why(house.control.apply(&op, &files("root@inner", std::slice::from_ref(&root)), false).await.err());
+    let wanted = "target web-1: `root@inner` cannot be a jump host: it is become by way of `ops@inner`, and the account of a \
+                  jump host is one that is logged in at; name `ops@inner` in its place";
+    assert!(told.contains(wanted), "{told}");
+    assert_eq!(house.entries("inventory.applied").await, before);
+    house.control.apply(&op, &files("ops@inner", std::slice::from_ref(&root)), false).await.unwrap();
+    let way = Way { via: Some("root@inner".parse().unwrap()), ..Way::default() };
+    let about = About {
+        host: "10.0.0.7".into(),
+        port: 22,
+        tier: Tier::One,
+        tags: Default::default(),
+        host_keys: None,
+        platform: None,
+        way: way.clone(),
+    };
+    let new = NewTarget {
+        name: "new".parse().unwrap(),
+        about: about.clone(),
+        environment: "demo".parse().unwrap(),
+        protocol: "ssh".parse().unwrap(),
+        account: "ops".parse().unwrap(),
+        class: Class::Standard,
+        credential: None,
+        certificate: None,
+    };
+    let ssh = "ssh".parse().unwrap();
+    for told in [
+        why(house.control.change_target(&op, &"web-1".parse().unwrap(), about).await.err()),
+        why(house.control.add_target(&op, new).await.err()),
+        why(house.control.probe(&op, &ssh, ("10.0.0.7", 22), way.via.as_ref()).await.err()),
+    ] {
+        assert!(told.starts_with("`root@inner` cannot be a jump host"), "{told}");
+    }
+
+    // The account that others go over is given another one that becomes it.
+    let through = Through { account: "root".parse().unwrap(), by: By::Su, rest: Rest::new() };
+    let about = |through| AboutAccount { class: Class::Standard, owner: None, certificate: None, through };
+    let inner = "inner".parse().unwrap();
+    let [root, ops, deploy] = ["root", "ops", "deploy"].map(|name| name.parse().unwrap());
+    let put = async |name, through| house.control.put_account(&op, &inner, name, about(through)).await;
+    put(&root, None).await.unwrap();
+    let told = put(&ops, Some(through.clone())).await.err().unwrap();
+    assert_eq!(told.kind(), Kind::Conflict);
+    let wanted = "`ops@inner` is the jump host of 1 targets (web-1), and the account of a jump host is one that is logged in at: \
+                  give them another `via` first, such as `root@inner`";
+    assert_eq!(told.to_string(), wanted);
+    put(&deploy, Some(through)).await.unwrap();
+    let swapped = target("inner", "ops@outer", 1, "through = { account = \"root\", by = \"su\" }\n")
+        + "[[target.account]]\nname = \"root\"\nclass = \"standard\"\n";
+    let told = why(house.control.apply(&op, &files("ops@inner", &[swapped]), false).await.err());
+    assert!(told.contains("`ops@inner` cannot be a jump host: it is become by way of `root@inner`"), "{told}");
+}
+
+#[tokio::test]
+async fn a_jump_host_that_nobody_logs_in_at_any_more_is_found_when_a_session_opens() {
+    let house = house().await;
+    let gateway = house.gateway().await;
+    // Neither a file nor the API would: the document is changed by hand.
+    let control = house.control.opened().unwrap();
+    let inner = control.directory.target(&"inner".parse().unwrap()).unwrap();
+    let ops = DocId::new(control.directory.account(inner, &"ops".parse().unwrap()).unwrap());
+    let known = load::<Account>(&control.store, &ops, kinds::ACCOUNT).unwrap();
+    let through = Through { account: "root".parse().unwrap(), by: By::Su, rest: Rest::new() };
+    let changed = Account { through: Some(through), certificate: None, ..known.value };
+    let draft = house.control.draft(&house.admin().actor, "inventory.applied", "inventory", &[]);
+    let put = put(changed.id, known.version, kinds::ACCOUNT, &changed).unwrap();
+    control.store.commit(Change::entry(draft).put(put)).await.unwrap();
+    let refused = open(&gateway).await.err().unwrap();
+    assert_eq!(refused.kind, Kind::Unavailable);
+    assert!(refused.message.contains("`ops@inner` cannot be a jump host"), "{refused}");
 }
 
 #[tokio::test]

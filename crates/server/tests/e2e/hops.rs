@@ -68,7 +68,7 @@ fn a_target_behind_two_jump_hosts_is_looked_at_used_told_of_and_kept_from_by_pol
     for sshd in [&outer, &inner, &deep] {
         assert!(sshd.log().contains(&format!("Accepted password for {ACCOUNT}")), "{}", sshd.log());
     }
-    told(product);
+    told(product, &session);
     let mut browser = Browser::terminal(product, &token(product, "ada"), "deep", ACCOUNT).unwrap();
     browser.type_in("echo on-$((40+2)); exit\r").unwrap();
     browser.until_shown("on-42").unwrap();
@@ -82,12 +82,21 @@ fn a_target_behind_two_jump_hosts_is_looked_at_used_told_of_and_kept_from_by_pol
     assert!(code != 0 && err.contains("comes back to"), "{err}");
     assert_eq!(apply(product, &hops).0, 0);
 
+    a_jump_host_stays_an_account_that_is_logged_in_at(product, &hops, &api, &target);
     another_way_wants_keys_of_its_own(&api, &target);
     policy_keeps_from_it(product, &hops);
 }
 
-/// What the ledger says of the session over both.
-fn told(product: &Product) {
+/// What the ledger and the recording say of the session over both.
+fn told(product: &Product, session: &Value) {
+    let carol = Api::new(product, &token(product, "carol"));
+    let id = session["id"].as_str().unwrap();
+    let cast = carol.get(&format!("/recordings/{id}/cast")).text();
+    let title = format!("{ACCOUNT}@deep, via {ACCOUNT}@outer, {ACCOUNT}@inner by ada over ssh");
+    assert!(cast.lines().next().unwrap().contains(&title), "{cast}");
+    let marks = carol.get(&format!("/recordings/{id}/marks")).ok();
+    let via = format!("{ACCOUNT}@outer, {ACCOUNT}@inner");
+    assert_eq!((&marks[0]["kind"], &marks[0]["text"]), (&json!("via"), &json!(via)), "{marks}");
     let log = product
         .ok(&["ledger", "list", "--actions", "session.opened,credential.lent,target.added,target.probed"])
         .unwrap();
@@ -104,6 +113,40 @@ fn told(product: &Product) {
     for sentence in wanted {
         assert!(log.contains(&sentence), "{sentence}: {log}");
     }
+}
+
+/// Neither is a way written to an account that another one becomes, nor such a way to the account of a jump host.
+fn a_jump_host_stays_an_account_that_is_logged_in_at(product: &Product, hops: &str, api: &Api, target: &Value) {
+    let through = |account: &str| json!({"class": "standard", "through": {"account": account, "by": "su"}});
+    let put = |account: &str, body: Value| api.put(&format!("/targets/inner/accounts/{account}"), &body);
+    put("app", through(ACCOUNT)).is(200);
+    let (port, via) = (&target["port"], "app@inner");
+    let no = format!("`{via}` cannot be a jump host: it is become by way of `{ACCOUNT}@inner`");
+    let way = json!({"host": "127.0.0.1", "port": port, "tier": 1, "tags": ["web"], "via": via});
+    let (mut new, mut probed) = (target.clone(), json!({"host": "127.0.0.1", "port": port}));
+    (new["name"], new["via"], probed["via"]) = (json!("far"), json!(via), json!(via));
+    for told in [
+        api.put("/targets/deep", &way).is(400),
+        api.post("/targets", &new).is(400),
+        api.post("/targets/probe", &probed).is(400),
+    ] {
+        assert!(told["detail"].as_str().unwrap().contains(&no), "{told}");
+    }
+    let app = format!(
+        "[[target.account]]\nname = \"app\"\nclass = \"standard\"\nthrough = {{ account = \"{ACCOUNT}\", by = \"su\" }}\n"
+    );
+    let far = format!(
+        "[[target]]\nname = \"far\"\nhost = \"127.0.0.1\"\nenvironment = \"demo\"\ntier = 1\nvia = \"{via}\"\n"
+    );
+    let (code, _, err) = apply(product, &format!("{hops}{app}{far}"));
+    assert!(code == 2 && err.contains(&format!("target far: {no}")), "{code} {err}");
+    api.get("/targets/far").is(404);
+
+    put("app", json!({"class": "standard"})).is(200);
+    let told = put(ACCOUNT, through("app")).is(409);
+    let wanted = format!("`{ACCOUNT}@inner` is the jump host of 1 targets (deep)");
+    assert!(told["detail"].as_str().unwrap().contains(&wanted), "{told}");
+    assert_eq!(apply(product, hops).0, 0);
 }
 
 fn another_way_wants_keys_of_its_own(api: &Api, target: &Value) {
