@@ -108,7 +108,7 @@ async fn session(env: &Env, control: &Control, token: &str) -> Result<(GatewayId
     let hello = Hello { version: VERSION, gateway, zone: "default".parse()?, open: Vec::new() };
     control.join(hello, Arc::new(|_| true)).await.map_err(|denial| denial.message)?;
     let evidence = Evidence::Token(Secret::new(token.as_bytes().to_vec()));
-    let step = AuthStep { handle: None, from: From(HERE), evidence };
+    let step = AuthStep { handle: None, from: From(HERE), evidence, exchange: None };
     let asked = control.call(gateway, CallId::new(env), Call::AuthStep(LoginId::new(env), step)).await;
     let Reply::Authenticated(who) = asked else { return Err("ada does not sign in".into()) };
     let session = SessionId::new(env);

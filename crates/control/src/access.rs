@@ -3,12 +3,12 @@
 use crate::control::{Open, POLICY, clip, identity, in_session, put};
 use crate::directory::{Versioned, kinds, load};
 use crate::found::{Found, find};
-use crate::identity::Shown;
+use crate::identity::{Shown, Spendable};
 use crate::lease::lease_kind;
 use crate::sessions::SessionBody;
 use crate::sign_in::STEP_UP;
 use crate::slots::borrowed;
-use crate::{Actor, Control, Error};
+use crate::{Actor, Control, Error, exchange};
 use sallyport_model::access::{Ask, Denial};
 use sallyport_model::authority::{Anchor, Close, Open as OpenCall, OpenChannel, Opened, Reply, Thawed};
 use sallyport_model::inventory::{Identity, Rest};
@@ -53,7 +53,7 @@ impl Control {
             )));
         };
         let judged = |()| match spent.checks {
-            None => self.judge(&open, (&who, &spent.shown), &ask.ask),
+            None => self.judge(&open, (&who, &spent), &ask.ask),
             Some(place) => self.judge_check(&open, place, &ask.ask),
         };
         let permitted = match self.thaw().and_then(|()| self.room()).and_then(judged) {
@@ -147,7 +147,12 @@ impl Control {
     }
 
     /// One decision. A denial comes with what the ledger says of it.
-    fn judge(&self, open: &Open, (who, shown): (&Identity, &Shown), ask: &Ask) -> Result<Permitted, (Denial, String)> {
+    fn judge(
+        &self,
+        open: &Open,
+        (who, spent): (&Identity, &Spendable),
+        ask: &Ask,
+    ) -> Result<Permitted, (Denial, String)> {
         let Some(found) = find(open, ask) else {
             return Err((Denial::unknown(), "no such target or account".into()));
         };
@@ -155,24 +160,25 @@ impl Control {
             return Err((Denial::unknown(), format!("the target speaks {}", found.target.protocol)));
         }
         let policy = open.policy();
-        let facts = self.asking(open, (who, shown), &found, (ask.from.0, &ask.reason));
+        let facts = self.asking(open, (who, &spent.shown), &found, (ask.from.0, &ask.reason));
         let decision = decide(&policy, &facts, Act::Connect);
         self.metrics.decided(Act::Connect, &decision);
         let why = decision.denial().map(|denial| denial.message).unwrap_or_default();
         match decision {
-            Decision::Permit { limits, determining } => match found.unready() {
-                None => {
-                    let met = facts.met.clone();
-                    Ok(Permitted { found, limits, determining, met })
+            Decision::Permit { limits, determining } => {
+                let yours = |kind, why: String| {
+                    let text = format!("{}@{} is yours to use, but {why}", ask.account, ask.target);
+                    Err((Denial::new(kind, text), why))
+                };
+                if let Some(why) = exchange::wrong(&limits, spent.exchange.as_deref()) {
+                    return yours(Kind::Denied, why);
                 }
-                Some(why) => Err((
-                    Denial::new(
-                        Kind::Unavailable,
-                        format!("{}@{} is yours to use, but {why}", ask.account, ask.target),
-                    ),
-                    why,
-                )),
-            },
+                if let Some(why) = found.unready() {
+                    return yours(Kind::Unavailable, why);
+                }
+                let met = facts.met.clone();
+                Ok(Permitted { found, limits, determining, met })
+            }
             Decision::Needs { .. } => Err((Denial::new(Kind::NeedsApproval, why.clone()), why)),
             Decision::Deny { .. } => match standing(&policy, &facts) {
                 Standing::Invisible => Err((Denial::unknown(), why)),

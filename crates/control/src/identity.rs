@@ -101,6 +101,8 @@ pub(crate) struct Spendable {
     pub(crate) until: Timestamp,
     /// Where it serves no session but a check of this place's credential.
     pub(crate) checks: Option<(TargetId, AccountId)>,
+    /// The method by which keys were exchanged with the client; absent where it came through the door.
+    pub(crate) exchange: Option<String>,
 }
 
 impl Control {
@@ -205,7 +207,7 @@ impl Control {
             return Ok(Reply::Denied(Denial::new(Kind::Denied, "not signed in: unknown key or token")));
         };
         self.metrics.signed_in(how, true);
-        Ok(self.known(gateway, call, found, (Shown::only(how), step.from)))
+        Ok(self.known(gateway, call, found, (Shown::only(how), &step)))
     }
 
     /// Somebody is known now, and may spend that on this gateway for a minute.
@@ -214,11 +216,12 @@ impl Control {
         gateway: GatewayId,
         call: CallId,
         found: Identity,
-        (shown, from): (Shown, From),
+        (shown, step): (Shown, &AuthStep),
     ) -> Reply {
         let (auth, now) = (AuthId::from_bytes(*call.as_bytes()), self.env.now());
         let (expires, until) = (now.plus(AUTH_LIFE), now.plus(CHOOSING));
-        let spendable = Spendable { gateway, identity: found.id, shown, from, expires, until, checks: None };
+        let (from, exchange) = (step.from, step.exchange.clone());
+        let spendable = Spendable { gateway, identity: found.id, shown, from, expires, until, checks: None, exchange };
         self.live.remember(auth, spendable, now);
         Reply::Authenticated(Authenticated { auth, identity: found.id, handle: found.handle })
     }
@@ -275,7 +278,7 @@ impl Control {
         let factors = who.device.into_iter().flat_map(|device| device.factors).map(|kind| kind.word().to_owned());
         let first = waiting.first.clone();
         let shown = Shown { how: format!("{} and code", first.how), fresh: true, ..first.with(factors) };
-        Ok(self.known(gateway, call, who.identity, (shown, step.from)))
+        Ok(self.known(gateway, call, who.identity, (shown, step)))
     }
 
     /// Failed sign-ins are ledgered singly up to a budget per source, then as one counted entry a minute.

@@ -17,6 +17,7 @@ mod directory;
 pub mod durable;
 mod error;
 mod evidence;
+mod exchange;
 mod follow;
 mod found;
 mod founding;

@@ -120,6 +120,7 @@ impl SessionBody {
 
     /// The terms that were permitted, for a place that was looked up anew.
     pub(crate) fn terms(&self, place: sallyport_model::inventory::Place, entry: u64) -> Terms {
+        let place = if self.limits.post_quantum.target() { place.post_quantum() } else { place };
         Terms {
             identity: self.identity,
             handle: self.handle.clone(),

@@ -105,7 +105,7 @@ impl Control {
                 if self.wants_code(&open, (&found, &shown), proof, step.from.0) {
                     return self.ask_for_code(gateway, login, step, (found, shown)).await;
                 }
-                Ok(self.known(gateway, call, found, (shown, step.from)))
+                Ok(self.known(gateway, call, found, (shown, step)))
             }
             None => {
                 self.count_failure(step, how).await?;

@@ -140,6 +140,7 @@ impl Control {
             expires,
             until: expires,
             checks,
+            exchange: None,
         };
         self.live.remember(auth, spendable, now);
         Authenticated { auth, identity: own.id, handle: own.handle.clone() }

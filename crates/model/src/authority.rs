@@ -282,6 +282,9 @@ pub struct AuthStep {
     /// The proof.
     #[n(2)]
     pub evidence: Evidence,
+    /// The method by which keys were exchanged with the client, where its protocol has one that control can judge.
+    #[n(3)]
+    pub exchange: Option<String>,
 }
 
 /// A proof of possession.

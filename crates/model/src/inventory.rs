@@ -431,6 +431,14 @@ impl Place {
     pub fn login(&self) -> &AccountName {
         self.logon.as_ref().map_or(&self.account, |logon| &logon.account)
     }
+
+    /// The same, where nothing but a post-quantum key exchange is spoken with the target and every jump host.
+    #[must_use]
+    pub fn post_quantum(mut self) -> Self {
+        let hops = self.hops.iter_mut().map(|hop| &mut hop.accepts);
+        hops.chain([&mut self.accepts]).for_each(|accepts| accepts.post_quantum = true);
+        self
+    }
 }
 
 /// The public half of a session, under which control seals what it lends.

@@ -147,6 +147,64 @@ impl Consent {
     }
 }
 
+/// Which legs of a session must have made a post-quantum exchange of keys.
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    Default,
+    Eq,
+    Ord,
+    PartialEq,
+    PartialOrd,
+    minicbor::Encode,
+    minicbor::Decode,
+    serde::Serialize,
+    serde::Deserialize,
+)]
+#[cbor(index_only)]
+#[serde(rename_all = "snake_case")]
+pub enum Legs {
+    /// None.
+    #[default]
+    #[n(0)]
+    None,
+    /// The client's.
+    #[n(1)]
+    Client,
+    /// Those on both sides of the gateway: the client's, and each to a jump host and the target.
+    #[n(2)]
+    Both,
+}
+
+impl Legs {
+    const fn is_none(&self) -> bool {
+        matches!(self, Self::None)
+    }
+
+    /// Whether the client's is one of them.
+    #[must_use]
+    pub const fn client(self) -> bool {
+        !self.is_none()
+    }
+
+    /// Whether those towards the target are.
+    #[must_use]
+    pub const fn target(self) -> bool {
+        matches!(self, Self::Both)
+    }
+
+    /// Stable word, as policies spell it; empty where there is none.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::None => "",
+            Self::Client => "client",
+            Self::Both => "both",
+        }
+    }
+}
+
 /// The limits of one decision. `join` is commutative, associative and idempotent, and never widens.
 #[derive(Clone, Debug, Eq, PartialEq, minicbor::Encode, minicbor::Decode, serde::Serialize, serde::Deserialize)]
 #[cbor(map)]
@@ -192,6 +250,10 @@ pub struct Limits {
     #[cbor(n(11), default)]
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub four_eyes: bool,
+    /// `@post_quantum`.
+    #[cbor(n(12), default)]
+    #[serde(default, skip_serializing_if = "Legs::is_none")]
+    pub post_quantum: Legs,
 }
 
 /// Bytes of each file that an enhanced recording keeps where no policy says how many.
@@ -214,6 +276,7 @@ impl Limits {
             capture: CAPTURE,
             join: Consent::Asked,
             four_eyes: false,
+            post_quantum: Legs::None,
         }
     }
 
@@ -233,6 +296,7 @@ impl Limits {
             capture: self.capture.max(other.capture),
             join: self.join.max(other.join),
             four_eyes: self.four_eyes || other.four_eyes,
+            post_quantum: self.post_quantum.max(other.post_quantum),
         }
     }
 

@@ -102,6 +102,12 @@ impl Spoken {
         Self { methods, signatures, ciphers, macs }
     }
 
+    /// The same, without methods that a quantum computer of tomorrow undoes.
+    pub(crate) fn post_quantum(mut self) -> Self {
+        self.methods.retain(|method| method.post_quantum());
+        self
+    }
+
     fn names(&self) -> [Vec<&'static str>; 3] {
         [
             self.methods.iter().map(|method| method.name()).collect(),

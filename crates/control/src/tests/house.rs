@@ -259,9 +259,15 @@ impl Gateway {
     }
 
     pub(super) async fn login(&self, handle: &str) -> AuthId {
+        self.login_over(handle, None).await
+    }
+
+    /// A login of a client with whom keys were exchanged by this method.
+    pub(super) async fn login_over(&self, handle: &str, exchange: Option<&str>) -> AuthId {
+        let exchange = exchange.map(str::to_owned);
         let token = self.house.token(handle).await;
         let evidence = Evidence::Token(SecretBytes::new(token.expose().as_bytes().to_vec()));
-        let step = AuthStep { handle: None, from: From(HERE), evidence };
+        let step = AuthStep { handle: None, from: From(HERE), evidence, exchange };
         match self.call(Call::AuthStep(LoginId::new(&self.house.env), step)).await {
             Reply::Authenticated(found) => found.auth,
             _ => panic!("{handle} does not sign in"),

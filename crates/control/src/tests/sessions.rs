@@ -103,6 +103,7 @@ async fn a_sign_in_serves_its_gateway_alone_and_an_offer_is_no_factor() {
         handle: handle.map(|h| h.parse().unwrap()),
         from: sallyport_model::access::From(HERE),
         evidence: Evidence::SshKey { key: key.clone(), proof },
+        exchange: None,
     };
     let signed = |exchange: u8, user: &str| {
         let signature = own.sign(&auth::proof(&[exchange; 32], user, "ssh-ed25519", own.public()));
@@ -352,7 +353,7 @@ async fn failed_sign_ins_are_ledgered_within_a_budget() {
     let gateway = house.gateway().await;
     for _ in 0..20 {
         let evidence = Evidence::Token(sallyport_model::secret::SecretBytes::new(b"spt_wrong".to_vec()));
-        let step = AuthStep { handle: None, from: sallyport_model::access::From(HERE), evidence };
+        let step = AuthStep { handle: None, from: sallyport_model::access::From(HERE), evidence, exchange: None };
         assert_eq!(denial(gateway.call(Call::AuthStep(LoginId::new(&house.env), step)).await).kind, Kind::Denied);
     }
     assert_eq!(house.entries("login.failed").await, 5);

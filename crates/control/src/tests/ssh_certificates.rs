@@ -206,7 +206,7 @@ async fn only_a_certificate_of_ours_that_is_good_now_and_here_signs_in() {
         let (user, algorithm) = ("ada+ops@web-1".to_owned(), algorithm.to_owned());
         let proof = Some(SshProof { exchange: exchange.to_vec(), user, algorithm, signature });
         let evidence = Evidence::SshKey { key: key::print(&blob).unwrap(), proof };
-        let step = AuthStep { handle: Some("ada".parse().unwrap()), from: From(HERE), evidence };
+        let step = AuthStep { handle: Some("ada".parse().unwrap()), from: From(HERE), evidence, exchange: None };
         matches!(gateway.call(Call::AuthStep(LoginId::new(&house.env), step)).await, Reply::Authenticated(_))
     };
     let open = house.control.opened().unwrap();

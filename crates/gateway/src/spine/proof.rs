@@ -72,6 +72,7 @@ pub struct Login {
     authority: Arc<dyn Authority>,
     id: LoginId,
     from: IpAddr,
+    exchange: Option<String>,
 }
 
 /// The answer to a proof.
@@ -84,7 +85,12 @@ pub enum Step {
 
 impl Login {
     pub(super) fn new(env: &Env, authority: Arc<dyn Authority>, from: IpAddr) -> Self {
-        Self { authority, id: LoginId::new(env), from }
+        Self { authority, id: LoginId::new(env), from, exchange: None }
+    }
+
+    /// Notes the method by which keys were exchanged with the client: policies may demand one. Every proof goes with it.
+    pub fn exchanged(&mut self, method: &str) {
+        self.exchange = Some(method.to_owned());
     }
 
     /// Where the client comes from.
@@ -110,7 +116,7 @@ impl Login {
     /// # Errors
     /// When it is not accepted, or control is not reached.
     pub async fn step(&self, handle: Option<Handle>, evidence: Evidence) -> Result<Step, Denial> {
-        let step = AuthStep { handle, from: Source(self.from), evidence };
+        let step = AuthStep { handle, from: Source(self.from), evidence, exchange: self.exchange.clone() };
         match self.authority.call(Call::AuthStep(self.id, step), PATIENCE).await? {
             Reply::Authenticated(who) => Ok(Step::Authenticated(Authenticated::new(who))),
             Reply::More => Ok(Step::More),

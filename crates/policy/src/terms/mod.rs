@@ -6,7 +6,7 @@
 use crate::demand::{Demand, approval};
 use cedar_policy::Effect;
 use sallyport_model::Limits;
-use sallyport_model::limits::{Consent, Crossing, Detail, Record};
+use sallyport_model::limits::{Consent, Crossing, Detail, Legs, Record};
 use sallyport_model::name::Label;
 use std::collections::BTreeSet;
 
@@ -25,6 +25,7 @@ pub(crate) struct Bounds {
     pub(crate) capture: Option<u64>,
     pub(crate) join: Option<Consent>,
     pub(crate) four_eyes: bool,
+    pub(crate) post_quantum: Legs,
 }
 
 impl Bounds {
@@ -49,6 +50,7 @@ impl Bounds {
             capture: either(self.capture, other.capture, u64::max),
             join: either(self.join, other.join, Consent::max),
             four_eyes: self.four_eyes || other.four_eyes,
+            post_quantum: self.post_quantum.max(other.post_quantum),
         }
     }
 
@@ -68,6 +70,7 @@ impl Bounds {
             capture: self.capture.unwrap_or(house.capture),
             join: self.join.unwrap_or(house.join),
             four_eyes: self.four_eyes,
+            post_quantum: self.post_quantum,
         }
     }
 
@@ -86,6 +89,7 @@ impl Bounds {
             capture: Some(limits.capture),
             join: Some(limits.join),
             four_eyes: limits.four_eyes,
+            post_quantum: limits.post_quantum,
         }
     }
 
@@ -116,6 +120,7 @@ impl Bounds {
             ("capture", self.capture.map(|bytes| format!("{bytes} bytes"))),
             ("join", self.join.map(|join| format!("{join:?}").to_lowercase())),
             ("four_eyes", self.four_eyes.then(|| "yes".to_owned())),
+            ("post_quantum", self.post_quantum.client().then(|| self.post_quantum.word().to_owned())),
         ]
         .into_iter()
         .filter_map(|(key, value)| Some((key, value?)))
@@ -142,7 +147,7 @@ enum Sort {
     Limit,
 }
 
-const KEYS: [(&str, Sort); 19] = [
+const KEYS: [(&str, Sort); 20] = [
     ("capture", Sort::Bound),
     ("clipboard", Sort::Bound),
     ("commands", Sort::Bound),
@@ -154,6 +159,7 @@ const KEYS: [(&str, Sort); 19] = [
     ("join", Sort::Bound),
     ("limit", Sort::Limit),
     ("max_duration", Sort::Bound),
+    ("post_quantum", Sort::Bound),
     ("record", Sort::Bound),
     ("recording", Sort::Bound),
     ("require_approval", Sort::Demand),
@@ -221,6 +227,7 @@ impl Terms {
             "join" => self.bounds.join = Some(consent(value)?),
             "limit" => self.limit = bare(key, value)?,
             "max_duration" => self.bounds.max_duration = Some(duration(key, value, DAY)?),
+            "post_quantum" => self.bounds.post_quantum = legs(value)?,
             "record" => self.bounds.record = Some(record(value)?),
             "recording" => self.bounds.recording = Some(recording(value)?),
             "require_approval" => {
@@ -324,6 +331,11 @@ fn consent(value: &str) -> Result<Consent, String> {
         "notified" => Ok(Consent::Notified),
         _ => Err(format!("@join(\"{value}\") is unknown: write \"asked\" or \"notified\"")),
     }
+}
+
+fn legs(value: &str) -> Result<Legs, String> {
+    let known = [Legs::Client, Legs::Both].into_iter().find(|legs| legs.word() == value);
+    known.ok_or_else(|| format!("@post_quantum(\"{value}\") is unknown: write \"client\" or \"both\""))
 }
 
 fn crossing(key: &str, value: &str) -> Result<Crossing, String> {

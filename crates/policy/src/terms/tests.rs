@@ -28,6 +28,7 @@ fn every_known_annotation_is_read() {
             ("transfer", "none"),
             ("join", "notified"),
             ("four_eyes", ""),
+            ("post_quantum", "both"),
             ("rotate_after_use", ""),
             ("recording", "enhanced"),
             ("capture", "64KiB"),
@@ -41,6 +42,7 @@ fn every_known_annotation_is_read() {
     assert_eq!((limits.record, limits.clipboard, limits.transfer), (Record::Strict, Crossing::Down, Crossing::None));
     assert_eq!((limits.recording, limits.capture), (Detail::Enhanced, 65_536));
     assert!(limits.rotate_after_use && limits.commands.len() == 2 && limits.four_eyes);
+    assert_eq!((limits.post_quantum, Limits::house().post_quantum), (Legs::Both, Legs::None));
     assert_eq!((limits.join, Limits::house().join), (Consent::Notified, Consent::Asked));
     let unenforceable: Vec<_> = terms.bounds.unenforceable().collect();
     assert_eq!(unenforceable, ["@clipboard", "@rotate_after_use"]);
@@ -90,6 +92,7 @@ fn every_bad_value_is_refused() {
         ("require_step_up", &["true"]),
         ("require_device", &["1"]),
         ("rotate_after_use", &["true"]),
+        ("post_quantum", &["", "target", "Both", "none"]),
         ("limit", &["x"]),
         ("id", &["", "a b", "ü"]),
     ] {
@@ -114,6 +117,7 @@ fn annotations_on_the_wrong_effect_are_refused() {
             "clipboard" | "transfer" => "none",
             "require_approval" => "a:1",
             "join" => "notified",
+            "post_quantum" => "client",
             "commands" | "id" | "description" => "a",
             _ => "",
         };

@@ -111,6 +111,9 @@ impl Conversation {
     /// The one service there is; and "Permission denied" would be a lie where nobody can be let in.
     async fn serve(&mut self) -> Result<(), sallyport_ssh_transport::Error> {
         let payload = self.leg.receive().await?;
+        if let Some(agreed) = self.leg.transport().algorithms() {
+            self.login.exchanged(agreed.method.name());
+        }
         let mut cursor = Cursor::new(&payload);
         if cursor.byte()? != SERVICE_REQUEST || cursor.string()? != b"ssh-userauth" {
             self.leg.disconnect(7, "only ssh-userauth is served").await;

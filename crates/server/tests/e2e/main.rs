@@ -46,6 +46,7 @@ mod old_targets;
 mod package;
 mod parsers;
 mod portal;
+mod post_quantum;
 mod postgres;
 mod recover;
 mod schema;

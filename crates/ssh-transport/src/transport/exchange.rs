@@ -2,11 +2,12 @@
 
 use super::{IDENTIFICATION, Transport};
 use crate::message::{EXT_INFO, GROUP, GROUP_INIT, GROUP_REPLY, GROUP_REQUEST, KEX_INIT, KEX_REPLY, KEXINIT, NEWKEYS};
-use crate::negotiate::{self, Agreed, Method};
+use crate::negotiate::{self, Agreed, Method, Spoken};
 use crate::packet::{Secrets, Suite};
 use crate::wire::{Cursor, Put as _};
 use crate::{Error, Role, certificate, kex, key};
 use aws_lc_rs::digest::Digest;
+use std::borrow::Cow;
 use zeroize::Zeroizing;
 
 /// Packets under one set of keys: RFC 4344 section 3.1.
@@ -50,12 +51,24 @@ impl Transport {
         if worn && self.session.is_some() && self.exchange.is_none() { self.exchange() } else { Ok(()) }
     }
 
+    /// What is spoken from now on.
+    ///
+    /// INVARIANT: no exchange falls behind a post-quantum one before it. What was demanded of the first, and is told of it, holds
+    /// for every byte.
+    fn spoken(&self) -> Cow<'_, Spoken> {
+        let spoken = &self.settings.spoken;
+        match &self.algorithms {
+            Some(agreed) if agreed.method.post_quantum() => Cow::Owned(spoken.clone().post_quantum()),
+            _ => Cow::Borrowed(spoken),
+        }
+    }
+
     /// Sends our offer.
     pub(super) fn exchange(&mut self) -> Result<(), Error> {
         let mut cookie = [0; 16];
         (self.settings.random)(&mut cookie);
         let first = self.session.is_none();
-        let ours = negotiate::ours(self.settings.role, &self.settings.spoken, cookie, first);
+        let ours = negotiate::ours(self.settings.role, &self.spoken(), cookie, first);
         self.seal(|out| out.bytes(&ours))?;
         self.exchange.get_or_insert_default().ours = Some(ours);
         Ok(())
@@ -67,7 +80,7 @@ impl Transport {
         }
         let first = self.session.is_none();
         let known = (!first).then_some(self.strict);
-        let agreed = negotiate::agree(self.settings.role, &self.settings.spoken, payload, known)?;
+        let agreed = negotiate::agree(self.settings.role, &self.spoken(), payload, known)?;
         if first {
             self.strict = agreed.strict;
             // The first packet of all must be the offer, where exchange is strict.

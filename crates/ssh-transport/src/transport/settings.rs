@@ -94,7 +94,7 @@ impl Settings {
     /// Only what stays secret from a quantum computer of tomorrow is spoken.
     #[must_use]
     pub fn post_quantum(mut self) -> Self {
-        self.spoken.methods.retain(|method| method.post_quantum());
+        self.spoken = self.spoken.post_quantum();
         self
     }
 

@@ -140,6 +140,26 @@ fn whoever_wants_a_post_quantum_exchange_has_no_other() {
 }
 
 #[test]
+fn no_later_exchange_falls_behind_a_post_quantum_one() {
+    let classic = |mut settings: Settings| {
+        settings.spoken.methods.retain(|method| !method.post_quantum());
+        Arc::new(settings)
+    };
+    for by_client in [true, false] {
+        let mut pair = Pair::new(REKEY);
+        pair.run(usize::MAX).unwrap();
+        let (forgetful, settings) = match by_client {
+            true => (&mut pair.client, Settings::client(vec![host_key().public().to_vec()], random())),
+            false => (&mut pair.server, Settings::server(host_key(), random())),
+        };
+        // A peer that does not keep to it: it wants other keys, by less.
+        (forgetful.settings, forgetful.algorithms) = (classic(settings), None);
+        forgetful.exchange().unwrap();
+        assert!(matches!(pair.run(usize::MAX), Err(Error::NoCommon(_))));
+    }
+}
+
+#[test]
 fn a_certified_host_key_is_accepted_and_stays_accepted_when_its_time_is_over() {
     use crate::certificate::{Contents, Holder, signed};
     use std::sync::atomic::{AtomicU64, Ordering};

@@ -112,7 +112,11 @@ async fn where_a_post_quantum_exchange_is_demanded_no_other_is_made() {
     let accepts = Accepts { post_quantum: true, ..Accepts::default() };
     let old = rig("KexAlgorithms curve25519-sha256\n", None, accepts).await;
     let told = refused(&old).await;
-    assert!(told.contains("`post_quantum` is demanded of it"), "{told}");
+    assert!(
+        told.contains("did not agree with us: no algorithm in common: key exchange (the peer has curve25519"),
+        "{told}"
+    );
+    assert!(told.contains("A post-quantum exchange is demanded of it") && told.contains("OpenSSH 9.9"), "{told}");
 }
 
 /// A host key with a certificate of it, by this authority; and the lines of a configuration that have both.
