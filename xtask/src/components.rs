@@ -22,11 +22,12 @@ const CLIENTS: [Component; 3] = [
 ];
 
 /// What tests need besides. The server's programs are not on the path.
-const FOR_TESTS: [Component; 10] = [
+const FOR_TESTS: [Component; 11] = [
     Component { program: "setsid", package: "util-linux" },
     Component { program: "ip", package: "iproute2" },
     Component { program: "sudo", package: "sudo" },
-    // The login shell of an account that is no POSIX shell.
+    // Login shells that are no POSIX shells.
+    Component { program: "fish", package: "fish" },
     Component { program: "tcsh", package: "tcsh" },
     Component { program: "systemd-analyze", package: "systemd" },
     Component { program: "softhsm2-util", package: "softhsm2" },

@@ -22,6 +22,8 @@ pub const FREE: &str = "spt_free";
 pub const TERMINAL: &str = "spt_tty";
 /// Its login shell is tcsh.
 pub const CSH: &str = "spt_csh";
+/// Its login shell is fish.
+pub const FISH: &str = "spt_fish";
 /// It has a password and is locked.
 pub const LOCKED: &str = "spt_lock";
 
@@ -30,7 +32,7 @@ const RULES: &str = "/etc/sudoers.d/sallyport-tests";
 /// Makes them, where they are missing.
 ///
 /// # Errors
-/// When this is not root, or `sudo` or `tcsh` is not installed.
+/// When this is not root, or `sudo`, `tcsh` or `fish` is not installed.
 pub fn make() -> Result<()> {
     static MADE: OnceLock<()> = OnceLock::new();
     let _one = MAKING.lock();
@@ -40,12 +42,14 @@ pub fn make() -> Result<()> {
     ensure!(Path::new(SSHD).exists(), "sshd is missing: apt-get install openssh-server");
     ensure!(Path::new("/usr/bin/sudo").exists(), "sudo is missing: apt-get install sudo");
     ensure!(Path::new("/usr/bin/tcsh").exists(), "tcsh is missing: apt-get install tcsh");
+    ensure!(Path::new("/usr/bin/fish").exists(), "fish is missing: apt-get install fish");
     for (name, shell, password) in [
         (BECOME, "/bin/bash", BECOME_PASSWORD),
         (SUDOER, "/bin/bash", SUDOER_PASSWORD),
         (FREE, "/bin/dash", SUDOER_PASSWORD),
         (TERMINAL, "/bin/bash", SUDOER_PASSWORD),
         (CSH, "/usr/bin/tcsh", SUDOER_PASSWORD),
+        (FISH, "/usr/bin/fish", SUDOER_PASSWORD),
         (LOCKED, "/bin/bash", BECOME_PASSWORD),
     ] {
         if nix::unistd::User::from_name(name)?.is_none() {
@@ -59,7 +63,7 @@ pub fn make() -> Result<()> {
     fs::write(format!("/home/{SUDOER}/.bashrc"), "echo a bashrc prints; echo Password: >&2\n")?;
     let rules = format!(
         "{SUDOER} ALL=(ALL) ALL\nDefaults:{SUDOER} lecture=always\n\
-         {FREE},{CSH} ALL=(ALL) NOPASSWD: ALL\nDefaults:{FREE} !use_pty\n\
+         {FREE},{CSH},{FISH} ALL=(ALL) NOPASSWD: ALL\nDefaults:{FREE} !use_pty\n\
          {TERMINAL} ALL=(ALL) NOPASSWD: ALL\nDefaults:{TERMINAL} requiretty,use_pty\n"
     );
     let new = format!("{RULES}.new~");

@@ -1,12 +1,13 @@
 //! Accounts that nobody logs in at: real `su` and `sudo` of Debian behind a real sshd, and targets that play false.
 
+use crate::clients::clones_and_pushes;
 use crate::rig::{Rig, finish, key, text};
 use sallyport_gateway::conformance::desk::{Becomes, Target};
 use sallyport_model::access::EndReason;
 use sallyport_model::inventory::By;
 use sallyport_recording::{Event, What};
 use sallyport_testkit::sshd::accounts::{
-    self, BECOME, BECOME_PASSWORD, CSH, FREE, LOCKED, SUDOER, SUDOER_PASSWORD, TERMINAL,
+    self, BECOME, BECOME_PASSWORD, CSH, FISH, FREE, LOCKED, SUDOER, SUDOER_PASSWORD, TERMINAL,
 };
 use sallyport_testkit::sshd::{ACCOUNT, Sshd};
 use std::path::PathBuf;
@@ -84,6 +85,8 @@ async fn a_command_runs_as_the_account_with_its_own_streams_and_exit_code() {
         (FREELY, "", vec!["signature"]),
         ((CSH, By::Sudo, BECOME, None), "", vec!["signature"]),
         ((CSH, By::Su, BECOME, Some(BECOME_PASSWORD)), "", vec!["signature", "becoming"]),
+        ((FISH, By::Sudo, BECOME, None), "", vec!["signature"]),
+        ((FISH, By::Su, BECOME, Some(BECOME_PASSWORD)), "", vec!["signature", "becoming"]),
     ] {
         let rig = rig(way, lines).await;
         let output = rig.run(&[], "whoami; pwd; echo 'it'\\''s \"$HOME\"!' >&2; exit 42").await;
@@ -100,6 +103,7 @@ async fn a_command_runs_as_the_account_with_its_own_streams_and_exit_code() {
             });
             marks.next().unwrap_or_default()
         };
+        assert_eq!(mark("through"), format!("{} by {}", way.0, way.1.word()));
         assert_eq!(mark("became"), format!("{} became {} by {}", way.0, way.2, way.1.word()));
         // What is judged and kept is what the user wrote, and not how it is wrapped.
         assert!(mark("command").starts_with("whoami; pwd"), "{}", mark("command"));
@@ -218,6 +222,35 @@ async fn files_cross_as_the_account() {
         nothing_is_told(&told);
         let files = told.iter().filter(|event| matches!(&event.what, What::Mark { kind, .. } if kind == "file"));
         assert!(files.count() >= 2, "what sftp and scp moved is told");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn git_clones_and_pushes_as_the_account() {
+    for way in [BY_SU, BY_SUDO] {
+        let rig = rig(way, "").await;
+        let bare = folder(&rig).join("project.git");
+        clones_and_pushes(&rig, &bare).await;
+        let owner = nix::unistd::User::from_name(BECOME).unwrap().unwrap().uid.as_raw();
+        let pushed = std::fs::metadata(bare.join("refs/heads/trunk")).unwrap();
+        assert_eq!(std::os::unix::fs::MetadataExt::uid(&pushed), owner);
+        nothing_is_told(&events(&rig).await);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_program_that_a_signal_ends_is_told_of_as_su_and_sudo_tell_it() {
+    // `su` gives its number as a shell does; `sudo` ends itself by the same signal, which ssh says with 255.
+    for (way, code, signal) in [(BY_SU, 143, None), (BY_SUDO, 255, Some("TERM")), (FREELY, 255, Some("TERM"))] {
+        let rig = rig(way, "").await;
+        let output = rig.run(&[], "echo begun; kill -TERM $$; sleep 100").await;
+        let (out, err, exited) = said(&output);
+        assert_eq!((out.as_str(), exited), ("begun\n", Some(code)), "{} by {}: {err}", way.0, way.1.word());
+        let ended = events(&rig).await.into_iter().find_map(|event| match event.what {
+            What::Close { signal, .. } => Some(signal),
+            _ => None,
+        });
+        assert_eq!(ended.unwrap().as_deref(), signal, "{} by {}", way.0, way.1.word());
     }
 }
 

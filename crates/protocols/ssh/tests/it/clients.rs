@@ -137,12 +137,17 @@ async fn rsync_both_ways() {
 async fn git_clones_and_pushes() {
     let rig = Rig::new().await;
     let bare = rig.scratch().join("project.git");
+    clones_and_pushes(&rig, &bare).await;
+}
+
+/// Makes a repository on the target, and has what is pushed there come back.
+pub(crate) async fn clones_and_pushes(rig: &Rig, bare: &Path) {
     let at = format!("ssh://{}/{}", rig.user_at_host(), bare.display());
     let output = rig.run(&[], &format!("git init -q --bare -b trunk {}", bare.display())).await;
     assert!(output.status.success(), "{}", text(&output.stderr));
     let work = rig.fixed.home().join("work");
     let git = |arguments: &[&str], folder: &Path| {
-        let mut command = over_ssh(&rig, "git");
+        let mut command = over_ssh(rig, "git");
         command.args(["-c", "user.name=ada", "-c", "user.email=ada@example.org"]).args(arguments).current_dir(folder);
         command
     };
