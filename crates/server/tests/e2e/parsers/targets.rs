@@ -3,6 +3,8 @@
 //! `fuzz/` calls the same functions with a coverage-guided fuzzer; the tests here replay what it kept.
 
 // Included from elsewhere too, where a module's own folder would be another one.
+#[path = "connecting.rs"]
+mod connecting;
 #[path = "crossing.rs"]
 mod crossing;
 
@@ -19,14 +21,11 @@ use sallyport_model::{AccountName, ClusterId, EntryId, Env, Handle, SecretId, Se
 use sallyport_model::{CallId, GatewayId, IdentityId, Secret, WatchId};
 use sallyport_policy::PolicySet;
 use sallyport_recording::{DataKey, Header, container, event};
-use sallyport_ssh_transport::key::{self as ssh_key, HostKey};
-use sallyport_ssh_transport::link::{Arrival, Bounds, Link};
-use sallyport_ssh_transport::{Leg, Settings, Transport, auth as ssh_auth};
 use sallyport_vault::{
     Argon, KeyFile, KeyringBody, NewSlot, Opener, SecretKind, SlotBody, SshKey, Unlock, Vault, VersionBody, Where,
 };
 use std::collections::BTreeMap;
-use std::sync::{Arc, OnceLock};
+use std::sync::OnceLock;
 use std::task::{Context, Poll, Waker};
 
 /// A parser: what it must hold, and inputs to begin with, made by what writes them.
@@ -40,7 +39,7 @@ pub struct Target {
 }
 
 /// Every parser.
-pub const TARGETS: [Target; 19] = [
+pub const TARGETS: [Target; 20] = [
     Target { name: "address", run: address, seeds: address_seeds },
     Target { name: "message", run: message, seeds: message_seeds },
     Target { name: "frame", run: framed, seeds: frame_seeds },
@@ -55,8 +54,9 @@ pub const TARGETS: [Target; 19] = [
     Target { name: "vault", run: vault, seeds: vault_seeds },
     Target { name: "key", run: key_files, seeds: key_seeds },
     Target { name: "policy", run: policy, seeds: policy_seeds },
-    Target { name: "ssh", run: ssh, seeds: ssh_seeds },
-    Target { name: "ssh_channels", run: ssh_channels, seeds: ssh_channel_seeds },
+    Target { name: "ssh", run: connecting::ssh, seeds: connecting::ssh_seeds },
+    Target { name: "ssh_groups", run: connecting::groups, seeds: connecting::group_seeds },
+    Target { name: "ssh_channels", run: connecting::channels, seeds: connecting::channel_seeds },
     Target { name: "shell", run: crossing::shell, seeds: crossing::shell_seeds },
     Target { name: "sftp", run: crossing::sftp, seeds: crossing::sftp_seeds },
     Target { name: "scp", run: crossing::scp, seeds: crossing::scp_seeds },
@@ -489,116 +489,4 @@ fn policy_seeds() -> Vec<Vec<u8>> {
         "@id(\"a\") @max_duration(\"1h\") permit (principal in Group::\"ops\", action in [Action::\"see\", Action::\"connect\"], resource) when { resource.tags.contains(\"web\") };",
         "forbid (principal, action == Action::\"connect\", resource) unless { context.met.contains(\"approval\") };",
     ])
-}
-
-// --- SSH ---
-
-fn ssh_settings(server: bool) -> Arc<Settings> {
-    let key = HostKey::from_seed(&[7; 32]).unwrap();
-    let random = Arc::new(|bytes: &mut [u8]| bytes.fill(3));
-    Arc::new(match server {
-        true => Settings::server(key, random),
-        false => Settings::client(vec![key.public().to_vec()], random),
-    })
-}
-
-/// Either side of a connection from its first byte on, and what authentication and keys are read from.
-fn ssh(bytes: &[u8]) {
-    for server in [true, false] {
-        let mut transport = Transport::new(ssh_settings(server)).unwrap();
-        let mut input = bytes::BytesMut::from(bytes);
-        while let Ok(Some(_)) = transport.next(&mut input) {}
-        assert!(transport.session().is_none(), "keys without an exchange");
-    }
-    let _ = ssh_auth::answers(bytes);
-    let _ = ssh_auth::asked(bytes);
-    let _ = ssh_auth::refused(bytes);
-    if let Ok(ssh_auth::Request { user, method: ssh_auth::Method::PublicKey { algorithm, key, signature } }) =
-        ssh_auth::Request::read(bytes)
-    {
-        let signature = signature.unwrap_or_default();
-        assert!(ssh_auth::proved(&[1; 32], user, algorithm, key, signature).is_err(), "a forged proof");
-    }
-    if let Ok(text) = ssh_key::print(bytes) {
-        assert!(ssh_key::parse(&text).is_ok_and(|again| again == bytes), "{text:?}");
-    }
-}
-
-fn ssh_seeds() -> Vec<Vec<u8>> {
-    let mut seeds = Vec::new();
-    for server in [true, false] {
-        seeds.push(Transport::new(ssh_settings(server)).unwrap().output().clone());
-    }
-    seeds.push(ssh_auth::with_key("ada", "ssh-ed25519", &[1; 51], &[2; 83]));
-    let mut out = Vec::new();
-    ssh_auth::with_password(&mut out, "ada", b"secret");
-    seeds.push(std::mem::take(&mut out));
-    ssh_auth::questions(&mut out, "Sallyport", "", &[("Token: ", false)]);
-    seeds.push(std::mem::take(&mut out));
-    ssh_auth::answer(&mut out, &[b"token"]);
-    seeds.push(out);
-    seeds.push(HostKey::from_seed(&[7; 32]).unwrap().public().to_vec());
-    seeds
-}
-
-/// A peer with keys that says what it likes: each byte string of the input, by its length, is one message.
-fn ssh_channels(bytes: &[u8]) {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
-    runtime.block_on(async {
-        let (near, far) = tokio::io::duplex(1 << 20);
-        let leg = async |stream, server| {
-            let mut leg = Leg::new(stream, Transport::new(ssh_settings(server)).unwrap());
-            leg.send(|out| out.push(5)).unwrap();
-            leg.receive().await.unwrap();
-            leg.authenticated();
-            leg
-        };
-        let (mut hostile, honest) = tokio::join!(leg(near, false), leg(far, true));
-        let bounds = Bounds { channels: 8, quiet: std::time::Duration::from_secs(60), patience: 1 };
-        let (link, mut arrivals, driver) = Link::start(honest, bounds);
-        let driver = tokio::spawn(driver.run());
-        let honest = tokio::spawn(async move {
-            let mut open = Vec::new();
-            while let Some(arrival) = arrivals.next().await {
-                match arrival {
-                    Arrival::Open(opening) if opening.kind == "session" => open.push(opening.accept()),
-                    Arrival::Open(_) | Arrival::Global(_) => {}
-                }
-            }
-        });
-        let mut rest = bytes;
-        while let Some((length, after)) = rest.split_first() {
-            let (message, after) = after.split_at(after.len().min(usize::from(*length)));
-            rest = after;
-            if hostile.send(|out| out.extend_from_slice(message)).is_err() || hostile.flush().await.is_err() {
-                break;
-            }
-            tokio::task::yield_now().await;
-            assert!(link.backlog() <= 8 * (256 << 10), "more is held than the windows allow");
-        }
-        drop(hostile);
-        let (driver, honest) = tokio::join!(driver, honest);
-        let _ = (driver.unwrap(), honest.unwrap());
-    });
-}
-
-fn ssh_channel_seeds() -> Vec<Vec<u8>> {
-    let message = |number: u8, parts: &[&[u8]]| {
-        let body = [&[number], parts.concat().as_slice()].concat();
-        [&[u8::try_from(body.len()).unwrap()], body.as_slice()].concat()
-    };
-    let word = |text: &[u8]| [&u32::try_from(text.len()).unwrap().to_be_bytes()[..], text].concat();
-    let (zero, one) = ([0; 4], 1_u32.to_be_bytes());
-    let open = message(90, &[&word(b"session"), &zero, &[0, 1, 0, 0], &[0, 0, 128, 0]]);
-    let exec = message(98, &[&zero, &word(b"exec"), &[1], &word(b"true")]);
-    let data = message(94, &[&zero, &word(b"bytes")]);
-    let adjust = message(93, &[&zero, &one]);
-    let (eof, close) = (message(96, &[&zero]), message(97, &[&zero]));
-    let global = message(80, &[&word(b"keepalive@openssh.com"), &[1]]);
-    let forward = message(80, &[&word(b"tcpip-forward"), &[1], &word(b""), &one]);
-    vec![
-        [open.clone(), exec, data.clone(), adjust.clone(), eof, close].concat(),
-        [global, forward, open.clone(), open, data, adjust].concat(),
-        message(91, &[&zero, &zero, &one, &one]),
-    ]
 }

@@ -1,0 +1,197 @@
+//! Parsers of SSH: either side from its first byte on, a client whose server proposes a group, and channels behind the exchange of keys.
+
+use sallyport_ssh_transport::key::{self as ssh_key, HostKey};
+use sallyport_ssh_transport::link::{Arrival, Bounds, Link};
+use sallyport_ssh_transport::wire::Put as _;
+use sallyport_ssh_transport::{Leg, Settings, Transport, auth as ssh_auth};
+use std::sync::Arc;
+
+fn settings_of(server: bool) -> Arc<Settings> {
+    let key = HostKey::from_seed(&[7; 32]).unwrap();
+    let random = Arc::new(|bytes: &mut [u8]| bytes.fill(3));
+    Arc::new(match server {
+        true => Settings::server(key, random),
+        false => Settings::client(vec![key.public().to_vec()], random),
+    })
+}
+
+/// Either side of a connection from its first byte on, and what authentication and keys are read from.
+pub(super) fn ssh(bytes: &[u8]) {
+    for server in [true, false] {
+        let mut transport = Transport::new(settings_of(server)).unwrap();
+        let mut input = bytes::BytesMut::from(bytes);
+        while let Ok(Some(_)) = transport.next(&mut input) {}
+        assert!(transport.session().is_none(), "keys without an exchange");
+    }
+    let _ = ssh_auth::answers(bytes);
+    let _ = ssh_auth::asked(bytes);
+    let _ = ssh_auth::refused(bytes);
+    if let Ok(ssh_auth::Request { user, method: ssh_auth::Method::PublicKey { algorithm, key, signature } }) =
+        ssh_auth::Request::read(bytes)
+    {
+        let signature = signature.unwrap_or_default();
+        assert!(ssh_auth::proved(&[1; 32], user, algorithm, key, signature).is_err(), "a forged proof");
+    }
+    if let Ok(text) = ssh_key::print(bytes) {
+        assert!(ssh_key::parse(&text).is_ok_and(|again| again == bytes), "{text:?}");
+    }
+}
+
+pub(super) fn ssh_seeds() -> Vec<Vec<u8>> {
+    let mut seeds = Vec::new();
+    for server in [true, false] {
+        seeds.push(Transport::new(settings_of(server)).unwrap().output().clone());
+    }
+    seeds.push(ssh_auth::with_key("ada", "ssh-ed25519", &[1; 51], &[2; 83]));
+    let mut out = Vec::new();
+    ssh_auth::with_password(&mut out, "ada", b"secret");
+    seeds.push(std::mem::take(&mut out));
+    ssh_auth::questions(&mut out, "Sallyport", "", &[("Token: ", false)]);
+    seeds.push(std::mem::take(&mut out));
+    ssh_auth::answer(&mut out, &[b"token"]);
+    seeds.push(out);
+    seeds.push(HostKey::from_seed(&[7; 32]).unwrap().public().to_vec());
+    seeds
+}
+
+/// The method by which a server proposes a group (RFC 4419), which a client speaks by exception.
+const PROPOSED: &str = "diffie-hellman-group-exchange-sha256";
+
+/// A client's side of such an exchange, with a server that says what it likes: after an offer of nothing else, each byte
+/// string of the input, behind its length in two bytes, is one message.
+pub(super) fn groups(bytes: &[u8]) {
+    let key = HostKey::from_seed(&[7; 32]).unwrap();
+    let random = Arc::new(|bytes: &mut [u8]| bytes.fill(3));
+    let settings = Settings::client(vec![key.public().to_vec()], random).excepting(&[PROPOSED.to_owned()]);
+    let mut client = Transport::new(Arc::new(settings)).unwrap();
+    let mut input = bytes::BytesMut::from(&b"SSH-2.0-hostile\r\n"[..]);
+    input.extend_from_slice(&unsealed(&proposing()));
+    assert!(client.next(&mut input).is_ok_and(|none| none.is_none()));
+    assert_eq!(client.agreeing().map(|agreed| agreed.method.name()), Some(PROPOSED));
+    let mut rest = bytes;
+    while let Some((length, after)) = rest.split_first_chunk() {
+        let (message, after) = after.split_at(after.len().min(usize::from(u16::from_be_bytes(*length))));
+        rest = after;
+        input.extend_from_slice(&unsealed(message));
+        match client.next(&mut input) {
+            Ok(said) => assert!(said.is_none(), "a message before there are keys"),
+            Err(_) => break,
+        }
+    }
+    assert!(client.session().is_none() && client.algorithms().is_none(), "keys without a signature");
+}
+
+/// A packet before there are keys (RFC 4253 section 6).
+fn unsealed(payload: &[u8]) -> Vec<u8> {
+    let padding = 4 + (8 - (payload.len() + 9) % 8) % 8;
+    let mut packet = u32::try_from(payload.len() + padding + 1).unwrap().to_be_bytes().to_vec();
+    packet.push(u8::try_from(padding).unwrap());
+    packet.extend_from_slice(payload);
+    packet.resize(packet.len() + padding, 0);
+    packet
+}
+
+/// A server's offer of this one method, and of modern algorithms beside it.
+fn proposing() -> Vec<u8> {
+    let mut offer = [&[20][..], &[9; 16]].concat();
+    let (cipher, mac) = ("aes256-gcm@openssh.com", "hmac-sha2-256-etm@openssh.com");
+    for list in [PROPOSED, "ssh-ed25519", cipher, cipher, mac, mac, "none", "none", "", ""] {
+        offer.string(list.as_bytes());
+    }
+    offer.boolean(false);
+    offer.uint32(0);
+    offer
+}
+
+pub(super) fn group_seeds() -> Vec<Vec<u8>> {
+    let said = |messages: &[&[u8]]| {
+        let with = |message: &&[u8]| [&u16::try_from(message.len()).unwrap().to_be_bytes()[..], message].concat();
+        messages.iter().flat_map(with).collect::<Vec<u8>>()
+    };
+    let group = |modulus: &[u8], generator: &[u8]| {
+        let mut message = vec![31];
+        message.string(modulus);
+        message.string(generator);
+        message
+    };
+    // 2048 bits of the shape that is looked for; whether it is a prime only the server can know.
+    let modulus = [&[0, 0xff][..], &[0x5a; 254], &[3]].concat();
+    let public = HostKey::from_seed(&[7; 32]).unwrap().public().to_vec();
+    let mut reply = vec![33];
+    reply.string(&public);
+    reply.string(&modulus[..200]);
+    let mut signature = Vec::new();
+    signature.string(b"ssh-ed25519");
+    signature.string(&[1; 64]);
+    reply.string(&signature);
+    let sound = group(&modulus, &[2]);
+    vec![
+        said(&[&sound, &reply, &[21]]),
+        said(&[&sound, &sound]),
+        said(&[&group(&modulus[..130], &[2])]),
+        said(&[&group(&modulus, &modulus)]),
+        said(&[&reply]),
+    ]
+}
+
+/// A peer with keys that says what it likes: each byte string of the input, by its length, is one message.
+pub(super) fn channels(bytes: &[u8]) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+    runtime.block_on(async {
+        let (near, far) = tokio::io::duplex(1 << 20);
+        let leg = async |stream, server| {
+            let mut leg = Leg::new(stream, Transport::new(settings_of(server)).unwrap());
+            leg.send(|out| out.push(5)).unwrap();
+            leg.receive().await.unwrap();
+            leg.authenticated();
+            leg
+        };
+        let (mut hostile, honest) = tokio::join!(leg(near, false), leg(far, true));
+        let bounds = Bounds { channels: 8, quiet: std::time::Duration::from_secs(60), patience: 1 };
+        let (link, mut arrivals, driver) = Link::start(honest, bounds);
+        let driver = tokio::spawn(driver.run());
+        let honest = tokio::spawn(async move {
+            let mut open = Vec::new();
+            while let Some(arrival) = arrivals.next().await {
+                match arrival {
+                    Arrival::Open(opening) if opening.kind == "session" => open.push(opening.accept()),
+                    Arrival::Open(_) | Arrival::Global(_) => {}
+                }
+            }
+        });
+        let mut rest = bytes;
+        while let Some((length, after)) = rest.split_first() {
+            let (message, after) = after.split_at(after.len().min(usize::from(*length)));
+            rest = after;
+            if hostile.send(|out| out.extend_from_slice(message)).is_err() || hostile.flush().await.is_err() {
+                break;
+            }
+            tokio::task::yield_now().await;
+            assert!(link.backlog() <= 8 * (256 << 10), "more is held than the windows allow");
+        }
+        drop(hostile);
+        let (driver, honest) = tokio::join!(driver, honest);
+        let _ = (driver.unwrap(), honest.unwrap());
+    });
+}
+
+pub(super) fn channel_seeds() -> Vec<Vec<u8>> {
+    let message = |number: u8, parts: &[&[u8]]| {
+        let body = [&[number], parts.concat().as_slice()].concat();
+        [&[u8::try_from(body.len()).unwrap()], body.as_slice()].concat()
+    };
+    let word = |text: &[u8]| [&u32::try_from(text.len()).unwrap().to_be_bytes()[..], text].concat();
+    let (zero, one) = ([0; 4], 1_u32.to_be_bytes());
+    let open = message(90, &[&word(b"session"), &zero, &[0, 1, 0, 0], &[0, 0, 128, 0]]);
+    let exec = message(98, &[&zero, &word(b"exec"), &[1], &word(b"true")]);
+    let data = message(94, &[&zero, &word(b"bytes")]);
+    let adjust = message(93, &[&zero, &one]);
+    let (eof, close) = (message(96, &[&zero]), message(97, &[&zero]));
+    let global = message(80, &[&word(b"keepalive@openssh.com"), &[1]]);
+    let forward = message(80, &[&word(b"tcpip-forward"), &[1], &word(b""), &one]);
+    vec![
+        [open.clone(), exec, data.clone(), adjust.clone(), eof, close].concat(),
+        [global, forward, open.clone(), open, data, adjust].concat(),
+        message(91, &[&zero, &zero, &one, &one]),
+    ]
+}
