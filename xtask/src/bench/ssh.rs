@@ -4,7 +4,7 @@ use crate::demo::{self, Children, Place, Story};
 use crate::{components, python, run};
 use anyhow::{Context as _, Result};
 use serde_json::Value;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// One run of a script.
@@ -15,34 +15,58 @@ pub(super) struct Run {
     arguments: &'static [&'static str],
     /// Whether the script takes one end point alone: ours.
     alone: bool,
+    /// Whether the product's data, and so its evidence, lies on a RAM disk.
+    memory: bool,
 }
 
 /// Each script takes `--ep` for an end point, the first being the baseline, and `--json` for a file that results are appended to.
-pub(super) const RUNS: [Run; 9] = [
-    Run { name: "ssh_setup", script: "ssh_setup.py", arguments: &[], alone: false },
-    Run { name: "ssh_echo", script: "ssh_echo.py", arguments: &[], alone: false },
+pub(super) const RUNS: [Run; 10] = [
+    Run { name: "ssh_setup", script: "ssh_setup.py", arguments: &[], alone: false, memory: false },
+    Run { name: "ssh_setup_memory", script: "ssh_setup.py", arguments: &["--rounds", "1"], alone: false, memory: true },
+    Run { name: "ssh_echo", script: "ssh_echo.py", arguments: &[], alone: false, memory: false },
     Run {
         name: "ssh_bulk",
         script: "ssh_bulk.py",
-        arguments: &["--modes", "down,up,duplex", "--mib", "512"],
+        arguments: &["--modes", "down,up,duplex", "--mib", "512", "--rounds", "5"],
         alone: false,
+        memory: false,
     },
     Run {
         name: "ssh_files",
         script: "ssh_bulk.py",
-        arguments: &["--modes", "sftp-get,sftp-put,scp-get,scp-put,scpO-get,scpO-put", "--mib", "256"],
+        arguments: &["--modes", "sftp-get,sftp-put,scp-get,scp-put,scpO-get,scpO-put", "--mib", "256", "--rounds", "5"],
         alone: false,
+        memory: false,
     },
-    Run { name: "ssh_text", script: "ssh_bulk.py", arguments: &["--modes", "ptydown", "--mib", "96"], alone: false },
-    Run { name: "ssh_flood", script: "ssh_flood_type.py", arguments: &[], alone: false },
+    Run {
+        name: "ssh_text",
+        script: "ssh_bulk.py",
+        arguments: &["--modes", "ptydown", "--mib", "96", "--rounds", "5"],
+        alone: false,
+        memory: false,
+    },
+    Run { name: "ssh_flood", script: "ssh_flood_type.py", arguments: &[], alone: false, memory: false },
     Run {
         name: "ssh_stalls",
         script: "ssh_bulk.py",
         arguments: &["--modes", "duplex,sftp-get", "--mib", "128", "--rounds", "30"],
         alone: true,
+        memory: false,
     },
-    Run { name: "ssh_typing", script: "ssh_flood_type.py", arguments: &["--mib", "32", "--rounds", "30"], alone: true },
-    Run { name: "ssh_idle", script: "ssh_idle_mem.py", arguments: &["--steps", "100,500,1000"], alone: true },
+    Run {
+        name: "ssh_typing",
+        script: "ssh_flood_type.py",
+        arguments: &["--mib", "32", "--rounds", "30"],
+        alone: true,
+        memory: false,
+    },
+    Run {
+        name: "ssh_idle",
+        script: "ssh_idle_mem.py",
+        arguments: &["--steps", "100,500,1000"],
+        alone: true,
+        memory: false,
+    },
 ];
 
 /// A row of the table: what is measured, which record of which run says it (`run/test`), the field, and the goal.
@@ -57,8 +81,9 @@ const fn row(what: &'static str, test: &'static str, field: &'static str, goal: 
     Row { what, test, field, goal }
 }
 
-const ROWS: [Row; 25] = [
+const ROWS: [Row; 26] = [
     row("set-up, median, ratio", "ssh_setup/ssh_setup_latency", "p50_ratio", "<= 1.15"),
+    row("the same, evidence on a RAM disk", "ssh_setup_memory/ssh_setup_latency", "p50_ratio", "<= 1.08"),
     row("set-ups a second, 8 at once, ratio", "ssh_setup/ssh_setup_rate_p8", "ratio", ">= 0.80"),
     row("gateway CPU per session, ms", "ssh_setup/ssh_setup_latency", "gw_cpu_ms_per_session", "<= 15"),
     row("echo added, median, ms", "ssh_echo/ssh_echo", "added_p50_ms", "<= 0.25"),
@@ -92,7 +117,7 @@ const ACTIVE: u32 = 300;
 
 /// Holds a crowd through the gateway and keeps what it saw; `seconds` is how long.
 pub(super) fn crowd(seconds: u32, yes: bool) -> Result<()> {
-    let (place, mut children, ends) = begin(yes)?;
+    let (place, mut children, ends) = begin(yes, false)?;
     let server = children.pid("sallyport")?;
     let ours = ends.last().context("there is no end point")?;
     let of = |name: &str| {
@@ -121,7 +146,7 @@ const TEXT: u64 = 256 << 20;
 
 /// What recordings of text take on the disk, for each byte of it.
 pub(super) fn sizes(yes: bool) -> Result<()> {
-    let (place, mut children, ends) = begin(yes)?;
+    let (place, mut children, ends) = begin(yes, false)?;
     let ours = ends.last().context("there is no end point")?;
     let of =
         |name: &str| ours.split(',').find_map(|part| part.strip_prefix(name)?.strip_prefix('=')).unwrap_or_default();
@@ -180,13 +205,13 @@ fn python() -> Command {
 }
 
 /// A product of its own in release, and the end points to measure.
-fn begin(yes: bool) -> Result<(Place, Children, Vec<String>)> {
+fn begin(yes: bool, memory: bool) -> Result<(Place, Children, Vec<String>)> {
     components::ensure(yes)?;
     python::ensure()?;
     run::catch_signals()?;
     demo::clean()?;
     super::build()?;
-    let place = Place::make("release")?;
+    let place = if memory { Place::make_with("release", in_memory()?)? } else { Place::make("release")? };
     let mut children = Children::new(demo::record());
     let story = Story::begin(&place, true, &mut children)?;
     let ends = story.ends(children.pid("sallyport")?)?;
@@ -194,31 +219,47 @@ fn begin(yes: bool) -> Result<(Place, Children, Vec<String>)> {
     Ok((place, children, ends))
 }
 
-/// Runs the scripts on a product of its own, keeps the results, and prints the table.
+/// An empty place on the machine's RAM disk.
+fn in_memory() -> Result<PathBuf> {
+    let place = PathBuf::from("/dev/shm/sallyport-bench");
+    match std::fs::remove_dir_all(&place) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error.into()),
+        _ => Ok(place),
+    }
+}
+
+/// Runs the scripts on products of their own, keeps the results, and prints the table.
 pub(super) fn against_direct(scripts: &Path, runs: &[&Run], yes: bool) -> Result<()> {
     let scripts = scripts.canonicalize().with_context(|| format!("cannot find {}", scripts.display()))?;
-    let (place, mut children, ends) = begin(yes)?;
     let mut records = Vec::new();
-    for wanted in runs {
-        run::go_on()?;
-        eprintln!("Measuring {}", wanted.name);
-        let results = place.home.join(format!("{}.json", wanted.name));
-        let mut command = python();
-        command
-            .arg(scripts.join(wanted.script))
-            .args(wanted.arguments)
-            .arg("--json")
-            .arg(&results)
-            .current_dir(&place.home);
-        for end in ends.iter().skip(if wanted.alone { ends.len() - 1 } else { 0 }) {
-            command.args(["--ep", end]);
+    for memory in [false, true] {
+        let these: Vec<_> = runs.iter().filter(|run| run.memory == memory).collect();
+        if these.is_empty() {
+            continue;
         }
-        anyhow::ensure!(run::attached(&mut command)?.success(), "{} failed", wanted.script);
-        let figures = super::figures(&std::fs::read_to_string(&results)?)?;
-        super::write(wanted.name, &figures)?;
-        records.extend(figures.as_array().into_iter().flatten().map(|record| (wanted.name, record.clone())));
+        let (place, mut children, ends) = begin(yes, memory)?;
+        for wanted in these {
+            run::go_on()?;
+            eprintln!("Measuring {}", wanted.name);
+            let results = place.home.join(format!("{}.json", wanted.name));
+            let mut command = python();
+            command
+                .arg(scripts.join(wanted.script))
+                .args(wanted.arguments)
+                .arg("--json")
+                .arg(&results)
+                .current_dir(&place.home);
+            for end in ends.iter().skip(if wanted.alone { ends.len() - 1 } else { 0 }) {
+                command.args(["--ep", end]);
+            }
+            anyhow::ensure!(run::attached(&mut command)?.success(), "{} failed", wanted.script);
+            let figures = super::figures(&std::fs::read_to_string(&results)?)?;
+            super::write(wanted.name, &figures)?;
+            records.extend(figures.as_array().into_iter().flatten().map(|record| (wanted.name, record.clone())));
+        }
+        children.stop();
     }
-    children.stop();
+    in_memory()?;
     print!("{}", table(&records));
     Ok(())
 }

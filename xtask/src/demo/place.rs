@@ -6,7 +6,7 @@ use crate::run;
 use anyhow::{Context as _, Result};
 use serde_json::Value;
 use std::net::TcpListener;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
@@ -32,6 +32,7 @@ pub(crate) struct Place {
     pub(crate) home: PathBuf,
     /// Ports.
     pub(crate) ports: Ports,
+    data: PathBuf,
     binary: PathBuf,
 }
 
@@ -44,10 +45,15 @@ impl Place {
     /// Makes the directory anew, with configuration and keys, for the program that was built in this
     /// profile (`debug`, `release`).
     pub(crate) fn make(profile: &str) -> Result<Self> {
+        Self::make_with(profile, home().join("data"))
+    }
+
+    /// The same with its data elsewhere.
+    pub(crate) fn make_with(profile: &str, data: PathBuf) -> Result<Self> {
         let home = home();
         let ports = Ports::free()?;
         let binary = target_directory()?.join(profile).join("sallyport");
-        let place = Self { home, ports, binary };
+        let place = Self { home, ports, data, binary };
         for directory in ["keys", "settings", "checkout/people"] {
             std::fs::create_dir_all(place.home.join(directory))?;
         }
@@ -95,8 +101,8 @@ impl Place {
     }
 
     /// Data directory.
-    pub(crate) fn data(&self) -> PathBuf {
-        self.home.join("data")
+    pub(crate) fn data(&self) -> &Path {
+        &self.data
     }
 
     /// A log.
