@@ -16,7 +16,7 @@ const REKEY_PACKETS: u64 = 1 << 31;
 /// A key exchange under way.
 #[derive(Default)]
 pub(super) struct Exchange {
-    ours: Option<Vec<u8>>,
+    pub(super) ours: Option<Vec<u8>>,
     pub(super) theirs: Option<Vec<u8>>,
     pub(super) agreed: Option<Agreed>,
     asked: Option<kex::Asked>,
@@ -227,7 +227,7 @@ impl Transport {
     }
 
     /// Announces new keys, and sends under them from now on.
-    fn change(&mut self, agreed: &Agreed, shared: &kex::Shared, hash: &Digest) -> Result<(), Error> {
+    pub(super) fn change(&mut self, agreed: &Agreed, shared: &kex::Shared, hash: &Digest) -> Result<(), Error> {
         let first = self.session.is_none();
         let session = *self.session.get_or_insert(*hash);
         self.seal(|out| out.byte(NEWKEYS))?;

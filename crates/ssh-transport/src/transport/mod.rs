@@ -1,5 +1,7 @@
 //! The transport layer (RFC 4253): identifications, packets, key exchange and re-exchange. Bytes in, payloads out.
 
+#[cfg(any(test, fuzzing))]
+mod behind;
 mod exchange;
 mod settings;
 

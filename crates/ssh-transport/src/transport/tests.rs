@@ -129,6 +129,29 @@ fn a_server_speaks_nothing_old_whatever_a_client_offers() {
 }
 
 #[test]
+fn what_begins_behind_an_exchange_is_what_one_leads_to() {
+    let client = || Arc::new(Settings::client(vec![host_key().public().to_vec()], random()));
+    let server = || Arc::new(Settings::server(host_key(), random()));
+    let mut made = Pair::new(REKEY);
+    made.run(usize::MAX).unwrap();
+    let [client, server] = Transport::behind(client(), server()).unwrap();
+    let mut pair = Pair { client, server, to_client: BytesMut::new(), to_server: BytesMut::new() };
+    for (side, like) in [(&pair.client, &made.client), (&pair.server, &made.server)] {
+        let (agreed, wanted) = (side.algorithms().unwrap().told(), like.algorithms().unwrap().told());
+        assert_eq!((agreed, side.strict), (wanted, like.strict));
+    }
+    for again in [false, true] {
+        if again {
+            pair.client.exchange().unwrap();
+        }
+        pair.client.send(|out| out.bytes(b"\x5ato the server")).unwrap();
+        pair.server.send(|out| out.bytes(b"\x5ato the client")).unwrap();
+        let (at_client, at_server) = pair.run(usize::MAX).unwrap();
+        assert_eq!((&*at_client[0], &*at_server[0]), (&b"\x5ato the client"[..], &b"\x5ato the server"[..]));
+    }
+}
+
+#[test]
 fn whoever_wants_a_post_quantum_exchange_has_no_other() {
     let mut server = Settings::server(host_key(), random());
     server.spoken.methods.retain(|method| !method.post_quantum());

@@ -4,15 +4,19 @@ use sallyport_ssh_transport::key::{self as ssh_key, HostKey};
 use sallyport_ssh_transport::link::{Arrival, Bounds, Link};
 use sallyport_ssh_transport::wire::Put as _;
 use sallyport_ssh_transport::{Leg, Settings, Transport, auth as ssh_auth};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
+use tokio::io::DuplexStream;
 
 fn settings_of(server: bool) -> Arc<Settings> {
-    let key = HostKey::from_seed(&[7; 32]).unwrap();
-    let random = Arc::new(|bytes: &mut [u8]| bytes.fill(3));
-    Arc::new(match server {
-        true => Settings::server(key, random),
-        false => Settings::client(vec![key.public().to_vec()], random),
-    })
+    // Made once: a key costs more than most inputs.
+    static BOTH: OnceLock<[Arc<Settings>; 2]> = OnceLock::new();
+    let [client, own] = BOTH.get_or_init(|| {
+        let key = HostKey::from_seed(&[7; 32]).unwrap();
+        let random = Arc::new(|bytes: &mut [u8]| bytes.fill(3));
+        let client = Settings::client(vec![key.public().to_vec()], random.clone());
+        [client, Settings::server(key, random)].map(Arc::new)
+    });
+    if server { own.clone() } else { client.clone() }
 }
 
 /// Either side of a connection from its first byte on, and what authentication and keys are read from.
@@ -134,19 +138,36 @@ pub(super) fn group_seeds() -> Vec<Vec<u8>> {
     ]
 }
 
+/// Messages of one conversation: what goes wrong does so within a few, and an input of thousands keeps the fuzzer from others.
+const MESSAGES: usize = 96;
+
+/// Both sides of a connection, authenticated. The fuzzer begins behind an exchange of keys, which would cost it more than its
+/// input; everywhere else there is one.
+#[cfg(fuzzing)]
+async fn behind_exchange() -> (Leg<DuplexStream>, Leg<DuplexStream>) {
+    let (near, far) = tokio::io::duplex(1 << 20);
+    let [client, server] = Transport::behind(settings_of(false), settings_of(true)).unwrap();
+    (Leg::new(near, client), Leg::new(far, server))
+}
+
+#[cfg(not(fuzzing))]
+async fn behind_exchange() -> (Leg<DuplexStream>, Leg<DuplexStream>) {
+    let (near, far) = tokio::io::duplex(1 << 20);
+    let leg = async |stream, server| {
+        let mut leg = Leg::new(stream, Transport::new(settings_of(server)).unwrap());
+        leg.send(|out| out.push(5)).unwrap();
+        leg.receive().await.unwrap();
+        leg.authenticated();
+        leg
+    };
+    tokio::join!(leg(near, false), leg(far, true))
+}
+
 /// A peer with keys that says what it likes: each byte string of the input, by its length, is one message.
 pub(super) fn channels(bytes: &[u8]) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
     runtime.block_on(async {
-        let (near, far) = tokio::io::duplex(1 << 20);
-        let leg = async |stream, server| {
-            let mut leg = Leg::new(stream, Transport::new(settings_of(server)).unwrap());
-            leg.send(|out| out.push(5)).unwrap();
-            leg.receive().await.unwrap();
-            leg.authenticated();
-            leg
-        };
-        let (mut hostile, honest) = tokio::join!(leg(near, false), leg(far, true));
+        let (mut hostile, honest) = behind_exchange().await;
         let bounds = Bounds { channels: 8, quiet: std::time::Duration::from_secs(60), patience: 1 };
         let (link, mut arrivals, driver) = Link::start(honest, bounds);
         let driver = tokio::spawn(driver.run());
@@ -160,7 +181,8 @@ pub(super) fn channels(bytes: &[u8]) {
             }
         });
         let mut rest = bytes;
-        while let Some((length, after)) = rest.split_first() {
+        for _ in 0..MESSAGES {
+            let Some((length, after)) = rest.split_first() else { break };
             let (message, after) = after.split_at(after.len().min(usize::from(*length)));
             rest = after;
             if hostile.send(|out| out.extend_from_slice(message)).is_err() || hostile.flush().await.is_err() {
