@@ -380,7 +380,10 @@ pub(crate) fn any_policy() -> impl Strategy<Value = String> {
     ];
     (any::<bool>(), annotations, principal, action, resource, condition).prop_map(
         |(forbid, annotations, principal, action, resource, condition)| {
-            let (effect, annotations) = if forbid { ("forbid", "") } else { ("permit", annotations.as_str()) };
+            // A limit on channels alone is refused: it would bound nothing.
+            let bare = forbid || (action.contains("channel") && !annotations.contains("@require"));
+            let (effect, annotations) =
+                (if forbid { "forbid" } else { "permit" }, if bare { "" } else { &annotations });
             format!("{annotations}{effect} ({principal}, {action}, {resource}){condition};\n")
         },
     )

@@ -187,6 +187,14 @@ impl Loader {
             Ok((policy, alone, Scope::of(&json)))
         });
         match compiled {
+            Ok((_, _, scope))
+                if !scope.names(Act::Connect)
+                    && let Some((key, _)) = terms.bounds.named().first() =>
+            {
+                let key = format!("@{key}");
+                let at = at + text.get(at..).and_then(|rest| rest.find(&key)).unwrap_or(0);
+                self.fail(file, text, at, format!("{key} {NO_SESSION}"));
+            }
             Ok((compiled, alone, scope)) => self.policies.push(Compiled {
                 name,
                 file: file.to_owned(),
@@ -252,6 +260,10 @@ impl Loader {
         if self.errors.is_empty() { Ok((self.policies, rules)) } else { Err(LoadErrors(self.errors)) }
     }
 }
+
+/// What is wrong with a limit on a policy of channels or rights alone.
+const NO_SESSION: &str = "bounds whole sessions and is taken when one opens, and this policy does not speak of `connect`: name \
+                          that action here too, or put the limit on an `@limit permit` of it";
 
 /// The policy with its preconditions as a last condition, and its JSON form.
 ///

@@ -121,3 +121,32 @@ proptest! {
         prop_assert_eq!(blanked.matches('\n').count(), text.matches('\n').count());
     }
 }
+
+#[test]
+fn a_limit_stands_where_a_session_opens_or_it_would_bound_nothing() {
+    for (action, sound) in [
+        ("action", true),
+        ("action == Action::\"connect\"", true),
+        ("action in [Action::\"connect\", Action::\"channel:shell\"]", true),
+        ("action == Action::\"channel:shell\"", false),
+        ("action in Action::\"channel\"", false),
+        ("action in [Action::\"see\", Action::\"channel\"]", false),
+        ("action == Action::\"see\"", false),
+    ] {
+        for annotations in ["@commands(\"high-risk\")", "@limit @idle(\"1m\")", "@four_eyes @id(\"a\")"] {
+            let text = format!("// limits\n{annotations} permit (principal, {action}, resource is Account);");
+            let loaded = PolicySet::load(&[("ops.cedar".to_owned(), text)]);
+            assert_eq!(loaded.is_ok(), sound, "{annotations} {action}");
+            let Err(errors) = loaded else { continue };
+            let told = errors.to_string();
+            let named =
+                ["@commands", "@idle", "@four_eyes"].into_iter().find(|name| annotations.contains(name)).unwrap();
+            let wanted =
+                format!("{named} bounds whole sessions and is taken when one opens, and this policy does not speak of");
+            assert!(told.contains(&wanted) && told.contains("ops.cedar:2:"), "{told}");
+        }
+    }
+    // What is no limit may stand anywhere.
+    let text = "@require_ticket @description(\"x\") permit (principal, action == Action::\"channel:exec\", resource);";
+    assert!(PolicySet::load(&[("ops.cedar".to_owned(), text.to_owned())]).is_ok());
+}

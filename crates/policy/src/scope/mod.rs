@@ -73,6 +73,11 @@ pub(crate) fn key(kind: &str, value: &str) -> String {
 }
 
 impl Scope {
+    /// Whether it speaks of an act.
+    pub(crate) fn names(&self, act: Act) -> bool {
+        self.actions.as_ref().is_none_or(|actions| actions.contains(act.action()))
+    }
+
     /// Analyses a policy in Cedar's JSON form.
     pub(crate) fn of(policy: &Value) -> Self {
         let mut keys = Keys { principal: None, resource: None };
