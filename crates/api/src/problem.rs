@@ -17,12 +17,18 @@ pub(crate) struct Problem {
     correlation: String,
     status: u16,
     step_up: bool,
+    field: Option<&'static str>,
 }
 
 impl Problem {
     pub(crate) fn new(kind: Kind, detail: impl Into<String>) -> Self {
         let status = kind.http_status();
-        Self { kind, detail: detail.into(), correlation: String::new(), status, step_up: false }
+        Self { kind, detail: detail.into(), correlation: String::new(), status, step_up: false, field: None }
+    }
+
+    /// The same, about a field of the body.
+    pub(crate) fn of_field(self, field: &'static str) -> Self {
+        Self { field: Some(field), ..self }
     }
 
     /// The same, with a status that says more than its kind does.
@@ -62,7 +68,8 @@ impl From<sallyport_control::Error> for Problem {
         if kind == Kind::Failed {
             tracing::error!(%error, "A request failed");
         }
-        Self { step_up: matches!(error, sallyport_control::Error::StepUp), ..Self::new(kind, error.to_string()) }
+        let step_up = matches!(error, sallyport_control::Error::StepUp);
+        Self { step_up, field: error.field(), ..Self::new(kind, error.to_string()) }
     }
 }
 
@@ -76,6 +83,7 @@ impl IntoResponse for Problem {
             status: self.status,
             detail: self.detail,
             correlation: self.correlation,
+            field: self.field.map(Into::into),
         };
         (status, [(header::CONTENT_TYPE, "application/problem+json")], Json(body)).into_response()
     }

@@ -16,6 +16,8 @@ use sallyport_model::inventory::{By, CertificateTerms, Class, Rest, Through, Tie
 use sallyport_model::way::{Jump, Way};
 use sallyport_model::{Secret, TargetName};
 use sallyport_wire as wire;
+use std::fmt::Display;
+use std::str::FromStr;
 
 /// Targets with their accounts, by name.
 #[utoipa::path(get, path = "/api/v1/targets", params(ListingQuery), responses((status = 200, body = wire::Listing<wire::Target>)), tag = "inventory")]
@@ -47,7 +49,7 @@ pub(crate) async fn probe(
     caller: Caller,
     Sent(ask): Sent<wire::ProbeTarget>,
 ) -> Result<Json<wire::ProbedTarget>, Problem> {
-    let protocol = ask.protocol.parse().map_err(Problem::usage)?;
+    let protocol = word("protocol", &ask.protocol)?;
     let via = ask.via.map(jump).transpose()?;
     let probed = app.control.probe(&caller.op, &protocol, (&ask.host, ask.port), via.as_ref()).await?;
     let host_keys = probed.host_keys.iter().map(|key| convert::host_key(key)).collect();
@@ -64,11 +66,11 @@ pub(crate) async fn add(
     let by_certificate = ask.credential.as_ref().is_some_and(only_certificate);
     let way = way((ask.via, ask.post_quantum), ask.host_authorities, ask.host_aliases, ask.exceptions)?;
     let new = NewTarget {
-        name: target(&ask.name)?,
+        name: word("name", &ask.name)?,
         about: about((ask.host, ask.port), ask.tier, &ask.tags, Some(ask.host_keys), (ask.platform, way))?,
-        environment: ask.environment.parse().map_err(Problem::usage)?,
-        protocol: ask.protocol.parse().map_err(Problem::usage)?,
-        account: ask.account.name.parse().map_err(Problem::usage)?,
+        environment: word("environment", &ask.environment)?,
+        protocol: word("protocol", &ask.protocol)?,
+        account: word("account", &ask.account.name)?,
         class: class(&ask.account.class)?,
         certificate: by_certificate.then(CertificateTerms::default),
         credential: ask.credential.filter(|_| !by_certificate).map(credential).transpose()?,
@@ -85,7 +87,7 @@ pub(crate) async fn check(
     Path(name): Path<String>,
     Sent(ask): Sent<wire::CheckAccount>,
 ) -> Result<Json<wire::Checked>, Problem> {
-    let account = ask.account.parse().map_err(Problem::usage)?;
+    let account = word("account", &ask.account)?;
     let checked = app.control.check(&caller.op, &target(&name)?, &account).await?;
     Ok(Json(wire::Checked { ok: checked.is_ok(), detail: checked.err().unwrap_or_default() }))
 }
@@ -113,11 +115,11 @@ pub(crate) async fn put_account(
 ) -> Result<Json<wire::Target>, Problem> {
     let about = AboutAccount {
         class: class(&ask.class)?,
-        owner: ask.owner.map(|owner| owner.parse()).transpose().map_err(Problem::usage)?,
+        owner: ask.owner.map(|owner| word("owner", &owner)).transpose()?,
         certificate: ask.certificate.map(terms).transpose()?,
         through: ask.through.map(through).transpose()?,
     };
-    let account = account.parse().map_err(Problem::usage)?;
+    let account = word("account", &account)?;
     Ok(Json(convert::target(app.control.put_account(&caller.op, &target(&name)?, &account, about).await?)))
 }
 
@@ -136,8 +138,13 @@ fn target(name: &str) -> Result<TargetName, Problem> {
     name.parse().map_err(Problem::usage)
 }
 
+/// What a field of the body says, or what is wrong with it.
+fn word<T: FromStr<Err: Display>>(field: &'static str, text: &str) -> Result<T, Problem> {
+    text.parse().map_err(|bad| Problem::usage(bad).of_field(field))
+}
+
 fn jump(text: String) -> Result<Jump, Problem> {
-    Jump::try_from(text).map_err(Problem::usage)
+    Jump::try_from(text).map_err(|bad| Problem::usage(bad).of_field("via"))
 }
 
 fn way(
@@ -153,7 +160,7 @@ fn way(
         via: via.map(jump).transpose()?,
         host_authorities: host_authorities.iter().map(|line| plain(line)).collect(),
         host_aliases: host_aliases.into_iter().collect(),
-        exceptions: exceptions.map(made).transpose()?,
+        exceptions: exceptions.map(made).transpose().map_err(|error| error.of_field("exceptions"))?,
         post_quantum,
         jumps: Vec::new(),
     })
@@ -171,15 +178,16 @@ fn about(
     host_keys: Option<Vec<String>>,
     (platform, way): (Option<String>, Way),
 ) -> Result<About, Problem> {
-    let platform = platform.map(|word| word.parse()).transpose().map_err(Problem::usage)?;
-    let tags = tags.iter().map(|tag| tag.parse()).collect::<Result<_, _>>().map_err(Problem::usage)?;
+    let platform = platform.map(|text| word("platform", &text)).transpose()?;
+    let tags = tags.iter().map(|tag| word("tags", tag)).collect::<Result<_, _>>()?;
     if let Some(wrong) = host_keys.iter().flatten().find(|key| convert::host_key(key).fingerprint.is_empty()) {
         let start: String = wrong.chars().take(40).collect();
         return Err(Problem::usage(format!(
             "`{start}` is no host key: give algorithm and base64, as a probe shows them"
-        )));
+        ))
+        .of_field("host_keys"));
     }
-    let tier = Tier::try_from(tier).map_err(Problem::usage)?;
+    let tier = Tier::try_from(tier).map_err(|bad| Problem::usage(bad).of_field("tier"))?;
     Ok(About { host, port, tier, tags, host_keys, platform, way })
 }
 
@@ -188,14 +196,14 @@ fn class(word: &str) -> Result<Class, Problem> {
         "administrative" => Ok(Class::Administrative),
         "service" => Ok(Class::Service),
         "standard" => Ok(Class::Standard),
-        _ => Err(Problem::usage("an account's class is administrative, service or standard")),
+        _ => Err(Problem::usage("an account's class is administrative, service or standard").of_field("class")),
     }
 }
 
 fn terms(terms: wire::CertificateTerms) -> Result<CertificateTerms, Problem> {
     let wire::CertificateTerms { principal, source_addresses, force_command } = terms;
-    let networks = source_addresses.iter().map(|network| network.parse());
-    let source_addresses = networks.collect::<Result<_, _>>().map_err(Problem::usage)?;
+    let networks = source_addresses.iter().map(|network| word("source_addresses", network));
+    let source_addresses = networks.collect::<Result<_, _>>()?;
     Ok(CertificateTerms { principal, source_addresses, force_command, rest: Rest::new() })
 }
 
@@ -203,9 +211,9 @@ fn through(through: wire::Through) -> Result<Through, Problem> {
     let by = match through.by.as_str() {
         "su" => By::Su,
         "sudo" => By::Sudo,
-        _ => return Err(Problem::usage("an account is become by `su` or by `sudo`")),
+        _ => return Err(Problem::usage("an account is become by `su` or by `sudo`").of_field("through")),
     };
-    Ok(Through { account: through.account.parse().map_err(Problem::usage)?, by, rest: Rest::new() })
+    Ok(Through { account: word("through", &through.account)?, by, rest: Rest::new() })
 }
 
 /// Whether nothing is to be stored.
@@ -220,6 +228,7 @@ fn credential(new: wire::NewCredential) -> Result<NewSecret, Problem> {
         (None, None, true, false) => Ok(NewSecret::GenerateSshKey),
         _ => Err(Problem::usage(
             "give exactly one of `password`, `private_key`, `generate` or `certificate` as the credential",
-        )),
+        )
+        .of_field("credential")),
     }
 }

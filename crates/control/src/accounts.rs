@@ -76,7 +76,7 @@ impl Control {
             return Err(Error::usage("`certificate` and `through` are for accounts of targets that speak ssh"));
         }
         if let Some(wrong) = about.certificate.as_ref().and_then(CertificateTerms::wrong) {
-            return Err(Error::usage(wrong));
+            return Err(Error::usage(wrong).of_field("certificate"));
         }
         let before = of(&open, &target, name);
         let known = before.as_ref().map(|before| &before.value);
@@ -89,8 +89,8 @@ impl Control {
         let others = accounts_of(&open, &target.name).into_iter().filter(|other| other.value.id != after.id);
         let others: Vec<_> = others.collect();
         let all: Vec<_> = others.iter().map(|other| other.value.clone()).chain([after.clone()]).collect();
-        ways_lead(&all)?;
-        self.stays_fit(&open, &target, &after)?;
+        ways_lead(&all).map_err(|error| error.of_field("through"))?;
+        self.stays_fit(&open, &target, &after).map_err(|error| error.of_field("through"))?;
         let (action, was) = match &before {
             Some(before) => ("account.changed", before.version),
             None => ("account.added", 0),

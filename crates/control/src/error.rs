@@ -12,6 +12,9 @@ pub enum Error {
     /// The input is wrong; the text says what to write instead.
     #[error("{0}")]
     Usage(String),
+    /// The same, and which field of what was sent it is about.
+    #[error("{1}")]
+    Field(&'static str, Box<Self>),
     /// No such thing, or not for the caller to know.
     #[error("{0}")]
     NotFound(String),
@@ -51,6 +54,7 @@ impl Error {
         match self {
             Self::Denied(denial) => denial.kind,
             Self::Usage(_) => Kind::Usage,
+            Self::Field(_, error) => error.kind(),
             Self::NotFound(_) => Kind::NotFound,
             Self::StepUp => Kind::Denied,
             Self::Sealed => Kind::Sealed,
@@ -67,9 +71,25 @@ impl Error {
     pub fn denial(&self) -> Denial {
         match self {
             Self::Denied(denial) => denial.clone(),
+            Self::Field(_, error) => error.denial(),
             Self::Store(_) => Denial::unavailable("the ledger"),
             other => Denial::new(other.kind(), other.to_string()),
         }
+    }
+
+    /// The field of what was sent that it is about, where it is about one.
+    #[must_use]
+    pub const fn field(&self) -> Option<&'static str> {
+        match self {
+            Self::Field(field, _) => Some(*field),
+            _ => None,
+        }
+    }
+
+    /// The same, about a field of what was sent: a form shows it there.
+    #[must_use]
+    pub fn of_field(self, field: &'static str) -> Self {
+        Self::Field(field, Box::new(self))
     }
 
     pub(crate) fn failed(what: impl std::fmt::Display) -> Self {

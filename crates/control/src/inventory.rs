@@ -128,11 +128,21 @@ pub struct About {
 
 impl About {
     fn check(&self, protocol: &Label) -> Result<(), Error> {
-        if !host_fits(&self.host) {
-            return Err(Error::usage("`host` is a host name or an IP address"));
-        }
-        wrong(protocol.as_str(), &self.way).map_or(Ok(()), |wrong| Err(Error::usage(wrong)))
+        host(&self.host)?;
+        let Some(text) = wrong(protocol.as_str(), &self.way) else { return Ok(()) };
+        // Which of them it is: what is wrong with authorities alone, or beside them; else it is what the target speaks.
+        let keys = Way { host_authorities: self.way.host_authorities.clone(), ..Way::default() };
+        let error = Error::usage(text);
+        Err(match [&keys, &self.way].map(|way| wrong("ssh", way).is_some()) {
+            [true, _] => error.of_field("host_authorities"),
+            [false, true] => error.of_field("host_aliases"),
+            [false, false] => error,
+        })
     }
+}
+
+fn host(text: &str) -> Result<(), Error> {
+    if host_fits(text) { Ok(()) } else { Err(Error::usage("`host` is a host name or an IP address").of_field("host")) }
 }
 
 /// A page of targets.
@@ -184,17 +194,16 @@ impl Control {
         &self,
         op: &Op,
         protocol: &Label,
-        (host, port): (&str, u16),
+        (name, port): (&str, u16),
         via: Option<&Jump>,
     ) -> Result<Probed, Error> {
-        if !host_fits(host) {
-            return Err(Error::usage("`host` is a host name or an IP address"));
-        }
-        self.require_at(op, Right::InventoryWrite, &nowhere(&self.env, protocol, host, port)?)?;
-        let (way, through) = (named(via), via.map(|jump| self.jump_host_for(op, jump)).transpose()?);
+        host(name)?;
+        self.require_at(op, Right::InventoryWrite, &nowhere(&self.env, protocol, name, port)?)?;
+        let through = via.map(|jump| self.jump_host_for(op, jump)).transpose();
+        let (way, through) = (named(via), through.map_err(|error| error.of_field("via"))?);
         let facts = [("protocol", protocol.as_str()), ("way", way.as_str())];
-        self.note(op.actor.clone(), "target.probed", format!("{host}:{port}"), &facts).await?;
-        let probe = Probe { protocol: protocol.to_string(), host: host.to_owned(), port };
+        self.note(op.actor.clone(), "target.probed", format!("{name}:{port}"), &facts).await?;
+        let probe = Probe { protocol: protocol.to_string(), host: name.to_owned(), port };
         let knock = |gateway| {
             let admitted = through.map(|(own, ask, place)| (self.admit(op, &own, gateway, Some(place)), ask));
             Knock::Probe(probe, admitted)
@@ -273,10 +282,10 @@ impl Control {
         let open = self.opened()?;
         let found = made(&self.env, &new);
         self.require_at(op, Right::InventoryWrite, &found.target)?;
-        self.check_way(op, &open, &found.target)?;
+        self.check_way(op, &open, &found.target).map_err(|error| error.of_field("via"))?;
         if open.directory.target(&new.name).is_some() {
             let text = format!("there is a target `{}` already: choose another name", new.name);
-            return Err(Denial::new(Kind::Conflict, text).into());
+            return Err(Error::from(Denial::new(Kind::Conflict, text)).of_field("name"));
         }
         let secret = match new.credential {
             None => None,
@@ -365,7 +374,7 @@ impl Control {
             self.unless_unseen(op, self.require_at(op, Right::InventoryWrite, target))?;
         }
         if rerouted {
-            self.check_way(op, &open, &after)?;
+            self.check_way(op, &open, &after).map_err(|error| error.of_field("via"))?;
         }
         if before != after {
             let place = format!("{} {}:{}", after.protocol, after.host, after.port);

@@ -208,7 +208,7 @@ pub(crate) fn material(env: &sallyport_model::Env, found: &Found, new: NewSecret
             (SecretKind::Password, Secret::new(made.expose().as_bytes().to_vec()), None, "generated")
         }
         NewSecret::SshKey(file) => {
-            let key = SshKey::parse_openssh(&file).map_err(Error::usage)?;
+            let key = SshKey::parse_openssh(&file).map_err(|bad| Error::usage(bad).of_field("credential"))?;
             (SecretKind::SshEd25519, key.seed, Some(key.public), "brought")
         }
         NewSecret::GenerateSshKey => {

@@ -46,6 +46,9 @@ pub struct Problem {
     /// Whether it is permitted once a second factor was presented again.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub step_up: bool,
+    /// Field of the body that is wrong, such as `via`, where it is one: a form shows the sentence there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub field: Option<String>,
 }
 
 /// How the installation is.
@@ -63,6 +66,9 @@ pub struct Status {
     pub gateways: u32,
     /// Live sessions.
     pub sessions: u32,
+    /// Live sessions, of every node, that wait for an observer.
+    #[serde(default)]
+    pub sessions_waiting: u32,
     /// Where SSH clients connect to, `host:port`.
     pub ssh: Option<String>,
     /// Places outside the database that hold the newest checkpoint.
@@ -310,6 +316,9 @@ pub struct Session {
     pub guests: Vec<SessionGuest>,
     /// Whether it waits for an observer: until one comes, nothing crosses it.
     pub waits: bool,
+    /// The node that it runs through; absent where it has ended.
+    #[serde(default)]
+    pub node: Option<String>,
     /// Whether the caller may ask to be in it, to type too.
     pub joinable: bool,
     /// The jump hosts that it goes over, the outermost first, each as `account@target`.

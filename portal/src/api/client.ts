@@ -15,6 +15,8 @@ export class Failure extends Error {
     readonly correlation = '',
     /** The call is allowed once the caller has shown a factor again. */
     readonly stepUp = false,
+    /** Field of what was sent that it is about. */
+    readonly field = '',
   ) {
     super(message);
   }
@@ -70,14 +72,14 @@ export function socketAddress(path: string, query: Query = {}): string {
 }
 
 async function failure(response: Response): Promise<Failure> {
-  let problem: { type?: string; detail?: string; correlation?: string; step_up?: boolean } = {};
+  let problem: { type?: string; detail?: string; correlation?: string; step_up?: boolean; field?: string } = {};
   try {
     problem = await response.json();
   } catch {
     // Not ours: a proxy in between has spoken.
   }
   const detail = problem.detail ?? `The server answered with status ${response.status}.`;
-  return new Failure(response.status, problem.type ?? 'failed', detail, problem.correlation, problem.step_up === true);
+  return new Failure(response.status, problem.type ?? 'failed', detail, problem.correlation, problem.step_up === true, problem.field);
 }
 
 async function send(method: string, path: string, body?: unknown, signal?: AbortSignal): Promise<Response> {

@@ -17,6 +17,7 @@ export type WhoCan = Schemas['WhoCan'];
 export type Policies = Schemas['Policies'];
 export type Target = Schemas['Target'];
 export type Account = Schemas['Account'];
+export type ChangeTarget = Schemas['ChangeTarget'];
 export type PutAccount = Schemas['PutAccount'];
 export type HostKey = Schemas['HostKey'];
 export type Probed = Schemas['ProbedTarget'];

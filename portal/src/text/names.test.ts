@@ -2,7 +2,7 @@
 
 import { expect, it } from 'vitest';
 import { look, plain } from './names';
-import { bytes, clock, duration, relative } from './units';
+import { bytes, clock, duration, lastDay, relative } from './units';
 
 it('spells out what does not show', () => {
   for (const name of ['web\u202etxt', 'a\u200bb', '\u2066x\u2069', 'a\u00a0b', 'x\u3164', 'tab\there', '\u00ad']) {
@@ -30,4 +30,6 @@ it('says times and sizes in words', () => {
   const now = new Date('2026-01-10T12:00:00Z');
   const at = (s: number) => relative(new Date(now.getTime() - s * 1000), now);
   expect([at(5), at(180), at(7200), at(-3600), at(86_400 * 2)]).toEqual(['just now', '3 min ago', '2 h ago', 'in 1 h', '2 d ago']);
+  // What ends at midnight has its last day before it; anything else ends on a day of its own.
+  expect([lastDay('2027-02-01T00:00:00.000Z'), lastDay('2027-01-31T12:00:00.000Z')]).toEqual(['2027-01-31', '2027-01-31']);
 });

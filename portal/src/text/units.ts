@@ -31,6 +31,11 @@ export function exact(time: Date): string {
   return `${time.toLocaleString(undefined, { dateStyle: 'medium', timeStyle: 'medium' })} (${time.toISOString()})`;
 }
 
+/** The last day of what ends at this instant, which is none of its own: `2027-01-31`. */
+export function lastDay(end: string): string {
+  return new Date(Date.parse(end) - 1).toISOString().slice(0, 10);
+}
+
 /** `42 s`, `3 min 5 s`, `2 h 10 min`, `4 d 3 h`. */
 export function duration(seconds: number): string {
   const s = Math.max(0, Math.round(seconds));

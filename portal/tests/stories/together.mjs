@@ -49,6 +49,34 @@ export default async function (browser, { links }) {
   await ada.looks('terminal-joined');
   await pat.looks('joined');
 
+  // A third asks too, while the peer is there and staff have spoken: everything that a terminal can say, at once.
+  const oscar = await browser.person({ expected: [/WebSocket connection/] });
+  await oscar.enrol(links.oscar, PASSWORD);
+  await oscar.go('/live');
+  await oscar.page.locator('a.screen').first().click();
+  await oscar.terminal('peer-34');
+  await oscar.button('Message');
+  await oscar.fill('Message', 'save your work: maintenance begins at ten');
+  await oscar.button('Send');
+  await ada.sees('save your work');
+  await oscar.button('Pause');
+  await oscar.fill('Reason', 'a look at it');
+  await oscar.button('Pause the session');
+  await ada.sees('paused by security staff (oscar)');
+  await oscar.button('Join');
+  await asked.getByText('oscar (security staff) asks to join').waitFor();
+  await ada.looks('terminal-full');
+  await ada.button('Refuse');
+  await oscar.sees('the user said no');
+  await oscar.button('Join');
+  await asked.waitFor();
+  await oscar.looks('watch-asking');
+  await oscar.button('Ask no more');
+  await asked.waitFor({ state: 'detached' });
+  await oscar.button('Resume');
+  await ada.page.getByText('paused by security staff').waitFor({ state: 'detached' });
+  await oscar.page.getByRole('link', { name: 'Back to the wall' }).click();
+
   await ada.button('Send away');
   await pat.sees('you are in this session no more');
   await page.getByRole('button', { name: 'Join', exact: true }).waitFor();

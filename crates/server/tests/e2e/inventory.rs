@@ -120,17 +120,28 @@ fn bad_targets_are_refused_with_what_to_do(product: &mut Product) {
     }
     let taken = api.post("/targets", &new(product, "web-1", &keys, PASSWORD)).is(409);
     assert!(taken["detail"].as_str().unwrap().contains("choose another name"), "{taken}");
-    for (field, value) in [
-        ("host_keys", json!(["ssh-ed25519 nonsense!"])),
-        ("tier", json!(7)),
-        ("account", json!({"name": "x", "class": "godlike"})),
-        ("credential", json!({"password": "a", "generate": true})),
-        ("credential", json!({"private_key": "no key"})),
-        ("surprise", json!(1)),
+    assert_eq!(taken["field"], "name");
+    let until = json!({"algorithms": ["ssh-dss"], "reason": "x", "until": "2099-01-31"});
+    // Each says which field it is, where it is one that there is.
+    for (field, value, told_at) in [
+        ("host", json!("no such host"), json!("host")),
+        ("host_keys", json!(["ssh-ed25519 nonsense!"]), json!("host_keys")),
+        ("tier", json!(7), json!("tier")),
+        ("tags", json!(["Not a tag"]), json!("tags")),
+        ("via", json!("bastion"), json!("via")),
+        ("via", json!("nobody@nowhere"), json!("via")),
+        ("host_authorities", json!(["ssh-ed25519 nonsense"]), json!("host_authorities")),
+        ("host_aliases", json!(["*"]), json!("host_aliases")),
+        ("exceptions", until, json!("exceptions")),
+        ("account", json!({"name": "x", "class": "godlike"}), json!("class")),
+        ("credential", json!({"password": "a", "generate": true}), json!("credential")),
+        ("credential", json!({"private_key": "no key"}), json!("credential")),
+        ("surprise", json!(1), Value::Null),
     ] {
         let mut target = new(product, "web-2", &keys, PASSWORD);
         target[field] = value;
         let told = api.post("/targets", &target).is(400);
+        assert_eq!(told["field"], told_at, "{told}");
         assert!(!told.to_string().contains(PASSWORD), "{told}");
     }
     // Nothing of what was refused is there.

@@ -130,6 +130,44 @@ fn a_target_is_added_and_checked_and_a_session_on_it_watched_and_ended() {
 }
 
 #[test]
+fn every_field_of_a_target_is_changed_where_it_is_shown_and_a_refusal_stands_at_it() {
+    let product = crate::product();
+    let target = json!({
+        "port": product.target.address().port(),
+        "account": ACCOUNT,
+        "password": sallyport_testkit::product::PASSWORD,
+        "authority": product.target.host_key().unwrap(),
+    });
+    play(&product, "change", &["admin"], &json!({ "target": target }));
+    let told = product.ok(&["ledger", "list", "--limit", "200"]).unwrap();
+    for sentence in [
+        format!("had the target web-1 reached via {ACCOUNT}@bastion, before that directly"),
+        format!("had the target web-1 reached directly, before that via {ACCOUNT}@bastion"),
+        "lets old algorithms be spoken with the target web-1: ssh-rsa".to_owned(),
+        "took the exceptions of the target web-1 back".to_owned(),
+        "a post-quantum key exchange is demanded of the target web-1".to_owned(),
+    ] {
+        assert!(told.contains(&sentence), "{sentence}: {told}");
+    }
+}
+
+#[test]
+fn every_certificate_of_ones_own_is_shown_and_the_button_revokes_it() {
+    let product = crate::product();
+    let key = product.at("own");
+    sallyport_testkit::sshd::keygen(&key).unwrap();
+    let public = fs::read_to_string(key.with_extension("pub")).unwrap();
+    let ada = sallyport_testkit::http::Api::new(&product, &crate::terminal::token(&product, "ada"));
+    let made = ada.post("/me/certificates", &json!({ "public_key": public, "seconds": 600 })).ok();
+    fs::write(product.at("own-cert.pub"), made["certificate"].as_str().unwrap()).unwrap();
+    assert!(crate::ssh_certificates::signs_in(&product, &key, "ada"), "{}", product.log());
+    play(&product, "certificates", &["ada"], &json!({ "fingerprint": fingerprint(&product, &public) }));
+    assert!(!crate::ssh_certificates::signs_in(&product, &key, "ada"), "it was revoked");
+    let told = product.ok(&["ledger", "list", "--actions", "ssh_certificate.revoked"]).unwrap();
+    assert!(told.contains("ada revoked the SSH certificate"), "{told}");
+}
+
+#[test]
 fn staff_watch_speak_to_and_pause_a_session_and_its_user_sees_it() {
     let product = crate::product_on_server();
     let admin = sallyport_testkit::http::Api::new(&product, product.token());
@@ -141,7 +179,9 @@ fn staff_watch_speak_to_and_pause_a_session_and_its_user_sees_it() {
 fn a_session_that_must_be_observed_is_joined_with_its_users_consent() {
     let product = crate::product();
     crate::company::permit(&product, crate::company::FOUR_EYES);
-    play(&product, "together", &["ada", "pat"], &Value::Null);
+    let admin = sallyport_testkit::http::Api::new(&product, product.token());
+    let _ = admin.post("/users", &json!({ "handle": "oscar", "groups": ["helpers", "sallyport:operator"] })).ok();
+    play(&product, "together", &["ada", "pat", "oscar"], &Value::Null);
 }
 
 #[test]
