@@ -167,6 +167,7 @@ pub(crate) fn session(control: &Control, op: &Op, line: SessionLine) -> wire::Se
         }),
         guests: line.guests.iter().map(guest).collect(),
         waits: line.waits,
+        node: line.node,
         joinable,
         recording: fact("recording"),
         policy: fact("policy"),

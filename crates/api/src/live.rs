@@ -12,8 +12,8 @@ use axum::extract::State;
 use axum::response::sse::{Event, KeepAlive, Sse};
 use futures_util::Stream;
 use futures_util::stream::unfold;
-use sallyport_control::{Followed, Op, Terminal};
-use sallyport_model::door::{Outward, Screened};
+use sallyport_control::{Followed, OnWall, Op, Wall};
+use sallyport_model::door::Screened;
 use sallyport_wire as wire;
 use std::collections::VecDeque;
 use std::convert::Infallible;
@@ -86,24 +86,33 @@ impl Following {
 }
 
 /// The screens of running sessions as text, as `screen`: all of them at first, then those that changed.
+///
+/// Where those of a node do not come, `away` has the names of all nodes of which that is so, each time that it changes; they are
+/// connected again, and nobody need ask anew.
 #[utoipa::path(get, path = "/api/v1/live/screens", responses((status = 200, content_type = "text/event-stream", body = wire::ScreenText)), tag = "sessions")]
 pub(crate) async fn screens(
     State(app): State<App>,
     caller: Caller,
 ) -> Result<Sse<impl Stream<Item = Events>>, Problem> {
-    let watching = app.control.watch_screens(&caller.op).await?;
-    let stream = unfold((watching, app, caller.op), |(mut watching, app, op): (Terminal, App, Op)| async move {
+    let wall = app.control.watch_screens(&caller.op).await?;
+    let stream = unfold((wall, app, caller.op), |(mut wall, app, op): (Wall, App, Op)| async move {
         loop {
-            if let Outward::Screen(screen) = watching.hear.hear().await? {
-                // Nothing more is shown once the watcher is signed out or has lost the right.
-                if !app.control.may_watch_on(&op) {
-                    return None;
+            let seen = wall.next().await?;
+            // Nothing more is shown once the watcher is signed out or has lost the right.
+            if !app.control.may_watch_on(&op) {
+                return None;
+            }
+            let event = match seen {
+                OnWall::Away(nodes) => Event::default().event("away").json_data(nodes),
+                OnWall::Screen(screen) => {
+                    let Screened { session, size, lines } = *screen;
+                    let text =
+                        wire::ScreenText { session: session.to_string(), cols: size.cols, rows: size.rows, lines };
+                    Event::default().event("screen").json_data(text)
                 }
-                let Screened { session, size, lines } = *screen;
-                let text = wire::ScreenText { session: session.to_string(), cols: size.cols, rows: size.rows, lines };
-                if let Ok(event) = Event::default().event("screen").json_data(text) {
-                    return Some((Ok(event), (watching, app, op)));
-                }
+            };
+            if let Ok(event) = event {
+                return Some((Ok(event), (wall, app, op)));
             }
         }
     });

@@ -29,6 +29,7 @@ pub(crate) fn now(app: &App) -> wire::Status {
         entries: status.entries,
         gateways: u32::try_from(status.gateways).unwrap_or(u32::MAX),
         sessions: u32::try_from(status.sessions).unwrap_or(u32::MAX),
+        sessions_waiting: u32::try_from(status.sessions_waiting).unwrap_or(u32::MAX),
         ssh: app.ssh.clone(),
         anchors: u32::try_from(status.anchors).unwrap_or(u32::MAX),
         anchors_late: u32::try_from(status.anchors_late).unwrap_or(u32::MAX),

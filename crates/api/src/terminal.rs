@@ -152,8 +152,18 @@ async fn carry((socket, patience): (WebSocket, Duration), terminal: Terminal, ma
 
 /// Resolves when the caller may do nothing here any more: their browser is signed out, or they were disabled.
 pub(crate) async fn let_go(may: impl Fn() -> bool) -> wire::TerminalClosed {
+    looked(&mut looks(), may).await
+}
+
+/// When it is looked next whether the caller may still do something.
+pub(crate) fn looks() -> Interval {
     let mut look = interval(LOOK);
     look.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    look
+}
+
+/// As [`let_go`], in parts: what is waited for in between leaves the next look where it was.
+pub(crate) async fn looked(look: &mut Interval, may: impl Fn() -> bool) -> wire::TerminalClosed {
     loop {
         look.tick().await;
         if !may() {
@@ -370,7 +380,7 @@ async fn listen(mut stream: SplitStream<WebSocket>, mut speak: Box<dyn Speak>, h
 
 async fn type_in(speak: &mut dyn Speak, bytes: &[u8]) -> bool {
     for piece in bytes.chunks(PIECE) {
-        if !speak.say(Inward::Bytes(piece.to_vec())).await {
+        if !speak.pass(piece).await {
             return false;
         }
     }

@@ -5,7 +5,7 @@ use crate::auth::Caller;
 use crate::headers::{SANDBOX, attachment};
 use crate::problem::{Path, Problem, Query, Sent};
 use crate::sessions::session_id;
-use crate::terminal::let_go;
+use crate::terminal::{let_go, looked, looks};
 use axum::Json;
 use axum::body::{Body, Bytes};
 use axum::extract::State;
@@ -20,6 +20,7 @@ use sallyport_wire as wire;
 use serde::Deserialize;
 use std::io;
 use std::time::Duration;
+use tokio::time::Interval;
 use utoipa::IntoParams;
 
 /// Where transfers are carried: what comes there is as long as it is.
@@ -128,6 +129,7 @@ fn transfer(line: TransferLine) -> wire::Transfer {
         Stage::Running => ("running", None),
         Stage::Done => ("done", None),
         Stage::Failed(why) => ("failed", Some(why)),
+        Stage::Cancelled => ("failed", Some("it was cancelled".into())),
     };
     wire::Transfer {
         id: line.id.to_string(),
@@ -180,10 +182,11 @@ pub(crate) async fn download(
 ) -> Result<Response, Problem> {
     let download = app.control.begin_download(&caller.op, &claim)?;
     let (size, disposition) = (download.line.size, attachment(&name(&download.line.path)));
-    let stream = futures_util::stream::unfold(Some((download, app, caller.op)), |carried| async {
-        let (mut download, app, op) = carried?;
-        match piece(&mut download, &app, &op).await {
-            Ok(Some(bytes)) => Some((Ok(Bytes::from(bytes)), Some((download, app, op)))),
+    let carried = Carried { download, app, op: caller.op, look: looks() };
+    let stream = futures_util::stream::unfold(Some(carried), |carried| async {
+        let mut carried = carried?;
+        match carried.piece().await {
+            Ok(Some(bytes)) => Some((Ok(Bytes::from(bytes)), Some(carried))),
             Ok(None) => None,
             Err(error) => Some((Err(error), None)),
         }
@@ -199,11 +202,22 @@ pub(crate) async fn download(
     Ok(answer)
 }
 
-/// The next bytes of a download, while its owner may have them.
-async fn piece(download: &mut Download, app: &App, op: &Op) -> Result<Option<Vec<u8>>, io::Error> {
-    tokio::select! {
-        piece = download.next() => piece.map_err(|error| io::Error::other(error.to_string())),
-        closed = let_go(|| app.control.may_stay(op)) => Err(io::Error::other(closed.text)),
+/// A download that is under way.
+struct Carried {
+    download: Download,
+    app: App,
+    op: Op,
+    look: Interval,
+}
+
+impl Carried {
+    /// The next bytes, while their owner may have them.
+    async fn piece(&mut self) -> Result<Option<Vec<u8>>, io::Error> {
+        let Self { download, app, op, look } = self;
+        tokio::select! {
+            piece = download.next() => piece.map_err(|error| io::Error::other(error.to_string())),
+            closed = looked(look, || app.control.may_stay(op)) => Err(io::Error::other(closed.text)),
+        }
     }
 }
 

@@ -127,6 +127,7 @@ impl Control {
     /// The control plane over a data directory, still sealed.
     #[must_use]
     pub fn new(env: Env, data: &Path, node: &str) -> Self {
+        let metrics = Metrics::default();
         Self {
             env,
             data: data.to_owned(),
@@ -145,9 +146,9 @@ impl Control {
             token: None,
             door: None,
             nodes: None,
-            transfers: Transfers::default(),
+            transfers: Transfers::new(metrics.clone()),
             sign_in: SignIn::default(),
-            metrics: Metrics::default(),
+            metrics,
         }
     }
 

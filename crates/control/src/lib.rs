@@ -58,6 +58,7 @@ mod transfers;
 mod unseal;
 mod users;
 mod vault;
+mod wall;
 mod why;
 
 pub use accounts::AboutAccount;
@@ -100,6 +101,7 @@ pub use transfers::{Download, Prepared, Sending, Stage, TransferLine, Upload, Ve
 pub use unseal::Opening;
 pub use users::{GroupLine, OwnToken, Role, UserLine};
 pub use vault::{NewSecret, SecretLine};
+pub use wall::{OnWall, Wall};
 pub use why::{ReachLine, WhoLine, Why};
 
 #[cfg(test)]

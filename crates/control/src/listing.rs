@@ -34,6 +34,8 @@ pub struct SessionLine {
     pub guests: Vec<Guest>,
     /// Whether it waits for an observer.
     pub waits: bool,
+    /// The node that it runs through, while it is live.
+    pub node: Option<String>,
 }
 
 /// How a session ended.
@@ -227,6 +229,7 @@ impl Control {
             paused: live.and_then(|body| body.steering.paused.clone()),
             guests: live.map(|body| body.guests.clone()).unwrap_or_default(),
             waits: live.is_some_and(|body| body.waits),
+            node: live.map(|body| body.node.clone()),
             alerts: 0,
         })
     }

@@ -13,6 +13,7 @@ use sallyport_model::relay::{Asked, Line, Nodes, Pin, Relayed, Wanted};
 use sallyport_model::{Kind, WatchId};
 use sallyport_store::{Change, DocId};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc;
@@ -134,27 +135,13 @@ impl Control {
         Ok(Watching { id, views: receiver })
     }
 
-    /// The pictures of this node's terminals, and those of the others that are reached.
-    pub(crate) async fn screens_everywhere(&self, op: &Op) -> Result<Terminal, Error> {
-        let own = self.screens_here().await?;
-        let open = self.opened()?;
-        let others = all::<WayBody>(&open.store, kinds::SETTING).into_iter().map(|(_, way)| way.value.node);
-        let others: Vec<String> = others.filter(|node| node != self.node()).collect();
-        if self.nodes.is_none() || others.is_empty() {
-            return Ok(own);
+    /// The nodes that may have sessions: this one, and those that have said the way to them.
+    pub(crate) fn reachable(&self) -> BTreeSet<String> {
+        let mut nodes = BTreeSet::from([self.node().to_owned()]);
+        if let (Some(_), Ok(open)) = (&self.nodes, self.opened()) {
+            nodes.extend(all::<WayBody>(&open.store, kinds::SETTING).into_iter().map(|(_, way)| way.value.node));
         }
-        let (told, heard) = mpsc::channel(WAITING);
-        let Terminal { speak, hear, streaming } = own;
-        tokio::spawn(gather(hear, told.clone()));
-        let mut lines = vec![speak];
-        for node in others {
-            // One that is away leaves its sessions without pictures; the wall shows that.
-            if let Ok(Terminal { speak, hear, .. }) = self.relay(op, &node, Wanted::Screens).await {
-                lines.push(speak);
-                tokio::spawn(gather(hear, told.clone()));
-            }
-        }
-        Ok(Terminal { speak: Box::new(Silent), hear: Box::new(Gathered { heard, _lines: lines }), streaming })
+        nodes
     }
 
     async fn decide(&self, pin: Pin, relayed: Relayed) -> Result<Line, Error> {
@@ -210,6 +197,10 @@ impl Speak for Silent {
     fn say(&mut self, _: Inward) -> Boxed<'_, bool> {
         Box::pin(async { true })
     }
+
+    fn pass<'a>(&'a mut self, _: &'a [u8]) -> Boxed<'a, bool> {
+        Box::pin(async { true })
+    }
 }
 
 /// What is heard, counted while it is.
@@ -258,31 +249,5 @@ impl Hear for Viewed {
             self.over = view.last;
             Some(if view.last && view.events.is_empty() { ended() } else { Outward::Events(view.events) })
         })
-    }
-}
-
-/// What several lines say, in the order in which it comes.
-struct Gathered {
-    heard: mpsc::Receiver<Outward>,
-    _lines: Vec<Box<dyn Speak>>,
-}
-
-impl Hear for Gathered {
-    fn hear(&mut self) -> Boxed<'_, Option<Outward>> {
-        Box::pin(self.heard.recv())
-    }
-}
-
-async fn gather(mut hear: Box<dyn Hear>, told: mpsc::Sender<Outward>) {
-    loop {
-        let heard = tokio::select! {
-            heard = hear.hear() => heard,
-            () = told.closed() => return,
-        };
-        // That one line ends is not the end of the others.
-        let Some(screen @ Outward::Screen(_)) = heard else { return };
-        if told.send(screen).await.is_err() {
-            return;
-        }
     }
 }

@@ -366,6 +366,18 @@ pub(crate) fn held(open: &Open) -> usize {
     sessions.iter().filter(|(_, session)| session.value.steering.paused.is_some() || session.value.waits).count()
 }
 
+/// The part of a session that says whether it waits for an observer: all of them are looked through often.
+#[derive(Deserialize)]
+struct Waits {
+    #[serde(default)]
+    waits: bool,
+}
+
+/// How many live sessions wait for an observer.
+pub(crate) fn waiting(open: &Open) -> usize {
+    all::<Waits>(&open.store, kinds::SESSION).iter().filter(|(_, session)| session.value.waits).count()
+}
+
 fn not_live(session: SessionId) -> Error {
     Error::NotFound(format!("session {session} is not live: `sallyport sessions` lists what is"))
 }

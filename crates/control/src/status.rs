@@ -1,5 +1,6 @@
 //! How things are, for whoever asks.
 
+use crate::sessions::waiting;
 use crate::{Control, Space};
 use sallyport_model::authority::{Desk as _, Pulse};
 use sallyport_model::{ClusterId, Timestamp};
@@ -18,6 +19,8 @@ pub struct Status {
     pub gateways: usize,
     /// Live sessions.
     pub sessions: usize,
+    /// Live sessions, of every node, that wait for an observer.
+    pub sessions_waiting: usize,
     /// Places outside the database that hold the newest checkpoint.
     pub anchors: usize,
     /// Those of them that are later than they may be.
@@ -52,12 +55,14 @@ impl Control {
         let anchors = self.anchors.lines();
         let backup = self.last_backup();
         let ssh_cas_waiting = open.as_ref().map_or(0, |open| self.waiting_ssh_cas(open));
+        let sessions_waiting = open.as_ref().map_or(0, |open| waiting(open));
         Status {
             cluster: open.as_ref().map(|o| o.cluster),
             sealed: open.is_none(),
             entries: open.map_or(0, |o| o.store.working(sallyport_store::WorkingSet::size)),
             gateways: self.live.gateways(),
             sessions: self.live.sessions(),
+            sessions_waiting,
             anchors: anchors.len(),
             anchors_late: anchors.iter().filter(|anchor| anchor.late).count(),
             frozen: self.anchors.frozen(),

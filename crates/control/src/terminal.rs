@@ -77,17 +77,7 @@ impl Control {
         Ok((own, known))
     }
 
-    /// The terminals of all sessions as text, as they change: of this node's gateway, and of the nodes that are reached.
-    ///
-    /// # Errors
-    /// When the actor lacks the right, or no gateway is reached.
-    pub async fn watch_screens(&self, op: &Op) -> Result<Terminal, Error> {
-        self.require(op, Right::SessionWatch)?;
-        self.note(op.actor.clone(), "screens.watched", "sessions", &[]).await?;
-        self.screens_everywhere(op).await
-    }
-
-    /// Those of this node's gateway.
+    /// The terminals of this node's gateway as text, as they change.
     pub(crate) async fn screens_here(&self) -> Result<Terminal, Error> {
         let Doorway { mut speak, hear, .. } = self.at_door().await?;
         if speak.say(Inward::Knock(Box::new(Knock::Screens))).await {

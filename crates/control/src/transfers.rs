@@ -3,7 +3,7 @@
 //! A transfer is prepared first, which is where everything that can be said against it is said; then one request with its
 //! claim carries it. What is prepared holds the file open at the target, for seconds.
 
-use crate::metrics::Streaming;
+use crate::metrics::{Metrics, Streaming};
 use crate::terminal::Terminal;
 use crate::{Control, Error, Op};
 use sallyport_model::access::Denial;
@@ -59,6 +59,20 @@ pub enum Stage {
     Done,
     /// It ended before, for this reason.
     Failed(String),
+    /// Whoever wanted it wants it no more.
+    Cancelled,
+}
+
+impl Stage {
+    /// What came of it, as figures spell it; nothing where that is not known yet.
+    const fn outcome(&self) -> Option<&'static str> {
+        match self {
+            Self::Prepared | Self::Running => None,
+            Self::Done => Some("done"),
+            Self::Failed(_) => Some("failed"),
+            Self::Cancelled => Some("cancelled"),
+        }
+    }
 }
 
 /// A transfer, as it is told of.
@@ -123,12 +137,20 @@ struct Inner {
 }
 
 /// The transfers of this node. Memory only: what crosses does not outlive this process.
-#[derive(Clone, Default)]
-pub(crate) struct Transfers(Arc<Mutex<Inner>>);
+#[derive(Clone)]
+pub(crate) struct Transfers {
+    inner: Arc<Mutex<Inner>>,
+    metrics: Metrics,
+}
 
 impl Transfers {
+    /// None yet; what comes of them is counted here.
+    pub(crate) fn new(metrics: Metrics) -> Self {
+        Self { inner: Arc::default(), metrics }
+    }
+
     fn lock(&self) -> MutexGuard<'_, Inner> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Whether one more may be prepared for a session. Forgets those whose end was told long enough.
@@ -147,8 +169,19 @@ impl Transfers {
         let mut inner = self.lock();
         inner.claims.retain(|_, claimed| *claimed != id);
         if let Some(known) = inner.known.get_mut(&id).filter(|known| known.goes_on()) {
+            if let Some(outcome) = stage.outcome() {
+                self.metrics.transferred(known.way, outcome, known.crossed.load(Ordering::Relaxed));
+            }
             (known.stage, known.since, known.waiting) = (stage, now, None);
         }
+    }
+
+    /// What was heard before anything could cross, counted where it is a refusal.
+    fn heard(&self, way: Way, answer: Result<Told, Error>) -> Result<Told, Error> {
+        if matches!(answer, Err(Error::Denied(_))) {
+            self.metrics.transferred(way, "refused", 0);
+        }
+        answer
     }
 }
 
@@ -186,10 +219,12 @@ impl Crossing {
         }
     }
 
+    /// Resolves once somebody has cancelled it, which is its end.
     async fn stop(&mut self) -> Error {
         if self.stopped.wait_for(|stopped| *stopped).await.is_err() {
             std::future::pending::<()>().await;
         }
+        self.end(Stage::Cancelled);
         Denial::new(Kind::Conflict, "it was cancelled").into()
     }
 }
@@ -249,7 +284,7 @@ impl Download {
     async fn hear(&mut self) -> Result<Option<Outward>, Error> {
         tokio::select! {
             heard = self.door.hear.hear() => Ok(heard),
-            stopped = self.crossing.stop() => Err(self.crossing.failed(stopped)),
+            stopped = self.crossing.stop() => Err(stopped),
         }
     }
 }
@@ -272,7 +307,7 @@ impl Sending {
     /// Sends the next bytes, at the target's pace; false where it takes no more, which the verdict says why.
     pub async fn send(&mut self, bytes: &[u8]) -> bool {
         for piece in bytes.chunks(PIECE) {
-            if !self.speak.say(Inward::Bytes(piece.to_vec())).await {
+            if !self.speak.pass(piece).await {
                 return false;
             }
             count(&self.crossed, piece.len());
@@ -301,7 +336,7 @@ impl Verdict {
     pub async fn wait(&mut self) -> Result<u64, Error> {
         tokio::select! {
             heard = self.hear.hear() => self.crossing.last(heard),
-            stopped = self.crossing.stop() => Err(self.crossing.failed(stopped)),
+            stopped = self.crossing.stop() => Err(stopped),
         }
     }
 }
@@ -335,7 +370,7 @@ impl Control {
     pub async fn prepare_download(&self, op: &Op, session: SessionId, path: FilePath) -> Result<Prepared, Error> {
         self.transfers.room(session, self.env.now())?;
         let mut errand = self.errand(op, session, Errand::Get(path.clone())).await?;
-        match answer(&mut errand).await? {
+        match self.transfers.heard(Way::Down, answer(&mut errand).await)? {
             Told::Gives(size) => self.prepared(op, session, (Way::Down, path, size), errand),
             _ => Err(refusal(None)),
         }
@@ -349,7 +384,7 @@ impl Control {
         self.transfers.room(session, self.env.now())?;
         let (path, size) = (put.path.clone(), put.size);
         let mut errand = self.errand(op, session, Errand::Put(put)).await?;
-        match answer(&mut errand).await? {
+        match self.transfers.heard(Way::Up, answer(&mut errand).await)? {
             Told::Takes => self.prepared(op, session, (Way::Up, path, size), errand),
             _ => Err(refusal(None)),
         }
@@ -461,7 +496,7 @@ impl Control {
         }
         let waits = self.transfers.lock().known.get(&id).is_some_and(|known| known.waiting.is_some());
         if waits {
-            self.transfers.end(id, Stage::Failed("it was cancelled".into()), self.env.now());
+            self.transfers.end(id, Stage::Cancelled, self.env.now());
         }
         Ok(())
     }

@@ -72,6 +72,17 @@ pub enum Inward {
     Here,
 }
 
+/// [`Inward::Bytes`] or [`Outward::Bytes`] of bytes that somebody else holds: on the wire they are the same.
+#[derive(Encode)]
+pub enum Lent<'a> {
+    /// [`Inward::Bytes`].
+    #[n(1)]
+    Inward(#[cbor(n(0), with = "minicbor::bytes")] &'a [u8]),
+    /// [`Outward::Bytes`].
+    #[n(2)]
+    Outward(#[cbor(n(0), with = "minicbor::bytes")] &'a [u8]),
+}
+
 /// What is wanted at the door.
 #[derive(Encode, Decode)]
 pub enum Knock {
@@ -268,10 +279,27 @@ pub struct Doorway {
 pub trait Speak: Send {
     /// False once nobody listens.
     fn say(&mut self, message: Inward) -> Boxed<'_, bool>;
+
+    /// Says [`Inward::Bytes`], of bytes that the caller keeps: at most [`PIECE`]. False once nobody listens.
+    fn pass<'a>(&'a mut self, bytes: &'a [u8]) -> Boxed<'a, bool>;
 }
 
 /// Hears what is said there.
 pub trait Hear: Send {
     /// The next message; `None` once the other side has gone. A call that is dropped loses what it has read.
     fn hear(&mut self) -> Boxed<'_, Option<Outward>>;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::authority::encode;
+
+    #[test]
+    fn bytes_that_are_lent_are_the_same_on_the_wire() {
+        for bytes in [&b""[..], b"typed", &[7; PIECE]] {
+            assert_eq!(encode(&Lent::Inward(bytes)).unwrap(), encode(&Inward::Bytes(bytes.to_vec())).unwrap());
+            assert_eq!(encode(&Lent::Outward(bytes)).unwrap(), encode(&Outward::Bytes(bytes.to_vec())).unwrap());
+        }
+    }
 }

@@ -82,6 +82,17 @@ pub(super) struct Process {
     pub(super) process: &'static str,
 }
 
+#[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
+pub(super) struct Transferred {
+    pub(super) way: &'static str,
+    pub(super) outcome: &'static str,
+}
+
+#[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
+pub(super) struct Carried {
+    pub(super) way: &'static str,
+}
+
 /// A gauge of seconds and parts of them.
 pub(super) type Seconds = Gauge<f64, AtomicU64>;
 pub(super) type Histograms = Many<ApiRequest, Histogram, fn() -> Histogram>;
@@ -109,11 +120,14 @@ pub(super) struct Families {
     pub(super) space_level: Gauge,
     pub(super) sessions: Gauge,
     pub(super) sessions_held: Gauge,
+    pub(super) sessions_waiting: Gauge,
     pub(super) gateway_sessions: Gauge,
     pub(super) sessions_opened: Counter,
     pub(super) sessions_ended: Many<Ended, Counter>,
     pub(super) sessions_excepted: Counter,
     pub(super) door_streams: Gauge,
+    pub(super) transfers: Many<Transferred, Counter>,
+    pub(super) transfer_bytes: Many<Carried, Counter>,
     pub(super) decisions: Many<Decided, Counter>,
     pub(super) rulings: Many<Ruled, Counter>,
     pub(super) sign_ins: Many<SignIn, Counter>,
@@ -196,12 +210,15 @@ pub(super) fn register() -> (Registry, Families, Vec<Family>) {
         space_level: all.gauge("space_level", "0 fine, 1 new sessions are refused, 2 sessions freeze: no room."),
         sessions: all.gauge("sessions", "Live sessions."),
         sessions_held: all.gauge("sessions_held", "Those that staff have paused, or that wait for an observer."),
+        sessions_waiting: all.gauge("sessions_waiting", "Those that wait for an observer."),
         gateway_sessions: all.gauge("gateway_sessions", "Live sessions as this node's gateways count them."),
         sessions_opened: all.add(("sessions_opened", "counter"), "", "Sessions that began here.", Counter::default()),
         sessions_ended: all.counters("sessions_ended", "`reason`: as in the ledger, such as `client_close`", "Sessions that ended here."),
         sessions_excepted: all.add(("sessions_excepted", "counter"), "", "Sessions that ended here in which an old algorithm was spoken by exception.", Counter::default()),
         door_streams: all
             .gauge("door_streams", "Streams at the gateway's door: terminals in browsers, and walls of screens."),
+        transfers: all.counters("transfers", "`way`: `up` to the target, `down` from it; `outcome`: `done`, `failed`, `cancelled`, `refused`", "Files beside terminals in browsers, once it is known what came of them."),
+        transfer_bytes: all.counters("transfer_bytes", "`way`: `up`, `down`", "What crossed of such files, also of those that did not come whole."),
         decisions: all.counters("decisions", "`act`: `connect`, `channel`, `right`; `outcome`: `permit`, `needs`, `deny`", "Decisions for somebody who asked."),
         rulings: all.counters("rulings", "`about`: `command`, `file`; `act`: `alert`, `hold`, `block`, `terminate`; `guarantee`: `enforced`, `best effort`", "Commands and files that a rule was about."),
         sign_ins: all.counters("sign_ins", "`factor`: `password`, `totp`, `recovery`, `passkey`, `ssh_key`, `token`; `outcome`: `accepted`, `refused`", "Factors that were presented to sign in, or to be fresh."),

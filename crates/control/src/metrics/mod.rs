@@ -6,12 +6,13 @@
 mod families;
 
 pub use families::{ApiRequest, Certificate, Family};
-use families::{Decided, Ended, Families, Issued, Process, Ruled, SignIn};
+use families::{Carried, Decided, Ended, Families, Issued, Process, Ruled, SignIn, Transferred};
 
 use crate::control::Open;
 use crate::directory::kinds;
 use crate::sessions::held;
 use crate::ssh_login::living;
+use crate::transfers::Way;
 use crate::{Control, Level, SshCa};
 use prometheus_client::encoding::text::encode;
 use prometheus_client::registry::Registry;
@@ -126,6 +127,13 @@ impl Metrics {
         self.families.sessions_excepted.inc();
     }
 
+    /// It is known what came of a file: which way it went, how it ended, and how many bytes have crossed.
+    pub(crate) fn transferred(&self, way: Way, outcome: &'static str, bytes: u64) {
+        let way = way.word();
+        self.families.transfers.get_or_create(&Transferred { way, outcome }).inc();
+        self.families.transfer_bytes.get_or_create(&Carried { way }).inc_by(bytes);
+    }
+
     pub(crate) fn streaming(&self) -> Streaming {
         self.families.door_streams.inc();
         Streaming(self.clone())
@@ -189,6 +197,7 @@ impl Control {
         families.ledger_entries.set(whole(status.entries));
         families.gateways.set(size(status.gateways));
         families.sessions.set(size(status.sessions));
+        families.sessions_waiting.set(size(status.sessions_waiting));
         families.last_backup.set(status.backup.map_or(0, seconds));
         families.recordings_bytes.set(whole(status.space.used));
         families.recordings_room.set(whole(status.space.room));

@@ -37,6 +37,7 @@ fn every_family_is_told_under_the_name_that_the_table_says() {
     metrics.signed_in("totp", false);
     metrics.certificate_issued(crate::SshCa::People);
     metrics.certificate_refused(crate::SshCa::Targets);
+    metrics.transferred(crate::Way::Up, "done", 5);
     metrics.session_opened();
     metrics.session_ended(EndReason::Idle);
     metrics.decided(sallyport_policy::Act::Connect, &sallyport_policy::Decision::Deny { reasons: Vec::new() });
@@ -60,6 +61,8 @@ fn every_family_is_told_under_the_name_that_the_table_says() {
         "sallyport_sign_ins_total{factor=\"totp\",outcome=\"refused\"} 1",
         "sallyport_sessions_ended_total{reason=\"idle\"} 1",
         "sallyport_decisions_total{act=\"connect\",outcome=\"deny\"} 1",
+        "sallyport_transfers_total{way=\"up\",outcome=\"done\"} 1",
+        "sallyport_transfer_bytes_total{way=\"up\"} 5",
         "sallyport_rulings_total{about=\"command\",act=\"block\",guarantee=\"best effort\"} 1",
         "sallyport_api_requests_total{method=\"GET\",route=\"/api/v1/targets/{name}\",status=\"404\"} 1",
         "sallyport_api_request_seconds_bucket{le=\"0.005\",method=\"GET\",route=\"/api/v1/targets/{name}\"} 1",

@@ -37,16 +37,21 @@ impl Error {
 /// Bytes of a frame with its length. They may hold a token, so they are zeroed on drop.
 pub type Frame = Zeroizing<Vec<u8>>;
 
+/// Bytes of a frame before its message.
+const LENGTH: usize = 4;
+
 /// A message as a frame, ready to be written.
 ///
 /// # Errors
 /// When it is larger than [`MAX_FRAME`].
 pub fn seal<T: minicbor::Encode<()>>(message: &T) -> Result<Frame, Error> {
-    let body = Zeroizing::new(authority::encode(message).map_err(Error::Message)?);
-    let length = checked(body.len())?;
-    let mut frame = Zeroizing::new(Vec::with_capacity(body.len().saturating_add(4)));
-    frame.extend_from_slice(&length.to_be_bytes());
-    frame.extend_from_slice(&body);
+    // The length is known last, and stands first.
+    let mut frame = Zeroizing::new(vec![0; LENGTH]);
+    minicbor::encode(message, &mut *frame).map_err(|e| Error::Message(e.to_string()))?;
+    let length = checked(frame.len().saturating_sub(LENGTH))?;
+    if let Some(first) = frame.first_chunk_mut::<LENGTH>() {
+        *first = length.to_be_bytes();
+    }
     Ok(frame)
 }
 

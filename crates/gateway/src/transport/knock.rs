@@ -3,7 +3,7 @@
 use super::{Connect, Wire, frame};
 use sallyport_model::access::Denial;
 use sallyport_model::authority::Boxed;
-use sallyport_model::door::{Door, Doorway, Hear, Inward, Outward, Speak, VERSION};
+use sallyport_model::door::{Door, Doorway, Hear, Inward, Lent, Outward, Speak, VERSION};
 use sallyport_model::{GatewayId, Kind};
 use std::time::Duration;
 use tokio::io::{ReadHalf, WriteHalf};
@@ -56,6 +56,10 @@ pub(super) struct Mouth(pub(super) WriteHalf<Wire>);
 impl Speak for Mouth {
     fn say(&mut self, message: Inward) -> Boxed<'_, bool> {
         Box::pin(async move { frame::write(&mut self.0, &message).await.is_ok() })
+    }
+
+    fn pass<'a>(&'a mut self, bytes: &'a [u8]) -> Boxed<'a, bool> {
+        Box::pin(async move { frame::write(&mut self.0, &Lent::Inward(bytes)).await.is_ok() })
     }
 }
 

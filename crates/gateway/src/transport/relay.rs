@@ -95,6 +95,10 @@ impl Speak for Beating {
     fn say(&mut self, message: Inward) -> Boxed<'_, bool> {
         Box::pin(async move { self.mouth.lock().await.say(message).await })
     }
+
+    fn pass<'a>(&'a mut self, bytes: &'a [u8]) -> Boxed<'a, bool> {
+        Box::pin(async move { self.mouth.lock().await.pass(bytes).await })
+    }
 }
 
 /// Hears, and takes an end that gives no sign for gone.

@@ -174,6 +174,7 @@ fn told(config: &Config) -> Vec<Finding> {
         Ok(status) => {
             let mut findings = vec![ledger(&status), anchors(config, &status), backup(config, &status), space(&status)];
             findings.extend(ssh_certificates(&status));
+            findings.extend(unobserved(&status));
             findings.extend(status.recovery.map(|until| {
                 wrong(
                     format!("the rights of an administrator are lent by a recovery on this host until {until}"),
@@ -226,6 +227,18 @@ fn space(status: &sallyport_wire::Status) -> Finding {
         "refuse" => wrong("recordings take over 80 % of their room, and new sessions are refused", advice),
         _ => wrong("recordings take over 95 % of their room, and running sessions freeze", advice),
     }
+}
+
+/// Sessions that nothing crosses because nobody looks on.
+fn unobserved(status: &sallyport_wire::Status) -> Option<Finding> {
+    let what = match status.sessions_waiting {
+        0 => return None,
+        1 => "1 session waits for an observer".to_owned(),
+        more => format!("{more} sessions wait for an observer"),
+    };
+    let advice =
+        "`sallyport sessions --live` shows which: somebody who may watches (`sallyport watch SESSION`), or it ends";
+    Some(risk(what, advice))
 }
 
 /// What is left undone about SSH certificates.
@@ -302,3 +315,6 @@ fn port(address: SocketAddr, what: &str) -> Finding {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -226,6 +226,10 @@ fn a_session_that_must_be_observed_waits_pauses_and_goes_on(product: &mut Produc
     assert_eq!(row(product, &session)["waits"], true);
     let listed = product.ok(&["sessions", "--live"]).unwrap();
     assert!(listed.contains("waits for an observer"), "{listed}");
+    let (_, doctor, _) = product.run_local(&["doctor"]).unwrap();
+    assert!(doctor.contains("risk   1 session waits for an observer: `sallyport sessions --live`"), "{doctor}");
+    let figures = crate::metrics::figures(product);
+    assert!(figures.contains("sallyport_sessions_waiting 1\n"), "{figures}");
     assert_eq!(product.target.log().lines().count(), before, "the target saw a connection before anybody looked on");
     let mut carol = watch(product, "carol", &session);
     assert_eq!(ada.until_told("paused").unwrap(), Value::Null);

@@ -21,6 +21,11 @@ fn scraped(browser: &mut Browser) -> String {
     answer.body.as_str().unwrap().to_owned()
 }
 
+/// All figures, as they are now.
+pub(crate) fn figures(product: &Product) -> String {
+    scraped(&mut Browser::of(product))
+}
+
 fn figures_count_what_happened_and_name_nobody(product: &mut Product) {
     let mut nobody = Browser::of(product);
     let before = scraped(&mut nobody);

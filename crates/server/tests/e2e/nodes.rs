@@ -96,6 +96,34 @@ fn a_session_is_watched_joined_taken_up_and_given_files_from_another_node() {
     one.ok(&["kill", session, "--reason", "drill"]).unwrap();
     assert_eq!(watcher.until_told("closed").unwrap()["reason"], "ended");
     one.idle().unwrap();
+    pictures_come_again(&one, &two);
+}
+
+/// The wall at one node loses its line to the other, says so, and has it again without being asked anew.
+fn pictures_come_again(one: &Product, two: &Product) {
+    let mut browser = Browser::terminal(one, &token(one, "ada"), "web-1", ACCOUNT).unwrap();
+    let opened = browser.until_told("opened").unwrap();
+    browser.until_shown("$ ").unwrap();
+    browser.type_in("echo stands-$((40+2))\r").unwrap();
+    browser.until_shown("stands-42").unwrap();
+    let stands = |event: &str, data: &serde_json::Value| event == "screen" && data.to_string().contains("stands-42");
+    let mut steps = Vec::new();
+    let again = Api::new(two, &token(two, "carol")).event("/live/screens", |event, data| {
+        match steps.len() {
+            0 if stands(event, data) => process::signal(one.pid("control").unwrap(), Signal::SIGKILL).unwrap(),
+            1 if event == "away" => assert_eq!(data, &json!(["node-1"])),
+            2 if event == "away" => assert_eq!(data, &json!([])),
+            3 => return stands(event, data),
+            _ => return false,
+        }
+        steps.push(event.to_owned());
+        false
+    });
+    assert_eq!((&again["session"], steps), (&opened["session"], vec!["screen".into(), "away".into(), "away".into()]));
+    drop(browser);
+    let session = opened["session"].as_str().unwrap();
+    one.ok(&["kill", session, "--reason", "drill"]).unwrap();
+    one.idle().unwrap();
 }
 
 #[test]

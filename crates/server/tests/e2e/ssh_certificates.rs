@@ -149,7 +149,7 @@ fn client(product: &Product, key: Option<&Path>, handle: &str) -> Command {
     command
 }
 
-fn signs_in(product: &Product, key: &Path, handle: &str) -> bool {
+pub(crate) fn signs_in(product: &Product, key: &Path, handle: &str) -> bool {
     let (code, out, err) = outcome(client(product, Some(key), handle).output().unwrap());
     assert!(matches!((code, out.as_str()), (0, "reached\n") | (255, "")), "{code} {out}{err}");
     code == 0

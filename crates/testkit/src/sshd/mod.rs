@@ -136,6 +136,14 @@ impl Sshd {
         process::below(self.pid()?)?.into_iter().try_for_each(|child| process::signal(child, Signal::SIGSTOP))
     }
 
+    /// Lets them go on.
+    ///
+    /// # Errors
+    /// When a process cannot be reached.
+    pub fn go_on(&self) -> Result<()> {
+        process::below(self.pid()?)?.into_iter().try_for_each(|child| process::signal(child, Signal::SIGCONT))
+    }
+
     fn pid(&self) -> Result<Pid> {
         Ok(Pid::from_raw(i32::try_from(self.process.id())?))
     }

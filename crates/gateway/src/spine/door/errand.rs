@@ -3,7 +3,7 @@
 use super::seat::Stay;
 use crate::transport::{Wire, frame};
 use sallyport_model::access::Denial;
-use sallyport_model::door::{Closed, Inward, Outward, PIECE};
+use sallyport_model::door::{Closed, Inward, Lent, Outward, PIECE};
 use sallyport_model::errand::{self, Told};
 use tokio::io::{ReadHalf, WriteHalf};
 use tokio::sync::mpsc;
@@ -57,7 +57,7 @@ impl Errand {
     /// When nobody listens any more.
     pub async fn give(&mut self, bytes: &[u8]) -> Result<(), Left> {
         for piece in bytes.chunks(PIECE) {
-            self.say(&Outward::Bytes(piece.to_vec())).await?;
+            self.say(&Lent::Outward(piece)).await?;
         }
         Ok(())
     }
@@ -67,7 +67,7 @@ impl Errand {
         let _ = self.say(&Outward::Closed(Closed::refused(why))).await;
     }
 
-    async fn say(&mut self, message: &Outward) -> Result<(), Left> {
+    async fn say(&mut self, message: &impl minicbor::Encode<()>) -> Result<(), Left> {
         frame::write(&mut self.to, message).await.map_err(|_| Left)
     }
 }

@@ -7,7 +7,7 @@ pub(crate) use desk::{Desk, FILES, permit, sum};
 use crate::terminal::token;
 use desk::{MIB, noise};
 use sallyport_testkit::faults::space::{Space, own_mounts};
-use sallyport_testkit::http::{Answer, Api};
+use sallyport_testkit::http::{Answer, Api, Opened};
 use sallyport_testkit::product::{Product, wait_for};
 use sallyport_testkit::sshd::ACCOUNT;
 use serde_json::{Value, json};
@@ -102,6 +102,20 @@ fn files_go_both_ways_and_are_recorded_like_those_of_sftp(product: &mut Product)
     let entries = product.ok(&["ledger", "list", "--actions", "channel.opened", "--limit", "100"]).unwrap();
     assert!(entries.contains("sftp"), "{entries}");
     assert!(!product.log().contains(&claim), "a claim stands in a log");
+    counted(product, content.len() + 3);
+}
+
+/// What came of them is counted: two up with so many bytes, two down, and one that was refused.
+fn counted(product: &Product, carried: usize) {
+    let figures = crate::metrics::figures(product);
+    for line in [
+        "sallyport_transfers_total{way=\"up\",outcome=\"done\"} 2".to_owned(),
+        "sallyport_transfers_total{way=\"up\",outcome=\"refused\"} 1".to_owned(),
+        "sallyport_transfers_total{way=\"down\",outcome=\"done\"} 2".to_owned(),
+        format!("sallyport_transfer_bytes_total{{way=\"up\"}} {carried}"),
+    ] {
+        assert!(figures.contains(&line), "{line}: {figures}");
+    }
 }
 
 fn what_policy_does_not_let_cross_is_refused_before_it_does(product: &mut Product) {
@@ -246,29 +260,96 @@ fn pour(stream: &mut TcpStream, upto: usize) -> usize {
     sent
 }
 
+/// A file of this size on its way to the target.
+fn up(desk: &Desk, name: &str, size: usize) -> TcpStream {
+    let claim = desk.claim(&json!({ "way": "up", "path": desk.at(name), "size": size }));
+    let mut stream = desk.api.begin("PUT", &claim, u64::try_from(size).unwrap());
+    assert!(pour(&mut stream, size / 2) > 0);
+    stream
+}
+
+/// Whether a part of a file stands there under the name of a part.
+fn part(desk: &Desk) -> bool {
+    desk.names().iter().any(|name| name.starts_with(".sallyport-"))
+}
+
+fn gone(desk: &Desk) {
+    wait_for("the part to go", 15, || (!part(desk)).then_some(())).unwrap();
+}
+
+/// What still comes of a file of this size of which some has come: not all of the rest.
+fn cut(mut opened: Opened, came: usize, size: usize) {
+    let mut rest = Vec::new();
+    let _ = opened.body.read_to_end(&mut rest);
+    assert!(came + rest.len() < size, "it looks whole");
+}
+
+#[test]
+fn a_target_that_freezes_or_vanishes_ends_files_with_a_reason_and_leaves_none_that_looks_whole() {
+    let mut product = crate::product();
+    permit(&product, FILES);
+    let mut desk = Desk::open(&product);
+    let size = 64 * MIB;
+    std::io::copy(&mut noise(size), &mut File::create(desk.place.join("there")).unwrap()).unwrap();
+    let down = |desk: &Desk| {
+        let mut opened = desk.api.open(&desk.claim(&json!({ "way": "down", "path": desk.at("there") })));
+        opened.body.read_exact(&mut vec![0; MIB]).unwrap();
+        opened
+    };
+    let cancel = |desk: &Desk| {
+        let id = desk.newest()["id"].as_str().unwrap().to_owned();
+        desk.api.delete(&format!("{}/transfers/{id}", desk.base())).is(204);
+        assert_eq!(desk.failed(), "it was cancelled");
+    };
+    // Frozen, it says nothing: the file stands still, and whoever waits no longer is let go of at once.
+    let mut stream = up(&desk, "frozen", size);
+    wait_for("the part", 15, || part(&desk).then_some(())).unwrap();
+    product.target.stall().unwrap();
+    wait_for("it to stand still", 15, || (pour(&mut stream, MIB) == 0).then_some(())).unwrap();
+    cancel(&desk);
+    drop(stream);
+    product.target.go_on().unwrap();
+    gone(&desk);
+    let opened = down(&desk);
+    product.target.stall().unwrap();
+    cancel(&desk);
+    cut(opened, MIB, size);
+    product.target.go_on().unwrap();
+    assert_eq!(desk.names(), ["there"]);
+    // It goes on as if nothing had been.
+    assert_eq!(desk.up(&desk.at("after"), b"whole"), json!({ "size": 5 }));
+    // Vanished, it takes its session along; both files end with that, and neither looks whole.
+    let stream = up(&desk, "vanished", size);
+    let opened = down(&desk);
+    std::sync::Arc::get_mut(&mut product.target).unwrap().vanish().unwrap();
+    assert_eq!(desk.browser().until_told("closed").unwrap()["reason"], "target_close");
+    cut(opened, MIB, size);
+    drop(stream);
+    let ended = || {
+        let told = desk.api.get(&format!("{}/transfers", desk.base())).ok();
+        let last: Vec<Value> = told.as_array().unwrap().iter().rev().take(2).cloned().collect();
+        last.iter().all(|line| line["stage"] == "failed" && !line["why"].as_str().unwrap().is_empty()).then_some(last)
+    };
+    wait_for("both to have failed", 15, ended).unwrap();
+    product.idle().unwrap();
+    assert!(!desk.place.join("vanished").exists(), "a part stands under the name of the whole");
+}
+
 #[test]
 fn what_ends_early_never_looks_whole() {
     let product = crate::product();
     permit(&product, FILES);
     let mut desk = Desk::open(&product);
     let size = 64 * MIB;
-    let up = |desk: &Desk, name: &str| {
-        let claim = desk.claim(&json!({ "way": "up", "path": desk.at(name), "size": size }));
-        let mut stream = desk.api.begin("PUT", &claim, u64::try_from(size).unwrap());
-        assert!(pour(&mut stream, size / 2) > 0);
-        stream
-    };
-    let part = |desk: &Desk| desk.names().iter().any(|name| name.starts_with(".sallyport-"));
-    let gone = |desk: &Desk| wait_for("the part to go", 15, || (!part(desk)).then_some(())).unwrap();
     // The browser is gone in the middle.
-    let stream = up(&desk, "dropped");
+    let stream = up(&desk, "dropped", size);
     wait_for("the part", 15, || part(&desk).then_some(())).unwrap();
     stream.shutdown(Shutdown::Both).unwrap();
     drop(stream);
     gone(&desk);
     assert!(!desk.failed().is_empty());
     // It is cancelled.
-    let stream = up(&desk, "cancelled");
+    let stream = up(&desk, "cancelled", size);
     let path = format!("{}/transfers/{}", desk.base(), desk.newest()["id"].as_str().unwrap());
     desk.api.delete(&path).is(204);
     gone(&desk);
@@ -301,7 +382,7 @@ fn what_ends_early_never_looks_whole() {
     opened.body.read_to_end(&mut rest).unwrap();
     assert_eq!(sum(&*rest), sum(noise(size - 100)));
     // A paused session holds it where it is, and it goes on; an ended one ends it.
-    let mut stream = up(&desk, "held");
+    let mut stream = up(&desk, "held", size);
     let pause = format!("{}/pause", desk.base());
     let admin = Api::new(&product, product.token());
     let _ = admin.post(&pause, &json!({ "reason": "a look" })).is(204);
