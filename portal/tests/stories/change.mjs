@@ -98,7 +98,7 @@ export default async function (browser, { links, target }) {
     await admin.button('Remove');
   };
   await remove('bastion');
-  await admin.sees('is the jump host of 1 targets (web-1)');
+  await admin.sees('is the jump host of');
   await admin.go('/inventory?target=web-1&change=1');
   await field('Jump host').fill('');
   await field('Authorities of its host key').fill('');
