@@ -228,6 +228,12 @@ export class Person {
     await this.page.emulateMedia({ colorScheme: 'light' });
   }
 
+  /** As `looks` where pictures are kept; else once, as it is: for what others have looked at in all sizes already. */
+  async shown(name) {
+    if (process.env.SALLYPORT_SHOTS) await this.looks(name);
+    else await this.accessible(name);
+  }
+
   /** Keeps a picture, where pictures are asked for. */
   async picture(name) {
     const shots = process.env.SALLYPORT_SHOTS;

@@ -19,7 +19,7 @@ pub(crate) fn shots(args: &Args) -> Result<()> {
     std::fs::create_dir_all(&place)?;
     let mut cargo = run::cargo();
     cargo
-        .args(["test", "--workspace", "--test", "e2e", "--", "portal::every_", "portal::a_session"])
+        .args(["test", "--workspace", "--test", "e2e", "--", "portal::every_", "portal::a_session", "nodes::a_session"])
         .env("SALLYPORT_SHOTS", &place);
     ensure!(
         run::attached(suite::linting(&mut cargo)?)?.success(),

@@ -1,22 +1,21 @@
-//! Targets one at a time: listed, looked at, added with their credential, changed, removed.
+//! Targets one at a time: listed, added with their credential, changed, removed.
 
 use crate::apply::{default_label, host_fits, public_keys};
 use crate::control::{Open, POLICY, PolicyBody, put};
 use crate::directory::{Versioned, kinds, load};
-use crate::found::{Found, jump_host};
-use crate::hops::{named, no_jump_host};
+use crate::found::Found;
+use crate::hops::named;
 use crate::lease::{SecretBody, version_id};
 use crate::places::{Places, Search};
 use crate::route::{Rewayed, wrong};
 use crate::slots::borrowed;
 use crate::vault::material;
 use crate::{Control, Error, NewSecret, Op};
-use sallyport_model::access::{Ask, Denial, From};
-use sallyport_model::door::{Closed, Inward, Knock, Outward, Probe, Probed};
-use sallyport_model::inventory::{Account, CertificateTerms, Class, HostKey, Identity, Platform, Rest, Target, Tier};
+use sallyport_model::access::Denial;
+use sallyport_model::inventory::{Account, CertificateTerms, Class, HostKey, Platform, Rest, Target, Tier};
 use sallyport_model::name::Label;
-use sallyport_model::way::{Jump, Way};
-use sallyport_model::{AccountId, AccountName, Env, GatewayId, Kind, SecretId, TargetId, TargetName};
+use sallyport_model::way::Way;
+use sallyport_model::{AccountId, AccountName, Env, Kind, SecretId, TargetId, TargetName};
 use sallyport_policy::{Right, SCHEMA};
 use sallyport_store::{Change, DocId};
 use sallyport_vault::Where;
@@ -141,7 +140,7 @@ impl About {
     }
 }
 
-fn host(text: &str) -> Result<(), Error> {
+pub(crate) fn host(text: &str) -> Result<(), Error> {
     if host_fits(text) { Ok(()) } else { Err(Error::usage("`host` is a host name or an IP address").of_field("host")) }
 }
 
@@ -184,90 +183,6 @@ impl Control {
         self.require(op, Right::InventoryRead)?;
         let open = self.opened()?;
         Ok(line(&open, known(&open, name)?.value))
-    }
-
-    /// What a place shows of itself to a gateway that only looks: its host keys, and what it says it is.
-    ///
-    /// # Errors
-    /// When the actor lacks the right, or the place may not be or is not reached.
-    pub async fn probe(
-        &self,
-        op: &Op,
-        protocol: &Label,
-        (name, port): (&str, u16),
-        via: Option<&Jump>,
-    ) -> Result<Probed, Error> {
-        host(name)?;
-        self.require_at(op, Right::InventoryWrite, &nowhere(&self.env, protocol, name, port)?)?;
-        let through = via.map(|jump| self.jump_host_for(op, jump)).transpose();
-        let (way, through) = (named(via), through.map_err(|error| error.of_field("via"))?);
-        let facts = [("protocol", protocol.as_str()), ("way", way.as_str())];
-        self.note(op.actor.clone(), "target.probed", format!("{name}:{port}"), &facts).await?;
-        let probe = Probe { protocol: protocol.to_string(), host: name.to_owned(), port };
-        let knock = |gateway| {
-            let admitted = through.map(|(own, ask, place)| (self.admit(op, &own, gateway, Some(place)), ask));
-            Knock::Probe(probe, admitted)
-        };
-        match self.ask_door(knock).await? {
-            Outward::Probed(probed) => Ok(*probed),
-            other => Err(unfit(other)),
-        }
-    }
-
-    /// What it takes to look from a jump host: who goes there, what they ask for, and that it is this place alone. That is a
-    /// session of theirs, recorded like a check.
-    fn jump_host_for(&self, op: &Op, jump: &Jump) -> Result<(Identity, Ask, (TargetId, AccountId)), Error> {
-        let (open, own) = (self.opened()?, self.acting(op)?);
-        let unknown = || Error::NotFound(format!("there is no account `{jump}` to go through: apply it first"));
-        let (target, account) = jump_host(&open, jump).ok_or_else(unknown)?;
-        self.require_at(op, Right::InventoryWrite, &target)?;
-        if let Some(broken) = no_jump_host(jump, &target, &account) {
-            return Err(Error::usage(broken.to_string()));
-        }
-        let (place, protocol) = ((target.id, account.id), target.protocol.to_string());
-        if let Some(why) = Found::of(&open, target, account).unready() {
-            let text = format!("the jump host `{jump}` is not ready: {why}");
-            return Err(Denial::new(Kind::Unavailable, text).into());
-        }
-        let reason = "a look at what lies behind it".into();
-        let ask =
-            Ask { account: jump.account.clone(), target: jump.target.clone(), protocol, from: From(op.from), reason };
-        Ok((own, ask, place))
-    }
-
-    /// Logs in at an account with the credential that is stored for it, and leaves. Where it fails the text says why.
-    ///
-    /// # Errors
-    /// When the actor may not manage the account, or no gateway is reached.
-    pub async fn check(
-        &self,
-        op: &Op,
-        target: &TargetName,
-        account: &AccountName,
-    ) -> Result<Result<(), String>, Error> {
-        let open = self.opened()?;
-        let own = self.acting(op)?;
-        let ask = Ask {
-            account: account.clone(),
-            target: target.clone(),
-            protocol: String::new(),
-            from: From(op.from),
-            reason: "a check of the stored credential".into(),
-        };
-        let found = crate::found::find(&open, &ask)
-            .ok_or_else(|| Error::NotFound(format!("there is no `{account}@{target}`")))
-            .and_then(|found| self.require_at(op, Right::VaultWrite, &found.target).map(|()| found));
-        let found = self.unless_unseen(op, found)?;
-        if let Some(why) = found.unready() {
-            return Ok(Err(why));
-        }
-        let ask = Ask { protocol: found.target.protocol.to_string(), ..ask };
-        let place = (found.target.id, found.account.id);
-        match self.ask_door(|gateway| Knock::Check(self.admit(op, &own, gateway, Some(place)), ask)).await? {
-            Outward::Checked => Ok(Ok(())),
-            Outward::Closed(Closed { text, .. }) => Ok(Err(text)),
-            other => Err(unfit(other)),
-        }
     }
 
     /// Adds a target with its first account and, where it is known, its credential: all of it or nothing.
@@ -425,14 +340,6 @@ impl Control {
         let files = body.map(|body| body.value.files).unwrap_or_default();
         Ok(Policies { hash: open.policy().hash().to_owned(), files, schema: SCHEMA })
     }
-
-    /// Says one thing at the door, and hears the answer to it.
-    async fn ask_door(&self, knock: impl FnOnce(GatewayId) -> Knock) -> Result<Outward, Error> {
-        let mut doorway = self.at_door().await?;
-        doorway.speak.say(Inward::Knock(Box::new(knock(doorway.gateway)))).await;
-        let away = || Error::from(Denial::new(Kind::Unavailable, "the gateway gave no answer; try again shortly"));
-        doorway.hear.hear().await.ok_or_else(away)
-    }
 }
 
 /// The enforced policies.
@@ -443,14 +350,6 @@ pub struct Policies {
     pub files: Vec<(String, String)>,
     /// The schema, in Cedar's own words.
     pub schema: &'static str,
-}
-
-/// An answer of the door that is a refusal, or none that was asked for.
-fn unfit(answer: Outward) -> Error {
-    match answer {
-        Outward::Closed(closed) => Denial::new(closed.kind(), closed.text).into(),
-        _ => Error::failed("the gateway gave an answer that does not fit the question"),
-    }
 }
 
 pub(crate) fn line(open: &Open, target: Target) -> TargetLine {
@@ -470,25 +369,6 @@ pub(crate) fn accounts_of(open: &Open, name: &TargetName) -> Vec<Versioned<Accou
     let listed = found.ok().and_then(|at| places.targets.get(at));
     let ids = listed.into_iter().flat_map(|listed| listed.accounts.iter().map(|account| account.id));
     ids.filter_map(|id| load::<Account>(&open.store, &DocId::new(id), kinds::ACCOUNT)).collect()
-}
-
-/// A place that is no target yet, as the least that it could become: who may not write that may write none.
-fn nowhere(env: &Env, protocol: &Label, host: &str, port: u16) -> Result<Target, Error> {
-    Ok(Target {
-        id: TargetId::new(env),
-        name: "new".parse().map_err(Error::failed)?,
-        protocol: protocol.clone(),
-        host: host.to_owned(),
-        port,
-        zone: default_label(),
-        environment: default_label(),
-        tier: Tier::Two,
-        tags: BTreeSet::new(),
-        host_keys: Vec::new(),
-        platform: Platform::default(),
-        way: Way::default(),
-        rest: Rest::new(),
-    })
 }
 
 fn made(env: &Env, new: &NewTarget) -> Found {

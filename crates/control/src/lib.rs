@@ -28,6 +28,7 @@ mod identity;
 mod inventory;
 mod lease;
 mod listing;
+mod look;
 mod metrics;
 mod nodes;
 mod op;

@@ -4,6 +4,9 @@ import type { Guest } from '../api/words';
 import { Files } from './files.svelte';
 import { route } from './route.svelte';
 
+/** More would leave no room for the terminal. */
+const MOST_NOTICES = 3;
+
 export type TerminalState = 'opening' | 'open' | 'lost' | 'closed';
 
 export class OpenTerminal {
@@ -16,7 +19,8 @@ export class OpenTerminal {
   guests = $state<Guest[]>([]);
   /** What the user has yet to answer: somebody asks to join. */
   asked = $state<string | null>(null);
-  notice = $state('');
+  /** Lines for the user that were not dismissed yet, the newest last; those that are shown elsewhere are none of them. */
+  notices = $state<string[]>([]);
   reason = $state('');
   /** The files of its target. */
   readonly files = new Files(() => this.session);
@@ -28,6 +32,15 @@ export class OpenTerminal {
     session: string | null = null,
   ) {
     this.session = session;
+  }
+
+  /** A line for the user. */
+  notice(text: string): void {
+    if (text !== this.paused && text !== this.asked) this.notices = [...this.notices.filter((known) => known !== text), text].slice(-MOST_NOTICES);
+  }
+
+  dismiss(text: string): void {
+    this.notices = this.notices.filter((known) => known !== text);
   }
 
   get title(): string {

@@ -116,8 +116,13 @@ const ENDINGS: Record<string, string> = {
   unavailable: 'The session cannot be opened now.',
 };
 
+/** Ends that a program on the target has brought about. */
+const ENDED = ['target_close', 'client_close'];
+
 /** How a session ended, for people. */
 export function ending({ reason, text, code }: Closed): string {
-  const said = text || ENDINGS[reason] || `The session has ended (${reason.replaceAll('_', ' ')}).`;
-  return code ? `${said} Exit code ${code}.` : said;
+  const said = text || ENDINGS[reason] || `The session has ended (${reason.replaceAll('_', ' ')})`;
+  const whole = /[.!?]$/.test(said) ? said : `${said}.`;
+  // That of a program; where no session came to be, it is that of the refusal, for command lines.
+  return code && ENDED.includes(reason) ? `${whole} Exit code ${code}.` : whole;
 }

@@ -23,7 +23,7 @@ export default async function (browser, { links, public: key, fingerprint }) {
   const rows = page.getByRole('listitem').filter({ hasText: fingerprint });
   await rows.nth(1).waitFor();
   ok((await rows.count()) === 2, 'there are two');
-  await ada.looks('certificates');
+  await ada.shown('certificates');
   // The newest stands first, or last: which one goes is told by what is left.
   const { items } = await page.evaluate(async () => (await fetch('/api/v1/me/certificates')).json());
   await page.getByRole('button', { name: `Revoke the certificate ${items[0].serial}` }).click();

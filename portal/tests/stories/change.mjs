@@ -88,7 +88,7 @@ export default async function (browser, { links, target }) {
   for (const text of ['until 2099-01-31', 'no update before the move', 'a post-quantum key exchange', 'Or certified by', 'web-1.example.org', 'Junos']) {
     await dialog.getByText(text).first().waitFor();
   }
-  await admin.looks('target');
+  await admin.shown('target');
 
   // A jump host that is needed stays; once it is not, everything is taken back, and so are the pins that were seen over it.
   const remove = async (name) => {

@@ -63,14 +63,15 @@ export default async function (browser, { links }) {
   await oscar.fill('Reason', 'a look at it');
   await oscar.button('Pause the session');
   await ada.sees('paused by security staff (oscar)');
+  await ada.sees('save your work');
   await oscar.button('Join');
   await asked.getByText('oscar (security staff) asks to join').waitFor();
-  await ada.looks('terminal-full');
+  await ada.shown('terminal-full');
   await ada.button('Refuse');
   await oscar.sees('the user said no');
   await oscar.button('Join');
   await asked.waitFor();
-  await oscar.looks('watch-asking');
+  await oscar.shown('watch-asking');
   await oscar.button('Ask no more');
   await asked.waitFor({ state: 'detached' });
   await oscar.button('Resume');

@@ -106,20 +106,8 @@ fn pictures_come_again(one: &Product, two: &Product) {
     browser.until_shown("$ ").unwrap();
     browser.type_in("echo stands-$((40+2))\r").unwrap();
     browser.until_shown("stands-42").unwrap();
-    let stands = |event: &str, data: &serde_json::Value| event == "screen" && data.to_string().contains("stands-42");
-    let mut steps = Vec::new();
-    let again = Api::new(two, &token(two, "carol")).event("/live/screens", |event, data| {
-        match steps.len() {
-            0 if stands(event, data) => process::signal(one.pid("control").unwrap(), Signal::SIGKILL).unwrap(),
-            1 if event == "away" => assert_eq!(data, &json!(["node-1"])),
-            2 if event == "away" => assert_eq!(data, &json!([])),
-            3 => return stands(event, data),
-            _ => return false,
-        }
-        steps.push(event.to_owned());
-        false
-    });
-    assert_eq!((&again["session"], steps), (&opened["session"], vec!["screen".into(), "away".into(), "away".into()]));
+    let [parent, control] = [one.parent().unwrap(), one.pid("control").unwrap()].map(nix::unistd::Pid::as_raw);
+    crate::portal::play(two, "again", &["carol"], &json!({ "parent": parent, "control": control }));
     drop(browser);
     let session = opened["session"].as_str().unwrap();
     one.ok(&["kill", session, "--reason", "drill"]).unwrap();

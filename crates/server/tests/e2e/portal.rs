@@ -16,7 +16,7 @@ fn portal() -> PathBuf {
 }
 
 /// Plays a story, with the one-time links of these people; what it told.
-fn play(product: &Product, story: &str, people: &[&str], further: &Value) -> Value {
+pub(crate) fn play(product: &Product, story: &str, people: &[&str], further: &Value) -> Value {
     for built in ["dist/index.html", "node_modules/playwright-core"] {
         assert!(portal().join(built).exists(), "portal/{built} is missing: `cargo xtask portal` makes it");
     }
