@@ -7,6 +7,9 @@ import { route } from './route.svelte';
 /** More would leave no room for the terminal. */
 const MOST_NOTICES = 3;
 
+/** How the gateway begins a line that somebody of the staff has written. */
+const FROM_STAFF = 'message from ';
+
 export type TerminalState = 'opening' | 'open' | 'lost' | 'closed';
 
 export class OpenTerminal {
@@ -34,9 +37,11 @@ export class OpenTerminal {
     this.session = session;
   }
 
-  /** A line for the user. */
+  /** A line for the user. It takes the place of the one before, but what staff have said stays until it is dismissed. */
   notice(text: string): void {
-    if (text !== this.paused && text !== this.asked) this.notices = [...this.notices.filter((known) => known !== text), text].slice(-MOST_NOTICES);
+    if (text === this.paused || text === this.asked) return;
+    const kept = this.notices.filter((known) => known !== text && known.startsWith(FROM_STAFF));
+    this.notices = [...kept, text].slice(-MOST_NOTICES);
   }
 
   dismiss(text: string): void {
