@@ -339,7 +339,7 @@ impl Control {
     /// The end of a session: the lease returns, the document goes, the entry stays.
     pub(crate) async fn close_session(&self, gateway: GatewayId, call: CallId, close: Close) -> Result<Reply, Error> {
         let open = self.opened()?;
-        let committed = loop {
+        let (committed, logon) = loop {
             let opening = self.live.is_opening(close.session);
             let Some(known) = load::<SessionBody>(&open.store, &DocId::new(close.session), kinds::SESSION) else {
                 if opening {
@@ -349,7 +349,7 @@ impl Control {
             };
             self.closable(gateway, close.session)?;
             match open.store.commit(closed(self, entry_id(call), &known, &close).repeatable()).await {
-                Ok(committed) => break committed,
+                Ok(committed) => break (committed, known.value.logon),
                 // Somebody ordered its end in this moment: that is no reason to keep it.
                 Err(sallyport_store::Error::Conflict(_)) => {}
                 Err(other) => return Err(other.into()),
@@ -357,6 +357,9 @@ impl Control {
         };
         self.live.ended(close.session);
         self.metrics.session_ended(close.reason);
+        if let (Some(why), Some(logon)) = (close.not_become, logon) {
+            self.metrics.not_become(logon.by, why);
+        }
         if close.exchanges.iter().any(|exchange| !exchange.exceptions.is_empty()) {
             self.metrics.session_excepted();
         }

@@ -97,6 +97,7 @@ impl Control {
             note,
             frozen: 0,
             exchanges: Vec::new(),
+            not_become: None,
         };
         Ok(closed(self, EntryId::new(&self.env), &session, &close))
     }

@@ -295,6 +295,45 @@ impl fmt::Display for Logon {
     }
 }
 
+/// Why a logon account did not become the account of its session.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, minicbor::Encode, minicbor::Decode)]
+#[cbor(index_only)]
+pub enum NotBecome {
+    /// The password that was asked for was not accepted.
+    #[n(0)]
+    Password,
+    /// The program, a shell or a rule that would let it is missing on the target.
+    #[n(1)]
+    Refused,
+    /// The program wants a terminal.
+    #[n(2)]
+    Terminal,
+    /// It neither asked nor went on.
+    #[n(3)]
+    Silent,
+    /// It showed more than anybody would look through for the question.
+    #[n(4)]
+    Flood,
+    /// The channel was closed under it.
+    #[n(5)]
+    Gone,
+}
+
+impl NotBecome {
+    /// Stable word, as figures spell it.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Password => "password",
+            Self::Refused => "refused",
+            Self::Terminal => "terminal",
+            Self::Silent => "silent",
+            Self::Flood => "flood",
+            Self::Gone => "gone",
+        }
+    }
+}
+
 /// What the certificates say by which an account is opened.
 #[derive(Clone, Debug, Default, Eq, PartialEq, Serialize, Deserialize)]
 pub struct CertificateTerms {

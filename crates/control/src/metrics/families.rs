@@ -93,6 +93,12 @@ pub(super) struct Carried {
     pub(super) way: &'static str,
 }
 
+#[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
+pub(super) struct NotBecame {
+    pub(super) by: &'static str,
+    pub(super) reason: &'static str,
+}
+
 /// A gauge of seconds and parts of them.
 pub(super) type Seconds = Gauge<f64, AtomicU64>;
 pub(super) type Histograms = Many<ApiRequest, Histogram, fn() -> Histogram>;
@@ -125,6 +131,7 @@ pub(super) struct Families {
     pub(super) sessions_opened: Counter,
     pub(super) sessions_ended: Many<Ended, Counter>,
     pub(super) sessions_excepted: Counter,
+    pub(super) becomings_failed: Many<NotBecame, Counter>,
     pub(super) door_streams: Gauge,
     pub(super) transfers: Many<Transferred, Counter>,
     pub(super) transfer_bytes: Many<Carried, Counter>,
@@ -215,6 +222,7 @@ pub(super) fn register() -> (Registry, Families, Vec<Family>) {
         sessions_opened: all.add(("sessions_opened", "counter"), "", "Sessions that began here.", Counter::default()),
         sessions_ended: all.counters("sessions_ended", "`reason`: as in the ledger, such as `client_close`", "Sessions that ended here."),
         sessions_excepted: all.add(("sessions_excepted", "counter"), "", "Sessions that ended here in which an old algorithm was spoken by exception.", Counter::default()),
+        becomings_failed: all.counters("becomings_failed", "`by`: `su`, `sudo`; `reason`: `password`, `refused`, `terminal`, `silent`, `flood`, `gone`", "Sessions that ended here because the logon account did not become the account."),
         door_streams: all
             .gauge("door_streams", "Streams at the gateway's door: terminals in browsers, and walls of screens."),
         transfers: all.counters("transfers", "`way`: `up` to the target, `down` from it; `outcome`: `done`, `failed`, `cancelled`, `refused`", "Files beside terminals in browsers, once it is known what came of them."),

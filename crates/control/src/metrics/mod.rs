@@ -6,7 +6,7 @@
 mod families;
 
 pub use families::{ApiRequest, Certificate, Family};
-use families::{Carried, Decided, Ended, Families, Issued, Process, Ruled, SignIn, Transferred};
+use families::{Carried, Decided, Ended, Families, Issued, NotBecame, Process, Ruled, SignIn, Transferred};
 
 use crate::control::Open;
 use crate::directory::kinds;
@@ -18,6 +18,7 @@ use prometheus_client::encoding::text::encode;
 use prometheus_client::registry::Registry;
 use sallyport_model::access::EndReason;
 use sallyport_model::authority::{Figures, Judged, Pulse};
+use sallyport_model::inventory::{By, NotBecome};
 use sallyport_model::{GatewayId, Timestamp};
 use sallyport_policy::{Act, Decision};
 use sallyport_store::Nodes;
@@ -125,6 +126,11 @@ impl Metrics {
     /// Counts a session that has ended in which an exception was made.
     pub(crate) fn session_excepted(&self) {
         self.families.sessions_excepted.inc();
+    }
+
+    /// A session has ended because nobody became its account.
+    pub(crate) fn not_become(&self, by: By, why: NotBecome) {
+        self.families.becomings_failed.get_or_create(&NotBecame { by: by.word(), reason: why.word() }).inc();
     }
 
     /// It is known what came of a file: which way it went, how it ended, and how many bytes have crossed.

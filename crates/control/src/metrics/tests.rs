@@ -2,6 +2,7 @@ use super::{ApiRequest, Metrics};
 use prometheus_client::encoding::text::encode;
 use sallyport_model::access::EndReason;
 use sallyport_model::authority::About;
+use sallyport_model::inventory::{By, NotBecome};
 use sallyport_model::rules::{Act, Guarantee};
 use sallyport_model::{Env, SessionId};
 use std::collections::BTreeSet;
@@ -38,6 +39,7 @@ fn every_family_is_told_under_the_name_that_the_table_says() {
     metrics.certificate_issued(crate::SshCa::People);
     metrics.certificate_refused(crate::SshCa::Targets);
     metrics.transferred(crate::Way::Up, "done", 5);
+    metrics.not_become(By::Sudo, NotBecome::Password);
     metrics.session_opened();
     metrics.session_ended(EndReason::Idle);
     metrics.decided(sallyport_policy::Act::Connect, &sallyport_policy::Decision::Deny { reasons: Vec::new() });
@@ -63,6 +65,7 @@ fn every_family_is_told_under_the_name_that_the_table_says() {
         "sallyport_decisions_total{act=\"connect\",outcome=\"deny\"} 1",
         "sallyport_transfers_total{way=\"up\",outcome=\"done\"} 1",
         "sallyport_transfer_bytes_total{way=\"up\"} 5",
+        "sallyport_becomings_failed_total{by=\"sudo\",reason=\"password\"} 1",
         "sallyport_rulings_total{about=\"command\",act=\"block\",guarantee=\"best effort\"} 1",
         "sallyport_api_requests_total{method=\"GET\",route=\"/api/v1/targets/{name}\",status=\"404\"} 1",
         "sallyport_api_request_seconds_bucket{le=\"0.005\",method=\"GET\",route=\"/api/v1/targets/{name}\"} 1",

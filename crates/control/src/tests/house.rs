@@ -324,6 +324,7 @@ impl Gateway {
             note: String::new(),
             frozen: 0,
             exchanges: Vec::new(),
+            not_become: None,
         })
     }
 }

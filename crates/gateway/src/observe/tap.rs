@@ -9,6 +9,7 @@ use sallyport_model::Kind;
 use sallyport_model::access::{EndReason, Freeze};
 use sallyport_model::authority::About;
 use sallyport_model::door::Size;
+use sallyport_model::inventory::NotBecome;
 use sallyport_model::rules::{Act, Guarantee};
 use sallyport_recording::{FileRef, WhatRef};
 use sallyport_statements::Finding;
@@ -115,6 +116,8 @@ pub struct Tap {
     pub(crate) paused: watch::Receiver<Option<String>>,
     /// What ended the session, where a rule, an observer, or a refusal to become an account did.
     pub(crate) verdict: OnceLock<String>,
+    /// Why the logon account did not become the account, where that ended it.
+    pub(crate) not_become: OnceLock<NotBecome>,
     pub(crate) ended: watch::Receiver<bool>,
     pub(crate) strict: bool,
     pub(crate) began: Instant,
@@ -328,6 +331,17 @@ impl Tap {
     #[must_use]
     pub fn verdict(&self) -> Option<&str> {
         self.verdict.get().map(String::as_str)
+    }
+
+    /// Notes why the logon account did not become the account, where that is what failed.
+    pub fn not_become(&self, why: Option<NotBecome>) {
+        let _ = why.map(|why| self.not_become.set(why));
+    }
+
+    /// Why it did not.
+    #[must_use]
+    pub fn why_not_become(&self) -> Option<NotBecome> {
+        self.not_become.get().copied()
     }
 
     /// Records something that is neither side's bytes. Its text is cut at 4 KiB.

@@ -94,7 +94,10 @@ pub(super) async fn brief<T>(
     };
     let ended = match &done {
         Ok(_) => Ended::new(EndReason::ClientClose, note),
-        Err(error) => Ended::new(EndReason::DialFail, &error.to_string()),
+        Err(error) => {
+            open.tap.not_become(error.why_not_become());
+            Ended::new(EndReason::DialFail, &error.to_string())
+        }
     };
     close(gateway, open, ended, watch.freezer).await;
     done
@@ -452,7 +455,8 @@ async fn close(gateway: &Gateway, open: Open, ended: Ended, freezer: Freezer) {
         if sabotaged("credential") { Ended { note: crate::conformance::LEAKED.into(), ..ended } } else { ended };
     let Ended { reason, note } = ended;
     let (bytes, frozen) = (tap.bytes(), millis(frozen));
-    let close = Close { session, reason, anchor, complete: true, bytes, note, frozen, exchanges };
+    let not_become = tap.why_not_become();
+    let close = Close { session, reason, anchor, complete: true, bytes, note, frozen, exchanges, not_become };
     let forgets = matches!(reason, EndReason::Panic | EndReason::DialFail);
     if !(forgets && sabotaged("lease")) {
         tell(authority, session, &|| Call::Close(close.clone())).await;

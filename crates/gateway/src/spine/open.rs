@@ -218,6 +218,7 @@ fn equip(
         frozen: frozen.subscribe(),
         paused: pauses.subscribe(),
         verdict: OnceLock::new(),
+        not_become: OnceLock::new(),
         ended: stopped.subscribe(),
         strict,
         began,
@@ -265,7 +266,8 @@ fn abort(gateway: &Gateway, session: SessionId, recording: &Arc<Recording>, refu
         let Ok(at) = recording.finish().await else { return };
         let anchor = Anchor { session, segments: at.0, chain: at.1.to_vec() };
         let (reason, bytes, exchanges) = (EndReason::RecorderStall, (0, 0), Vec::new());
-        let close = Close { session, reason, anchor, complete: true, bytes, note, frozen: 0, exchanges };
+        let not_become = None;
+        let close = Close { session, reason, anchor, complete: true, bytes, note, frozen: 0, exchanges, not_become };
         super::drive::tell(&*authority, session, &|| Call::Close(close.clone())).await;
         authority.delist(session);
     });

@@ -4,6 +4,7 @@ use super::live::Live;
 use super::proof::{Authenticated, Choices, Clearance, Login};
 use crate::listen::Downstream;
 use sallyport_model::access::{Ask, Denial, EndReason, From as Source};
+use sallyport_model::inventory::NotBecome;
 use sallyport_model::{AccountName, Kind, SessionId, TargetName};
 use std::future::Future;
 use std::time::Duration;
@@ -97,13 +98,26 @@ pub enum Hold {
 pub struct DialError {
     message: String,
     kind: Kind,
+    not_become: Option<NotBecome>,
 }
 
 impl DialError {
     /// With a text that holds no secret.
     #[must_use]
     pub fn new(kind: Kind, message: impl Into<String>) -> Self {
-        Self { message: message.into(), kind }
+        Self { message: message.into(), kind, not_become: None }
+    }
+
+    /// The same: the logon account did not become the account, and this is why.
+    #[must_use]
+    pub fn not_become(self, why: NotBecome) -> Self {
+        Self { not_become: Some(why), ..self }
+    }
+
+    /// Why the logon account did not become the account, where that is what failed.
+    #[must_use]
+    pub const fn why_not_become(&self) -> Option<NotBecome> {
+        self.not_become
     }
 
     /// What sort of failure it is.

@@ -2,7 +2,7 @@
 
 use crate::access::{Ask, Channel, EndReason, Freeze};
 use crate::company::Company;
-use crate::inventory::SessionKey;
+use crate::inventory::{NotBecome, SessionKey};
 use crate::rules::{Act, Guarantee};
 use crate::secret::SecretBytes;
 use crate::way::{Exchange, Stop};
@@ -284,6 +284,9 @@ pub struct Close {
     /// What its legs agreed on.
     #[cbor(n(7), default)]
     pub exchanges: Vec<Exchange>,
+    /// Why its logon account did not become its account, where that ended it.
+    #[n(8)]
+    pub not_become: Option<NotBecome>,
 }
 
 /// Asks where somebody may go.

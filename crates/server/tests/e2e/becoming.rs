@@ -103,6 +103,10 @@ fn an_account_is_become_by_way_of_another_and_everything_names_both(product: &mu
     let checked = api.post("/targets/web-2/check", &json!({"account": BECOME})).ok();
     assert!(checked["ok"] == false && checked["detail"].as_str().unwrap().contains(&refused), "{checked}");
 
+    // Once in the session, and once in the check.
+    let figures = crate::metrics::figures(product);
+    assert!(figures.contains("sallyport_becomings_failed_total{by=\"su\",reason=\"password\"} 2\n"), "{figures}");
+
     a_policy_knows_the_logon_account(product);
     a_session_ends_whose_way_changes(product, &api);
     for secret in [BECOME_PASSWORD, SUDOER_PASSWORD] {

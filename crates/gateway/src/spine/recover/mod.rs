@@ -178,7 +178,7 @@ impl End {
         let anchor = Anchor { session, segments: self.segments, chain: self.chain };
         let complete = self.complete;
         let (reason, note, exchanges) = (EndReason::Orphan, note.to_owned(), Vec::new());
-        Close { session, reason, anchor, complete, bytes: (0, 0), note, frozen: 0, exchanges }
+        Close { session, reason, anchor, complete, bytes: (0, 0), note, frozen: 0, exchanges, not_become: None }
     }
 }
 

@@ -12,7 +12,7 @@ use bytes::Bytes;
 use gate::{Gate, Step, Stream};
 use sallyport_gateway::spine::{Clearance, DialError, Lease};
 use sallyport_model::door::Size;
-use sallyport_model::inventory::{By, Logon, Place};
+use sallyport_model::inventory::{By, Logon, NotBecome, Place};
 use sallyport_model::secret::SecretBytes;
 use sallyport_model::{AccountName, Kind, Secret};
 use sallyport_ssh_transport::Random;
@@ -141,11 +141,10 @@ impl<'a> Becoming<'a> {
         line.push(b'\n');
         let typed = Typed(Secret::new(line));
         if typed.as_ref().iter().rev().skip(1).any(u8::is_ascii_control) {
-            return Err(
-                self.failed(&format!("the password of `{}` holds what cannot be typed; rotate it", self.owner()))
-            );
+            let text = format!("the password of `{}` holds what cannot be typed; rotate it", self.owner());
+            return Err(self.failed(NotBecome::Password, &text));
         }
-        let gone = |_| self.failed("it has closed the channel");
+        let gone = |_| self.failed(NotBecome::Gone, "it has closed the channel");
         write.data(Bytes::from_owner(typed)).await.map_err(gone)
     }
 
@@ -160,29 +159,32 @@ impl<'a> Becoming<'a> {
     fn no(&self, gate: &Gate) -> DialError {
         let by = self.logon.by.word();
         if gate.is_answered() {
-            return self.failed(&format!("check the password of `{}`, or rotate it", self.owner()));
+            let text = format!("check the password of `{}`, or rotate it", self.owner());
+            return self.failed(NotBecome::Password, &text);
         }
         if gate.speaks_of_terminals() && !self.terminal {
-            return self.failed(&format!("its `{by}` wants a terminal: connect with `ssh -tt`, or have it want none"));
+            let text = format!("its `{by}` wants a terminal: connect with `ssh -tt`, or have it want none");
+            return self.failed(NotBecome::Terminal, &text);
         }
-        self.failed(&format!(
+        let text = format!(
             "`{by}` and a POSIX shell must be there, and its rules must let `{}` run `/bin/sh` so",
             self.logon.account
-        ))
+        );
+        self.failed(NotBecome::Refused, &text)
     }
 
     fn slow(&self) -> DialError {
         let text = format!("in 20 seconds `{}` asked nothing that is known, nor went on", self.logon.by.word());
-        self.failed(&text)
+        self.failed(NotBecome::Silent, &text)
     }
 
     fn flood(&self) -> DialError {
-        self.failed("it shows too much before; look at what its profile prints")
+        self.failed(NotBecome::Flood, "it shows too much before; look at what its profile prints")
     }
 
-    fn failed(&self, why: &str) -> DialError {
+    fn failed(&self, reason: NotBecome, why: &str) -> DialError {
         let text = format!("the target did not let `{}` become `{}`: {why}", self.logon.account, self.account);
-        DialError::new(Kind::Denied, text)
+        DialError::new(Kind::Denied, text).not_become(reason)
     }
 }
 

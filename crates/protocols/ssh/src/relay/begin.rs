@@ -89,7 +89,10 @@ pub(super) async fn run(started: &Started, session: &Session, live: &Live, numbe
         // Nobody is become while nothing may cross.
         live.tap().thaw().await.map_err(|stop| Denial::new(stop.kind(), stop.to_string()))?;
         let become_it = becoming.become_it((&mut read, &write), early, live.clearance().lease());
-        early = become_it.await.map_err(|error| Fault::NotBecome(error.into()))?;
+        early = become_it.await.map_err(|error| {
+            live.tap().not_become(error.why_not_become());
+            Fault::NotBecome(error.into())
+        })?;
         let _ = live.tap().note(number, WhatRef::Mark { kind: "became", text: &becoming.told() }).await;
         return Ok(Running { read, write, early });
     }
