@@ -44,6 +44,17 @@ enum Says {
     Target(Vec<u8>),
 }
 
+/// What is said, in pieces of so many bytes at most, and whether the client says it.
+fn pieces(says: &[Says], cut: usize) -> impl Iterator<Item = (&[u8], bool)> {
+    says.iter().flat_map(move |said| {
+        let (bytes, by_client) = match said {
+            Client(bytes) => (bytes, true),
+            Target(bytes) => (bytes, false),
+        };
+        bytes.chunks(cut).map(move |piece| (piece, by_client))
+    })
+}
+
 use Says::{Client, Target};
 
 /// What came of a conversation.

@@ -7,14 +7,8 @@ pub(super) fn scp_play(command: &str, gate: Gate, says: &[Says], cut: usize) -> 
     let words: Vec<String> = command.split(' ').map(str::to_owned).collect();
     let mut scp = Scp::new(&scp::asked(&words).unwrap(), gate);
     let mut came = Came::default();
-    for said in says {
-        let (bytes, client) = match said {
-            Client(bytes) => (bytes, true),
-            Target(bytes) => (bytes, false),
-        };
-        for piece in bytes.chunks(cut) {
-            came.add(if client { scp.client(piece)? } else { scp.target(piece)? });
-        }
+    for (piece, by_client) in pieces(says, cut) {
+        came.add(if by_client { scp.client(piece)? } else { scp.target(piece)? });
     }
     came.events.extend(scp.end());
     Ok(came)

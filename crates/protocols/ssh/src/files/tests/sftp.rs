@@ -69,14 +69,8 @@ fn close(id: u32, handle: &str) -> Vec<u8> {
 pub(super) fn play(gate: Gate, says: &[Says], cut: usize) -> Result<Came, Fault> {
     let mut sftp = Sftp::new(gate);
     let mut came = Came::default();
-    for said in says {
-        let (bytes, client) = match said {
-            Client(bytes) => (bytes, true),
-            Target(bytes) => (bytes, false),
-        };
-        for piece in bytes.chunks(cut) {
-            came.add(if client { sftp.client(piece)? } else { sftp.target(piece)? });
-        }
+    for (piece, by_client) in pieces(says, cut) {
+        came.add(if by_client { sftp.client(piece)? } else { sftp.target(piece)? });
     }
     came.events.extend(sftp.end());
     Ok(came)
