@@ -122,11 +122,14 @@ fn nodes_share_one_certificate_and_each_of_them_can_prove_the_name() {
     let two = stopped(one.join("node-2").unwrap());
     let one = stopped(one);
     let mut directory = Directory::away();
-    // The directory asks the second node, whichever has ordered.
-    directory.start(crate::tls::port(&two), 3600);
     directory.serve(&one);
     directory.serve(&two);
     let _servers = [Running::of(&one), Running::of(&two)];
+    // The directory asks the second node, whichever has ordered: so it is there once both of them are.
+    for node in [&one, &two] {
+        coming(node, "the API", || crate::tls::dial(crate::tls::port(node)).ok());
+    }
+    directory.start(crate::tls::port(&two), 3600);
     let issuer = directory.issuer();
     let shown = |product: &Product| coming(product, "the certificate", || ask(product, &issuer, "/status").ok()).1;
     assert_eq!(shown(&one), shown(&two));
