@@ -255,7 +255,9 @@ pub(super) fn against_direct(scripts: &Path, runs: &[&Run], yes: bool) -> Result
             anyhow::ensure!(run::attached(&mut command)?.success(), "{} failed", wanted.script);
             let figures = super::figures(&std::fs::read_to_string(&results)?)?;
             super::write(wanted.name, &figures)?;
-            records.extend(figures.as_array().into_iter().flatten().map(|record| (wanted.name, record.clone())));
+            // One line of results is no list.
+            let lines = figures.as_array().map_or(std::slice::from_ref(&figures), Vec::as_slice);
+            records.extend(lines.iter().map(|record| (wanted.name, record.clone())));
         }
         children.stop();
     }
