@@ -2,6 +2,7 @@
 
 use crate::clients::clones_and_pushes;
 use crate::rig::{Rig, finish, key, text};
+use crate::terminal::{Terminal, resize};
 use sallyport_gateway::conformance::desk::{Becomes, Target};
 use sallyport_model::access::EndReason;
 use sallyport_model::inventory::By;
@@ -13,7 +14,7 @@ use sallyport_testkit::sshd::{ACCOUNT, Sshd};
 use std::path::PathBuf;
 use std::process::{Output, Stdio};
 use std::time::Duration;
-use tokio::io::{AsyncReadExt, AsyncWriteExt as _};
+use tokio::io::AsyncWriteExt as _;
 
 const SOON: Duration = Duration::from_secs(10);
 /// Configurations of an sshd whose programs speak another language where they are let.
@@ -129,50 +130,25 @@ async fn bytes_of_all_values_pass_both_ways() {
     }
 }
 
-/// Reads until something was shown.
-async fn see(screen: &mut (impl AsyncReadExt + Unpin), wanted: &str) -> String {
-    let mut shown = Vec::new();
-    while !text(&shown).contains(wanted) {
-        let read = tokio::time::timeout(SOON, screen.read_buf(&mut shown)).await;
-        let read = read.unwrap_or_else(|_| panic!("no {wanted:?} in {:?}", text(&shown))).unwrap();
-        assert!(read > 0, "it ended without {wanted:?}: {:?}", text(&shown));
-    }
-    text(&shown)
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_shell_has_a_terminal_that_it_controls_and_whose_size_changes() {
     for way in [BY_SU, BY_SUDO, (TERMINAL, By::Sudo, BECOME, None)] {
         let rig = rig(way, GERMAN).await;
-        let ssh = rig.ssh(&["-tt"], "");
-        let line = std::iter::once("ssh".to_owned())
-            .chain(ssh.as_std().get_args().map(|a| format!("'{}'", a.to_str().unwrap())))
-            .collect::<Vec<_>>()
-            .join(" ");
-        let resized = rig.fixed.home().join("resize");
-        let wait = format!("until [ -e {} ]; do sleep 0.1; done", resized.display());
-        let script = format!("stty cols 80 rows 24; ({wait}; stty cols 99 rows 44 </dev/tty) & {line}");
-        let mut outer = tokio::process::Command::new("script");
-        outer.args(["-qec", &script, "/dev/null"]).stdin(Stdio::piped()).stdout(Stdio::piped()).kill_on_drop(true);
-        for (name, value) in ssh.as_std().get_envs().filter_map(|(name, value)| Some((name, value?))) {
-            outer.env(name, value);
-        }
-        let mut child = outer.env("TERM", "vt220").spawn().unwrap();
-        let (mut input, mut screen) = (child.stdin.take().unwrap(), child.stdout.take().unwrap());
-        let first = see(&mut screen, "$ ").await;
+        let mut terminal = Terminal::sized(&rig, "");
+        let first = terminal.see("$ ").await;
         assert!(!first.contains("no job control") && !first.contains("Password"), "{first}");
-        input.write_all(b"trap 'echo now-`stty size | tr \" \" x`' WINCH\n").await.unwrap();
-        input.write_all(b"echo $(whoami) $TERM $(stty size | tr ' ' x) $(( 40 + 2 ))\n").await.unwrap();
-        see(&mut screen, &format!("{BECOME} vt220 24x80 42")).await;
-        std::fs::write(&resized, "").unwrap();
-        see(&mut screen, "now-44x99").await;
+        terminal.type_(b"trap 'echo now-`stty size | tr \" \" x`' WINCH\n").await;
+        terminal.type_(b"echo $(whoami) $TERM $(stty size | tr ' ' x) $(( 40 + 2 ))\n").await;
+        terminal.see(&format!("{BECOME} vt220 24x80 42")).await;
+        resize(&rig);
+        terminal.see("now-44x99").await;
         // What is typed is echoed, and Ctrl-C ends a program and not the session.
-        input.write_all(b"sh -c 'echo be\"\"gun; exec sleep 100'\n").await.unwrap();
-        see(&mut screen, "begun\r\n").await;
-        input.write_all(b"\x03").await.unwrap();
-        see(&mut screen, "$ ").await;
-        input.write_all(b"exit 7\n").await.unwrap();
-        assert_eq!(finish(child).await.status.code(), Some(7));
+        terminal.type_(b"sh -c 'echo be\"\"gun; exec sleep 100'\n").await;
+        terminal.see("begun\r\n").await;
+        terminal.type_(b"\x03").await;
+        terminal.see("$ ").await;
+        terminal.type_(b"exit 7\n").await;
+        assert_eq!(terminal.end().await.status.code(), Some(7));
         // A login shell reads its profile, which prints for the user then.
         nothing_of(&events(&rig).await, &[]);
     }

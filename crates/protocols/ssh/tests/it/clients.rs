@@ -2,6 +2,7 @@
 
 use crate::becoming;
 use crate::rig::{Rig, finish, key, text};
+use crate::terminal::Terminal;
 use sallyport_gateway::conformance::bench::TOKEN;
 use sallyport_testkit::sshd::accounts;
 use std::path::Path;
@@ -295,27 +296,12 @@ async fn full_screen_programs_draw_and_take_keys() {
     let file = rig.scratch().join("note");
     let vim = format!("TERM=xterm vim.tiny -u NONE -n {}", file.display());
     let session = format!("TERM=xterm tmux -L spt -f /dev/null new-session '{vim}'");
-    let mut child = rig.ssh(&["-tt"], &session).stdin(Stdio::piped()).spawn().unwrap();
-    let mut input = child.stdin.take().unwrap();
-    let mut output = child.stdout.take().unwrap();
-    let mut seen = String::new();
-    let mut see = async |what: &str| {
-        let mut buffer = [0; 4096];
-        while !seen.contains(what) {
-            let read = tokio::io::AsyncReadExt::read(&mut output, &mut buffer);
-            let read = tokio::time::timeout(Duration::from_secs(20), read).await;
-            let read = read.unwrap_or_else(|_| panic!("no {what:?} in {seen:?}")).unwrap();
-            assert!(read > 0, "it ended without {what:?}: {seen:?}");
-            seen += &text(&buffer[..read]);
-        }
-        seen.clear();
-    };
-    see("note").await;
-    input.write_all(b"iwritten in vim inside tmux\x1b").await.unwrap();
-    see("inside tmux").await;
-    input.write_all(b":wq\r").await.unwrap();
-    see("[exited]").await;
-    drop(input);
-    finish(child).await;
+    let mut terminal = Terminal::of(&mut rig.ssh(&["-tt"], &session));
+    terminal.see("note").await;
+    terminal.type_(b"iwritten in vim inside tmux\x1b").await;
+    terminal.see("inside tmux").await;
+    terminal.type_(b":wq\r").await;
+    terminal.see("[exited]").await;
+    terminal.end().await;
     assert_eq!(std::fs::read_to_string(file).unwrap(), "written in vim inside tmux\n");
 }

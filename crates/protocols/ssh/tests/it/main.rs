@@ -37,4 +37,6 @@ mod session;
 #[cfg(test)]
 mod steering;
 #[cfg(test)]
+mod terminal;
+#[cfg(test)]
 mod typing;

@@ -1,6 +1,7 @@
 //! What people do: shells, commands, exit codes, and how sessions end.
 
 use crate::rig::{Rig, finish, key, target, text};
+use crate::terminal::{Terminal, resize};
 use sallyport_gateway::conformance::bench::until;
 use sallyport_gateway::conformance::desk::{Credential, Target};
 use sallyport_model::Env;
@@ -14,7 +15,7 @@ use sallyport_testkit::sshd::ACCOUNT;
 use std::process::Stdio;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::AsyncReadExt;
 
 const SOON: Duration = Duration::from_secs(10);
 
@@ -170,12 +171,11 @@ fn command(event: Event) -> Option<String> {
 async fn a_shell_has_its_terminal_and_its_environment_and_is_recorded() {
     let rig = Rig::new().await;
     let mut ssh = rig.ssh(&["-tt", "-o", "SetEnv=LC_TEST=kept LD_PRELOAD=/no"], "");
-    let mut child = ssh.env("TERM", "vt220").stdin(Stdio::piped()).spawn().unwrap();
-    let (mut input, mut screen) = (child.stdin.take().unwrap(), child.stdout.take().unwrap());
-    let mut shown = prompted(&mut screen).await;
-    input.write_all(b"stty cols 91 rows 33; stty size\necho [$TERM] [$LC_TEST] [$LD_PRELOAD]; exit 3\n").await.unwrap();
-    screen.read_to_string(&mut shown).await.unwrap();
-    let output = finish(child).await;
+    let mut terminal = Terminal::of(ssh.env("TERM", "vt220"));
+    terminal.see("$ ").await;
+    terminal.type_(b"stty cols 91 rows 33; stty size\necho [$TERM] [$LC_TEST] [$LD_PRELOAD]; exit 3\n").await;
+    let output = terminal.end().await;
+    let shown = text(&output.stdout);
     assert!(shown.contains("33 91"), "{shown}");
     assert!(shown.contains("[vt220] [kept] []"), "{shown}");
     assert_eq!(output.status.code(), Some(3));
@@ -186,34 +186,13 @@ async fn a_shell_has_its_terminal_and_its_environment_and_is_recorded() {
     assert!(rig.bench.desk.entries_of("channel.opened")[0].text.contains("channel:shell"));
 }
 
-/// What a shell shows until its prompt.
-async fn prompted(screen: &mut (impl AsyncReadExt + Unpin)) -> String {
-    let mut shown = Vec::new();
-    while !text(&shown).contains("$ ") {
-        let read = tokio::time::timeout(SOON, screen.read_buf(&mut shown)).await.expect("no prompt").unwrap();
-        assert!(read > 0, "no prompt: {}", text(&shown));
-    }
-    text(&shown)
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_window_change_reaches_the_target_and_the_recording() {
     let rig = Rig::new().await;
-    // `script` gives ssh a terminal whose size can be changed from within.
-    let mut ssh = rig.ssh(&["-tt"], "trap 'stty size; exit' WINCH; echo ready; while :; do sleep 0.1; done");
-    let line = std::iter::once("ssh".to_owned())
-        .chain(ssh.as_std().get_args().map(|a| format!("'{}'", a.to_str().unwrap().replace('\'', "'\\''"))))
-        .collect::<Vec<_>>()
-        .join(" ");
-    let script = format!("stty cols 80 rows 24; (sleep 2; stty cols 99 rows 44 </dev/tty) & {line}");
-    let mut outer = tokio::process::Command::new("script");
-    outer.args(["-qec", &script, "/dev/null"]).stdin(Stdio::null()).stdout(Stdio::piped()).kill_on_drop(true);
-    for (name, value) in ssh.as_std_mut().get_envs() {
-        if let Some(value) = value {
-            outer.env(name, value);
-        }
-    }
-    let output = finish(outer.spawn().unwrap()).await;
+    let mut terminal = Terminal::sized(&rig, "trap 'stty size; exit' WINCH; echo ready; while :; do sleep 0.1; done");
+    terminal.see("ready").await;
+    resize(&rig);
+    let output = terminal.end().await;
     assert!(text(&output.stdout).contains("44 99"), "{}", text(&output.stdout));
     closed(&rig).await;
     let events = rig.bench.events().await.unwrap();
@@ -261,30 +240,18 @@ async fn no_target_and_an_unknown_target_are_told() {
 async fn a_person_who_named_no_target_chooses_one() {
     let rig = Rig::new().await;
     let mut ssh = rig.client("ssh");
-    let mut child = ssh.args(["-tt", "ada@127.0.0.1"]).stdin(Stdio::piped()).spawn().unwrap();
-    let (mut input, mut output) = (child.stdin.take().unwrap(), child.stdout.take().unwrap());
-    let mut screen = String::new();
-    let mut see = async |what: &str| {
-        let mut buffer = [0; 4096];
-        while !screen.contains(what) {
-            let read = tokio::time::timeout(SOON, output.read(&mut buffer)).await;
-            let read = read.unwrap_or_else(|_| panic!("no {what:?} in {screen:?}")).unwrap();
-            assert!(read > 0, "it ended without {what:?}: {screen:?}");
-            screen += &text(&buffer[..read]);
-        }
-        screen.clear();
-    };
-    see(&format!("> ops@{}", rig.name)).await;
-    input.write_all(b"zzz").await.unwrap();
-    see("Nothing fits").await;
+    let mut terminal = Terminal::of(ssh.args(["-tt", "ada@127.0.0.1"]));
+    terminal.see(&format!("> ops@{}", rig.name)).await;
+    terminal.type_(b"zzz").await;
+    terminal.see("Nothing fits").await;
     // What is typed narrows, what is erased widens; then it is chosen.
-    input.write_all(b"\x15127").await.unwrap();
-    see("search: 127").await;
-    input.write_all(b"\r").await.unwrap();
-    see("$").await;
-    input.write_all(b"echo chosen-$((40 + 2)); exit\n").await.unwrap();
-    see("chosen-42").await;
-    finish(child).await;
+    terminal.type_(b"\x15127").await;
+    terminal.see("search: 127").await;
+    terminal.type_(b"\r").await;
+    terminal.see("$").await;
+    terminal.type_(b"echo chosen-$((40 + 2)); exit\n").await;
+    terminal.see("chosen-42").await;
+    terminal.end().await;
     assert_eq!(closed(&rig).await.reason, EndReason::TargetClose);
 }
 
