@@ -2,7 +2,7 @@
 
 use crate::clients::clones_and_pushes;
 use crate::rig::{Rig, finish, key, text};
-use crate::terminal::{Terminal, resize};
+use crate::typing::{Typing, resize};
 use sallyport_gateway::conformance::desk::{Becomes, Target};
 use sallyport_model::access::EndReason;
 use sallyport_model::inventory::By;
@@ -134,20 +134,20 @@ async fn bytes_of_all_values_pass_both_ways() {
 async fn a_shell_has_a_terminal_that_it_controls_and_whose_size_changes() {
     for way in [BY_SU, BY_SUDO, (TERMINAL, By::Sudo, BECOME, None)] {
         let rig = rig(way, GERMAN).await;
-        let mut terminal = Terminal::sized(&rig, "");
-        let first = terminal.see("$ ").await;
+        let mut terminal = Typing::sized(&rig, "", "").await;
+        let first = terminal.until("$ ").await;
         assert!(!first.contains("no job control") && !first.contains("Password"), "{first}");
-        terminal.type_(b"trap 'echo now-`stty size | tr \" \" x`' WINCH\n").await;
-        terminal.type_(b"echo $(whoami) $TERM $(stty size | tr ' ' x) $(( 40 + 2 ))\n").await;
-        terminal.see(&format!("{BECOME} vt220 24x80 42")).await;
+        terminal.keys("trap 'echo now-`stty size | tr \" \" x`' WINCH\n").await;
+        terminal.keys("echo $(whoami) $TERM $(stty size | tr ' ' x) $(( 40 + 2 ))\n").await;
+        terminal.until(&format!("{BECOME} vt220 24x80 42")).await;
         resize(&rig);
-        terminal.see("now-44x99").await;
+        terminal.until("now-44x99").await;
         // What is typed is echoed, and Ctrl-C ends a program and not the session.
-        terminal.type_(b"sh -c 'echo be\"\"gun; exec sleep 100'\n").await;
-        terminal.see("begun\r\n").await;
-        terminal.type_(b"\x03").await;
-        terminal.see("$ ").await;
-        terminal.type_(b"exit 7\n").await;
+        terminal.keys("sh -c 'echo be\"\"gun; exec sleep 100'\n").await;
+        terminal.until("begun\r\n").await;
+        terminal.keys("\x03").await;
+        terminal.until("$ ").await;
+        terminal.keys("exit 7\n").await;
         assert_eq!(terminal.end().await.status.code(), Some(7));
         // A login shell reads its profile, which prints for the user then.
         nothing_of(&events(&rig).await, &[]);

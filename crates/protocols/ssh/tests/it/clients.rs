@@ -2,7 +2,7 @@
 
 use crate::becoming;
 use crate::rig::{Rig, finish, key, text};
-use crate::terminal::Terminal;
+use crate::typing::Typing;
 use sallyport_gateway::conformance::bench::TOKEN;
 use sallyport_testkit::sshd::accounts;
 use std::path::Path;
@@ -296,12 +296,11 @@ async fn full_screen_programs_draw_and_take_keys() {
     let file = rig.scratch().join("note");
     let vim = format!("TERM=xterm vim.tiny -u NONE -n {}", file.display());
     let session = format!("TERM=xterm tmux -L spt -f /dev/null new-session '{vim}'");
-    let mut terminal = Terminal::of(&mut rig.ssh(&["-tt"], &session));
-    terminal.see("note").await;
-    terminal.type_(b"iwritten in vim inside tmux\x1b").await;
-    terminal.see("inside tmux").await;
-    terminal.type_(b":wq\r").await;
-    terminal.see("[exited]").await;
+    let mut terminal = Typing::of(rig.ssh(&["-tt"], &session), "note").await;
+    terminal.keys("iwritten in vim inside tmux\x1b").await;
+    terminal.until("inside tmux").await;
+    terminal.keys(":wq\r").await;
+    terminal.until("[exited]").await;
     terminal.end().await;
     assert_eq!(std::fs::read_to_string(file).unwrap(), "written in vim inside tmux\n");
 }

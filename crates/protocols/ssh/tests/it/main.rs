@@ -37,6 +37,4 @@ mod session;
 #[cfg(test)]
 mod steering;
 #[cfg(test)]
-mod terminal;
-#[cfg(test)]
 mod typing;

@@ -167,8 +167,9 @@ async fn beside_other_text(shell: &mut Typing) {
 /// Within tmux; and text for an editor, which is none.
 async fn in_whole_screens(shell: &mut Typing) {
     let [.., screen] = SECRETS;
-    // In a program that has the screen for itself.
-    shell.keys("TERM=xterm tmux -L secrets -f /dev/null new-session 'PS1=\"in> \" bash --norc --noprofile -i'\r").await;
+    // In a program that has the screen for itself; its status line, drawn between a key and its echo, would be a doubt.
+    let tmux = "tmux -L secrets -f /dev/null start-server \\; set -g status off \\; new-session";
+    shell.keys(&format!("TERM=xterm {tmux} 'PS1=\"i\"\"n> \" bash --norc --noprofile -i'\r")).await;
     shell.until("in> ").await;
     shell.keys("echo in-the-$((40+2))-screen\r").await;
     shell.until("in-the-42-screen").await;

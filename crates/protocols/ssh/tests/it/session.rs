@@ -1,7 +1,7 @@
 //! What people do: shells, commands, exit codes, and how sessions end.
 
 use crate::rig::{Rig, finish, key, target, text};
-use crate::terminal::{Terminal, resize};
+use crate::typing::{Typing, resize};
 use sallyport_gateway::conformance::bench::until;
 use sallyport_gateway::conformance::desk::{Credential, Target};
 use sallyport_model::Env;
@@ -171,9 +171,9 @@ fn command(event: Event) -> Option<String> {
 async fn a_shell_has_its_terminal_and_its_environment_and_is_recorded() {
     let rig = Rig::new().await;
     let mut ssh = rig.ssh(&["-tt", "-o", "SetEnv=LC_TEST=kept LD_PRELOAD=/no"], "");
-    let mut terminal = Terminal::of(ssh.env("TERM", "vt220"));
-    terminal.see("$ ").await;
-    terminal.type_(b"stty cols 91 rows 33; stty size\necho [$TERM] [$LC_TEST] [$LD_PRELOAD]; exit 3\n").await;
+    ssh.env("TERM", "vt220");
+    let mut terminal = Typing::of(ssh, "$ ").await;
+    terminal.keys("stty cols 91 rows 33; stty size\necho [$TERM] [$LC_TEST] [$LD_PRELOAD]; exit 3\n").await;
     let output = terminal.end().await;
     let shown = text(&output.stdout);
     assert!(shown.contains("33 91"), "{shown}");
@@ -189,8 +189,8 @@ async fn a_shell_has_its_terminal_and_its_environment_and_is_recorded() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_window_change_reaches_the_target_and_the_recording() {
     let rig = Rig::new().await;
-    let mut terminal = Terminal::sized(&rig, "trap 'stty size; exit' WINCH; echo ready; while :; do sleep 0.1; done");
-    terminal.see("ready").await;
+    let waits = "trap 'stty size; exit' WINCH; echo ready; while :; do sleep 0.1; done";
+    let terminal = Typing::sized(&rig, waits, "ready").await;
     resize(&rig);
     let output = terminal.end().await;
     assert!(text(&output.stdout).contains("44 99"), "{}", text(&output.stdout));
@@ -240,17 +240,17 @@ async fn no_target_and_an_unknown_target_are_told() {
 async fn a_person_who_named_no_target_chooses_one() {
     let rig = Rig::new().await;
     let mut ssh = rig.client("ssh");
-    let mut terminal = Terminal::of(ssh.args(["-tt", "ada@127.0.0.1"]));
-    terminal.see(&format!("> ops@{}", rig.name)).await;
-    terminal.type_(b"zzz").await;
-    terminal.see("Nothing fits").await;
+    ssh.args(["-tt", "ada@127.0.0.1"]);
+    let mut terminal = Typing::of(ssh, &format!("> ops@{}", rig.name)).await;
+    terminal.keys("zzz").await;
+    terminal.until("Nothing fits").await;
     // What is typed narrows, what is erased widens; then it is chosen.
-    terminal.type_(b"\x15127").await;
-    terminal.see("search: 127").await;
-    terminal.type_(b"\r").await;
-    terminal.see("$").await;
-    terminal.type_(b"echo chosen-$((40 + 2)); exit\n").await;
-    terminal.see("chosen-42").await;
+    terminal.keys("\x15127").await;
+    terminal.until("search: 127").await;
+    terminal.keys("\r").await;
+    terminal.until("$").await;
+    terminal.keys("echo chosen-$((40 + 2)); exit\n").await;
+    terminal.until("chosen-42").await;
     terminal.end().await;
     assert_eq!(closed(&rig).await.reason, EndReason::TargetClose);
 }

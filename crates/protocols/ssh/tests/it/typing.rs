@@ -1,43 +1,66 @@
-//! Somebody who types into a bash, through the stock client.
+//! Somebody who types into a terminal, through the stock client.
 
-use crate::rig::Rig;
-use std::process::Stdio;
+use crate::rig::{Rig, finish};
+use std::path::PathBuf;
+use std::process::{Output, Stdio};
 use std::time::Duration;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command};
 
-const SOON: Duration = Duration::from_secs(10);
+const SOON: Duration = Duration::from_secs(20);
 
-/// A real bash in a terminal.
+/// What runs in a terminal, and who looks at it.
 pub(crate) struct Typing {
     said: ChildStderr,
-    _ssh: Child,
+    ssh: Child,
     keys: ChildStdin,
     screen: ChildStdout,
     shown: String,
 }
 
 impl Typing {
+    /// In a bash.
     pub(crate) async fn begin(rig: &Rig) -> Self {
         Self::of(rig.ssh(&["-tt"], "PS1='now> ' exec bash --norc --noprofile -i"), "now> ").await
     }
 
     /// In what this command starts, once it shows its prompt.
     pub(crate) async fn of(mut ssh: Command, prompt: &str) -> Self {
-        let mut ssh = ssh.stdin(Stdio::piped()).spawn().unwrap();
+        ssh.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
+        let mut ssh = ssh.spawn().unwrap();
         let (keys, screen) = (ssh.stdin.take().unwrap(), ssh.stdout.take().unwrap());
         let said = ssh.stderr.take().unwrap();
-        let mut typing = Self { said, _ssh: ssh, keys, screen, shown: String::new() };
+        let mut typing = Self { said, ssh, keys, screen, shown: String::new() };
         typing.until(prompt).await;
         typing
+    }
+
+    /// In what this command starts, once it shows its prompt, on 80 columns and 24 rows of the kind `vt220`, which
+    /// become 99 and 44 by [`resize`].
+    pub(crate) async fn sized(rig: &Rig, command: &str, prompt: &str) -> Self {
+        let ssh = rig.ssh(&["-tt"], command);
+        let quoted = |word: &std::ffi::OsStr| format!("'{}'", word.to_str().unwrap().replace('\'', "'\\''"));
+        let line: Vec<String> = std::iter::once("ssh".to_owned()).chain(ssh.as_std().get_args().map(quoted)).collect();
+        let wait = format!("until [ -e {} ]; do sleep 0.1; done", resizes(rig).display());
+        // At once, where stty changes columns before rows: a shell in its handler of the one misses the other.
+        let change = "import fcntl, struct, termios as t; \
+                      fcntl.ioctl(open(\"/dev/tty\"), t.TIOCSWINSZ, struct.pack(\"4H\", 44, 99, 0, 0))";
+        let script = format!("stty cols 80 rows 24; ({wait}; python3 -c '{change}') & {}", line.join(" "));
+        // `script` gives ssh a terminal that others reach from within.
+        let mut outer = Command::new("script");
+        outer.args(["-qec", &script, "/dev/null"]).env("TERM", "vt220");
+        for (name, value) in ssh.as_std().get_envs().filter_map(|(name, value)| Some((name, value?))) {
+            outer.env(name, value);
+        }
+        Self::of(outer, prompt).await
     }
 
     pub(crate) async fn keys(&mut self, keys: &str) {
         self.keys.write_all(keys.as_bytes()).await.unwrap();
     }
 
-    /// Reads until something is shown, and forgets what came before it.
-    pub(crate) async fn until(&mut self, text: &str) {
+    /// Reads until something is shown, and gives what came before it.
+    pub(crate) async fn until(&mut self, text: &str) -> String {
         let mut buffer = [0; 4096];
         let end = tokio::time::Instant::now() + SOON;
         while !self.shown.contains(text) {
@@ -46,7 +69,10 @@ impl Typing {
             assert!(read > 0, "{text:?} is not shown: {:?}", self.shown);
             self.shown.push_str(&String::from_utf8_lossy(&buffer[..read]));
         }
-        self.shown = self.shown.split_once(text).unwrap().1.to_owned();
+        let (before, after) = self.shown.split_once(text).unwrap();
+        let (before, after) = (before.to_owned(), after.to_owned());
+        self.shown = after;
+        before
     }
 
     /// Waits for a line of the gateway, which comes beside the screen.
@@ -84,4 +110,23 @@ impl Typing {
         }
         self.keys("\r").await;
     }
+    /// Types nothing more, and waits for the end of the client; its standard output is what was not shown before.
+    pub(crate) async fn end(self) -> Output {
+        let Self { said, mut ssh, keys, screen, shown } = self;
+        drop(keys);
+        (ssh.stdout, ssh.stderr) = (Some(screen), Some(said));
+        let mut output = finish(ssh).await;
+        output.stdout.splice(..0, shown.into_bytes());
+        output
+    }
+}
+
+/// A file that is there once a terminal of the rig's has its other size.
+fn resizes(rig: &Rig) -> PathBuf {
+    rig.fixed.home().join("resize")
+}
+
+/// Makes a sized terminal 99 columns and 44 rows, in one change.
+pub(crate) fn resize(rig: &Rig) {
+    std::fs::write(resizes(rig), "").unwrap();
 }
