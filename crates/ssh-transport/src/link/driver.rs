@@ -1,6 +1,5 @@
 //! The loop of a link: socket to state, state to socket. It waits for nothing but its own socket.
 
-use super::rush::Rush;
 use super::{Bounds, Shared};
 use crate::Error;
 use bytes::BytesMut;
@@ -26,7 +25,6 @@ pub struct Driver<S> {
     stream: S,
     input: BytesMut,
     target: usize,
-    rush: Rush,
     shared: Arc<Shared>,
     writing: Vec<u8>,
     written: usize,
@@ -43,7 +41,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
             stream,
             input,
             target: LITTLE,
-            rush: Rush::default(),
             shared,
             writing: Vec::new(),
             written: 0,
@@ -119,7 +116,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
             Poll::Ready(Ok(0)) => Err(std::io::ErrorKind::WriteZero.into()),
             Poll::Ready(Err(error)) => Err(error),
             Poll::Ready(Ok(sent)) => {
-                self.rush.wrote(sent);
                 self.written = self.written.saturating_add(sent);
                 let left = self.writing.len().saturating_sub(self.written);
                 self.shared.lock().wrote(left);
@@ -130,9 +126,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
 
     /// Whether something was read.
     fn poll_read(&mut self, cx: &mut Context<'_>) -> Result<bool, Error> {
-        if self.rush.poll_gathers(cx) {
-            return Ok(false);
-        }
         if self.input.capacity().saturating_sub(self.input.len()) < LITTLE {
             self.input.reserve(self.target);
         }
@@ -150,7 +143,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
                     self.target
                 };
                 self.heard = true;
-                self.rush.read(read, read < room, Instant::now());
                 self.take()?;
                 Ok(true)
             }
@@ -170,7 +162,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
         if self.writing.is_empty() {
             self.writing.shrink_to(KEPT);
         }
-        self.rush = Rush::default();
         let mut state = self.shared.lock();
         let output = state.transport.output();
         if output.is_empty() {

@@ -7,7 +7,6 @@
 
 mod channel;
 mod driver;
-mod rush;
 mod state;
 mod stream;
 

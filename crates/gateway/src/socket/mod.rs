@@ -1,11 +1,15 @@
 //! A socket whose handshake nobody waits for: what is small leaves at once, and what came is acknowledged at once.
 
+mod rush;
+
+use rush::Rush;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
+use tokio::time::Instant;
 
 /// A connection to or from the outside.
 ///
@@ -17,6 +21,7 @@ pub struct Socket {
     stream: TcpStream,
     /// Reads that are still acknowledged at once.
     prompt: u8,
+    rush: Rush,
 }
 
 /// More reads than a handshake and the opening of a first session have.
@@ -28,7 +33,7 @@ impl Socket {
     pub fn new(stream: TcpStream) -> Self {
         // Neither is needed for anything but speed.
         let _ = stream.set_nodelay(true);
-        Self { stream, prompt: PROMPT }
+        Self { stream, prompt: PROMPT, rush: Rush::default() }
     }
 
     /// Whom it leads to.
@@ -42,11 +47,15 @@ impl Socket {
 
 impl AsyncRead for Socket {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        ready!(Pin::new(&mut self.stream).poll_read(cx, buf))?;
-        if let Some(left) = self.prompt.checked_sub(1) {
-            self.prompt = left;
+        let Self { stream, prompt, rush } = &mut *self;
+        rush.poll(stream, cx);
+        let room = buf.remaining();
+        ready!(Pin::new(&mut *stream).poll_read(cx, buf))?;
+        rush.read(stream, room.saturating_sub(buf.remaining()), buf.remaining() > 0, Instant::now());
+        if let Some(left) = prompt.checked_sub(1) {
+            *prompt = left;
             // The kernel falls back to delays by itself (tcp(7), TCP_QUICKACK): it is told so anew each time.
-            let _ = rustix::net::sockopt::set_tcp_quickack(&self.stream, true);
+            let _ = rustix::net::sockopt::set_tcp_quickack(&*stream, true);
         }
         Poll::Ready(Ok(()))
     }
@@ -54,7 +63,10 @@ impl AsyncRead for Socket {
 
 impl AsyncWrite for Socket {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(cx, bytes)
+        let Self { stream, rush, .. } = &mut *self;
+        let sent = ready!(Pin::new(&mut *stream).poll_write(cx, bytes))?;
+        rush.wrote(stream, sent);
+        Poll::Ready(Ok(sent))
     }
 
     fn poll_write_vectored(
@@ -62,7 +74,10 @@ impl AsyncWrite for Socket {
         cx: &mut Context<'_>,
         pieces: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(cx, pieces)
+        let Self { stream, rush, .. } = &mut *self;
+        let sent = ready!(Pin::new(&mut *stream).poll_write_vectored(cx, pieces))?;
+        rush.wrote(stream, sent);
+        Poll::Ready(Ok(sent))
     }
 
     fn is_write_vectored(&self) -> bool {
