@@ -145,10 +145,16 @@ mod tests {
         assert!(tokio::time::timeout(Duration::from_millis(100), socket.read(&mut read)).await.is_err());
         peer.write_all(&[b'r'; 32 << 10]).await.unwrap();
         assert_eq!(socket.read(&mut read).await.unwrap(), 64 << 10);
+        // Little that came behind is no pause.
+        let Socket { stream, rush, .. } = &mut socket;
+        rush.read(stream, 1, true, Instant::now());
+        assert!(rush.gathers);
         // It goes on, and ends of itself.
         pieces(&mut peer, &mut socket, ENOUGH, 1).await;
         assert!(socket.rush.moment.is_some());
-        pieces(&mut peer, &mut socket, ENOUGH - 1, 1).await;
+        for _ in 0..8 {
+            pieces(&mut peer, &mut socket, ENOUGH - 1, 1).await;
+        }
         assert!(socket.rush.moment.is_none());
         assert_eq!(least(&socket), 1);
     }
