@@ -2,7 +2,8 @@
 //!
 //! Servers write what a terminal shows as it comes, in pieces of at most 4 KiB. While they do so without a pause, and are told
 //! nothing in between, pieces gather in the kernel, which wakes nobody until there are enough of them (socket(7), `SO_RCVLOWAT`)
-//! or a moment is over. Whoever waits for an answer is not in a rush: what is asked is written, and what is written ends it.
+//! or a moment is over. Whoever waits for an answer is not in a rush: what is asked is written, and what is written ends it, but for
+//! single keys: they are as short as more room for a channel, and what they change is seen a moment later.
 
 use nix::sys::socket::setsockopt;
 use nix::{getsockopt_impl, libc, setsockopt_impl, sockopt_impl};
@@ -118,7 +119,8 @@ mod tests {
         let (piece, mut read) = (vec![b'r'; bytes], vec![0; 256 << 10]);
         for _ in 0..count {
             peer.write_all(&piece).await.unwrap();
-            assert_eq!(socket.read(&mut read).await.unwrap(), bytes);
+            let came = tokio::time::timeout(Duration::from_secs(10), socket.read(&mut read)).await;
+            assert_eq!(came.expect("nobody is woken").unwrap(), bytes);
         }
     }
 
@@ -160,7 +162,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn who_is_told_something_or_types_is_in_no_rush() {
+    async fn who_is_told_something_or_types_or_pauses_is_in_no_rush() {
         let (mut peer, mut socket) = rush().await;
         socket.write_all(&[b'a'; ROOM]).await.unwrap();
         assert_eq!(least(&socket), GATHERED);
@@ -176,13 +178,26 @@ mod tests {
             socket.write_all(&[b'a'; ROOM + 1]).await.unwrap();
             assert_eq!(least(&socket), 1);
         }
+        let Socket { stream, rush, .. } = &mut socket;
+        let began = Instant::now();
+        (1..=4 * PIECES).for_each(|n| rush.read(stream, 4 << 10, true, began + n * SOON));
+        assert!(rush.moment.is_none());
+        (1..=4 * PIECES).for_each(|n| rush.read(stream, 4 << 10, true, began + 4 * PIECES * SOON + n * SOON / 2));
+        assert!(rush.moment.is_some(), "the pauses made the difference");
     }
 
     #[tokio::test]
     async fn the_end_of_a_connection_is_seen_in_a_rush() {
-        let (peer, mut socket) = rush().await;
-        socket.rush.moment.as_mut().unwrap().as_mut().reset(Instant::now() + Duration::from_secs(60));
-        drop(peer);
-        assert_eq!(socket.read(&mut [0; 16]).await.unwrap(), 0);
+        for fault in [false, true] {
+            let (peer, mut socket) = rush().await;
+            socket.rush.moment.as_mut().unwrap().as_mut().reset(Instant::now() + Duration::from_secs(60));
+            if fault {
+                rustix::net::sockopt::set_socket_linger(&peer, Some(Duration::ZERO)).unwrap();
+            }
+            drop(peer);
+            let mut read = [0; 16];
+            let seen = tokio::time::timeout(Duration::from_secs(10), socket.read(&mut read)).await;
+            assert_eq!(seen.expect("nobody is woken").is_err(), fault);
+        }
     }
 }
