@@ -10,6 +10,10 @@ use aws_lc_rs::digest;
 pub enum Method {
     /// `mlkem768x25519-sha256` (draft-ietf-sshm-mlkem-hybrid-kex)
     MlKem768X25519,
+    /// `sntrup761x25519-sha512` (draft-ietf-sshm-ntruprime-ssh)
+    Sntrup761X25519,
+    /// `sntrup761x25519-sha512@openssh.com`, the same under its first name.
+    Sntrup761X25519Early,
     /// `curve25519-sha256` (RFC 8731)
     Curve25519,
     /// `curve25519-sha256@libssh.org`, the same under its first name.
@@ -32,7 +36,13 @@ pub enum Method {
 
 impl Method {
     /// Best first.
-    pub const ALL: [Self; 3] = [Self::MlKem768X25519, Self::Curve25519, Self::Curve25519Early];
+    pub const ALL: [Self; 5] = [
+        Self::MlKem768X25519,
+        Self::Sntrup761X25519,
+        Self::Sntrup761X25519Early,
+        Self::Curve25519,
+        Self::Curve25519Early,
+    ];
 
     /// Those that a client speaks by exception, best first.
     pub const OLD: [Self; 7] = [
@@ -50,6 +60,8 @@ impl Method {
     pub const fn name(self) -> &'static str {
         match self {
             Self::MlKem768X25519 => "mlkem768x25519-sha256",
+            Self::Sntrup761X25519 => "sntrup761x25519-sha512",
+            Self::Sntrup761X25519Early => "sntrup761x25519-sha512@openssh.com",
             Self::Curve25519 => "curve25519-sha256",
             Self::Curve25519Early => "curve25519-sha256@libssh.org",
             Self::Ecdh256 => "ecdh-sha2-nistp256",
@@ -66,7 +78,7 @@ impl Method {
     pub(crate) fn digest(self) -> &'static digest::Algorithm {
         match self {
             Self::Ecdh384 => &digest::SHA384,
-            Self::Ecdh521 | Self::Field16 => &digest::SHA512,
+            Self::Ecdh521 | Self::Field16 | Self::Sntrup761X25519 | Self::Sntrup761X25519Early => &digest::SHA512,
             Self::Field14Sha1 => &digest::SHA1_FOR_LEGACY_USE_ONLY,
             _ => &digest::SHA256,
         }
@@ -75,7 +87,7 @@ impl Method {
     /// Whether what is recorded today stays secret from a quantum computer of tomorrow.
     #[must_use]
     pub const fn post_quantum(self) -> bool {
-        matches!(self, Self::MlKem768X25519)
+        matches!(self, Self::MlKem768X25519 | Self::Sntrup761X25519 | Self::Sntrup761X25519Early)
     }
 }
 

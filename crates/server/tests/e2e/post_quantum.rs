@@ -1,4 +1,4 @@
-//! Policy that demands a post-quantum exchange of keys: stock clients of before, one that makes it, targets, and the portal.
+//! Policy that demands a post-quantum exchange of keys: stock clients and targets that make one or do not, and the portal.
 
 use crate::terminal::token;
 use crate::tls::dial;
@@ -6,8 +6,10 @@ use sallyport_ssh_transport::link::{Bounds, Link, Said};
 use sallyport_ssh_transport::wire::Put as _;
 use sallyport_ssh_transport::{Leg, SERVICE_ACCEPT, SERVICE_REQUEST, Settings, Transport, auth, key};
 use sallyport_testkit::browser::Browser;
-use sallyport_testkit::product::{Product, outcome};
-use sallyport_testkit::sshd::ACCOUNT;
+use sallyport_testkit::http::Api;
+use sallyport_testkit::product::{PASSWORD, Product, outcome};
+use sallyport_testkit::sshd::{ACCOUNT, Sshd};
+use serde_json::json;
 use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
@@ -30,7 +32,7 @@ fn host_key(product: &Product) -> Vec<u8> {
     key::parse(&format!("ssh-ed25519 {}", text.trim())).unwrap()
 }
 
-/// What a client of ours is told that speaks nothing but post-quantum methods: what its command wrote, to either stream.
+/// What a client of ours is told that speaks ML-KEM first, as OpenSSH does from 9.9 on: what its command wrote, to either stream.
 fn ours(product: &Product, command: &str) -> String {
     let random = Arc::new(|bytes: &mut [u8]| sallyport_model::Env::system().fill(bytes));
     let settings = Settings::client(vec![host_key(product)], random).post_quantum();
@@ -72,22 +74,37 @@ fn ours(product: &Product, command: &str) -> String {
     })
 }
 
-fn who_exchanged_keys_by_less_than_policy_demands_is_told_what_does(product: &mut Product) {
-    let stock = |product: &Product, methods: &str| {
-        let mut ssh = product.ssh("ada");
-        outcome(ssh.args(["-o", &format!("KexAlgorithms={methods}"), "echo reached"]).output().unwrap())
-    };
-    demand(product, "client");
-    for methods in ["+curve25519-sha256", "curve25519-sha256@libssh.org"] {
-        let (code, out, err) = stock(product, methods);
-        assert!(code == 3 && out.is_empty(), "{code} {out} {err}");
-        let spoke = format!("of the client's leg, which spoke `{}`", methods.trim_start_matches('+'));
-        assert!(err.contains(&spoke) && err.contains("`mlkem768x25519-sha256`, such as that of OpenSSH 9.9"), "{err}");
+/// What the stock client does that speaks these methods alone, or what it speaks by itself.
+fn stock(product: &Product, target: &str, methods: Option<&str>) -> (i32, String, String) {
+    let mut ssh = product.ssh_at("ada", &format!("ada+{ACCOUNT}@{target}"));
+    if let Some(methods) = methods {
+        ssh.args(["-o", &format!("KexAlgorithms={methods}")]);
     }
-    assert_eq!(ours(product, "echo reached"), "reached\n", "{}", product.log());
+    outcome(ssh.arg("echo reached").output().unwrap())
+}
+
+/// What was spoken in the last session.
+fn spoken(product: &mut Product) -> String {
     product.idle().unwrap();
-    let session = product.newest_session().unwrap();
-    assert!(session["exchanges"].to_string().contains("client: mlkem768x25519-sha256"), "{session}");
+    product.newest_session().unwrap()["exchanges"].to_string()
+}
+
+fn who_exchanged_keys_by_less_than_policy_demands_is_told_what_does(product: &mut Product) {
+    const PRIME: &str = "sntrup761x25519-sha512";
+    demand(product, "client");
+    for methods in ["curve25519-sha256", "curve25519-sha256@libssh.org"] {
+        let (code, out, err) = stock(product, "web-1", Some(methods));
+        assert!(code == 3 && out.is_empty(), "{code} {out} {err}");
+        let spoke = format!("of the client's leg, which spoke `{methods}`");
+        assert!(err.contains(&spoke) && err.contains(PRIME) && err.contains("OpenSSH 9.0"), "{err}");
+    }
+    let early = format!("{PRIME}@openssh.com");
+    assert_eq!(stock(product, "web-1", Some(&early)), (0, "reached\n".into(), String::new()), "{}", product.log());
+    let told = spoken(product);
+    assert!(told.contains(&format!("client: {early}")), "{told}");
+    assert_eq!(ours(product, "echo reached"), "reached\n", "{}", product.log());
+    let told = spoken(product);
+    assert!(told.contains("client: mlkem768x25519-sha256"), "{told}");
     let told = product.ok(&["ledger", "list", "--actions", "session.denied"]).unwrap();
     assert!(told.contains("which spoke `curve25519-sha256`"), "{told}");
     let why = product.ok(&["why", &format!("ada+{ACCOUNT}@web-1"), "connect"]).unwrap();
@@ -96,8 +113,22 @@ fn who_exchanged_keys_by_less_than_policy_demands_is_told_what_does(product: &mu
     let closed = browser.until_told("closed").unwrap();
     assert!(closed.to_string().contains("came through the portal or the API"), "{closed}");
 
-    // Debian's server speaks none: of both legs it is the target's that is told of.
     demand(product, "both");
-    let told = ours(product, "echo reached");
-    assert!(told.contains("the target did not agree with us") && told.contains("OpenSSH 9.9"), "{told}");
+    assert_eq!(stock(product, "web-1", None), (0, "reached\n".into(), String::new()), "{}", product.log());
+    let told = spoken(product);
+    assert_eq!(told.matches(PRIME).count() + told.matches("mlkem768x25519-sha256").count(), 2, "{told}");
+    let classic = Sshd::with(PASSWORD, "KexAlgorithms curve25519-sha256\n").unwrap();
+    Api::new(product, product.token())
+        .post(
+            "/targets",
+            &json!({
+                "name": "classic", "host": "127.0.0.1", "port": classic.address().port(), "environment": "demo", "tier": 1,
+                "tags": ["web"], "host_keys": [classic.host_key().unwrap()], "credential": {"password": PASSWORD},
+                "account": {"name": ACCOUNT, "class": "standard"},
+            }),
+        )
+        .is(201);
+    let (code, out, told) = stock(product, "classic", None);
+    assert!(code != 0 && out.is_empty(), "{code} {out}");
+    assert!(told.contains("the target did not agree with us") && told.contains("OpenSSH 9.0"), "{told}");
 }

@@ -1,20 +1,18 @@
 //! Key exchange: a shared secret, the hash that both sides sign, and the keys that follow from them.
 
 mod field;
+mod lattice;
 
 use crate::Error;
 use crate::negotiate::Method;
 use crate::transport::Random;
 use crate::wire::{Cursor, Put as _};
 use aws_lc_rs::agreement::{self, ECDH_P256, ECDH_P384, ECDH_P521, PrivateKey, UnparsedPublicKey, X25519};
-use aws_lc_rs::digest::{self, Digest, SHA256};
-use aws_lc_rs::kem::{Ciphertext, DecapsulationKey, EncapsulationKey, ML_KEM_768};
+use aws_lc_rs::digest::{self, Digest};
+use lattice::Lattice;
 use zeroize::Zeroizing;
 
 const POINT: usize = 32;
-/// Sizes of FIPS 203, table 3.
-const ENCAPSULATION: usize = 1184;
-const CIPHERTEXT: usize = 1088;
 
 /// The client's half, while the server's is under way.
 pub(crate) struct Asked {
@@ -25,7 +23,7 @@ pub(crate) struct Asked {
 
 enum Half {
     Curve(&'static agreement::Algorithm, PrivateKey),
-    Hybrid(PrivateKey, Box<DecapsulationKey>),
+    Hybrid(Method, PrivateKey, lattice::Key),
     Field(Box<field::Half>),
 }
 
@@ -56,13 +54,13 @@ fn plain(secret: &[u8]) -> Shared {
     out
 }
 
-/// draft-ietf-sshm-mlkem-hybrid-kex: the hash of both secrets.
-fn hybrid(lattice: &[u8], curve: &[u8]) -> Shared {
+/// The hash of both secrets (draft-ietf-sshm-mlkem-hybrid-kex, draft-ietf-sshm-ntruprime-ssh).
+fn hybrid(method: Method, lattice: &[u8], curve: &[u8]) -> Shared {
     let mut both = Zeroizing::new(Vec::with_capacity(64));
     both.bytes(lattice);
     both.bytes(curve);
-    let mut out = Zeroizing::new(Vec::with_capacity(36));
-    out.string(digest::digest(&SHA256, &both).as_ref());
+    let mut out = Zeroizing::new(Vec::with_capacity(68));
+    out.string(digest::digest(method.digest(), &both).as_ref());
     out
 }
 
@@ -83,17 +81,15 @@ pub(crate) fn ask(method: Method, random: &Random) -> Result<Asked, Error> {
         let (private, share) = point(curve)?;
         return Ok(Asked { share, half: Half::Curve(curve, private) });
     }
+    if let Some(lattice) = Lattice::of(method) {
+        let (private, public) = point(&X25519)?;
+        let (mut share, key) = lattice.generate()?;
+        share.bytes(&public);
+        return Ok(Asked { share, half: Half::Hybrid(method, private, key) });
+    }
     match method {
         Method::Field14Sha256 | Method::Field14Sha1 => in_field(field::Group::fourteen()?, random),
         Method::Field16 => in_field(field::Group::sixteen()?, random),
-        Method::MlKem768X25519 => {
-            let (private, public) = point(&X25519)?;
-            let key = DecapsulationKey::generate(&ML_KEM_768).map_err(|_| Error::Crypto)?;
-            let share = key.encapsulation_key().and_then(|key| Ok(key.key_bytes()?.as_ref().to_vec()));
-            let mut share = share.map_err(|_| Error::Crypto)?;
-            share.bytes(&public);
-            Ok(Asked { share, half: Half::Hybrid(private, Box::new(key)) })
-        }
         _ => Err(Error::Exchange),
     }
 }
@@ -119,18 +115,17 @@ fn in_field(group: field::Group, random: &Random) -> Result<Asked, Error> {
 /// Answers as a server: our half, and the secret. A server speaks nothing old.
 pub(crate) fn answer(method: Method, theirs: &[u8]) -> Result<(Vec<u8>, Shared), Error> {
     let (private, public) = point(&X25519)?;
+    if let Some(lattice) = Lattice::of(method) {
+        let (key, curve) = theirs.split_at_checked(lattice.key()).ok_or(Error::Exchange)?;
+        exactly(curve, POINT)?;
+        let (mut share, secret) = lattice.encapsulate(key)?;
+        share.bytes(&public);
+        return Ok((share, hybrid(method, &secret, &meet(&X25519, &private, curve)?)));
+    }
     match method {
         Method::Curve25519 | Method::Curve25519Early => {
             exactly(theirs, POINT)?;
             Ok((public, plain(&meet(&X25519, &private, theirs)?)))
-        }
-        Method::MlKem768X25519 => {
-            exactly(theirs, ENCAPSULATION + POINT)?;
-            let (key, curve) = theirs.split_at_checked(ENCAPSULATION).ok_or(Error::Exchange)?;
-            let key = EncapsulationKey::new(&ML_KEM_768, key).map_err(|_| Error::Exchange)?;
-            let (ciphertext, lattice) = key.encapsulate().map_err(|_| Error::Exchange)?;
-            let secret = hybrid(lattice.as_ref(), &meet(&X25519, &private, curve)?);
-            Ok(([ciphertext.as_ref(), &public].concat(), secret))
         }
         _ => Err(Error::Exchange),
     }
@@ -145,11 +140,10 @@ pub(crate) fn finish(asked: &Asked, theirs: &[u8]) -> Result<Shared, Error> {
             Ok(plain(&meet(curve, private, theirs)?))
         }
         Half::Field(half) => half.finish(theirs),
-        Half::Hybrid(private, key) => {
-            exactly(theirs, CIPHERTEXT + POINT)?;
-            let (ciphertext, curve) = theirs.split_at_checked(CIPHERTEXT).ok_or(Error::Exchange)?;
-            let lattice = key.decapsulate(Ciphertext::from(ciphertext)).map_err(|_| Error::Exchange)?;
-            Ok(hybrid(lattice.as_ref(), &meet(&X25519, private, curve)?))
+        Half::Hybrid(method, private, key) => {
+            let (ciphertext, curve) = theirs.split_at_checked(key.ciphertext()).ok_or(Error::Exchange)?;
+            exactly(curve, POINT)?;
+            Ok(hybrid(*method, &key.decapsulate(ciphertext)?, &meet(&X25519, private, curve)?))
         }
     }
 }
@@ -278,7 +272,7 @@ mod tests {
     #[test]
     fn keys_grow_as_the_specification_says() {
         let shared = plain(&[1; 32]);
-        let hash = |byte: u8| digest::digest(&SHA256, &[byte]);
+        let hash = |byte: u8| digest::digest(&digest::SHA256, &[byte]);
         let of = |letter, length| derive(Method::Curve25519, &shared, (&hash(2), &hash(3)), letter, length);
         let (short, long) = (of(b'C', 16), of(b'C', 64));
         assert_eq!(*short, long[..16]);

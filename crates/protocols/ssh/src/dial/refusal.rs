@@ -30,8 +30,7 @@ fn advice(server: &Server<'_>, gaps: &[Gap]) -> String {
     let accepts = server.accepts;
     if accepts.post_quantum && gaps.iter().any(|gap| gap.what == "key exchange") {
         return ". A post-quantum exchange is demanded of it, by `post_quantum` in its inventory file or by a policy's \
-                `@post_quantum(\"both\")`: update its SSH server (OpenSSH 9.9 and later speak `mlkem768x25519-sha256`), or take \
-                the demand back"
+                `@post_quantum(\"both\")`: update its SSH server (OpenSSH 9.0 and later make one), or take the demand back"
             .into();
     }
     let ended = accepts.ended.map_or_else(String::new, |until| format!(". Its exception ended on {until}"));

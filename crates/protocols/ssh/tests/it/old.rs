@@ -110,13 +110,22 @@ async fn an_exception_that_ended_is_told_of_and_what_is_not_safe_has_none() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn where_a_post_quantum_exchange_is_demanded_no_other_is_made() {
     let accepts = Accepts { post_quantum: true, ..Accepts::default() };
-    let old = rig("KexAlgorithms curve25519-sha256\n", None, accepts).await;
+    let old = rig("KexAlgorithms curve25519-sha256\n", None, accepts.clone()).await;
     let told = refused(&old).await;
     assert!(
         told.contains("did not agree with us: no algorithm in common: key exchange (the peer has curve25519"),
         "{told}"
     );
-    assert!(told.contains("A post-quantum exchange is demanded of it") && told.contains("OpenSSH 9.9"), "{told}");
+    assert!(told.contains("A post-quantum exchange is demanded of it") && told.contains("OpenSSH 9.0"), "{told}");
+
+    // One that is asked for new keys at every mebibyte.
+    let new = rig("RekeyLimit 1M\n", None, accepts).await;
+    carried(&new).await;
+    new.bench.returned(SOON).await.unwrap();
+    let exchanges = new.bench.desk.closes().remove(0).exchanges;
+    let target = exchanges.iter().find(|exchange| exchange.leg == "target").unwrap();
+    let stock = ["mlkem768x25519-sha256", "sntrup761x25519-sha512"];
+    assert!(stock.iter().any(|name| target.algorithms.starts_with(name)), "{target:?}");
 }
 
 /// A host key with a certificate of it, by this authority; and the lines of a configuration that have both.

@@ -1,7 +1,8 @@
-//! Parsers of SSH: either side from its first byte on, a client whose server proposes a group, and channels behind the exchange of keys.
+//! Parsers of SSH: either side from its first byte on, exchanges of keys whose messages are long, and channels behind an exchange.
 
 use sallyport_ssh_transport::key::{self as ssh_key, HostKey};
 use sallyport_ssh_transport::link::{Arrival, Bounds, Link};
+use sallyport_ssh_transport::negotiate::Method;
 use sallyport_ssh_transport::wire::Put as _;
 use sallyport_ssh_transport::{Leg, Settings, Transport, auth as ssh_auth};
 use std::sync::{Arc, OnceLock};
@@ -61,28 +62,44 @@ pub(super) fn ssh_seeds() -> Vec<Vec<u8>> {
 /// The method by which a server proposes a group (RFC 4419), which a client speaks by exception.
 const PROPOSED: &str = "diffie-hellman-group-exchange-sha256";
 
-/// A client's side of such an exchange, with a server that says what it likes: after an offer of nothing else, each byte
-/// string of the input, behind its length in two bytes, is one message.
+/// A client's side of such an exchange.
 pub(super) fn groups(bytes: &[u8]) {
     let key = HostKey::from_seed(&[7; 32]).unwrap();
     let random = Arc::new(|bytes: &mut [u8]| bytes.fill(3));
     let settings = Settings::client(vec![key.public().to_vec()], random).excepting(&[PROPOSED.to_owned()]);
-    let mut client = Transport::new(Arc::new(settings)).unwrap();
+    let client = exchanging(Arc::new(settings), PROPOSED, bytes);
+    assert!(client.session().is_none() && client.algorithms().is_none(), "keys without a signature");
+}
+
+/// Either side of a hybrid exchange.
+pub(super) fn hybrids(bytes: &[u8]) {
+    for method in [Method::MlKem768X25519, Method::Sntrup761X25519].map(Method::name) {
+        // Whoever it is may exchange keys with a server, which shows who it is by its signature.
+        exchanging(settings_of(true), method, bytes);
+        let client = exchanging(settings_of(false), method, bytes);
+        assert!(client.session().is_none() && client.algorithms().is_none(), "keys without a signature");
+    }
+}
+
+/// One side with a peer that says what it likes: after an offer of this method alone, each byte string of the input, behind
+/// its length in two bytes, is one message.
+fn exchanging(settings: Arc<Settings>, method: &str, bytes: &[u8]) -> Transport {
+    let mut side = Transport::new(settings).unwrap();
     let mut input = bytes::BytesMut::from(&b"SSH-2.0-hostile\r\n"[..]);
-    input.extend_from_slice(&unsealed(&proposing()));
-    assert!(client.next(&mut input).is_ok_and(|none| none.is_none()));
-    assert_eq!(client.agreeing().map(|agreed| agreed.method.name()), Some(PROPOSED));
+    input.extend_from_slice(&unsealed(&offering(method)));
+    assert!(side.next(&mut input).is_ok_and(|none| none.is_none()));
+    assert_eq!(side.agreeing().map(|agreed| agreed.method.name()), Some(method));
     let mut rest = bytes;
     while let Some((length, after)) = rest.split_first_chunk() {
         let (message, after) = after.split_at(after.len().min(usize::from(u16::from_be_bytes(*length))));
         rest = after;
         input.extend_from_slice(&unsealed(message));
-        match client.next(&mut input) {
+        match side.next(&mut input) {
             Ok(said) => assert!(said.is_none(), "a message before there are keys"),
             Err(_) => break,
         }
     }
-    assert!(client.session().is_none() && client.algorithms().is_none(), "keys without a signature");
+    side
 }
 
 /// A packet before there are keys (RFC 4253 section 6).
@@ -95,11 +112,11 @@ fn unsealed(payload: &[u8]) -> Vec<u8> {
     packet
 }
 
-/// A server's offer of this one method, and of modern algorithms beside it.
-fn proposing() -> Vec<u8> {
+/// An offer of this one method, and of modern algorithms beside it.
+fn offering(method: &str) -> Vec<u8> {
     let mut offer = [&[20][..], &[9; 16]].concat();
     let (cipher, mac) = ("aes256-gcm@openssh.com", "hmac-sha2-256-etm@openssh.com");
-    for list in [PROPOSED, "ssh-ed25519", cipher, cipher, mac, mac, "none", "none", "", ""] {
+    for list in [method, "ssh-ed25519", cipher, cipher, mac, mac, "none", "none", "", ""] {
         offer.string(list.as_bytes());
     }
     offer.boolean(false);
@@ -107,11 +124,37 @@ fn proposing() -> Vec<u8> {
     offer
 }
 
-pub(super) fn group_seeds() -> Vec<Vec<u8>> {
-    let said = |messages: &[&[u8]]| {
-        let with = |message: &&[u8]| [&u16::try_from(message.len()).unwrap().to_be_bytes()[..], message].concat();
-        messages.iter().flat_map(with).collect::<Vec<u8>>()
+/// Messages, each behind its length.
+fn said(messages: &[&[u8]]) -> Vec<u8> {
+    let with = |message: &&[u8]| [&u16::try_from(message.len()).unwrap().to_be_bytes()[..], message].concat();
+    messages.iter().flat_map(with).collect()
+}
+
+/// A server's answer: its key, its share, and a signature that does not hold.
+fn reply(number: u8, share: &[u8]) -> Vec<u8> {
+    let mut reply = vec![number];
+    reply.string(HostKey::from_seed(&[7; 32]).unwrap().public());
+    reply.string(share);
+    let mut signature = Vec::new();
+    signature.string(b"ssh-ed25519");
+    signature.string(&[1; 64]);
+    reply.string(&signature);
+    reply
+}
+
+/// Shares of the lengths that ML-KEM-768 and NTRU Prime have on either side, each with a point of the curve behind it.
+pub(super) fn hybrid_seeds() -> Vec<Vec<u8>> {
+    let ask = |length: usize| {
+        let mut ask = vec![30];
+        ask.string(&[&vec![1; length][..], &[9; 32]].concat());
+        ask
     };
+    let asked = [1184, 1158].map(|length| said(&[&ask(length), &[21]]));
+    let answered = [1088, 1039].map(|length| said(&[&reply(31, &[&vec![1; length][..], &[9; 32]].concat()), &[21]]));
+    asked.into_iter().chain(answered).collect()
+}
+
+pub(super) fn group_seeds() -> Vec<Vec<u8>> {
     let group = |modulus: &[u8], generator: &[u8]| {
         let mut message = vec![31];
         message.string(modulus);
@@ -120,14 +163,7 @@ pub(super) fn group_seeds() -> Vec<Vec<u8>> {
     };
     // 2048 bits of the shape that is looked for; whether it is a prime only the server can know.
     let modulus = [&[0, 0xff][..], &[0x5a; 254], &[3]].concat();
-    let public = HostKey::from_seed(&[7; 32]).unwrap().public().to_vec();
-    let mut reply = vec![33];
-    reply.string(&public);
-    reply.string(&modulus[..200]);
-    let mut signature = Vec::new();
-    signature.string(b"ssh-ed25519");
-    signature.string(&[1; 64]);
-    reply.string(&signature);
+    let reply = reply(33, &modulus[..200]);
     let sound = group(&modulus, &[2]);
     vec![
         said(&[&sound, &reply, &[21]]),

@@ -56,6 +56,7 @@ pub const TARGETS: [Target; 20] = [
     Target { name: "policy", run: policy, seeds: policy_seeds },
     Target { name: "ssh", run: connecting::ssh, seeds: connecting::ssh_seeds },
     Target { name: "ssh_groups", run: connecting::groups, seeds: connecting::group_seeds },
+    Target { name: "ssh_hybrids", run: connecting::hybrids, seeds: connecting::hybrid_seeds },
     Target { name: "ssh_channels", run: connecting::channels, seeds: connecting::channel_seeds },
     Target { name: "shell", run: crossing::shell, seeds: crossing::shell_seeds },
     Target { name: "sftp", run: crossing::sftp, seeds: crossing::sftp_seeds },
