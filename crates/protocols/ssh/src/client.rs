@@ -35,8 +35,8 @@ pub(crate) struct Connected {
     pub(crate) link: Link,
     /// What its exchange of keys agreed on.
     pub(crate) agreed: String,
-    /// Closes the socket when nobody holds the client any more.
-    pub(crate) _driver: AbortOnDropHandle<sallyport_ssh_transport::Error>,
+    /// Closes the socket when the link is over, or when nobody holds the client any more.
+    pub(crate) driver: AbortOnDropHandle<sallyport_ssh_transport::Error>,
 }
 
 /// What a client begins.

@@ -23,12 +23,10 @@ pub(crate) fn line(text: &str) -> String {
     format!("\r\nsallyport: {}\r\n", text.replace(|c: char| c.is_control(), " "))
 }
 
-/// Bytes as text: what is judged and recorded is what is meant, so bytes that are no text are escaped.
+/// Bytes as text: what is judged and recorded is what is meant. Bytes that are no text become U+FFFD, and all others stay as they
+/// are: an escaped newline, say, would be judged as another command than the one that runs.
 pub(crate) fn text(bytes: &[u8]) -> String {
-    match std::str::from_utf8(bytes) {
-        Ok(text) => text.to_owned(),
-        Err(_) => bytes.escape_ascii().to_string(),
-    }
+    String::from_utf8_lossy(bytes).into_owned()
 }
 
 /// Bytes as the data of a request has them: `string` of RFC 4251 section 5.

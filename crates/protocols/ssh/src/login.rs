@@ -43,7 +43,7 @@ pub(crate) async fn login(settings: Arc<Settings>, io: Downstream, login: Login)
     let agreed = leg.transport().algorithms().map(Agreed::told).unwrap_or_default();
     let (link, arrivals, driver) = Link::start(leg, config::CLIENT);
     let driver = AbortOnDropHandle::new(tokio::spawn(driver.run()));
-    let client = Client::connected(Connected { link, agreed, _driver: driver }, arrivals);
+    let client = Client::connected(Connected { link, agreed, driver }, arrivals);
     Ok(Arrival { client, who, wish: wish(address, from) })
 }
 

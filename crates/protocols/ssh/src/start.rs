@@ -72,6 +72,8 @@ pub(crate) struct Started {
 }
 
 /// Reads a channel's requests until one starts a program; `None` where the channel ends before.
+///
+/// INVARIANT: no name of a program has a NUL. Servers cut it off there, or refuse it; what is judged must be what runs.
 pub(crate) async fn start((mut read, write): (link::Reader, link::Writer)) -> Option<Started> {
     let (mut terminal, mut env, mut extras) = (None, Vec::new(), Vec::new());
     let (program, reply) = loop {
@@ -104,12 +106,12 @@ pub(crate) async fn start((mut read, write): (link::Reader, link::Writer)) -> Op
             "auth-agent-req@openssh.com" => keep(&mut extras, Channel::Agent, data),
             "shell" => break (Program::Shell, reply),
             "exec" => match Cursor::new(&data).string() {
-                Ok(command) => break (Program::Command(data.slice_ref(command)), reply),
-                Err(_) => false,
+                Ok(command) if !command.contains(&0) => break (Program::Command(data.slice_ref(command)), reply),
+                _ => false,
             },
             "subsystem" => match Cursor::new(&data).text() {
-                Ok(name) => break (Program::Subsystem(name.chars().take(64).collect()), reply),
-                Err(_) => false,
+                Ok(name) if !name.contains('\0') => break (Program::Subsystem(name.chars().take(64).collect()), reply),
+                _ => false,
             },
             _ => false,
         };

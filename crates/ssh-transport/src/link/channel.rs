@@ -42,10 +42,13 @@ pub(super) struct Channel {
     pub(super) words: VecDeque<Word>,
     /// Bytes in `words`, and those taken and not yet done with.
     pub(super) queued: usize,
+    /// Requests in `words`, and their bytes.
     pub(super) requests: usize,
+    pub(super) requested: usize,
     pub(super) reader: Option<Waker>,
     pub(super) writers: Vec<Waker>,
     pub(super) eof_sent: bool,
+    pub(super) eof_came: bool,
     pub(super) close_sent: bool,
     pub(super) close_came: bool,
     /// Nobody holds it any more.
@@ -64,9 +67,11 @@ impl Channel {
             words: VecDeque::new(),
             queued: 0,
             requests: 0,
+            requested: 0,
             reader: None,
             writers: Vec::new(),
             eof_sent: false,
+            eof_came: false,
             close_sent: false,
             close_came: false,
             left: false,
@@ -84,6 +89,13 @@ impl Channel {
     pub(super) fn push(&mut self, said: Said) {
         self.words.push_back(Word::Said(said));
         self.reader.take().into_iter().for_each(Waker::wake);
+    }
+
+    /// The end of its data, once; nobody waits for it where nobody holds the channel.
+    pub(super) fn push_eof(&mut self) {
+        if !std::mem::replace(&mut self.eof_came, true) && !self.left {
+            self.push(Said::Eof);
+        }
     }
 
     pub(super) fn push_data(&mut self, data: Bytes) {

@@ -17,6 +17,10 @@ const LITTLE: usize = 4 << 10;
 const MUCH: usize = 256 << 10;
 /// Rounds in one go, after which others have their turn.
 const ROUNDS: usize = 16;
+/// How long what a peer still sends is read and forgotten once the link is over, and how much of it. Bytes that nobody
+/// reads have the kernel reset the connection, and the peer forget the goodbye before it has read it.
+const LEAVE: Duration = Duration::from_millis(50);
+const FORGOTTEN: usize = 4 << 20;
 /// A buffer that is larger than this is given back once it is empty and the peer is quiet.
 const KEPT: usize = 16 << 10;
 
@@ -32,6 +36,10 @@ pub struct Driver<S> {
     timer: Pin<Box<Sleep>>,
     heard: bool,
     unanswered: u32,
+    /// Why the link is over, while the peer reads what was said last.
+    over: Option<Error>,
+    /// Bytes that were read since, and forgotten.
+    forgotten: usize,
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
@@ -48,6 +56,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
             timer,
             heard: false,
             unanswered: 0,
+            over: None,
+            forgotten: 0,
         }
     }
 
@@ -59,11 +69,23 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
     }
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Error> {
+        if self.over.is_none() {
+            let why = ready!(self.poll_on(cx));
+            self.shared.lock().end(&why);
+            self.timer.as_mut().reset(Instant::now() + LEAVE);
+            self.over = Some(why);
+        }
+        ready!(self.poll_leave(cx));
+        Poll::Ready(self.over.take().unwrap_or(Error::Closed))
+    }
+
+    /// Moves bytes until the link is over; gives why.
+    fn poll_on(&mut self, cx: &mut Context<'_>) -> Poll<Error> {
         // What came with the last message before channels began.
         if !self.input.is_empty()
             && let Err(error) = self.take()
         {
-            return self.poll_last(cx, error);
+            return Poll::Ready(error);
         }
         for _ in 0..ROUNDS {
             let wrote = match self.poll_write(cx) {
@@ -71,14 +93,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
                 Err(error) => return Poll::Ready(error.into()),
             };
             if self.shared.lock().ended.is_some() {
-                return self.poll_last(cx, Error::Closed);
+                return Poll::Ready(Error::Closed);
             }
             let read = match self.poll_read(cx) {
                 Ok(read) => read,
-                Err(error) => return self.poll_last(cx, error),
+                Err(error) => return Poll::Ready(error),
             };
             if let Err(error) = self.poll_timer(cx) {
-                return self.poll_last(cx, error);
+                return Poll::Ready(error);
             }
             if !wrote && !read {
                 return Poll::Pending;
@@ -88,12 +110,25 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
         Poll::Pending
     }
 
-    /// Sends what is left, the goodbye among it, as far as the socket takes it at once.
-    fn poll_last(&mut self, cx: &mut Context<'_>, error: Error) -> Poll<Error> {
-        self.shared.lock().end(&error);
+    /// Sends what is left, the goodbye among it, and lets a peer that is there read it.
+    fn poll_leave(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let gone = matches!(self.over, None | Some(Error::Io(_) | Error::HungUp | Error::Disconnected(_)));
+        if gone || self.timer.as_mut().poll(cx).is_ready() {
+            return Poll::Ready(());
+        }
         while let Ok(true) = self.poll_write(cx) {}
-        let _ = ready!(Pin::new(&mut self.stream).poll_shutdown(cx));
-        Poll::Ready(error)
+        if self.written >= self.writing.len() {
+            let _ = ready!(Pin::new(&mut self.stream).poll_shutdown(cx));
+        }
+        while self.forgotten < FORGOTTEN {
+            self.input.clear();
+            self.input.reserve(LITTLE);
+            match ready!(poll_read_buf(Pin::new(&mut self.stream), cx, &mut self.input)) {
+                Ok(0) | Err(_) => break,
+                Ok(read) => self.forgotten = self.forgotten.saturating_add(read),
+            }
+        }
+        Poll::Ready(())
     }
 
     /// Whether something was written and there may be more.

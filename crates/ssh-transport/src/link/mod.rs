@@ -348,6 +348,15 @@ impl Said {
             _ => 0,
         }
     }
+
+    /// The bytes of a request or an answer, which no window bounds.
+    fn requested(&self) -> Option<usize> {
+        match self {
+            Self::Request(name, _, data) => Some(name.len().saturating_add(data.len())),
+            Self::Answer(_) => Some(0),
+            _ => None,
+        }
+    }
 }
 
 /// What comes out of a channel.

@@ -20,8 +20,9 @@ const HIGH: usize = 256 << 10;
 const LOW: usize = 64 << 10;
 /// Bytes before the socket that messages alone may come to which no writer waited for.
 const FLOOD: usize = 4 << 20;
-/// Requests that wait in a channel.
+/// Requests that wait in a channel, and their bytes.
 const REQUESTS: usize = 128;
+const REQUESTED: usize = 256 << 10;
 /// Questions about the whole connection that wait for their answers.
 const QUESTIONS: usize = 64;
 
@@ -194,8 +195,9 @@ impl State {
         let Some(channel) = self.channel(id) else { return Poll::Ready(Said::Close) };
         match channel.words.pop_front() {
             Some(Word::Said(said)) => {
-                if matches!(said, Said::Request(..) | Said::Answer(_)) {
+                if let Some(bytes) = said.requested() {
                     channel.requests = channel.requests.saturating_sub(1);
+                    channel.requested = channel.requested.saturating_sub(bytes);
                 }
                 Poll::Ready(said)
             }
@@ -404,7 +406,7 @@ impl State {
             }
             Message::Data { data, .. } => return self.data(id, data, None),
             Message::Extended { code, data, .. } => return self.data(id, data, Some(code)),
-            Message::Eof { .. } => channel.push(Said::Eof),
+            Message::Eof { .. } => channel.push_eof(),
             Message::Close { .. } => {
                 channel.close_came = true;
                 channel.wake();
@@ -430,7 +432,8 @@ impl State {
             return Ok(());
         }
         channel.requests = channel.requests.saturating_add(1);
-        if channel.requests > REQUESTS {
+        channel.requested = channel.requested.saturating_add(said.requested().unwrap_or_default());
+        if channel.requests > REQUESTS || channel.requested > REQUESTED {
             return Err(Error::Overrun("too many requests in a channel"));
         }
         channel.push(said);

@@ -249,6 +249,74 @@ async fn whoever_overruns_its_window_or_makes_it_overflow_is_cut_off() {
 }
 
 #[tokio::test]
+async fn what_no_window_bounds_is_bounded_by_count_and_bytes() {
+    let (mut near, mut far) = sides(1 << 20, 1 << 30).await;
+    let (_near_channel, (mut far_read, _far_write)) = channel(&mut near, &mut far).await;
+    for _ in 0..10_000 {
+        near.link.shared.lock().say(&Message::Eof { channel: 0 });
+        tokio::task::yield_now().await;
+    }
+    near.link.shared.lock().say(&Message::Close { channel: 0 });
+    assert_eq!(timeout(SOON, far_read.next()).await.unwrap(), Said::Eof);
+    assert_eq!(timeout(SOON, far_read.next()).await.unwrap(), Said::Close, "data ends once");
+
+    for (requests, bytes) in [(200, 1), (10, 30_000)] {
+        let (mut near, mut far) = sides(1 << 20, 1 << 30).await;
+        let (_near_channel, _far_channel) = channel(&mut near, &mut far).await;
+        let data = Bytes::from(vec![7; bytes]);
+        for _ in 0..requests {
+            let request = Message::Request { channel: 0, name: "env".into(), reply: false, data: data.clone() };
+            near.link.shared.lock().say(&request);
+            tokio::task::yield_now().await;
+        }
+        let over = async {
+            while !far.link.gone() {
+                tokio::task::yield_now().await;
+            }
+        };
+        timeout(SOON, over).await.expect("requests pile up");
+        assert!(far.link.ended().unwrap().contains("too many requests in a channel"));
+    }
+}
+
+/// Sides that are connected by a socket of the kernel's, with the tasks that drive them.
+async fn socketed() -> [(Side, tokio::task::JoinHandle<Error>); 2] {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let connect = tokio::net::TcpStream::connect(listener.local_addr().unwrap());
+    let (near, far) = tokio::join!(connect, listener.accept());
+    let key = HostKey::from_seed(&[7; 32]).unwrap();
+    let random = || -> crate::transport::Random { Arc::new(|bytes: &mut [u8]| bytes.fill(1)) };
+    let client = Settings::client(vec![key.public().to_vec()], random());
+    let legs = tokio::join!(leg(near.unwrap(), client), leg(far.unwrap().0, Settings::server(key, random())));
+    [legs.0, legs.1].map(|leg| {
+        let (link, arrivals, driver) = Link::start(leg, bounds());
+        (Side { link, arrivals }, tokio::spawn(driver.run()))
+    })
+}
+
+#[tokio::test]
+async fn a_goodbye_is_read_by_a_peer_that_still_sends() {
+    for _ in 0..10 {
+        let [(mut near, near_driver), (mut far, far_driver)] = socketed().await;
+        let ((_read, write), _far_channel) = channel(&mut near, &mut far).await;
+        // Nobody takes these: they fill the window, and what is behind them is never read.
+        let flood = tokio::spawn(async move { while write.data(Bytes::from(vec![1; 32768])).await.is_ok() {} });
+        while far.link.backlog() < usize::try_from(channel::WINDOW).unwrap() {
+            tokio::task::yield_now().await;
+        }
+        for _ in 0..100 {
+            let global = Message::Global { name: "x".into(), reply: false, data: Bytes::from(vec![0; 8192]) };
+            near.link.shared.lock().say(&global);
+        }
+        far.link.disconnect(11, "ended by carol");
+        timeout(SOON, far_driver).await.expect("it never ends").unwrap();
+        let why = timeout(SOON, near_driver).await.expect("it never ends").unwrap();
+        assert!(matches!(&why, Error::Disconnected(text) if text.contains("ended by carol")), "{why}");
+        flood.await.unwrap();
+    }
+}
+
+#[tokio::test]
 async fn a_window_of_one_byte_is_served_byte_by_byte() {
     let (near, mut far) = sides(1 << 20, 1 << 30).await;
     let open = Message::Open { kind: "session".into(), sender: 0, window: 1, packet: 1, data: Bytes::new() };

@@ -188,7 +188,7 @@ fn granted(session: &Session) -> MutexGuard<'_, Granted> {
 }
 
 /// What the client asks of the whole connection, one after the other.
-pub(super) async fn questions(mut asked: mpsc::UnboundedReceiver<Global>, session: Arc<Session>) {
+pub(super) async fn questions(mut asked: mpsc::Receiver<Global>, session: Arc<Session>) {
     while let Some(global) = asked.recv().await {
         match global.name.as_str() {
             "no-more-sessions@openssh.com" => session.no_more.store(true, Ordering::Relaxed),

@@ -30,6 +30,9 @@ use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::sync::{RwLock, mpsc};
 use tokio::task::{JoinError, JoinSet};
 
+/// Questions about the whole connection that wait for their answers, and the longest one. What is more is answered with no.
+const QUESTIONS: usize = 256;
+const QUESTION: usize = 4 << 10;
 /// How long channels may take to say goodbye when the session is ended from outside.
 const CHANNELS_END: Duration = Duration::from_millis(300);
 /// How long a client may take to leave after its channels have ended.
@@ -99,7 +102,7 @@ pub(crate) async fn relay(mut client: Client, upstream: Upstream, env: Env, live
     let mut channels: JoinSet<Outcome> = JoinSet::new();
     // Beside the channels: what the target begins, and what is asked of the whole connection.
     let mut beside: JoinSet<()> = JoinSet::new();
-    let (questions, asked) = mpsc::unbounded_channel::<Global>();
+    let (questions, asked) = mpsc::channel::<Global>(QUESTIONS);
     beside.spawn(forward::questions(asked, session.clone()));
     // Jump hosts under the connections: a session does not outlive one.
     let mut hops: JoinSet<Option<String>> = JoinSet::new();
@@ -114,7 +117,8 @@ pub(crate) async fn relay(mut client: Client, upstream: Upstream, env: Env, live
                 Some(Arrival::Open(opening)) => {
                     channels.spawn(serve(opening, session.clone()));
                 }
-                Some(Arrival::Global(global)) => drop(questions.send(global)),
+                Some(Arrival::Global(global)) if global.data.len() > QUESTION => drop(global),
+                Some(Arrival::Global(global)) => drop(questions.try_send(global)),
                 None => break match link.as_ref().and_then(Link::violation) {
                     Some(why) => (EndReason::Violation, why),
                     None => (EndReason::ClientClose, String::new()),
@@ -232,11 +236,11 @@ fn outcome(done: Result<Outcome, JoinError>) -> Outcome {
 pub(crate) async fn goodbye(client: &mut Client, text: &str, leave: Duration) {
     let text = if text.is_empty() { "the session has ended" } else { text };
     if tokio::time::timeout(leave, gone(client)).await.is_err() {
-        if let Some(connected) = &client.connected {
+        if let Some(connected) = &mut client.connected {
             // RFC 4253 section 11.1: by application.
             connected.link.disconnect(11, text);
+            let _ = tokio::time::timeout(DISCONNECT, &mut connected.driver).await;
         }
-        let _ = tokio::time::timeout(DISCONNECT, gone(client)).await;
     }
 }
 
