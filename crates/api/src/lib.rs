@@ -145,6 +145,7 @@ fn open_router() -> OpenApiRouter<App> {
         .routes(routes!(recordings::list))
         .routes(routes!(recordings::marks))
         .routes(routes!(recordings::cast))
+        .routes(routes!(recordings::text))
         .routes(routes!(recordings::files))
         .routes(routes!(recordings::file))
         .routes(routes!(evidence::recording))

@@ -13,7 +13,7 @@ use axum::http::header::{CONTENT_DISPOSITION, CONTENT_SECURITY_POLICY, CONTENT_T
 use axum::response::{IntoResponse, Response};
 use sallyport_control::{RecordingLine, RecordingsWanted};
 use sallyport_model::Timestamp;
-use sallyport_recording::cast;
+use sallyport_recording::{cast, transcript};
 use sallyport_recording::files::Kept;
 use sallyport_wire as wire;
 use serde::Deserialize;
@@ -113,6 +113,18 @@ pub(crate) async fn cast(
     let text = cast::export(&opened.facts, opened.events.into_iter().map(Ok), None)
         .map_err(|error| Problem::new(error.kind(), error.to_string()))?;
     Ok(([(CONTENT_TYPE, "application/x-asciicast")], text).into_response())
+}
+
+/// A recording as plain text, line by line: what was shown, typed and done, with the time of each. It proves nothing either.
+#[utoipa::path(get, path = "/api/v1/recordings/{session}/text", params(("session" = String, Path)), responses((status = 200, content_type = "text/plain; charset=utf-8")), tag = "evidence")]
+pub(crate) async fn text(
+    State(app): State<App>,
+    caller: Caller,
+    Path(session): Path<String>,
+) -> Result<Response, Problem> {
+    let opened = app.control.open_played(&caller.op, session_id(&session)?).await?;
+    let text = transcript::export(&opened.facts, &opened.events);
+    Ok(([(CONTENT_TYPE, "text/plain; charset=utf-8")], text).into_response())
 }
 
 /// The files whose content a recording keeps: those of sessions under `@recording("enhanced")`. It is played by that, as the ledger says.

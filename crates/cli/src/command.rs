@@ -56,7 +56,7 @@ pub enum Command {
     Kill(Kill),
     /// Replay a recording in this terminal
     Play(Play),
-    /// Save a session's evidence bundle, or its asciicast
+    /// Save a session's evidence bundle, its asciicast, or its text
     Export(Export),
     /// The files whose content a recording keeps: list them, take one out
     Files(KeptFiles),
@@ -298,7 +298,7 @@ pub struct Play {
 pub struct Export {
     /// Session id
     pub session: String,
-    /// Where to write: *.spb for an evidence bundle, *.cast for asciicast v3
+    /// Where to write: *.spb for an evidence bundle, *.cast for asciicast v3, *.txt for plain text
     pub file: PathBuf,
 }
 

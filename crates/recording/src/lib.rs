@@ -13,10 +13,12 @@ pub mod find;
 mod frame;
 pub mod header;
 pub mod key;
+mod lines;
 pub mod marks;
 pub mod segment;
 #[cfg(test)]
 mod testing;
+pub mod transcript;
 pub mod verify;
 pub mod way;
 

@@ -18,7 +18,7 @@ use crate::command::{Export, Play};
 use crate::output::{self, Output, harmless, remark};
 use keys::{Key, Viewer};
 use reqwest::Method;
-use sallyport_recording::{cast, way};
+use sallyport_recording::{cast, transcript, way};
 use std::io::Write as _;
 use std::ops::ControlFlow;
 use std::os::unix::fs::OpenOptionsExt as _;
@@ -146,7 +146,7 @@ impl Pace {
     }
 }
 
-/// Saves a bundle or an asciicast. Both are ledgered as releases, so the place is looked at first.
+/// Saves a bundle, an asciicast or text. All are ledgered as releases, so the place is looked at first.
 pub(crate) async fn export(args: Export, client: &Client, out: Output) -> Result<(), Fail> {
     let session = session_id(&args.session)?;
     let path = &args.file;
@@ -167,7 +167,16 @@ pub(crate) async fn export(args: Export, client: &Client, out: Output) -> Result
             save(path, text.as_bytes())?;
             format!("Saved {}. It holds the raw output of the target, and it proves nothing.", path.display())
         }
-        _ => return Err(Fail::usage("name the file *.spb for an evidence bundle, or *.cast for an asciicast")),
+        Some("txt") => {
+            let tape = Tape::fetch(client, &args.session).await?;
+            tape.remark_ending();
+            save(path, transcript::export(&tape.facts, &tape.events).as_bytes())?;
+            format!("Saved {}: what was shown, typed and done, line by line. It proves nothing.", path.display())
+        }
+        _ => {
+            let text = "name the file *.spb for an evidence bundle, *.cast for an asciicast, or *.txt for plain text";
+            return Err(Fail::usage(text));
+        }
     };
     out.show(&path.display().to_string(), |_| told)
 }

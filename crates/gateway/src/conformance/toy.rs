@@ -291,6 +291,14 @@ pub async fn enter(gateway: SocketAddr, words: &str) -> Result<(Side, String), F
 /// When the connection breaks.
 pub async fn say(side: &mut Side, line: &str) -> Result<String, Failure> {
     side.say(line).await?;
+    hear(side).await
+}
+
+/// What is said next.
+///
+/// # Errors
+/// When the connection is over.
+pub async fn hear(side: &mut Side) -> Result<String, Failure> {
     Ok(side.line().await?)
 }
 

@@ -42,6 +42,7 @@ pub(super) struct Asked {
     pub(super) id: WatchId,
     /// The question.
     pub(super) text: String,
+    pub(super) since: Instant,
 }
 
 /// What the relay of a session's terminal has of its company.
@@ -190,7 +191,7 @@ impl Company {
             let who = &visit.guest.handle;
             let text =
                 format!("{who} (security staff) asks to join this session and to type in it: y to allow, n to refuse");
-            Asked { id: visit.guest.id, text }
+            Asked { id: visit.guest.id, text, since: Instant::now() }
         });
         self.asked.send_replace(asked.clone());
         if let Some(Asked { text, .. }) = asked {

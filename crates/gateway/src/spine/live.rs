@@ -9,7 +9,8 @@ use crate::observe::live::Repaint;
 use crate::observe::tap::Stop;
 use sallyport_model::access::{Channel, Denial, EndReason};
 use sallyport_model::authority::{Call, OpenChannel, Reply};
-use sallyport_model::{ChannelId, Env, Handle};
+use sallyport_model::company::Guest;
+use sallyport_model::{ChannelId, Env, Handle, WatchId};
 use sallyport_recording::WhatRef;
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -48,11 +49,14 @@ impl Notice {
     }
 }
 
+/// How long a question must stand, and its user type nothing, before a key is the answer to it.
+const CALM: Duration = Duration::from_millis(700);
 /// Lines for a peer that wait to be taken; more are not told.
 pub(super) const LINES: usize = 16;
 
 /// A peer who types.
 pub struct Typist {
+    pub(super) id: WatchId,
     /// Who.
     pub handle: Handle,
     pub(super) lines: mpsc::Sender<String>,
@@ -96,6 +100,32 @@ impl Drop for Peers {
     }
 }
 
+/// What a piece says that was typed while a question stood.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Heard {
+    /// It was under way before the question was read: it is for the target.
+    Other,
+    /// Nothing.
+    Noise,
+    /// Yes or no.
+    Answer(bool),
+}
+
+impl Heard {
+    /// Of a piece, how long the question stood before it, and how long nothing was typed.
+    fn of(typed: &[u8], stood: Duration, quiet: Duration) -> Self {
+        match typed {
+            _ if stood < CALM => Self::Other,
+            // Ctrl-C and Escape, at any time.
+            [0x03 | 0x1b] => Self::Answer(false),
+            // One key alone, and not of a word.
+            b"y" | b"Y" if quiet >= CALM => Self::Answer(true),
+            b"n" | b"N" if quiet >= CALM => Self::Answer(false),
+            _ => Self::Noise,
+        }
+    }
+}
+
 /// A relay's part in its session. Clones are for its tasks.
 pub struct Live {
     pub(super) env: Env,
@@ -110,6 +140,7 @@ pub struct Live {
     pub(super) ending: watch::Receiver<Option<Ending>>,
     pub(super) consulted: Consulted,
     pub(super) peers: Arc<Mutex<Option<mpsc::Receiver<Typed>>>>,
+    pub(super) guests: watch::Receiver<Vec<Guest>>,
     /// That of its session, wherever the relay's tasks run.
     pub(super) span: Span,
 }
@@ -129,6 +160,7 @@ impl Clone for Live {
             ending: self.ending.clone(),
             consulted: self.consulted.clone(),
             peers: self.peers.clone(),
+            guests: self.guests.clone(),
             span: self.span.clone(),
         }
     }
@@ -235,21 +267,28 @@ impl Live {
         let _ = self.notices.send(Notice::Line(line.to_owned()));
     }
 
-    /// Takes what the user typed for the answer to a question of ours, where they are asked one; whether it was.
+    /// Takes what the user typed, so long after what they typed before, for the answer to a question of ours, where they are
+    /// asked one; whether it was. What they were typing when they were asked is none, and goes on.
     #[must_use]
-    pub fn answers(&self, typed: &[u8]) -> bool {
-        let Some(id) = self.consulted.asked.borrow().as_ref().map(|asked| asked.id) else { return false };
-        let answer = typed.iter().find_map(|byte| match byte {
-            b'y' | b'Y' => Some(true),
-            // Also Ctrl-C and Escape.
-            b'n' | b'N' | 0x03 | 0x1b => Some(false),
-            _ => None,
-        });
-        if let Some(yes) = answer {
+    pub fn answers(&self, typed: &[u8], quiet: Duration) -> bool {
+        let Some((id, since)) = self.consulted.asked.borrow().as_ref().map(|asked| (asked.id, asked.since)) else {
+            return false;
+        };
+        let heard = Heard::of(typed, since.elapsed(), quiet);
+        if let Heard::Answer(yes) = heard {
             let _ = self.consulted.answers.send((id, yes));
         }
-        self.tap.touch();
-        true
+        if heard != Heard::Other {
+            self.tap.touch();
+        }
+        heard != Heard::Other
+    }
+
+    /// Whether a peer who typed something is still there: what they typed is theirs to type no more once they have left, or were
+    /// sent away.
+    #[must_use]
+    pub fn is_here(&self, typist: &Typist) -> bool {
+        self.guests.borrow().iter().any(|guest| guest.id == typist.id)
     }
 
     /// What peers type in this session, for the terminal that has it: the first one, until it is dropped.
@@ -276,5 +315,29 @@ impl Live {
             Ok(Some(ending)) => ending,
             _ => Ending { reason: EndReason::Shutdown, text: "the gateway stops".into() },
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_being_typed_is_no_answer() {
+        let (soon, calm) = (Duration::from_millis(100), Duration::from_secs(2));
+        let of = |typed: &str, stood, quiet| Heard::of(typed.as_bytes(), stood, quiet);
+        for typed in ["y", "n", "\x03", "systemctl status\r"] {
+            assert_eq!(of(typed, soon, calm), Heard::Other, "{typed:?}");
+        }
+        for typed in ["y", "N", "yes", "y\r", "systemctl status\r", "\x1b[A", "x", ""] {
+            assert_eq!(of(typed, calm, soon), Heard::Noise, "{typed:?}");
+        }
+        for typed in ["yes", "y\r", "ny", "\x1b[A", "x"] {
+            assert_eq!(of(typed, calm, calm), Heard::Noise, "{typed:?}");
+        }
+        for (typed, yes) in [("y", true), ("Y", true), ("n", false), ("N", false), ("\x03", false), ("\x1b", false)] {
+            assert_eq!(of(typed, calm, calm), Heard::Answer(yes), "{typed:?}");
+        }
+        assert_eq!(of("\x1b", calm, soon), Heard::Answer(false));
     }
 }

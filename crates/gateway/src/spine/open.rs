@@ -87,6 +87,7 @@ impl Open {
             ending: self.ending.subscribe(),
             consulted: Consulted { asked: self.asked.subscribe(), answers: self.answer.clone() },
             peers: self.peers.clone(),
+            guests: self.guests.subscribe(),
             span: tracing::Span::current(),
         }
     }

@@ -1,6 +1,6 @@
 use crate::conformance::bench::{TOKEN, until};
 use crate::conformance::desk::{HELD_ACCOUNT, Target};
-use crate::conformance::toy::{Toy, Toys, enter, say};
+use crate::conformance::toy::{Toy, Toys, enter, hear, say};
 use crate::conformance::{Bench, Fixture, Transport, with};
 use sallyport_model::TargetName;
 use sallyport_model::access::EndReason;
@@ -129,6 +129,26 @@ async fn a_broken_recorder_freezes_the_client_and_ends_the_session_at_grace() {
         bench.desk.closes().is_empty(),
         "what the recording comes to is for the next gateway to say: it has the tail"
     );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_recorder_that_sticks_holds_the_client_back_until_it_goes_on_and_nothing_is_lost() {
+    let (bench, name) = bench(|target| target.grace = 60).await;
+    let (mut side, _) = enter(bench.address, &format!("LOGIN {TOKEN} ops {name}")).await.unwrap();
+    let stuck = bench.gateway.recorder().stick();
+    assert_eq!(say(&mut side, "before").await.unwrap(), "said: before", "what was not due yet goes on");
+    let mut frozen = bench.gateway.recorder().frozen();
+    frozen.wait_for(|frozen| *frozen).await.unwrap();
+    let answer = tokio::time::timeout(Duration::from_millis(700), say(&mut side, "while frozen")).await;
+    assert!(answer.is_err(), "a frozen session went on: {answer:?}");
+    drop(stuck);
+    assert_eq!(hear(&mut side).await.unwrap(), "said: while frozen");
+    assert_eq!(say(&mut side, "after").await.unwrap(), "said: after");
+    drop(side);
+    ended(&bench).await;
+    let events = bench.events().await.unwrap();
+    let typed: Vec<u8> = events.into_iter().flat_map(|e| if let What::Input(b) = e.what { b } else { vec![] }).collect();
+    assert_eq!(String::from_utf8(typed).unwrap(), "before\nwhile frozen\nafter\n");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

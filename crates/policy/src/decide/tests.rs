@@ -117,7 +117,11 @@ fn every_channel_is_an_action_of_its_own() {
             channel == Channel::Shell,
             "{channel:?}"
         );
-        assert!(at_web(&all, &ada, |_| {}, Class::Standard, act).permits(), "{channel:?}");
+        let lends = matches!(channel, Channel::Agent | Channel::X11);
+        assert_eq!(at_web(&all, &ada, |_| {}, Class::Standard, act).permits(), !lends, "{channel:?}");
+        let named = set(&format!("permit (principal, action == Action::\"{}\", resource);", channel.action()));
+        assert!(at_web(&named, &ada, |_| {}, Class::Standard, act).permits(), "{channel:?}");
+        assert!(!at_web(&named, &ada, |_| {}, Class::Administrative, act).permits(), "{channel:?} without an approval");
     }
     assert!(!connect(&all, &ada).permits(), "channels are no connection");
 }

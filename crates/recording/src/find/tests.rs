@@ -1,4 +1,5 @@
 use super::*;
+use crate::lines::LINE;
 
 fn found(wanted: &str, events: &[(u64, WhatRef<'_>)]) -> Vec<(u64, String)> {
     let mut finder = Finder::new(wanted, 3);

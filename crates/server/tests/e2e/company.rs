@@ -11,6 +11,7 @@ use sallyport_testkit::sshd::ACCOUNT;
 use sallyport_testkit::terminal::Terminal;
 use serde_json::{Value, json as value};
 use std::process::Stdio;
+use std::time::Duration;
 
 on_both!(
     a_peer_asks_is_let_in_types_and_is_sent_away_and_each_key_has_its_name,
@@ -30,6 +31,11 @@ pub(crate) fn permit(product: &Product, policy: &str) {
     let pat = "[[identity]]\nhandle = \"pat\"\ngroups = [\"helpers\", \"sallyport:auditor\"]\n";
     std::fs::write(&inventory, format!("{pat}{text}")).unwrap();
     product.ok(&["apply", &product.at("checkout").display().to_string()]).unwrap();
+}
+
+/// Whoever answers has read the question, and types nothing else: a key in the middle of others is none.
+pub(crate) fn calm() {
+    std::thread::sleep(Duration::from_millis(900));
 }
 
 fn open(product: &Product) -> (Browser, String) {
@@ -68,6 +74,7 @@ fn a_peer_asks_is_let_in_types_and_is_sent_away_and_each_key_has_its_name(produc
     assert!(asked.as_str().unwrap().contains("pat (security staff) asks to join"), "{asked}");
     // What is typed before the answer goes nowhere.
     pat.type_in("echo too-early\r").unwrap();
+    calm();
     ada.type_in("y").unwrap();
     let company = ada.until_told("company").unwrap();
     assert_eq!((&company[0]["handle"], &company[0]["part"]), (&value!("pat"), &value!("peer")));
@@ -119,7 +126,9 @@ fn who_is_not_let_in_sees_and_types_nothing(product: &mut Product) {
     // The user says no.
     let mut pat = join(product, "pat", &session);
     ada.until_told("asked").unwrap();
+    calm();
     ada.type_in("x").unwrap();
+    calm();
     ada.type_in("n").unwrap();
     let closed = pat.until_told("closed").unwrap();
     assert_eq!((closed["reason"].as_str(), closed["text"].as_str()), (Some("denied"), Some("the user said no")));
@@ -163,6 +172,7 @@ fn a_terminal_of_ones_own_joins_a_session_over_ssh(product: &mut Product) {
     let mut pat = Terminal::run(&command).unwrap();
     ada.until_shown("pat (security staff) asks to join this session and to type in it: y to allow, n to refuse")
         .unwrap();
+    calm();
     ada.type_in("y").unwrap();
     ada.until_shown("pat (security staff) is in this session and may type").unwrap();
     pat.until_shown("You are in").unwrap();
@@ -179,6 +189,7 @@ fn a_terminal_of_ones_own_joins_a_session_over_ssh(product: &mut Product) {
     // Whoever is not let in is told why, with an exit code.
     let mut pat = Terminal::run(&command).unwrap();
     ada.until_shown("asks to join").unwrap();
+    calm();
     ada.type_in("n").unwrap();
     pat.until_shown("the user said no").unwrap();
     assert_ne!(pat.ended().unwrap(), 0);

@@ -62,6 +62,7 @@ fn a_session_is_watched_joined_taken_up_and_given_files_from_another_node() {
     assert_eq!(Browser::connect(&two, &token(&two, "bob"), &joining).unwrap().err().unwrap().status, 403);
     let mut pat = Browser::connect(&two, &token(&two, "pat"), &joining).unwrap().unwrap();
     assert!(browser.until_told("asked").unwrap().as_str().unwrap().contains("pat (security staff)"));
+    crate::company::calm();
     browser.type_in("y").unwrap();
     pat.until_told("company").unwrap();
     pat.type_in("echo by-peer-$((40+4))\r").unwrap();

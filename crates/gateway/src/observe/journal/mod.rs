@@ -85,6 +85,8 @@ pub struct Journal {
 enum Order {
     Append { ticket: u64, entry: Entry, urgent: bool, room: Option<OwnedSemaphorePermit> },
     Forget(RecordingId),
+    #[cfg(any(test, feature = "conformance"))]
+    Stick(mpsc::Receiver<()>),
 }
 
 impl Journal {
@@ -160,6 +162,15 @@ impl Journal {
     #[cfg(any(test, feature = "conformance"))]
     pub fn break_down(&self) {
         self.shared.fail();
+    }
+
+    /// Makes it stick, as a disk does that takes a sync and says nothing, until what this gives is dropped.
+    #[cfg(any(test, feature = "conformance"))]
+    #[must_use]
+    pub fn stick(&self) -> mpsc::Sender<()> {
+        let (held, until) = mpsc::channel();
+        let _ = self.queue.send(Order::Stick(until));
+        held
     }
 
     /// A recording's entries, each read from its file when its turn comes: a recording may be larger than
@@ -244,6 +255,8 @@ impl Writer {
                     self.flush()?;
                     self.roll.forget(&self.shared.forget(recording))?;
                 }
+                #[cfg(any(test, feature = "conformance"))]
+                Order::Stick(until) => drop(until.recv()),
             }
         }
         self.flush()?;

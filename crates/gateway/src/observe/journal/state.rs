@@ -21,10 +21,18 @@ pub enum Health {
 }
 
 impl Health {
-    /// More lag than this freezes sessions.
+    /// More lag than this freezes sessions: a sync that was due after [`GROUP`](super::GROUP) is late.
+    pub const LATE: Duration = Duration::from_millis(450);
+    /// More lag than this lets no new session begin.
     pub const MOST: Duration = Duration::from_secs(1);
 
     /// Whether clients' bytes may go on to targets.
+    #[must_use]
+    pub fn prompt(self) -> bool {
+        matches!(self, Self::Lag(lag) if lag <= Self::LATE)
+    }
+
+    /// Whether sessions may begin.
     #[must_use]
     pub fn good(self) -> bool {
         matches!(self, Self::Lag(lag) if lag <= Self::MOST)

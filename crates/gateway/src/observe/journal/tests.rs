@@ -198,8 +198,11 @@ async fn lag_is_what_the_oldest_entry_waits() {
     shared.appended(|_| true);
     // Too close to the first to be noted by itself.
     shared.appended(|_| true);
-    assert!(shared.health().good());
-    tokio::time::sleep(Duration::from_millis(1050)).await;
+    assert!(shared.health().good() && shared.health().prompt());
+    tokio::time::sleep(Health::LATE + Duration::from_millis(10)).await;
+    assert!(!shared.health().prompt(), "clients' bytes wait before a quarter of a second is over since the sync was due");
+    assert!(Health::LATE < super::GROUP + Duration::from_millis(250));
+    tokio::time::sleep(Health::MOST - Health::LATE).await;
     assert!(!shared.health().good());
     shared.synced(1);
     assert!(shared.health().good() && shared.health() != Health::Lag(Duration::ZERO));

@@ -3,6 +3,8 @@
 //! Appending an event costs a copy and two writes into memory. Sealing happens when a half of the
 //! tail is full, or at the pulse, at most 250 ms after the first event in it.
 
+mod pulse;
+
 use super::journal::{Entry, EntryKind, Health, Journal, Ticket};
 use super::live::{Live, Onlooker};
 use super::tail::{self, Slot, Tail};
@@ -17,8 +19,6 @@ use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::Instant;
 
-/// Time between two looks at tails that wait to be sealed.
-const PULSE: Duration = Duration::from_millis(200);
 /// Segments smaller than this are the trickle of a terminal: their sealer's buffers are given back.
 const TRICKLE: usize = 16 << 10;
 /// Largest piece of a client's or target's bytes in one event.
@@ -82,7 +82,7 @@ impl Recorder {
         let shipping = Semaphore::new(SHIPPING);
         let frozen = watch::Sender::new(false);
         let recorder = Arc::new(Self { env, journal, tail, directory, frozen, dirty, shipping });
-        tokio::spawn(beat(Arc::downgrade(&recorder)));
+        tokio::spawn(pulse::beat(Arc::downgrade(&recorder)));
         recorder
     }
 
@@ -108,6 +108,13 @@ impl Recorder {
     #[cfg(any(test, feature = "conformance"))]
     pub fn break_down(&self) {
         self.journal.break_down();
+    }
+
+    /// Makes the journal stick, as a disk does that takes a sync and says nothing, until what this gives is dropped.
+    #[cfg(any(test, feature = "conformance"))]
+    #[must_use]
+    pub fn stick(&self) -> std::sync::mpsc::Sender<()> {
+        self.journal.stick()
     }
 
     /// Where finished recordings lie.
@@ -445,55 +452,6 @@ impl Recording {
         let (seq, chain) = inner.at;
         inner.slot.as_mut().ok_or(Error::Ended)?.restart(other, seq, &chain)?;
         Ok(None)
-    }
-}
-
-/// The recorder's pulse: seals tails that wait, and freezes sessions while evidence lags.
-async fn beat(recorder: Weak<Recorder>) {
-    let mut pulse = tokio::time::interval(PULSE);
-    pulse.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-    loop {
-        pulse.tick().await;
-        let Some(recorder) = recorder.upgrade() else { return };
-        let dirty = std::mem::take(&mut *recorder.dirty.lock().unwrap_or_else(PoisonError::into_inner));
-        for weak in dirty {
-            let Some(recording) = weak.upgrade() else { continue };
-            if !recording.rest().unwrap_or(false) {
-                recorder.dirty.lock().unwrap_or_else(PoisonError::into_inner).push(weak);
-            }
-        }
-        let health = recorder.journal.health();
-        recorder.frozen.send_if_modified(|frozen| {
-            let was = std::mem::replace(frozen, !health.good());
-            was != *frozen
-        });
-        if health == Health::Failed {
-            return;
-        }
-    }
-}
-
-impl Recording {
-    /// Seals what waits; once nothing has come since the last pulse, gives the memory back that a flood took. Whether
-    /// all of that is done.
-    fn rest(&self) -> Result<bool, Error> {
-        let mut inner = self.inner();
-        if inner.slot.is_some() && !inner.buffer.is_empty() {
-            self.turn(&mut inner, false, segment::Kind::Data, None)?;
-            return Ok(false);
-        }
-        inner.buffer.shrink_to(TRICKLE);
-        inner.sealer = None;
-        for half in 0..inner.waiting.len() {
-            let waiting = inner.waiting.get(half).copied().flatten();
-            let Some(slot) = inner.slot.as_mut().filter(|slot| slot.is_larger(half, TRICKLE)) else { continue };
-            if waiting.is_some_and(|ticket| !self.recorder.journal.is_written(ticket)) {
-                return Ok(false);
-            }
-            slot.shrink(half)?;
-        }
-        inner.dirty = false;
-        Ok(true)
     }
 }
 

@@ -52,6 +52,10 @@ impl Rig {
     }
 }
 
+fn output(event: &Event) -> Vec<u8> {
+    if let What::Output(bytes) = &event.what { bytes.clone() } else { Vec::new() }
+}
+
 fn total(events: &[Event]) -> usize {
     events.iter().map(|event| if let What::Output(bytes) = &event.what { bytes.len() } else { 0 }).sum()
 }
@@ -106,6 +110,25 @@ async fn a_broken_journal_freezes_and_takes_nothing_new() {
     let mut frozen = rig.recorder.frozen();
     tokio::time::timeout(Duration::from_secs(2), frozen.wait_for(|frozen| *frozen)).await.unwrap().unwrap();
     assert!(recording.finish().await.is_err());
+}
+
+#[tokio::test]
+async fn a_journal_that_sticks_freezes_and_loses_nothing() {
+    let rig = rig(Sizes::default());
+    let recording = rig.begin();
+    recording.opened().await.unwrap();
+    let mut frozen = rig.recorder.frozen();
+    for n in 0..3_u8 {
+        let stuck = rig.journal.stick();
+        recording.push(1, WhatRef::Output(&[n])).await.unwrap();
+        frozen.wait_for(|frozen| *frozen).await.unwrap();
+        recording.push(1, WhatRef::Output(b"!")).await.unwrap();
+        drop(stuck);
+        frozen.wait_for(|frozen| !*frozen).await.unwrap();
+    }
+    recording.finish().await.unwrap();
+    let bytes: Vec<u8> = rig.read(&recording).iter().flat_map(output).collect();
+    assert_eq!(bytes, b"\x00!\x01!\x02!");
 }
 
 #[tokio::test]

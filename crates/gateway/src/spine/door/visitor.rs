@@ -66,7 +66,7 @@ pub(super) async fn attend(
     };
     tokio::select! {
         shown = showing => shown,
-        typed = type_all(&mut from, (&handle, &lines, &let_in), &entry.typed) => typed,
+        typed = type_all(&mut from, (id, &handle, &lines, &let_in), &entry.typed) => typed,
     }
 }
 
@@ -100,7 +100,7 @@ async fn show_all(
 /// Brings what the visitor types to the session, at its pace.
 async fn type_all(
     from: &mut ReadHalf<Wire>,
-    (handle, lines, let_in): (&Handle, &mpsc::Sender<String>, &AtomicBool),
+    (id, handle, lines, let_in): (WatchId, &Handle, &mpsc::Sender<String>, &AtomicBool),
     typed: &mpsc::Sender<super::Typed>,
 ) -> Result<(), frame::Error> {
     loop {
@@ -109,7 +109,7 @@ async fn type_all(
             // What is typed before the answer goes nowhere.
             Some(Inward::Bytes(_)) if !let_in.load(Ordering::Acquire) => {}
             Some(Inward::Bytes(bytes)) if bytes.len() <= PIECE => {
-                let typist = Typist { handle: handle.clone(), lines: lines.clone() };
+                let typist = Typist { id, handle: handle.clone(), lines: lines.clone() };
                 if typed.send((typist, bytes)).await.is_err() {
                     std::future::pending::<()>().await;
                 }

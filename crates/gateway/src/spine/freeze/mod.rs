@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-/// A freeze shorter than this is not worth a line on a person's screen.
+/// A freeze shorter than this is not worth a line on a person's screen, nor an entry of its own: it is in the sum at the end.
 const TELL: Duration = Duration::from_millis(500);
 
 /// How many sessions went on while the ledger could not hear of them, and are not in it yet. New sessions wait,
@@ -108,7 +108,7 @@ impl Freezer {
             (Some(what), None) => {
                 let lasted = self.since.take().map_or(Duration::ZERO, |since| since.elapsed());
                 self.total = self.total.saturating_add(lasted);
-                Some((what, lasted))
+                (lasted >= TELL).then_some((what, lasted))
             }
             _ => None,
         };

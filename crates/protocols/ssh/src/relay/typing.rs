@@ -8,6 +8,7 @@ use sallyport_gateway::spine::{Live, Peers, Typist};
 use sallyport_model::Handle;
 use sallyport_ssh_transport::link;
 use std::collections::VecDeque;
+use std::time::{Duration, Instant};
 
 /// Words that are read while the session is paused and wait for it; then the client does.
 const AHEAD: usize = 16;
@@ -31,12 +32,14 @@ pub(super) struct Typing<'a> {
     ahead: VecDeque<Next>,
     /// Who typed last, where it was not the user.
     last: Option<Handle>,
+    /// When the user typed last.
+    touched: Instant,
 }
 
 impl<'a> Typing<'a> {
     pub(super) fn new(live: &'a Live, (number, shows): (u32, bool), back: &'a Writer, to: &'a link::Writer) -> Self {
         let peers = shows.then(|| live.peers());
-        Self { live, number, back, to, peers, ahead: VecDeque::new(), last: None }
+        Self { live, number, back, to, peers, ahead: VecDeque::new(), last: None, touched: Instant::now() }
     }
 
     /// What comes next. What answers a question of ours is taken for it at once, paused or not, and reaches nobody else.
@@ -50,7 +53,10 @@ impl<'a> Typing<'a> {
         loop {
             let paused = self.live.tap().is_paused();
             if !paused && let Some(next) = self.ahead.pop_front() {
-                return Ok(next);
+                match next {
+                    Next::Typed(whose, _) if !self.live.is_here(&whose) => continue,
+                    next => return Ok(next),
+                }
             }
             let room = self.ahead.len() < AHEAD;
             let peer = async {
@@ -63,7 +69,7 @@ impl<'a> Typing<'a> {
             tokio::select! {
                 flows = self.live.tap().flowing(), if paused => flows?,
                 said = from.next(), if room => match said {
-                    Said::Bytes(data) if self.live.answers(&data) => {}
+                    Said::Bytes(data) if self.live.answers(&data, self.quiet()) => {}
                     // Whoever leaves does so at once.
                     Said::Close => return Ok(Next::Said(Said::Close)),
                     said => self.ahead.push_back(Next::Said(said)),
@@ -71,6 +77,11 @@ impl<'a> Typing<'a> {
                 (whose, piece) = peer, if room => self.ahead.push_back(Next::Typed(whose, piece.into())),
             }
         }
+    }
+
+    /// How long the user has typed nothing; now they do.
+    fn quiet(&mut self) -> Duration {
+        std::mem::replace(&mut self.touched, Instant::now()).elapsed()
     }
 
     /// Brings what somebody typed to the target, line by line as rules want it; the recording says whose it is.
