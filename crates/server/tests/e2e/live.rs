@@ -81,7 +81,10 @@ fn a_recording_is_found_by_what_was_on_its_screen_and_jumped_into(product: &mut 
     let marks = carol.get(&format!("/recordings/{}/marks", sessions[0])).ok();
     assert!(marks.as_array().unwrap().iter().any(|mark| mark["kind"] == "open"), "{marks}");
     // Only who may play may search, and both are in the ledger: the playing once.
-    for path in ["/recordings?text=heron".to_owned(), format!("/recordings/{}/cast", sessions[0])] {
+    let text = carol.get(&format!("/recordings/{}/text", sessions[0])).text();
+    assert!(text.lines().any(|line| line.ends_with("   1 | a heron-on-the-screen")), "{text}");
+    let [cast, text] = ["cast", "text"].map(|form| format!("/recordings/{}/{form}", sessions[0]));
+    for path in ["/recordings?text=heron".to_owned(), cast, text] {
         Api::new(product, &ada).get(&path).is(403);
     }
     assert_eq!(carol.get("/recordings?text=x").is(400)["type"], "usage");
