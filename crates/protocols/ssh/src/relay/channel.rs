@@ -13,6 +13,7 @@ use sallyport_gateway::observe::tap::Stop;
 use sallyport_gateway::spine::Live;
 use sallyport_model::Kind;
 use sallyport_model::access::{Denial, EndReason};
+use sallyport_model::limits::Detail;
 use sallyport_ssh_transport::link;
 use sallyport_ssh_transport::wire::Cursor;
 use std::sync::Arc;
@@ -63,6 +64,14 @@ pub(super) async fn carry(started: Started, session: Arc<Session>) -> Outcome {
     };
     if started.reply {
         started.write.answer(true);
+    }
+    if matches!(started.program, Program::Shell) && started.interactive() && matches!(started.write, Writer::Channel(_)) {
+        let permit = live.clearance().permit();
+        let what = match permit.terms().limits.recording {
+            Detail::Enhanced => "this session and the content of its files are recorded",
+            Detail::Standard => "this session is recorded",
+        };
+        started.say(&format!("{what} ({})", permit.session())).await;
     }
     pump(started, running, live, number).await
 }
