@@ -233,4 +233,124 @@ mod tests {
         assert!(parse(&text.replace("ssh-ed25519", "ssh-rsa")).is_err());
         assert!(parse("ssh-ed25519").is_err());
     }
+
+    /// A key, and what it makes of a message.
+    struct Signer {
+        algorithm: &'static str,
+        public: Vec<u8>,
+        sign: Box<dyn Fn(&[u8]) -> Vec<u8>>,
+    }
+
+    fn edwards(algorithm: &'static str, behind: &[&[u8]]) -> Signer {
+        let pair = Ed25519KeyPair::from_seed_unchecked(&[3; 32]).unwrap();
+        let mut public = Vec::new();
+        let parts = [algorithm.as_bytes(), pair.public_key().as_ref()];
+        parts.iter().chain(behind).for_each(|part| public.string(part));
+        Signer { algorithm, public, sign: Box::new(move |message| pair.sign(message).as_ref().to_vec()) }
+    }
+
+    fn curve(algorithm: &'static str, curve: &Curve, behind: &[&[u8]]) -> Signer {
+        use aws_lc_rs::signature::{
+            ECDSA_P256_SHA256_FIXED_SIGNING, ECDSA_P384_SHA384_FIXED_SIGNING, ECDSA_P521_SHA512_FIXED_SIGNING,
+            EcdsaKeyPair,
+        };
+        let signing = match curve.length {
+            32 => &ECDSA_P256_SHA256_FIXED_SIGNING,
+            48 => &ECDSA_P384_SHA384_FIXED_SIGNING,
+            _ => &ECDSA_P521_SHA512_FIXED_SIGNING,
+        };
+        let pair = EcdsaKeyPair::generate(signing).unwrap();
+        let mut public = Vec::new();
+        let parts = [algorithm.as_bytes(), curve.name, pair.public_key().as_ref()];
+        parts.iter().chain(behind).for_each(|part| public.string(part));
+        let length = curve.length;
+        let sign = move |message: &[u8]| {
+            let both = pair.sign(&aws_lc_rs::rand::SystemRandom::new(), message).unwrap();
+            let mut out = Vec::new();
+            both.as_ref().chunks(length).for_each(|number| out.unsigned(number));
+            out
+        };
+        Signer { algorithm, public, sign: Box::new(sign) }
+    }
+
+    impl Signer {
+        fn signs(&self, message: &[u8]) -> Vec<u8> {
+            let mut out = Vec::new();
+            out.string(self.algorithm.as_bytes());
+            out.string(&(self.sign)(message));
+            out
+        }
+
+        /// What a security key makes of a message (OpenSSH's PROTOCOL.u2f): for an application, with flags, of which 1 says
+        /// that somebody touched it, and a counter.
+        fn touched(&self, (application, flags, counter): (&[u8], u8, u32), message: &[u8]) -> Vec<u8> {
+            let mut signed = digest(&SHA256, application).as_ref().to_vec();
+            signed.byte(flags);
+            signed.uint32(counter);
+            signed.bytes(digest(&SHA256, message).as_ref());
+            let mut out = self.signs(&signed);
+            out.byte(flags);
+            out.uint32(counter);
+            out
+        }
+
+        /// That a signature holds, and nothing that is like it.
+        fn holds_alone(&self, signature: &[u8]) {
+            let check = |key: &[u8], signature: &[u8]| verify(key, self.algorithm, signature, b"message");
+            check(&self.public, signature).unwrap();
+            assert!(verify(&self.public, self.algorithm, signature, b"massage").is_err());
+            for (of_key, whole) in [(true, self.public.as_slice()), (false, signature)] {
+                let refused = |bytes: &[u8], what: &str, at: usize| {
+                    let checked = if of_key { check(bytes, signature) } else { check(&self.public, bytes) };
+                    assert!(checked.is_err(), "{}: {what} at {at}, of the key: {of_key}", self.algorithm);
+                };
+                refused(&[whole, &[0]].concat(), "a byte more", whole.len());
+                for at in 0..whole.len() {
+                    refused(&whole[..at], "a cut", at);
+                    let mut flipped = whole.to_vec();
+                    flipped[at] ^= 1;
+                    refused(&flipped, "a flipped bit", at);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn signatures_of_plain_keys_hold_and_nothing_that_is_like_them() {
+        for (algorithm, of) in
+            [("ecdsa-sha2-nistp256", P256), ("ecdsa-sha2-nistp384", P384), ("ecdsa-sha2-nistp521", P521)]
+        {
+            let signer = curve(algorithm, &of, &[]);
+            signer.holds_alone(&signer.signs(b"message"));
+        }
+        let signer = edwards("ssh-ed25519", &[]);
+        signer.holds_alone(&signer.signs(b"message"));
+    }
+
+    #[test]
+    fn a_security_key_is_believed_for_its_application_where_somebody_touched_it() {
+        for signer in [
+            edwards("sk-ssh-ed25519@openssh.com", &[b"ssh:"]),
+            curve("sk-ecdsa-sha2-nistp256@openssh.com", &P256, &[b"ssh:"]),
+        ] {
+            let check = |signature: &[u8]| verify(&signer.public, signer.algorithm, signature, b"message");
+            // Touched; touched and known; whatever the counter.
+            for (flags, counter) in [(1, 0), (5, 9), (0x81, u32::MAX)] {
+                check(&signer.touched((b"ssh:", flags, counter), b"message")).unwrap();
+            }
+            signer.holds_alone(&signer.touched((b"ssh:", 1, 7), b"message"));
+            for flags in [0, 4, 0x80, 0xfe] {
+                let untouched = signer.touched((b"ssh:", flags, 7), b"message");
+                assert!(check(&untouched).is_err(), "{}: nobody touched it ({flags})", signer.algorithm);
+            }
+            for other in [&b"ssh:other"[..], b"ssh", b""] {
+                assert!(check(&signer.touched((other, 1, 7), b"message")).is_err(), "of another application");
+            }
+            // What it signed as if it were a plain key.
+            assert!(check(&signer.signs(b"message")).is_err());
+            assert!(check(&[signer.signs(b"message"), vec![1, 0, 0, 0, 7]].concat()).is_err());
+            let plain = if signer.algorithm.contains("ed25519") { "ssh-ed25519" } else { "ecdsa-sha2-nistp256" };
+            assert!(verify(&signer.public, plain, &signer.signs(b"message"), b"message").is_err());
+        }
+    }
 }
