@@ -35,7 +35,7 @@ pub(crate) async fn login(settings: Arc<Settings>, io: Downstream, login: Login)
     let from = io.from.ip();
     let transport = Transport::new(settings).map_err(|e| Denial::new(Kind::Failed, e.to_string()))?;
     let leg = Leg::new(io.stream, transport);
-    let mut conversation = Conversation { leg, login, offers: 0, asked: None, half: false };
+    let mut conversation = Conversation { leg, login, offers: 0, asked: None, half: None };
     let (who, address) = conversation.run().await?;
     drop(io.half_open);
     let Conversation { mut leg, .. } = conversation;
@@ -53,8 +53,8 @@ struct Conversation {
     offers: u32,
     /// Who was asked for what. An answer counts for that name alone, and once.
     asked: Option<(String, Question)>,
-    /// A password or a key was right, and its client is to ask for the next question by itself.
-    half: bool,
+    /// Whose password or key was right, and is to ask for the next question by itself: the next request alone, under that name.
+    half: Option<String>,
 }
 
 /// What a client is asked for.
@@ -96,8 +96,8 @@ impl Conversation {
                 Turn::Answered => {}
                 // RFC 4252 section 5.1: what was shown counts in part. A client that is asked goes on by itself.
                 Turn::Half(user) if interactive => self.ask(user, Question::Code).map_err(left)?,
-                Turn::Half(_) => {
-                    self.half = true;
+                Turn::Half(user) => {
+                    self.half = Some(user);
                     self.leg.send(|out| auth::failure(out, &["keyboard-interactive"], true)).map_err(left)?;
                 }
                 Turn::Rejected => self.leg.send(|out| auth::failure(out, &METHODS, false)).map_err(left)?,
@@ -141,6 +141,8 @@ impl Conversation {
             });
         }
         self.asked = None;
+        // RFC 4252 section 5: under another name, what was shown before counts no more.
+        let half = self.half.take();
         let Request { user, method } = Request::read(payload)?;
         Ok(match method {
             Method::None => {
@@ -153,7 +155,7 @@ impl Conversation {
             }
             Method::Password(secret) => self.secret(user, secret).await,
             Method::Interactive => {
-                let question = if std::mem::take(&mut self.half) { Question::Code } else { Question::Secret };
+                let question = if half.is_some_and(|half| half == user) { Question::Code } else { Question::Secret };
                 self.ask(user.to_owned(), question)?;
                 Turn::Answered
             }

@@ -23,6 +23,8 @@ mod hops;
 #[cfg(test)]
 mod hostile;
 #[cfg(test)]
+mod keys;
+#[cfg(test)]
 mod levels;
 #[cfg(test)]
 mod old;
@@ -30,6 +32,8 @@ mod old;
 mod rig;
 #[cfg(test)]
 mod rules;
+#[cfg(test)]
+mod scripted;
 #[cfg(test)]
 mod secrets;
 #[cfg(test)]
