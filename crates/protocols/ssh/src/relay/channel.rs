@@ -222,6 +222,10 @@ async fn request(live: &Live, number: u32, name: &str, data: &[u8]) -> Result<bo
             let name = signal(Cursor::new(data).string().unwrap_or_default());
             live.tap().note(number, WhatRef::Signal(&name)).await?;
         }
+        "break" => {
+            let text = format!("{} ms", Cursor::new(data).uint32().unwrap_or_default());
+            live.tap().note(number, WhatRef::Mark { kind: "break", text: &text }).await?;
+        }
         _ => {}
     }
     Ok(true)

@@ -19,6 +19,8 @@ mod files;
 #[cfg(test)]
 mod freeze;
 #[cfg(test)]
+mod gates;
+#[cfg(test)]
 mod hops;
 #[cfg(test)]
 mod hostile;
