@@ -17,7 +17,7 @@ use tokio::time::Instant;
 use tracing::{Instrument as _, Span};
 
 /// How long a client may take to log in.
-const LOGIN: Duration = Duration::from_secs(120);
+const LOGIN: Duration = Duration::from_secs(if cfg!(any(test, feature = "conformance")) { 30 } else { 120 });
 /// Further connections that may wait for their session.
 const ATTACHING: usize = 16;
 /// How long a person may take to choose a target.

@@ -336,6 +336,34 @@ async fn a_window_of_one_byte_is_served_byte_by_byte() {
 }
 
 #[tokio::test]
+async fn a_window_of_nothing_is_waited_at_and_stalls_no_neighbour() {
+    let (mut near, mut far) = sides(1 << 20, 1 << 30).await;
+    let open = Message::Open { kind: "session".into(), sender: 0, window: 0, packet: 1 << 15, data: Bytes::new() };
+    near.link.shared.lock().insert(Channel::opening()).unwrap();
+    near.link.shared.lock().say(&open);
+    let Some(Arrival::Open(opening)) = far.arrivals.next().await else { panic!("no channel came") };
+    let (_far_read, far_write) = opening.accept().unwrap();
+    let sending = tokio::spawn(async move { far_write.data(Bytes::from_static(b"abc")).await });
+    let handle = Handle { shared: near.link.shared.clone(), id: 0 };
+    poll_fn(|cx| handle.poll_opened(cx)).await.unwrap();
+    let (mut read, _write) = handle.split();
+    let ((mut beside, _write), (_far_read, beside_write)) = channel(&mut near, &mut far).await;
+    let all = async { beside_write.data(Bytes::from(vec![2; 4 << 20])).await.unwrap() };
+    tokio::join!(all, drain(&mut beside, 4 << 20));
+    // Credit of nothing is no credit, however often it comes.
+    for _ in 0..1000 {
+        near.link.shared.lock().say(&Message::Adjust { channel: 0, bytes: 0 });
+    }
+    assert!(timeout(Duration::from_millis(50), read.next()).await.is_err(), "a byte that no window let through");
+    assert!(!sending.is_finished() && !near.link.gone());
+    near.link.shared.lock().say(&Message::Adjust { channel: 0, bytes: 2 });
+    assert_eq!(timeout(SOON, read.next()).await.unwrap(), Said::Data(Bytes::from_static(b"ab")));
+    assert!(!sending.is_finished(), "a window that is used up");
+    near.link.shared.lock().say(&Message::Adjust { channel: 0, bytes: 1 });
+    sending.await.unwrap().unwrap();
+}
+
+#[tokio::test]
 async fn a_link_runs_inside_a_channel_of_another_and_their_windows_bound_both() {
     let (mut near, mut far) = sides(64 << 10, 1 << 20).await;
     let (ours, theirs) = channel(&mut near, &mut far).await;

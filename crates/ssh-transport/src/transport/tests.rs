@@ -91,6 +91,60 @@ fn a_key_that_is_not_accepted_is_named_and_nothing_is_sent_to_it() {
     assert!(pair.client.send(|out| out.bytes(b"\x32password")).is_err());
 }
 
+/// `SSH_MSG_EXT_INFO` with so many names, of which one is there (RFC 8308 section 2.3).
+fn extension(count: u32, value: &[u8]) -> Vec<u8> {
+    let mut out = vec![EXT_INFO];
+    out.uint32(count);
+    out.string(b"server-sig-algs");
+    out.string(value);
+    out
+}
+
+#[test]
+fn a_flood_of_extensions_is_bounded_before_a_peer_is_known_and_leaves_nothing_behind_after() {
+    for by_client in [true, false] {
+        for known in [true, false] {
+            let mut pair = Pair::new(REKEY);
+            pair.run(usize::MAX).unwrap();
+            if known {
+                pair.client.authenticated();
+                pair.server.authenticated();
+            }
+            let flooding = if by_client { &mut pair.client } else { &mut pair.server };
+            for number in 0..2 * EARLY_PACKETS {
+                let message = extension(1, format!("names-{number}").as_bytes());
+                flooding.send(|out| out.bytes(&message)).unwrap();
+            }
+            match pair.run(usize::MAX) {
+                Ok((at_client, at_server)) => assert!(known && at_client.is_empty() && at_server.is_empty()),
+                Err(error) => assert!(!known && matches!(error, Error::Overrun(_)), "{error}"),
+            }
+            if known && !by_client {
+                assert_eq!(pair.client.their_signatures(), Some("names-1023"), "the last alone is kept");
+            }
+        }
+    }
+}
+
+#[test]
+fn extensions_that_claim_more_than_they_have_are_malformed() {
+    for message in [extension(2, b"x"), extension(u32::MAX, b"x"), vec![EXT_INFO], vec![EXT_INFO, 0, 0, 0, 1, 0xff]] {
+        let mut pair = Pair::new(REKEY);
+        pair.run(usize::MAX).unwrap();
+        pair.server.send(|out| out.bytes(&message)).unwrap();
+        assert!(matches!(pair.run(usize::MAX), Err(Error::Malformed(_))), "{message:?}");
+    }
+    // None at all, and one that nobody knows.
+    let mut pair = Pair::new(REKEY);
+    pair.run(usize::MAX).unwrap();
+    let mut unknown = vec![EXT_INFO];
+    unknown.uint32(1);
+    [&b"unheard-of@example.com"[..], b""].into_iter().for_each(|part| unknown.string(part));
+    pair.server.send(|out| out.bytes(&[EXT_INFO, 0, 0, 0, 0])).unwrap();
+    pair.server.send(|out| out.bytes(&unknown)).unwrap();
+    pair.run(usize::MAX).unwrap();
+}
+
 #[test]
 fn a_server_that_changes_its_key_at_a_later_exchange_is_left() {
     let mut pair = Pair::new(REKEY);

@@ -17,6 +17,8 @@ mod devices;
 #[cfg(test)]
 mod files;
 #[cfg(test)]
+mod floods;
+#[cfg(test)]
 mod freeze;
 #[cfg(test)]
 mod gates;
