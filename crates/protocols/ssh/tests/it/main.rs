@@ -15,6 +15,8 @@ mod demo_target;
 #[cfg(test)]
 mod devices;
 #[cfg(test)]
+mod dropbear;
+#[cfg(test)]
 mod files;
 #[cfg(test)]
 mod floods;
