@@ -36,23 +36,26 @@ fn same(a: &Path, b: &Path) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn sftp_puts_and_gets_with_its_default_of_requests_in_flight() {
+async fn sftp_puts_and_gets_with_its_default_of_requests_in_flight_and_with_few() {
     let rig = Rig::new().await;
     let (here, there, back) = files(&rig);
-    let mut sftp = rig.client("sftp");
-    let mut child =
-        sftp.args(["-o", "BatchMode=no", "-b", "-"]).arg(rig.user_at_host()).stdin(Stdio::piped()).spawn().unwrap();
-    let batch = format!(
-        "put {here} {there}\nget {there} {back}\nmkdir {there}.d\nls -l {there}\nrename {there} {there}.2\n",
-        here = here.display(),
-        there = there.display(),
-        back = back.display(),
-    );
-    child.stdin.take().unwrap().write_all(batch.as_bytes()).await.unwrap();
-    let output = finish(child).await;
-    assert!(output.status.success(), "{}", text(&output.stderr));
-    same(&here, &back);
-    same(&here, &rig.scratch().join("noise.2"));
+    for (number, in_flight) in [&[][..], &["-R", "16"]].into_iter().enumerate() {
+        let mut sftp = rig.client("sftp");
+        sftp.args(in_flight).args(["-o", "BatchMode=no", "-b", "-"]).arg(rig.user_at_host()).stdin(Stdio::piped());
+        let mut child = sftp.spawn().unwrap();
+        let batch = format!(
+            "put {here} {there}\nget {there} {back}\nmkdir {there}.d{number}\nls -l {there}\nrename {there} {there}.{number}\n",
+            here = here.display(),
+            there = there.display(),
+            back = back.display(),
+        );
+        child.stdin.take().unwrap().write_all(batch.as_bytes()).await.unwrap();
+        let output = finish(child).await;
+        assert!(output.status.success(), "{}", text(&output.stderr));
+        same(&here, &back);
+        same(&here, &rig.scratch().join(format!("noise.{number}")));
+        std::fs::remove_file(&back).unwrap();
+    }
     rig.bench.returned(SOON).await.unwrap();
     assert_eq!(rig.bench.desk.entries_of("channel.opened")[0].text, "channel:sftp sftp");
 }

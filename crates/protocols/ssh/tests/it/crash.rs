@@ -132,13 +132,22 @@ async fn a_client_that_stops_reading_costs_no_memory_and_delays_nobody() {
     let apart = Apart::new().await;
     let (process, address) = apart.gateway().await;
     let ssh = |run: &str| apart.fixed.ssh(address, "ops", "web-1", &[]).arg(run).spawn().unwrap();
-    assert_eq!(text(&finish(ssh("echo warm")).await.stdout), "warm\n");
+    // A neighbour at full speed, before and beside.
+    let neighbour = async |size: usize| {
+        let mut child = ssh(&format!("head -c {size} /dev/zero"));
+        let mut output = child.stdout.take().unwrap();
+        let moved = tokio::time::timeout(SOON, tokio::io::copy(&mut output, &mut tokio::io::sink())).await;
+        assert_eq!(moved.expect("it is delayed").unwrap(), u64::try_from(size).unwrap());
+        assert_eq!(finish(child).await.status.code(), Some(0));
+    };
+    neighbour(8 << 20).await;
     let before = process.resident();
     let asleep = ssh("head -c 300000000 /dev/zero");
-    tokio::time::sleep(Duration::from_secs(3)).await;
+    // What it takes without its client reading anything is soon full, and stays so.
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    neighbour(64 << 20).await;
     let grown = process.resident().saturating_sub(before);
     assert!(grown < 20_000, "a sleeping client holds {grown} KiB");
-    assert_eq!(text(&finish(ssh("echo beside")).await.stdout), "beside\n");
     drop(asleep);
 }
 

@@ -132,6 +132,7 @@ async fn a_line_in_a_shell_is_judged_however_it_was_typed() {
         ("two lines", "echo 'a\rb'; mkdir bad\r"),
         ("pasted behind another", "echo first\rmkdir bad\r"),
         ("in a variable of before", "x=mkdir\r$x bad\r"),
+        ("completed by the shell", "mkdi\tbad\r"),
     ];
     for (at, (way, keys)) in ways.into_iter().enumerate() {
         if way == "from the history" {
@@ -167,6 +168,26 @@ async fn a_line_in_a_shell_is_judged_however_it_was_typed() {
         })
         .collect();
     assert!(lines.contains(&"touch good") && !lines.iter().any(|line| line.contains("hunter2")), "{lines:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_line_in_a_shell_is_held_until_somebody_approves_it() {
+    let rig = ruled().await;
+    let path = rig.server.scratch.join("asked");
+    let line = format!("ln -s a {}\r", path.display());
+    let mut shell = Typing::begin(&rig).await;
+    shell.keys(&line).await;
+    shell.told("nobody has approved it").await;
+    shell.done("held").await;
+    assert!(path.symlink_metadata().is_err(), "a line that nobody has approved was run");
+    rig.bench.desk.approve();
+    shell.keys(&line).await;
+    shell.until("now> ").await;
+    shell.done("approved").await;
+    assert!(path.symlink_metadata().is_ok(), "a line that was approved was not run");
+    let held = rig.bench.desk.entries_of("command.held");
+    assert_eq!(held.len(), 2, "{held:?}");
+    assert!(held.iter().all(|entry| entry.text.starts_with("best effort mine/asked ln -s a ")), "{held:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -115,6 +115,21 @@ async fn a_certificate_opens_the_target_in_its_time_and_for_its_name_alone() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_vaulted_password_answers_the_one_hidden_question_of_a_target_that_asks() {
+    let asks = "Match all\nPasswordAuthentication no\n";
+    let rig = Rig::configured(asks, |_, _| {}).await;
+    let output = rig.run(&[], "echo asked").await;
+    assert_eq!(text(&output.stdout), "asked\n", "{}", text(&output.stderr));
+    let log = rig.server.sshd.log();
+    assert!(log.contains("Accepted keyboard-interactive/pam") && !log.contains("Accepted password"), "{log}");
+    closed(&rig).await;
+    let rig = Rig::configured(asks, |target, _| target.credential = Credential::Password("not-this-one".into())).await;
+    let output = rig.run(&[], "true").await;
+    assert!(text(&output.stderr).contains("did not accept the credential"), "{}", text(&output.stderr));
+    assert_eq!(closed(&rig).await.reason, EndReason::DialFail);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_person_signs_in_with_a_key_and_only_with_their_own() {
     let rig = Rig::new().await;
     let mine = rig.fixed.home().join("mine");
