@@ -3,6 +3,7 @@
 
 use crate::Error;
 use crate::negotiate::Method;
+use crate::transport::Random;
 use crate::wire::Put as _;
 use aws_lc_rs::kem::{Ciphertext, DecapsulationKey, EncapsulationKey, ML_KEM_768};
 use rand_chacha::ChaCha20Rng;
@@ -46,7 +47,7 @@ impl Lattice {
     }
 
     /// A client's key, behind what of it the server is sent.
-    pub(super) fn generate(self) -> Result<(Vec<u8>, Key), Error> {
+    pub(super) fn generate(self, random: &Random) -> Result<(Vec<u8>, Key), Error> {
         match self {
             Self::MlKem => {
                 let key = DecapsulationKey::generate(&ML_KEM_768).map_err(|_| Error::Crypto)?;
@@ -54,14 +55,14 @@ impl Lattice {
                 Ok((sent.map_err(|_| Error::Crypto)?, Key::MlKem(Box::new(key))))
             }
             Self::Prime => {
-                let (sent, key) = sntrup761::generate_key(&mut entropy()?);
+                let (sent, key) = sntrup761::generate_key(&mut entropy(random));
                 Ok((sent.as_ref().to_vec(), Key::Prime(Box::new(key))))
             }
         }
     }
 
     /// A server's answer to such a key, and the secret.
-    pub(super) fn encapsulate(self, key: &[u8]) -> Result<(Vec<u8>, Secret), Error> {
+    pub(super) fn encapsulate(self, key: &[u8], random: &Random) -> Result<(Vec<u8>, Secret), Error> {
         match self {
             Self::MlKem => {
                 let key = EncapsulationKey::new(&ML_KEM_768, key).map_err(|_| Error::Exchange)?;
@@ -70,7 +71,7 @@ impl Lattice {
             }
             Self::Prime => {
                 let key = sntrup761::EncapsulationKey::try_from(key).map_err(|_| Error::Exchange)?;
-                let (ciphertext, secret) = key.encapsulate(&mut entropy()?);
+                let (ciphertext, secret) = key.encapsulate(&mut entropy(random));
                 Ok((ciphertext.as_ref().to_vec(), kept(secret.as_ref())))
             }
         }
@@ -107,10 +108,9 @@ fn kept(secret: &[u8]) -> Secret {
     out
 }
 
-/// Random numbers as the library of NTRU Prime takes them: from a generator that ours has sown, since its trait knows no
-/// failure.
-fn entropy() -> Result<ChaCha20Rng, Error> {
+/// Random numbers as the library of NTRU Prime takes them: from a generator that ours has sown.
+fn entropy(random: &Random) -> ChaCha20Rng {
     let mut seed = Zeroizing::new([0; 32]);
-    aws_lc_rs::rand::fill(seed.as_mut()).map_err(|_| Error::Crypto)?;
-    Ok(ChaCha20Rng::from_seed(*seed))
+    random(seed.as_mut());
+    ChaCha20Rng::from_seed(*seed)
 }

@@ -83,7 +83,7 @@ pub(crate) fn ask(method: Method, random: &Random) -> Result<Asked, Error> {
     }
     if let Some(lattice) = Lattice::of(method) {
         let (private, public) = point(&X25519)?;
-        let (mut share, key) = lattice.generate()?;
+        let (mut share, key) = lattice.generate(random)?;
         share.bytes(&public);
         return Ok(Asked { share, half: Half::Hybrid(method, private, key) });
     }
@@ -113,12 +113,12 @@ fn in_field(group: field::Group, random: &Random) -> Result<Asked, Error> {
 }
 
 /// Answers as a server: our half, and the secret. A server speaks nothing old.
-pub(crate) fn answer(method: Method, theirs: &[u8]) -> Result<(Vec<u8>, Shared), Error> {
+pub(crate) fn answer(method: Method, theirs: &[u8], random: &Random) -> Result<(Vec<u8>, Shared), Error> {
     let (private, public) = point(&X25519)?;
     if let Some(lattice) = Lattice::of(method) {
         let (key, curve) = theirs.split_at_checked(lattice.key()).ok_or(Error::Exchange)?;
         exactly(curve, POINT)?;
-        let (mut share, secret) = lattice.encapsulate(key)?;
+        let (mut share, secret) = lattice.encapsulate(key, random)?;
         share.bytes(&public);
         return Ok((share, hybrid(method, &secret, &meet(&X25519, &private, curve)?)));
     }
@@ -220,9 +220,9 @@ mod tests {
     fn both_sides_have_the_same_secret_and_no_two_exchanges_do() {
         for method in Method::ALL {
             let asked = ask(method, &random()).unwrap();
-            let (share, ours) = answer(method, &asked.share).unwrap();
+            let (share, ours) = answer(method, &asked.share, &random()).unwrap();
             assert_eq!(*finish(&asked, &share).unwrap(), *ours);
-            let (_, other) = answer(method, &asked.share).unwrap();
+            let (_, other) = answer(method, &asked.share, &random()).unwrap();
             assert_ne!(*other, *ours);
         }
     }
@@ -231,7 +231,7 @@ mod tests {
     fn a_server_answers_nothing_old() {
         for method in Method::OLD {
             let share = ask(method, &random()).map(|asked| asked.share).unwrap_or_default();
-            assert!(answer(method, &share).is_err(), "{method:?}");
+            assert!(answer(method, &share, &random()).is_err(), "{method:?}");
         }
     }
 
@@ -254,7 +254,7 @@ mod tests {
             one[0] = 1;
             one
         }] {
-            assert!(answer(Method::Curve25519, &point).is_err());
+            assert!(answer(Method::Curve25519, &point, &random()).is_err());
         }
     }
 
@@ -262,7 +262,7 @@ mod tests {
         #[test]
         fn no_share_is_too_strange(bytes in prop::collection::vec(any::<u8>(), 0..1300)) {
             for method in Method::ALL {
-                let _ = answer(method, &bytes);
+                let _ = answer(method, &bytes, &random());
                 let _ = finish(&ask(method, &random()).unwrap(), &bytes);
             }
             let _ = ask_in(&bytes, &random());

@@ -166,7 +166,7 @@ impl Transport {
     }
 
     fn reply(&mut self, agreed: &Agreed, theirs: &[u8]) -> Result<(), Error> {
-        let (share, shared) = kex::answer(agreed.method, theirs)?;
+        let (share, shared) = kex::answer(agreed.method, theirs, &self.settings.random)?;
         let settings = self.settings.clone();
         let host_key = settings.host_key.as_ref().ok_or(Error::Key)?;
         let shown = settings.shown(agreed.signature).ok_or(Error::Key)?;
