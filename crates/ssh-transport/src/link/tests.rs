@@ -280,6 +280,7 @@ async fn what_no_window_bounds_is_bounded_by_count_and_bytes() {
 }
 
 /// Sides that are connected by a socket of the kernel's, with the tasks that drive them.
+#[expect(clippy::disallowed_methods, reason = "both ends are here")]
 async fn socketed() -> [(Side, tokio::task::JoinHandle<Error>); 2] {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let connect = tokio::net::TcpStream::connect(listener.local_addr().unwrap());
