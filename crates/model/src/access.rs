@@ -264,7 +264,7 @@ pub enum EndReason {
     /// The target could not be reached or did not accept us.
     #[n(3)]
     DialFail,
-    /// No byte from the client for too long.
+    /// Silence for too long.
     #[n(4)]
     Idle,
     /// Somebody with the right to do so killed it.

@@ -213,7 +213,8 @@ pub struct Limits {
     /// `@max_duration`: seconds a session may last.
     #[n(0)]
     pub max_duration: u32,
-    /// `@idle`: seconds without a byte from the client after which the session ends.
+    /// `@idle`: seconds of silence after which the session ends. In a terminal only what is typed breaks it; everywhere else
+    /// bytes either way do.
     #[n(1)]
     pub idle: u32,
     /// `@hold`: seconds an interactive channel may wait for an approval.

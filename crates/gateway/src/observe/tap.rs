@@ -1,6 +1,6 @@
 //! The tap: everything that crosses a session passes here, is judged, and is recorded before it goes on.
 
-use super::inputs::{Inputs, Record, Sort};
+use super::inputs::{Input, Inputs, Record, Sort};
 use super::judge::Judge;
 use super::line::{self, Line, Lines, Shell};
 use super::recorder::{self, PIECE, Recording};
@@ -121,7 +121,7 @@ pub struct Tap {
     pub(crate) ended: watch::Receiver<bool>,
     pub(crate) strict: bool,
     pub(crate) began: Instant,
-    /// Milliseconds since `began` at which the client last sent something.
+    /// Milliseconds since `began` at which something last crossed that is not silence.
     pub(crate) active: AtomicU64,
     pub(crate) bytes: (AtomicU64, AtomicU64),
 }
@@ -138,8 +138,8 @@ impl Tap {
         }
         self.thaw().await?;
         self.judge(channel, Event::Input(bytes)).await?;
-        if self.inputs.of(channel).is_some() {
-            self.keep_input(channel, |sort| sort.written(bytes)).await?;
+        if let Some((_, input)) = self.inputs.of(channel) {
+            self.keep_input((channel, &input), |sort| sort.written(bytes)).await?;
         } else {
             for piece in bytes.chunks(PIECE) {
                 self.record(channel, WhatRef::Input(piece)).await?;
@@ -151,8 +151,11 @@ impl Tap {
     }
 
     /// Records what of a channel's input is settled by now. A secret never is: see [`Inputs`].
-    async fn keep_input(&self, channel: u32, settle: impl FnOnce(&mut Sort) -> Vec<Record>) -> Result<(), Stop> {
-        let Some(input) = self.inputs.of(channel) else { return Ok(()) };
+    async fn keep_input(
+        &self,
+        (channel, input): (u32, &Input),
+        settle: impl FnOnce(&mut Sort) -> Vec<Record>,
+    ) -> Result<(), Stop> {
         let mut input = input.lock().await;
         for record in settle(&mut input) {
             match record.what() {
@@ -242,6 +245,7 @@ impl Tap {
             &self.bytes.0
         } else {
             self.flowing().await?;
+            self.touch();
             &self.bytes.1
         };
         counter.fetch_add(u64::try_from(bytes).unwrap_or(0), Ordering::Relaxed);
@@ -353,9 +357,11 @@ impl Tap {
             WhatRef::Resize { cols, rows } if self.reads_lines() => self.lines.resize(channel, Size { cols, rows }),
             WhatRef::Close { .. } => {
                 self.lines.close(channel);
-                let ended = self.keep_input(channel, Sort::end).await;
-                self.inputs.close(channel);
-                ended?;
+                if let Some((_, input)) = self.inputs.of(channel) {
+                    let ended = self.keep_input((channel, &input), Sort::end).await;
+                    self.inputs.close(channel);
+                    ended?;
+                }
             }
             _ => {}
         }
@@ -371,13 +377,13 @@ impl Tap {
         self.record(channel, what).await
     }
 
-    /// Notes that the client is there, without bytes.
+    /// Notes that the session is not idle.
     pub fn touch(&self) {
         let now = u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX);
         self.active.store(now, Ordering::Relaxed);
     }
 
-    /// When the client last sent something.
+    /// When something last crossed that is not silence: see [`sallyport_model::Limits::idle`].
     #[must_use]
     pub fn active(&self) -> Instant {
         self.began.checked_add(Duration::from_millis(self.active.load(Ordering::Relaxed))).unwrap_or(self.began)
@@ -391,12 +397,19 @@ impl Tap {
 
     async fn out(&self, channel: u32, bytes: &[u8], error: bool) -> Result<(), Stop> {
         self.flowing().await?;
+        let (terminal, input) = self.inputs.of(channel).unzip();
+        // In a terminal only what is typed counts: what shows something there by itself may be left behind by anybody.
+        if terminal != Some(true) {
+            self.touch();
+        }
         self.judge(channel, Event::Output(bytes)).await?;
         for piece in bytes.chunks(PIECE) {
             let what = if error { WhatRef::Stderr(piece) } else { WhatRef::Output(piece) };
             self.record(channel, what).await?;
         }
-        self.keep_input(channel, |sort| sort.output(bytes)).await?;
+        if let Some(input) = input {
+            self.keep_input((channel, &input), |sort| sort.output(bytes)).await?;
+        }
         self.settle().await?;
         if self.reads_lines()
             && let Some(shell) = self.lines.shell(channel)

@@ -88,9 +88,9 @@ impl Inputs {
         self.lock().insert(channel, (false, Arc::new(Input::new(sort))));
     }
 
-    /// The channel, where what is written into it is not simply kept.
-    pub(crate) fn of(&self, channel: u32) -> Option<Arc<Input>> {
-        self.lock().get(&channel).map(|(_, input)| input.clone())
+    /// The channel, where what is written into it is not simply kept, and whether it is a terminal.
+    pub(crate) fn of(&self, channel: u32) -> Option<(bool, Arc<Input>)> {
+        self.lock().get(&channel).cloned()
     }
 
     /// The channel is over.

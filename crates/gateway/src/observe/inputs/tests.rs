@@ -8,7 +8,7 @@ fn open(kind: Channel, detail: &str) -> Inputs {
 }
 
 async fn written(inputs: &Inputs, bytes: &[u8]) -> Vec<(u64, String)> {
-    let input = inputs.of(1).unwrap();
+    let input = inputs.of(1).unwrap().1;
     let mut sort = input.lock().await;
     let records = sort.written(bytes).into_iter().chain(sort.end());
     records
@@ -55,10 +55,10 @@ async fn an_enhanced_recording_keeps_data_but_no_password() {
 #[tokio::test]
 async fn an_answer_to_who_asks_for_a_secret_is_not_kept_in_a_script() {
     let shell = open(Channel::Shell, "");
-    shell.of(1).unwrap().lock().await.output(b"noise\r\n[sudo] password for ops: ");
+    shell.of(1).unwrap().1.lock().await.output(b"noise\r\n[sudo] password for ops: ");
     let kept = written(&shell, b"hunter2\nid\n").await;
     assert_eq!(kept, [(0, "hidden".to_owned()), (0, "id\n".to_owned())]);
-    shell.of(1).unwrap().lock().await.output(b"passwords: 3\r\n");
+    shell.of(1).unwrap().1.lock().await.output(b"passwords: 3\r\n");
     assert_eq!(written(&shell, b"ls\n").await, [(0, "ls\n".to_owned())]);
 }
 
@@ -67,9 +67,9 @@ async fn a_terminal_makes_keys_of_any_channel() {
     let inputs = open(Channel::Exec, "bash");
     inputs.note(1, &WhatRef::Resize { cols: 80, rows: 24 });
     assert_eq!(written(&inputs, b"hunter2").await, [(0, "hidden".to_owned())]);
-    let before = inputs.of(1).unwrap();
+    let before = inputs.of(1).unwrap().1;
     inputs.note(1, &WhatRef::Resize { cols: 90, rows: 24 });
-    assert!(Arc::ptr_eq(&before, &inputs.of(1).unwrap()), "a new size is no new terminal");
+    assert!(Arc::ptr_eq(&before, &inputs.of(1).unwrap().1), "a new size is no new terminal");
     inputs.close(1);
     assert!(inputs.of(1).is_none());
 }

@@ -130,7 +130,10 @@ impl Fixed {
     pub(crate) fn options(&self, command: &mut Command, gateway: SocketAddr) {
         let known = self.home.path().join("known_hosts");
         let line = format!("[127.0.0.1]:{} {}\n", gateway.port(), self.protocol.host_key());
-        std::fs::write(&known, line).unwrap();
+        // Once: clients that were started before may be reading it.
+        if std::fs::read_to_string(&known).ok().as_ref() != Some(&line) {
+            std::fs::write(&known, line).unwrap();
+        }
         command.env("SSH_ASKPASS", self.home.path().join("askpass")).env("SSH_ASKPASS_REQUIRE", "force");
         command.env("DISPLAY", "none").env_remove("SSH_AUTH_SOCK").args([
             "-F",

@@ -15,7 +15,7 @@ use sallyport_testkit::sshd::ACCOUNT;
 use std::process::Stdio;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::io::AsyncReadExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 const SOON: Duration = Duration::from_secs(10);
 
@@ -334,6 +334,40 @@ async fn idle_and_too_long_sessions_end_with_a_line() {
     let output = long.run(&[], "while :; do echo x; sleep 0.1; done").await;
     assert!(text(&output.stderr).contains("maximum duration"), "{}", text(&output.stderr));
     assert_eq!(closed(&long).await.reason, EndReason::Deadline);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_comes_down_is_no_silence_but_in_a_terminal_it_is() {
+    let rig = Rig::with(|target, _| target.limits.idle = 2).await;
+    let lines: String = (1..=7).map(|n| format!("{n}\n")).collect();
+    let download = rig.run(&[], "for n in 1 2 3 4 5 6 7; do echo $n; sleep 0.5; done");
+    // What a forward brings, too.
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let sends = async {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        for line in lines.split_inclusive('\n') {
+            stream.write_all(line.as_bytes()).await.unwrap();
+            tokio::time::sleep(Duration::from_millis(500)).await;
+        }
+    };
+    let through = ["-W", &format!("127.0.0.1:{port}")];
+    let forward = rig.run(&through, "");
+    let terminal = async {
+        let mut child =
+            rig.ssh(&["-tt"], "while :; do echo shown; sleep 0.1; done").stdin(Stdio::piped()).spawn().unwrap();
+        let _input = child.stdin.take();
+        finish(child).await
+    };
+    let (download, forward, (), terminal) = tokio::join!(download, forward, sends, terminal);
+    for output in [download, forward] {
+        assert_eq!(text(&output.stdout), lines, "{}", text(&output.stderr));
+    }
+    let shown = text(&terminal.stdout) + &text(&terminal.stderr);
+    assert!(shown.contains("this session ends in 1 s unless") && shown.contains("idle for too long"), "{shown}");
+    rig.bench.returned(SOON).await.unwrap();
+    let idle = rig.bench.desk.closes().iter().filter(|close| close.reason == EndReason::Idle).count();
+    assert_eq!(idle, 1, "the terminal alone");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
