@@ -13,7 +13,10 @@ use std::process::{Command, Stdio};
 
 /// A key without a certificate, and one with it.
 const FRESH: [&str; 2] = ["new", "new.pub"];
-const KEPT: [&str; 3] = ["id", "id.pub", "id-cert.pub"];
+const KEPT: [&str; 3] = [SECRET, PUBLIC, CERTIFICATE];
+const SECRET: &str = "id";
+const PUBLIC: &str = "id.pub";
+const CERTIFICATE: &str = "id-cert.pub";
 
 /// The name by which this machine's client knows every gateway.
 const ALIAS: &str = "sallyport";
@@ -68,16 +71,16 @@ impl Keys {
     }
 
     /// Takes the certificate. Where an agent is there it gets both, until the certificate ends, and the key is no file
-    /// any more.
+    /// any more; certificate and public key stay files, by which clients name the one of the agent's that counts.
     ///
     /// # Errors
     /// When it cannot be written, or the agent does not take it.
     pub(crate) fn take(self, certified: &wire::CertifiedKey) -> Result<(), Fail> {
         self.remove(&KEPT);
-        for (new, name) in [("new", "id"), ("new.pub", "id.pub")] {
+        for (new, name) in FRESH.into_iter().zip([SECRET, PUBLIC]) {
             fs::rename(self.directory.join(new), self.directory.join(name)).map_err(Fail::failed)?;
         }
-        let path = self.directory.join("id-cert.pub");
+        let path = self.directory.join(CERTIFICATE);
         let mut file = fs::OpenOptions::new();
         let file = file.write(true).create_new(true).mode(0o600).open(&path).map_err(Fail::failed)?;
         let line = format!("{} sallyport\n", harmless(&certified.certificate));
@@ -89,11 +92,11 @@ impl Keys {
             certified.about.expires.parse().map_err(|_| Fail::failed("the certificate has no end"))?;
         let life = expires.since(Env::system().now()).as_secs().to_string();
         let mut command = Command::new("ssh-add");
-        command.args(["-q", "-t", &life]).arg(self.directory.join("id"));
+        command.args(["-q", "-t", &life]).arg(self.directory.join(SECRET));
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         let added = command.status().is_ok_and(|status| status.success());
         if added {
-            self.remove(&KEPT);
+            self.remove(&[SECRET]);
         } else {
             remark("The ssh-agent did not take the key: it is kept in a file beside its certificate.");
         }
@@ -127,12 +130,16 @@ fn known_hosts(surroundings: &Surroundings) -> PathBuf {
     directory(surroundings).join("known_hosts")
 }
 
-/// Options of ssh, such as `UserKnownHostsFile`, by which its client knows gateways and is known to them. Whoever names one
-/// file names all, so that the usual ones follow.
+/// Options of ssh, such as `UserKnownHostsFile`, by which its client knows gateways and is known to them. The certificate is
+/// offered before whatever else an agent holds: a gateway tries ten. Whoever names one file names all, so that the usual
+/// ones follow.
 pub(crate) fn options(surroundings: &Surroundings) -> Vec<(&'static str, String)> {
     let mut options = Vec::new();
     let quoted = |path: PathBuf| format!("\"{}\"", path.display());
-    if let Some(key) = in_file(surroundings) {
+    let (certificate, key) = (directory(surroundings).join(CERTIFICATE), directory(surroundings).join(SECRET));
+    if certificate.exists() && (key.exists() || key.with_file_name(PUBLIC).exists()) {
+        options.push(("CertificateFile", quoted(certificate)));
+        // Where there is no such file its public half beside it says which of the agent's keys is meant.
         options.push(("IdentityFile", quoted(key)));
         let usual = ["id_ed25519", "id_ed25519_sk", "id_ecdsa", "id_rsa"];
         options.extend(usual.map(|name| ("IdentityFile", format!("~/.ssh/{name}"))));
@@ -143,10 +150,4 @@ pub(crate) fn options(surroundings: &Surroundings) -> Vec<(&'static str, String)
         options.push(("UserKnownHostsFile", format!("{} ~/.ssh/known_hosts", quoted(known))));
     }
     options
-}
-
-/// The key beside its certificate, where there is one in a file.
-fn in_file(surroundings: &Surroundings) -> Option<PathBuf> {
-    let key = directory(surroundings).join("id");
-    (key.exists() && key.with_file_name("id-cert.pub").exists()).then_some(key)
 }

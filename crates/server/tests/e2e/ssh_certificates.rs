@@ -263,7 +263,7 @@ impl Drop for Agent {
 }
 
 #[test]
-fn a_running_agent_gets_key_and_certificate_and_no_file_is_left() {
+fn a_running_agent_gets_key_and_certificate_and_offers_them_before_its_other_keys() {
     let product = crate::product();
     let socket = product.at("agent");
     let mut agent = Command::new("ssh-agent");
@@ -273,14 +273,50 @@ fn a_running_agent_gets_key_and_certificate_and_no_file_is_left() {
     let (code, _, err) = outcome(of_ada(&product, &["login"]).env("SSH_AUTH_SOCK", &socket).output().unwrap());
     assert_eq!((code, err.as_str()), (0, ""));
     let left = fs::read_dir(product.at("ada-home/sallyport/ssh")).unwrap().map(|file| file.unwrap().file_name());
-    assert_eq!(left.collect::<Vec<_>>(), ["known_hosts"], "neither key nor certificate");
+    let mut left: Vec<_> = left.collect();
+    left.sort();
+    assert_eq!(left, ["id-cert.pub", "id.pub", "known_hosts"], "the key is no file");
     let mut list = Command::new("ssh-add");
     let listed = outcome(list.arg("-l").env("SSH_AUTH_SOCK", &socket).output().unwrap()).1;
     assert!(listed.contains("(ED25519-CERT)"), "{listed}");
     let mut ssh = client(&product, None, "ada");
     let (code, out, err) = outcome(ssh.env("SSH_AUTH_SOCK", &socket).output().unwrap());
     assert_eq!((code, out.as_str()), (0, "reached\n"), "{err}");
+    among_others(&product, &socket);
     let (code, _, _) = outcome(of_ada(&product, &["login", "--no-certificate"]).output().unwrap());
     assert_eq!(code, 0);
     assert!(!product.at("ada-home/sallyport/ssh/id").exists());
+}
+
+/// The agent holds twelve keys more, of which nobody is to try that many, and got them before those of the last login.
+fn among_others(product: &Product, socket: &Path) {
+    let agent = |args: &[&str]| {
+        let added = Command::new("ssh-add").arg("-q").args(args).env("SSH_AUTH_SOCK", socket).status().unwrap();
+        assert!(added.success(), "{args:?}");
+    };
+    agent(&["-D"]);
+    for n in 0..12 {
+        let key = product.at(&format!("other-{n}"));
+        sallyport_testkit::sshd::keygen(&key).unwrap();
+        agent(&[&key.display().to_string()]);
+    }
+    assert_eq!(outcome(of_ada(product, &["login"]).env("SSH_AUTH_SOCK", socket).output().unwrap()).0, 0);
+    // A gateway shows its certificate some seconds after its start.
+    let quiet = ["-o", "BatchMode=yes", "-o", "StrictHostKeyChecking=no"];
+    let mut ssh = of_ada(product, &["ssh", &format!("{ACCOUNT}@web-1")]);
+    ssh.args(quiet).arg("echo reached");
+    let (code, out, err) = outcome(ssh.env("SSH_AUTH_SOCK", socket).stdin(Stdio::null()).output().unwrap());
+    assert_eq!((code, out.as_str()), (0, "reached\n"), "{err}");
+    let (config, blocks) = (product.at("ada-config"), of_ada(product, &["config", "ssh"]).output().unwrap());
+    fs::write(&config, outcome(blocks).1).unwrap();
+    let mut ssh = Command::new("ssh");
+    ssh.arg("-F").arg(&config).args(quiet).args(["web-1", "echo reached"]).env("SSH_AUTH_SOCK", socket);
+    let (code, out, err) = outcome(ssh.stdin(Stdio::null()).output().unwrap());
+    assert_eq!((code, out.as_str()), (0, "reached\n"), "{err}");
+    // Without them it is refused, and told what to do.
+    let mut ssh = Command::new("ssh");
+    ssh.args(["-o", "LogLevel=INFO"]).args(client(product, None, "ada").get_args()).env("SSH_AUTH_SOCK", socket);
+    let (code, out, err) = outcome(ssh.stdin(Stdio::null()).output().unwrap());
+    assert_eq!((code, out.as_str()), (255, ""), "{err}");
+    assert!(err.contains("ten keys were tried") && err.contains("IdentitiesOnly=yes -i KEY"), "{err}");
 }
