@@ -4,9 +4,9 @@ use bytes::Bytes;
 use sallyport_model::access::Channel;
 use sallyport_ssh_transport::wire::Put as _;
 
-/// Environment that a client may set: how it writes, and nothing that loads code.
+/// Environment that a client may set: how it writes and what git it speaks, and nothing that loads code. The book lists it.
 pub(crate) fn env_allowed(name: &str) -> bool {
-    matches!(name, "LANG" | "TERM" | "COLORTERM" | "TZ") || name.strip_prefix("LC_").is_some_and(plain)
+    matches!(name, "LANG" | "TERM" | "COLORTERM" | "TZ" | "GIT_PROTOCOL") || name.strip_prefix("LC_").is_some_and(plain)
 }
 
 fn plain(rest: &str) -> bool {

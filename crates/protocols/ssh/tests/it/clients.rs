@@ -136,9 +136,14 @@ async fn rsync_both_ways() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn git_clones_and_pushes() {
-    let rig = Rig::new().await;
+    let rig = Rig::configured("AcceptEnv GIT_PROTOCOL\n", |_, _| {}).await;
     let bare = rig.scratch().join("project.git");
     clones_and_pushes(&rig, &bare).await;
+    // In the newer version of what it speaks, which the client asks for by a variable.
+    let mut asks = over_ssh(&rig, "git");
+    let at = format!("ssh://{}/{}", rig.user_at_host(), bare.display());
+    let output = run(asks.env("GIT_TRACE_PACKET", "1").args(["-c", "protocol.version=2", "ls-remote", &at])).await;
+    assert!(text(&output.stderr).contains("< version 2"), "{}", text(&output.stderr));
 }
 
 /// Makes a repository on the target, and has what is pushed there come back.
