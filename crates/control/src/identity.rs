@@ -194,6 +194,7 @@ impl Control {
                 return self.key_step(gateway, call, (login, &step), (key, proof.as_ref())).await;
             }
             Evidence::Code(bytes) => return self.code_step(gateway, call, (login, &step), typed(bytes)).await,
+            Evidence::Misnamed => (None, "user_name"),
             Evidence::Token(bytes) => {
                 let text = typed(bytes);
                 if let Some(handle) = named.filter(|_| !text.expose().starts_with(TOKEN_PREFIX)) {

@@ -357,6 +357,12 @@ async fn failed_sign_ins_are_ledgered_within_a_budget() {
         assert_eq!(denial(gateway.call(Call::AuthStep(LoginId::new(&house.env), step)).await).kind, Kind::Denied);
     }
     assert_eq!(house.entries("login.failed").await, 5);
+    // So is a user name that is none, from elsewhere.
+    let from = sallyport_model::access::From("192.0.2.7".parse().unwrap());
+    let step = AuthStep { handle: None, from, evidence: Evidence::Misnamed, exchange: None };
+    assert_eq!(denial(gateway.call(Call::AuthStep(LoginId::new(&house.env), step)).await).kind, Kind::Denied);
+    let rows = house.rows(&["login.failed"]).await;
+    assert!(rows.iter().any(|row| row.entry.sentence() == "a sign-in as no handle failed from 192.0.2.7"), "{rows:?}");
 }
 
 #[tokio::test]

@@ -200,14 +200,25 @@ fn watching(authority: Arc<dyn Authority>, id: WatchId, knock: mpsc::UnboundedSe
     })
 }
 
-/// Holds a client while its session may not begin yet; whether it still wants to.
-async fn held<P: Protocol>(protocol: &P, client: &mut P::Client, live: &Live) -> bool {
+/// Holds a client while its session may not begin yet. An error is how the session ends instead, and what the client is
+/// told, where it is still there.
+async fn held<P: Protocol>(
+    protocol: &P,
+    client: &mut P::Client,
+    live: &Live,
+) -> Result<(), (EndReason, Result<String, Denial>)> {
     while let Some(why) = live.tap().paused() {
-        if protocol.hold(client, &Denial::new(Kind::Unavailable, why), true).await == Hold::Gone {
-            return false;
+        match protocol.hold(client, &Denial::new(Kind::Unavailable, why.as_str()), true).await {
+            Hold::Waiting => {}
+            Hold::Gone => return Err((EndReason::ClientClose, Ok("the client left before the session began".into()))),
+            Hold::Unfit(how) => {
+                let four_eyes = live.clearance().permit().terms().limits.four_eyes;
+                let reason = if four_eyes { EndReason::Unobserved } else { EndReason::ClientClose };
+                return Err((reason, Err(Denial::new(Kind::Unavailable, format!("{why}; {how}")))));
+            }
         }
     }
-    true
+    Ok(())
 }
 
 /// Dials and relays one connection, once its session may begin. It runs in a task of its own, so that its panic ends its
@@ -215,8 +226,13 @@ async fn held<P: Protocol>(protocol: &P, client: &mut P::Client, live: &Live) ->
 async fn connection<P: Protocol>(protocol: Arc<P>, mut client: P::Client, live: Live) -> Outcome {
     let mut ended = live.clone();
     tokio::select! {
-        wants = held(&*protocol, &mut client, &live) => if !wants {
-            return (EndReason::ClientClose, "the client left before the session began".into());
+        held = held(&*protocol, &mut client, &live) => match held {
+            Ok(()) => {}
+            Err((reason, Ok(note))) => return (reason, note),
+            Err((reason, Err(denial))) => {
+                protocol.deny(client, &denial).await;
+                return (reason, denial.message);
+            }
         },
         ending = ended.ended() => {
             protocol.deny(client, &Denial::new(Kind::Denied, ending.text)).await;

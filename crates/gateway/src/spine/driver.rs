@@ -105,7 +105,7 @@ impl Gateway {
                 Err(denial) => denial,
             };
             let waits = denial.kind == Kind::NeedsApproval && Instant::now() < give_up;
-            if !waits || protocol.hold(client, &denial, false).await == Hold::Gone {
+            if !waits || protocol.hold(client, &denial, false).await != Hold::Waiting {
                 return Err(denial);
             }
         }

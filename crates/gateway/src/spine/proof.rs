@@ -111,6 +111,11 @@ impl Login {
         }
     }
 
+    /// Tells control of a client whose user name is none, which is a sign-in that failed.
+    pub async fn misnamed(&self) {
+        let _ = self.step(None, Evidence::Misnamed).await;
+    }
+
     /// Shows a proof.
     ///
     /// # Errors

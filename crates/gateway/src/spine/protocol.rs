@@ -31,7 +31,7 @@ pub trait Protocol: Send + Sync + 'static {
     fn deny(&self, client: Self::Client, why: &Denial) -> impl Future<Output = ()> + Send;
 
     /// Tells the client to wait, keeps it alive for a while, and says whether it still waits. Only
-    /// a client with a person before it waits, or `any` one where that is said; every other one is `Gone` at once.
+    /// a client with a person before it waits, or `any` one where that is said; every other one is `Unfit` at once.
     fn hold(&self, client: &mut Self::Client, why: &Denial, any: bool) -> impl Future<Output = Hold> + Send;
 
     /// Lets a person choose who named no target: the account and the target.
@@ -88,8 +88,10 @@ pub enum Wish {
 pub enum Hold {
     /// It waits.
     Waiting,
-    /// It left, or is not the kind that waits.
+    /// It left.
     Gone,
+    /// It is not the kind that waits, for this reason; which says what to do, too.
+    Unfit(&'static str),
 }
 
 /// The target was not reached or did not accept us. The text is for the client and the ledger.

@@ -94,6 +94,9 @@ pub enum Evidence {
     /// A second factor that can be typed, after the password in the same login: a code by the clock, or a recovery code.
     #[n(2)]
     Code(#[n(0)] SecretBytes),
+    /// None: the user name that the client gave is none, so that nothing can be shown under it. What it was is not told.
+    #[n(3)]
+    Misnamed,
 }
 
 /// A client's proof that it has a key: all that it has signed (RFC 4252 section 7), as far as that is not the key itself.

@@ -26,6 +26,8 @@ pub struct Client {
     pub(crate) started: Option<Started>,
     /// Whether it knows what it waits for.
     pub(crate) told: bool,
+    /// That it was looked for a first channel and has begun none.
+    pub(crate) begins_nothing: bool,
     /// What somebody who came through the door wants done with files.
     pub(crate) errands: Option<mpsc::Receiver<Errand>>,
 }
@@ -35,7 +37,7 @@ pub(crate) struct Connected {
     pub(crate) link: Link,
     /// What its exchange of keys agreed on.
     pub(crate) agreed: String,
-    /// Closes the socket when the link is over, or when nobody holds the client any more.
+    /// Ends once it has closed the socket, which it does when nobody holds the client any more, too.
     pub(crate) driver: AbortOnDropHandle<sallyport_ssh_transport::Error>,
 }
 
@@ -49,7 +51,8 @@ enum Begins {
 impl Client {
     /// A client with a connection of its own.
     pub(crate) fn connected(connected: Connected, arrivals: Arrivals) -> Self {
-        Self { connected: Some(connected), begins: Begins::Link(arrivals), started: None, told: false, errands: None }
+        let (connected, begins) = (Some(connected), Begins::Link(arrivals));
+        Self { connected, begins, started: None, told: false, begins_nothing: false, errands: None }
     }
 
     /// A terminal that came through the door: one channel, which has asked for a shell.
@@ -67,7 +70,8 @@ impl Client {
             stand_ins: StandIns::default(),
         };
         let begins = Begins::Door(gone);
-        Self { connected: None, begins, started: Some(started), told: false, errands: Some(errands) }
+        let (started, errands) = (Some(started), Some(errands));
+        Self { connected: None, begins, started, told: false, begins_nothing: false, errands }
     }
 
     /// What the client begins next; `None` once it is gone.

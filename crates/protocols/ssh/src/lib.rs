@@ -25,7 +25,6 @@ use sallyport_model::{AccountName, Env, Kind, Secret, TargetName};
 use sallyport_ssh_transport::Settings;
 use sallyport_ssh_transport::key::{self, HostKey};
 use sallyport_ssh_transport::link::{Arrival as Begun, code};
-use start::Started;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -87,6 +86,11 @@ impl Ssh {
 /// (`ssh -J`), whose inside nobody could see.
 const NAME_A_TARGET: &str = "no target was named: connect as account@target, such as `ssh root@web-1@this-gateway`, \
                              in place of a jump through it too";
+/// For clients that would have to wait and begin nothing that could: forwards alone, and jumps.
+const CANNOT_WAIT: &str = "a client that begins neither a shell nor a command (`ssh -N`, `-W`, a jump) cannot wait for that: \
+                           connect with one, and with the forwards beside it";
+/// For commands, where somebody at a terminal would be kept waiting.
+const NO_TERMINAL: &str = "a command does not wait for that: run it again once it is so";
 /// How long a refused client may take to open the channel in which it is told.
 const TELL: Duration = Duration::from_secs(10);
 /// How long a refused client may take to leave by itself, which keeps its exit code.
@@ -111,11 +115,15 @@ impl Protocol for Ssh {
     async fn hold(&self, client: &mut Client, why: &Denial, any: bool) -> Hold {
         let first = !client.told;
         client.told = true;
+        let mut left = false;
         if client.started.is_none() {
-            client.started = first_channel(client).await;
+            let text = if any { format!("{}; {CANNOT_WAIT}", why.message) } else { why.message.clone() };
+            let refused = begin(client, &text).await;
+            left = client.gone() && !refused;
         }
         let Some(started) = client.started.as_ref().filter(|started| any || started.interactive()) else {
-            return Hold::Gone;
+            let how = if client.started.is_some() { NO_TERMINAL } else { CANNOT_WAIT };
+            return if left { Hold::Gone } else { Hold::Unfit(how) };
         };
         if first {
             started.say(&why.message).await;
@@ -125,9 +133,7 @@ impl Protocol for Ssh {
     }
 
     async fn choose(&self, client: &mut Client, choices: &Choices<'_>) -> Result<(AccountName, TargetName), Denial> {
-        if client.started.is_none() {
-            client.started = first_channel(client).await;
-        }
+        begin(client, NAME_A_TARGET).await;
         match client.started.as_mut().filter(|started| started.interactive()) {
             Some(started) => chooser::choose(started, choices).await,
             None => Err(Denial::new(Kind::Usage, NAME_A_TARGET)),
@@ -157,9 +163,13 @@ impl Seated for Ssh {
     }
 }
 
-/// The first channel that a client starts something in, if it does soon. What else it begins meanwhile is
-/// refused: nothing opens before the decision.
-async fn first_channel(client: &mut Client) -> Option<Started> {
+/// Waits for the first channel that a client starts something in, if it does soon. What else it begins meanwhile is
+/// refused with this text: nothing opens before the decision. Whether something was.
+async fn begin(client: &mut Client, text: &str) -> bool {
+    let mut refused = false;
+    if client.started.is_some() || client.begins_nothing {
+        return refused;
+    }
     let first = async {
         loop {
             match client.next().await? {
@@ -168,22 +178,29 @@ async fn first_channel(client: &mut Client) -> Option<Started> {
                         return Some(started);
                     }
                 }
-                Begun::Open(opening) => opening.refuse(code::PROHIBITED, NAME_A_TARGET),
+                Begun::Open(opening) => {
+                    opening.refuse(code::PROHIBITED, text);
+                    refused = true;
+                }
                 Begun::Global(_) => {}
             }
         }
     };
-    tokio::time::timeout(TELL, first).await.ok().flatten()
+    client.started = tokio::time::timeout(TELL, first).await.ok().flatten();
+    client.begins_nothing = client.started.is_none();
+    refused
 }
 
 /// Tells a client no in its first channel, with an exit code that says what sort of no it is.
 async fn tell(client: &mut Client, why: &Denial) {
-    let started = match client.started.take() {
-        Some(started) => Some(started),
-        None => first_channel(client).await,
+    begin(client, &why.message).await;
+    let leave = match client.started.take() {
+        Some(started) => {
+            started.refuse(why).await;
+            LEAVE
+        }
+        // It has no exit code to keep.
+        None => Duration::ZERO,
     };
-    if let Some(started) = started {
-        started.refuse(why).await;
-    }
-    relay::goodbye(client, &why.message, LEAVE).await;
+    relay::goodbye(client, &why.message, leave).await;
 }

@@ -8,6 +8,7 @@ use sallyport_gateway::socket::Socket;
 use sallyport_gateway::spine::{Arrival, Authenticated, Login, Step, Wish};
 use sallyport_model::access::{Ask, Denial, From as Source};
 use sallyport_model::authority::{Evidence, SshProof};
+use sallyport_model::name::BadName;
 use sallyport_model::{Address, Kind, Secret};
 use sallyport_ssh_transport::auth::{self, Method, Request};
 use sallyport_ssh_transport::link::Link;
@@ -23,6 +24,11 @@ use tokio_util::task::AbortOnDropHandle;
 const OFFERS: u32 = 10;
 /// Requests of all sorts that a client may make.
 const ATTEMPTS: u32 = 20;
+/// What a client is told that offers more keys.
+const TOO_MANY: &str = "ten keys were tried, and no more are: name the one that counts, as with \
+                        `ssh -o IdentitiesOnly=yes -i KEY`";
+/// So much of a user name is shown again, in characters.
+const SHOWN: usize = 80;
 /// Longest token.
 const TOKEN: usize = 4096;
 /// How long a refusal waits, so that guessing costs time; the question what there is costs none.
@@ -35,7 +41,7 @@ pub(crate) async fn login(settings: Arc<Settings>, io: Downstream, login: Login)
     let from = io.from.ip();
     let transport = Transport::new(settings).map_err(|e| Denial::new(Kind::Failed, e.to_string()))?;
     let leg = Leg::new(io.stream, transport);
-    let mut conversation = Conversation { leg, login, offers: 0, asked: None, half: None };
+    let mut conversation = Conversation { leg, login, offers: 0, misnamed: false, asked: None, half: None };
     let (who, address) = conversation.run().await?;
     drop(io.half_open);
     let Conversation { mut leg, .. } = conversation;
@@ -51,6 +57,8 @@ struct Conversation {
     leg: Leg<Socket>,
     login: Login,
     offers: u32,
+    /// It was told that its user name is none.
+    misnamed: bool,
     /// Who was asked for what. An answer counts for that name alone, and once.
     asked: Option<(String, Question)>,
     /// Whose password or key was right, and is to ask for the next question by itself: the next request alone, under that name.
@@ -104,7 +112,8 @@ impl Conversation {
             }
         }
         // RFC 4253 section 11.1: no more authentication methods available.
-        self.leg.disconnect(14, "too many attempts; no proof was accepted").await;
+        let (few, many) = ("too many attempts; no proof was accepted", format!("too many attempts: {TOO_MANY}"));
+        self.leg.disconnect(14, if self.offers > OFFERS { &many } else { few }).await;
         Err(Denial::new(Kind::Denied, "no proof of the client's was accepted"))
     }
 
@@ -124,7 +133,7 @@ impl Conversation {
             out.string(b"ssh-userauth");
         })?;
         if let Err(denial) = self.login.possible() {
-            self.leg.send(|out| auth::banner(out, &format!("sallyport: {denial}\r\n")))?;
+            self.banner(&denial.to_string())?;
         }
         Ok(())
     }
@@ -144,6 +153,10 @@ impl Conversation {
         // RFC 4252 section 5: under another name, what was shown before counts no more.
         let half = self.half.take();
         let Request { user, method } = Request::read(payload)?;
+        if let Err(bad) = user.parse::<Address>() {
+            self.misnamed(user, &bad).await?;
+            return Ok(Turn::Answered);
+        }
         Ok(match method {
             Method::None => {
                 self.leg.send(|out| auth::failure(out, &METHODS, false))?;
@@ -163,6 +176,20 @@ impl Conversation {
         })
     }
 
+    /// Says once what a user name is, and lets nobody be asked for a secret: what is shown under a name that is none counts for
+    /// nobody. With no method at all OpenSSH tries every one.
+    async fn misnamed(&mut self, user: &str, bad: &BadName) -> Result<(), sallyport_ssh_transport::Error> {
+        if !std::mem::replace(&mut self.misnamed, true) {
+            self.banner(&no_name(user, bad))?;
+            self.login.misnamed().await;
+        }
+        self.leg.send(|out| auth::failure(out, &["publickey"], false))
+    }
+
+    fn banner(&mut self, text: &str) -> Result<(), sallyport_ssh_transport::Error> {
+        self.leg.send(|out| auth::banner(out, &format!("sallyport: {text}\r\n")))
+    }
+
     fn ask(&mut self, user: String, question: Question) -> Result<(), sallyport_ssh_transport::Error> {
         let prompt = match question {
             Question::Secret => "Password or token: ",
@@ -179,6 +206,9 @@ impl Conversation {
         blob: &[u8],
     ) -> Result<Turn, sallyport_ssh_transport::Error> {
         self.offers = self.offers.saturating_add(1);
+        if self.offers == OFFERS.saturating_add(1) {
+            self.banner(TOO_MANY)?;
+        }
         let plain = || key::SIGNATURES.contains(&algorithm).then(|| key::type_of(algorithm));
         let known = certificate::type_of(algorithm)
             .or_else(plain)
@@ -239,6 +269,27 @@ impl Conversation {
     }
 }
 
+/// What is said of a user name that is none, and what would be one. A terminal is shown nothing else of it than plain characters.
+fn no_name(user: &str, bad: &BadName) -> String {
+    let mut shown = String::new();
+    for c in user.chars().take(SHOWN) {
+        if c.is_ascii_graphic() || c == ' ' {
+            shown.push(c);
+        } else {
+            shown.extend(c.escape_unicode());
+        }
+    }
+    if user.chars().nth(SHOWN).is_some() {
+        shown.push_str("...");
+    }
+    let upper = matches!(bad, BadName::Handle | BadName::Target) && user.chars().any(char::is_uppercase);
+    let lower = if upper { "; names are lower case" } else { "" };
+    format!(
+        "`{shown}` is no user name here: {bad}{lower}. It is [handle+]account@target, as in \
+         `ssh ada+root@web-1@this-gateway`"
+    )
+}
+
 async fn reject() -> Turn {
     tokio::time::sleep(REJECT).await;
     Turn::Rejected
@@ -251,5 +302,20 @@ fn wish(address: Address, from: IpAddr) -> Wish {
             Wish::Open(Ask { account, target, protocol, from: Source(from), reason: String::new() })
         }
         Address::Chooser { .. } => Wish::Choose(Source(from)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_a_name_that_is_none_only_plain_characters_are_shown_and_not_many() {
+        let name = format!("\u{1b}]0;title\u{7}\r\n\u{202e}{}", "x".repeat(10_000));
+        let told = no_name(&name, &BadName::Handle);
+        assert!(told.starts_with("`\\u{1b}]0;title\\u{7}\\u{d}\\u{a}\\u{202e}xxx"), "{told}");
+        assert!(told.bytes().all(|b| b.is_ascii_graphic() || b == b' ') && told.len() < 400, "{told}");
+        let worst = no_name(&"\u{10ffff}".repeat(10_000), &BadName::Account);
+        assert!(worst.len() < 1500, "{}", worst.len());
     }
 }

@@ -32,6 +32,10 @@ impl Reference {
                     Evidence::Token(token) => (state.tokens.get(token.expose()).cloned(), true),
                     Evidence::Code(code) if code.expose() == CODE => (step.handle.clone(), true),
                     Evidence::Code(_) => (None, true),
+                    Evidence::Misnamed => {
+                        state.done("login.failed", None, "user_name".into());
+                        (None, true)
+                    }
                 };
                 let named = |handle: &Handle| step.handle.as_ref().is_none_or(|wanted| wanted == handle);
                 match known.filter(named) {

@@ -39,7 +39,7 @@ const CHANNELS_END: Duration = Duration::from_millis(300);
 const FLUSH: Duration = Duration::from_millis(200);
 /// How long after its connection it may be heard of a jump host that it went.
 const LOST: Duration = Duration::from_millis(500);
-/// How long it may take to leave when it is told to.
+/// How long it may take until it is told to, and has left.
 const DISCONNECT: Duration = Duration::from_millis(80);
 
 /// What the tasks of one relay share.
@@ -236,10 +236,13 @@ fn outcome(done: Result<Outcome, JoinError>) -> Outcome {
 pub(crate) async fn goodbye(client: &mut Client, text: &str, leave: Duration) {
     let text = if text.is_empty() { "the session has ended" } else { text };
     if tokio::time::timeout(leave, gone(client)).await.is_err() {
-        if let Some(connected) = &mut client.connected {
-            // RFC 4253 section 11.1: by application.
-            connected.link.disconnect(11, text);
-            let _ = tokio::time::timeout(DISCONNECT, &mut connected.driver).await;
+        match &mut client.connected {
+            Some(connected) => {
+                // RFC 4253 section 11.1: by application. It is said once the driver has ended.
+                connected.link.disconnect(11, text);
+                let _ = tokio::time::timeout(DISCONNECT, &mut connected.driver).await;
+            }
+            None => drop(tokio::time::timeout(DISCONNECT, gone(client)).await),
         }
     }
 }

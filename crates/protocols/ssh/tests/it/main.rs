@@ -35,6 +35,8 @@ mod levels;
 #[cfg(test)]
 mod old;
 #[cfg(test)]
+mod reasons;
+#[cfg(test)]
 mod rig;
 #[cfg(test)]
 mod rules;
