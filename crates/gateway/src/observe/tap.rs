@@ -244,15 +244,21 @@ impl Tap {
             self.thaw().await?;
             &self.bytes.0
         } else {
-            self.flowing().await?;
+            // What is counted now may be told only later: under strict recording it waits for a recorder that can.
+            if self.strict {
+                self.thaw().await?
+            } else {
+                self.flowing().await?
+            }
             self.touch();
             &self.bytes.1
         };
         counter.fetch_add(u64::try_from(bytes).unwrap_or(0), Ordering::Relaxed);
+        self.settle().await?;
         self.open()
     }
 
-    /// Records content of a file or a forward: the next bytes of it.
+    /// Records content of a file or a forward: the next bytes of it, which may go on then.
     ///
     /// # Errors
     /// When it cannot be recorded.
@@ -260,7 +266,7 @@ impl Tap {
         for bytes in bytes.chunks(PIECE) {
             self.record(channel, WhatRef::Content { file, bytes }).await?;
         }
-        Ok(())
+        self.settle().await
     }
 
     /// Lets a whole command through; to be asked before any byte of it is sent.
@@ -449,8 +455,12 @@ impl Tap {
         }
     }
 
-    /// Under strict recording, waits until what was recorded is durable.
-    async fn settle(&self) -> Result<(), Stop> {
+    /// Under strict recording, waits until what was recorded is durable. To be asked before anything goes on of which
+    /// something was noted.
+    ///
+    /// # Errors
+    /// When it never will be.
+    pub async fn settle(&self) -> Result<(), Stop> {
         if !self.strict {
             return Ok(());
         }
