@@ -1,12 +1,15 @@
 //! What may cross: the limit `@transfer`, and the file rules of rule sets, by name and size.
 
+use super::place::{Path, Start, beside};
 use super::{Deed, Event, Outcome};
 use sallyport_model::access::Terms;
 use sallyport_model::limits::Crossing;
 use sallyport_model::rules::{Act, FileRule, RuleSet};
-use sallyport_statements::glob::{Sense, alternatives};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// Files of one session that are added to and counted, at most.
+const ADDED: usize = 1024;
 
 /// Which way content goes.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -30,23 +33,31 @@ impl Way {
     }
 }
 
-/// Files that stand in for others until all of them has come: what is said of the one is meant of the other.
+/// What the channels of one session know of its files together.
 #[derive(Clone, Debug, Default)]
-pub struct StandIns(Arc<Mutex<HashMap<String, String>>>);
+pub struct StandIns(Arc<Mutex<Known>>);
+
+#[derive(Debug, Default)]
+struct Known {
+    /// Files that stand in for others until all of them has come: what is said of the one is meant of the other.
+    meant: HashMap<String, String>,
+    /// What was added to the end of files, in bytes.
+    added: HashMap<String, u64>,
+}
 
 impl StandIns {
-    fn lock(&self) -> MutexGuard<'_, HashMap<String, String>> {
+    fn lock(&self) -> MutexGuard<'_, Known> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// One stands in for another, until the guard goes.
     pub(crate) fn begin(&self, stand_in: String, meant: String) -> StandIn {
-        self.lock().insert(stand_in.clone(), meant);
+        self.lock().meant.insert(stand_in.clone(), meant);
         StandIn(self.clone(), stand_in)
     }
 
     fn meant(&self, path: &str) -> Option<String> {
-        self.lock().get(path).cloned()
+        self.lock().meant.get(path).cloned()
     }
 }
 
@@ -55,7 +66,7 @@ pub(crate) struct StandIn(StandIns, String);
 
 impl Drop for StandIn {
     fn drop(&mut self) {
-        self.0.lock().remove(&self.1);
+        self.0.lock().meant.remove(&self.1);
     }
 }
 
@@ -66,6 +77,8 @@ pub struct Gate {
     kept: u64,
     rules: Vec<(String, FileRule)>,
     stand_ins: StandIns,
+    /// From where paths of this channel are understood: one for all that judge in it.
+    start: Arc<Mutex<Start>>,
 }
 
 impl Gate {
@@ -73,7 +86,8 @@ impl Gate {
     #[must_use]
     pub fn new(transfer: Crossing, sets: &[RuleSet]) -> Self {
         let rules = sets.iter().flat_map(|set| set.files.iter().map(|rule| (set.name.to_string(), rule.clone())));
-        Self { transfer, kept: 0, rules: rules.collect(), stand_ins: StandIns::default() }
+        let (stand_ins, start) = (StandIns::default(), Arc::default());
+        Self { transfer, kept: 0, rules: rules.collect(), stand_ins, start }
     }
 
     /// Under a session's terms.
@@ -102,6 +116,25 @@ impl Gate {
         self.kept
     }
 
+    /// Whether rules need to know from where paths are understood.
+    pub(super) fn asks_where(&self) -> bool {
+        self.rules.iter().any(|(_, rule)| rule.name.contains('/'))
+    }
+
+    /// From where paths are understood from now on.
+    pub(super) fn starts(&self, start: Start) {
+        *self.start.lock().unwrap_or_else(PoisonError::into_inner) = start;
+    }
+
+    fn place(&self, path: &str) -> Path {
+        Path::of(path, &self.start.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// A path out of a command line, whose shell has its own way with stars.
+    fn loose(&self, path: &str) -> Path {
+        Path::loose(path, &self.start.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
     /// Whether anything at all may go this way.
     ///
     /// # Errors
@@ -116,13 +149,8 @@ impl Gate {
     /// With the reason, for the client.
     pub fn open(&self, way: Way, path: &str) -> Result<(), String> {
         self.way(way)?;
-        let path = plain(path);
-        let named =
-            |rule: &&(String, FileRule)| rule.1.most.is_none() && concerns(&rule.1, way) && names(&rule.1, &path);
-        match self.rules.iter().filter(named).find(|(_, rule)| rule.act.stops()) {
-            Some((set, rule)) => Err(format!("the rule {set}/{} keeps it: {}", rule.id, rule.why)),
-            None => Ok(()),
-        }
+        let path = self.place(path);
+        self.first(|rule| rule.most.is_none() && concerns(rule, way) && names(rule, &path))
     }
 
     /// Whether this many bytes of this path may have gone this way.
@@ -130,17 +158,22 @@ impl Gate {
     /// # Errors
     /// With the reason, for the client.
     pub fn size(&self, way: Way, path: &str, bytes: u64) -> Result<(), String> {
-        if self.rules.iter().all(|(_, rule)| rule.most.is_none()) {
+        if !self.has_sizes() {
             return Ok(());
         }
-        let path = plain(path);
-        let over = |rule: &&(String, FileRule)| {
-            rule.1.most.is_some_and(|most| bytes > most) && concerns(&rule.1, way) && names(&rule.1, &path)
-        };
-        match self.rules.iter().filter(over).find(|(_, rule)| rule.act.stops()) {
-            Some((set, rule)) => Err(format!("the rule {set}/{} keeps it: {}", rule.id, rule.why)),
-            None => Ok(()),
-        }
+        self.sized(way, &self.place(path), bytes)
+    }
+
+    fn sized(&self, way: Way, path: &Path, bytes: u64) -> Result<(), String> {
+        self.first(|rule| rule.most.is_some_and(|most| bytes > most) && concerns(rule, way) && names(rule, path))
+    }
+
+    /// Whether a file of so many bytes may go this way, whose path is in part a shell's to make.
+    pub(super) fn of_command(&self, way: Way, path: &str, bytes: u64) -> Result<(), String> {
+        self.way(way)?;
+        let path = self.loose(path);
+        self.first(|rule| rule.most.is_none() && concerns(rule, way) && names(rule, &path))?;
+        self.sized(way, &path, bytes)
     }
 
     /// Whether something may be changed on the target that is no content: a name, a directory, a mode. It needs the way up.
@@ -149,6 +182,49 @@ impl Gate {
     /// With the reason, for the client.
     pub fn change(&self, path: &str) -> Result<(), String> {
         self.open(Way::Up, path)
+    }
+
+    /// Whether what lies under one path may be had under another: not where a rule names it here and would not there.
+    pub(super) fn another(&self, deed: Deed, from: &str, to: &str) -> Result<(), String> {
+        let (from, to) = self.both(deed, from, to);
+        self.first(|rule| loses(rule, &from, &to))
+    }
+
+    /// Both places of what gets another name. What a symbolic link leads to is understood from the link or, of another
+    /// link, from the start.
+    fn both(&self, deed: Deed, from: &str, to: &str) -> (Path, Path) {
+        let place = self.place(from);
+        let from = if deed == Deed::Link { place.or(self.place(&beside(to, from))) } else { place };
+        (from, self.place(to))
+    }
+
+    /// Whether any rule is about sizes.
+    pub(super) fn has_sizes(&self) -> bool {
+        self.rules.iter().any(|(_, rule)| rule.most.is_some())
+    }
+
+    /// How much was added to the end of a file in this session.
+    pub(super) fn added(&self, path: &str) -> u64 {
+        self.stand_ins.lock().added.get(path).copied().unwrap_or(0)
+    }
+
+    /// Notes that more is added to the end of a file.
+    pub(super) fn add(&self, path: &str, more: u64) -> Result<(), String> {
+        let mut known = self.stand_ins.lock();
+        if known.added.len() >= ADDED && !known.added.contains_key(path) {
+            return Err(format!("more than {ADDED} files were added to in one session: begin another"));
+        }
+        let added = known.added.entry(path.to_owned()).or_default();
+        *added = added.saturating_add(more);
+        Ok(())
+    }
+
+    /// The first rule that stops something, in words for the client.
+    fn first(&self, concerned: impl Fn(&FileRule) -> bool) -> Result<(), String> {
+        match self.rules.iter().find(|(_, rule)| rule.act.stops() && concerned(rule)) {
+            Some((set, rule)) => Err(format!("the rule {set}/{} keeps it: {}", rule.id, rule.why)),
+            None => Ok(()),
+        }
     }
 
     /// The rules that let a deed pass and want it noted, as `set/id`, each with its reason.
@@ -164,13 +240,19 @@ impl Gate {
         if stood_in || matches!(event.outcome, Outcome::Refused(_)) {
             return Vec::new();
         }
-        let paths: Vec<String> =
-            [Some(&event.path), event.other.as_ref()].into_iter().flatten().map(|p| plain(p)).collect();
+        let paths: Vec<Path> =
+            [Some(&event.path), event.other.as_ref()].into_iter().flatten().map(|path| self.place(path)).collect();
+        let renamed = match (event.deed, &event.other) {
+            (Deed::Link, Some(leads)) => Some(self.both(event.deed, leads, &event.path)),
+            (deed, Some(to)) => Some(self.both(deed, &event.path, to)),
+            _ => None,
+        };
         let noted = |rule: &&(String, FileRule)| {
-            rule.1.act == Act::Alert
-                && rule.1.most.is_none_or(|most| event.size > most)
-                && concerns(&rule.1, way)
-                && paths.iter().any(|path| names(&rule.1, path))
+            let rule = &rule.1;
+            let named = rule.most.is_none_or(|most| event.size.max(event.reach) > most)
+                && concerns(rule, way)
+                && paths.iter().any(|path| names(rule, path));
+            rule.act == Act::Alert && (named || renamed.as_ref().is_some_and(|(from, to)| loses(rule, from, to)))
         };
         let told = |(set, rule): &'_ (String, FileRule)| format!("{set}/{}", rule.id);
         self.rules.iter().filter(noted).map(|rule| (told(rule), rule.1.why.as_str())).collect()
@@ -181,28 +263,11 @@ fn concerns(rule: &FileRule, way: Way) -> bool {
     way.allowed(rule.way)
 }
 
-/// The whole path or, for a pattern without a slash, its last name.
-fn names(rule: &FileRule, path: &str) -> bool {
-    let name = path.rsplit('/').next().unwrap_or(path);
-    let one = |pattern: &str| {
-        alternatives(pattern, path, Sense::Exact)
-            || (!pattern.contains('/') && alternatives(pattern, name, Sense::Exact))
-    };
-    rule.name.is_empty() || rule.name.split('|').any(one)
+fn names(rule: &FileRule, path: &Path) -> bool {
+    rule.name.is_empty() || rule.name.split('|').any(|pattern| path.may_be(pattern))
 }
 
-/// The path without `.`, `..` and doubled slashes, as far as it says by itself what they mean. What a symbolic link on
-/// the target means nobody here knows.
-fn plain(path: &str) -> String {
-    let mut parts: Vec<&str> = Vec::new();
-    for part in path.split('/') {
-        match part {
-            "" | "." => {}
-            ".." if parts.last().is_some_and(|last| *last != "..") => drop(parts.pop()),
-            ".." if path.starts_with('/') => {}
-            part => parts.push(part),
-        }
-    }
-    let root = if path.starts_with('/') { "/" } else { "" };
-    format!("{root}{}", parts.join("/"))
+/// Whether what a rule names would have a name that it does not.
+fn loses(rule: &FileRule, from: &Path, to: &Path) -> bool {
+    rule.name.split('|').any(|pattern| !pattern.is_empty() && from.is_lost(pattern, to))
 }

@@ -5,6 +5,7 @@
 //! until it is whole, never content, so nothing that is in flight waits for them.
 
 pub mod gate;
+mod place;
 pub mod scp;
 pub mod sftp;
 mod sum;
@@ -31,6 +32,10 @@ pub struct Flow<'a> {
     pub events: Vec<Event>,
     /// Content that is kept, by the number of its file.
     pub content: Vec<(u32, Cow<'a, [u8]>)>,
+    /// Of what goes to the client, what neither content nor an event tells: it is recorded as what a program wrote.
+    pub output: Vec<Cow<'a, [u8]>>,
+    /// The same of what goes to the target.
+    pub input: Vec<Cow<'a, [u8]>>,
 }
 
 /// What was done.
@@ -101,6 +106,8 @@ pub struct Event {
     pub other: Option<String>,
     /// Bytes of content that crossed.
     pub size: u64,
+    /// Where in the file the furthest of them lies: what crosses by and by makes one file.
+    pub reach: u64,
     /// Hash of the content.
     pub sum: Sum,
     /// What of the content is kept.
@@ -112,7 +119,7 @@ pub struct Event {
 impl Event {
     /// An event without content.
     pub(crate) fn plain(deed: Deed, path: String, other: Option<String>, outcome: Outcome) -> Self {
-        Self { deed, path, other, size: 0, sum: Sum::None, keep: None, outcome }
+        Self { deed, path, other, size: 0, reach: 0, sum: Sum::None, keep: None, outcome }
     }
 
     /// What a recording keeps of its content.
@@ -172,6 +179,14 @@ impl Fault {
     pub const fn kind(&self) -> Kind {
         Kind::Usage
     }
+}
+
+/// Why a path is none that can be judged: what is behind a NUL one side reads and the other does not.
+fn unsound(path: &[u8]) -> Option<&'static str> {
+    if path.contains(&0) {
+        return Some("a path has no NUL byte in it");
+    }
+    (path.len() > PATH).then_some("a path is at most 4,096 bytes long")
 }
 
 /// A path as text, cut.

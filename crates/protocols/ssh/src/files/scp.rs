@@ -4,8 +4,9 @@
 //! content is answered by one byte: zero, or one or two with a line of words. The source waits for that, so a record
 //! may be held until it is whole and judged, and nothing is slower for it.
 
+use super::place::Start;
 use super::sum::Summing;
-use super::{Deed, Event, Fault, Flow, Gate, Outcome, Way, text};
+use super::{Deed, Event, Fault, Flow, Gate, Outcome, Way, text, unsound};
 use std::borrow::Cow;
 
 /// Longest record or line of words.
@@ -20,6 +21,8 @@ pub struct Asked {
     pub way: Way,
     /// Where to or from, as the client wrote it.
     pub path: String,
+    /// It is all of the command: it begins in the account's home, and not where something before it went to.
+    pub alone: bool,
 }
 
 /// Reads the words of a command: `scp -t path` is a sink, `scp -f path` a source.
@@ -37,11 +40,24 @@ pub fn asked(words: &[String]) -> Option<Asked> {
         _ => return None,
     };
     let paths = arguments.iter().filter(|word| !word.starts_with('-')).cloned().collect::<Vec<_>>();
-    Some(Asked { way, path: paths.join(" ") })
+    Some(Asked { way, path: paths.join(" "), alone: true })
 }
 
 /// What goes on to one side, in its order.
 type Pieces<'a> = Vec<Cow<'a, [u8]>>;
+
+/// What becomes of what one side said.
+#[derive(Default)]
+struct Passed<'a> {
+    /// On to the other side.
+    forward: Pieces<'a>,
+    /// The gateway's answer to whoever said it.
+    back: Pieces<'a>,
+    events: Vec<Event>,
+    content: Vec<(u32, Cow<'a, [u8]>)>,
+    /// What goes on and is neither content nor told by an event.
+    untold: Pieces<'a>,
+}
 
 /// Where the source's stream is.
 enum At {
@@ -91,6 +107,9 @@ impl Scp {
     /// For a channel that runs this command, under a gate.
     #[must_use]
     pub fn new(asked: &Asked, gate: Gate) -> Self {
+        if !asked.alone {
+            gate.starts(Start::Anywhere);
+        }
         Self {
             gate,
             way: asked.way,
@@ -128,26 +147,23 @@ impl Scp {
     }
 
     fn take<'a>(&mut self, bytes: &'a [u8], source: bool) -> Result<Flow<'a>, Fault> {
-        // Forward: what came, on to the other side. Back: the gateway's answer to whoever sent it.
-        let (mut forward, mut back, mut events, mut content) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        let mut passed = Passed::default();
         if source {
-            self.source(bytes, (&mut forward, &mut back), &mut events, &mut content)?;
+            self.source(bytes, &mut passed)?;
         } else {
-            self.sink(bytes, &mut events)?;
-            forward.push(Cow::Borrowed(bytes));
+            self.sink(bytes, &mut passed)?;
+            passed.forward.push(Cow::Borrowed(bytes));
         }
+        let Passed { forward, back, events, content, untold } = passed;
         let upward = (self.way == Way::Up) == source;
-        let (to_target, to_client) = if upward { (forward, back) } else { (back, forward) };
-        Ok(Flow { to_target, to_client, events, content })
+        Ok(if upward {
+            Flow { to_target: forward, to_client: back, events, content, input: untold, output: Vec::new() }
+        } else {
+            Flow { to_target: back, to_client: forward, events, content, input: Vec::new(), output: untold }
+        })
     }
 
-    fn source<'a>(
-        &mut self,
-        mut rest: &'a [u8],
-        (forward, back): (&mut Pieces<'a>, &mut Pieces<'a>),
-        events: &mut Vec<Event>,
-        content: &mut Vec<(u32, Cow<'a, [u8]>)>,
-    ) -> Result<(), Fault> {
+    fn source<'a>(&mut self, mut rest: &'a [u8], passed: &mut Passed<'a>) -> Result<(), Fault> {
         while !rest.is_empty() {
             match &mut self.at {
                 At::Content { left } => {
@@ -155,20 +171,24 @@ impl Scp {
                     let (now, later) = rest.split_at_checked(most).unwrap_or((rest, &[]));
                     rest = later;
                     *left = left.saturating_sub(u64::try_from(now.len()).unwrap_or(u64::MAX));
-                    if let Some(file) = &mut self.now {
-                        let kept = file.sums.feed(now, self.gate.kept());
-                        content.extend(kept.map(|(file, bytes)| (file, Cow::Borrowed(bytes))));
-                    }
-                    forward.push(Cow::Borrowed(now));
                     if *left == 0 {
                         self.at = At::End;
                     }
+                    match &mut self.now {
+                        Some(file) => {
+                            let kept = file.sums.feed(now, self.gate.kept());
+                            passed.content.extend(kept.map(|(file, bytes)| (file, Cow::Borrowed(bytes))));
+                        }
+                        // The sink had enough of the file, and the source goes on.
+                        None => passed.untold.push(Cow::Borrowed(now)),
+                    }
+                    passed.forward.push(Cow::Borrowed(now));
                 }
                 // Zero, or words about what went wrong while it was read.
                 At::End => {
                     let (end, later) = rest.split_at_checked(1).unwrap_or((rest, &[]));
                     if end == [0] {
-                        forward.push(Cow::Borrowed(end));
+                        passed.forward.push(Cow::Borrowed(end));
                         rest = later;
                         self.at = At::Record(Vec::new());
                         self.awaits = Some(Awaits::Content);
@@ -179,27 +199,36 @@ impl Scp {
                 At::Record(_) => {
                     let Some(record) = self.line(&mut rest)? else { break };
                     if self.now.is_some() && matches!(record.first(), Some(1 | 2)) {
-                        events.extend(self.done(Outcome::Failed(said(&record))));
+                        passed.events.extend(self.done(Outcome::Failed(said(&record))));
                         self.awaits = Some(Awaits::Content);
-                        forward.push(Cow::Owned(record));
+                        self.pass(record, passed);
                         continue;
                     }
                     match self.record(&record)? {
-                        Ok(()) => forward.push(Cow::Owned(record)),
+                        Ok(()) => self.pass(record, passed),
                         Err((why, event)) => {
                             let words = format!("\u{1}scp: {}: {why}\n", event.path).into_bytes();
-                            events.push(event);
+                            passed.events.push(event);
                             // Downward the person's own scp is told too; it takes the words in a record's place.
                             if self.way == Way::Down {
-                                forward.push(Cow::Owned(words.clone()));
+                                passed.forward.push(Cow::Owned(words.clone()));
                             }
-                            back.push(Cow::Owned(words));
+                            passed.back.push(Cow::Owned(words));
                         }
                     }
                 }
             }
         }
         Ok(())
+    }
+
+    /// A line of the source's goes on. Downward all of them are told as what a command wrote; upward those that have words
+    /// of their own.
+    fn pass(&self, line: Vec<u8>, passed: &mut Passed<'_>) {
+        if self.way == Way::Down || matches!(line.first(), Some(1 | 2)) {
+            passed.untold.push(Cow::Owned(line.clone()));
+        }
+        passed.forward.push(Cow::Owned(line));
     }
 
     /// The next whole line, with its end; what is not whole is held.
@@ -231,7 +260,7 @@ impl Scp {
                     (_, Way::Up) => Deed::Put,
                     (_, Way::Down) => Deed::Get,
                 };
-                let judged = self.judge(&path, size);
+                let judged = self.judge(&path, &name, size);
                 if let Err(why) = judged {
                     let outcome = Outcome::Refused(why.clone());
                     return Ok(Err((why, Event::plain(deed, path, None, outcome))));
@@ -249,11 +278,11 @@ impl Scp {
                     self.awaits = Some(Awaits::Other);
                 }
             }
-            b'E' => {
+            b'E' if line.is_empty() => {
                 self.folders.pop();
                 self.awaits = Some(Awaits::Other);
             }
-            b'T' => self.awaits = Some(Awaits::Other),
+            b'T' if is_times(line) => self.awaits = Some(Awaits::Other),
             // The source's own words; nobody answers them.
             1 | 2 => {}
             _ => return Err(malformed("an unknown record")),
@@ -261,12 +290,18 @@ impl Scp {
         Ok(Ok(()))
     }
 
-    /// A single file that goes up may become what was asked for or lie below it: nobody here knows which.
-    fn judge(&self, path: &str, size: u64) -> Result<(), String> {
-        let own = (self.way == Way::Up && self.folders.is_empty()).then_some(self.root.as_str());
-        for path in [Some(path), own].into_iter().flatten() {
-            self.gate.open(self.way, path)?;
-            self.gate.size(self.way, path, size)?;
+    /// A single file that goes up may become what was asked for or lie below it: nobody here knows which. One that comes
+    /// down may lie deeper, where its shell made the path.
+    fn judge(&self, path: &str, name: &str, size: u64) -> Result<(), String> {
+        let (base, last) =
+            self.root.split_at_checked(self.root.rfind('/').map_or(0, |at| at.saturating_add(1))).unwrap_or_default();
+        let deeper = (self.way == Way::Down && last.contains('*')).then(|| format!("{base}*/{name}"));
+        let own = (self.way == Way::Up && self.folders.is_empty()).then(|| self.root.clone());
+        for path in [Some(path.to_owned()), own, deeper].into_iter().flatten() {
+            if let Some(why) = unsound(path.as_bytes()) {
+                return Err(why.to_owned());
+            }
+            self.gate.of_command(self.way, &path, size)?;
         }
         Ok(())
     }
@@ -292,27 +327,42 @@ impl Scp {
     }
 
     /// Reads the sink's answers.
-    fn sink(&mut self, bytes: &[u8], events: &mut Vec<Event>) -> Result<(), Fault> {
+    fn sink<'a>(&mut self, bytes: &'a [u8], passed: &mut Passed<'a>) -> Result<(), Fault> {
         for byte in bytes {
             if let Some(words) = &mut self.words {
                 words.push(*byte);
                 if words.len() > LINE {
                     return Err(malformed("an answer of more than 8 KiB"));
                 }
+                self.untold(std::slice::from_ref(byte), passed);
                 if *byte == b'\n' {
                     let words = self.words.take().unwrap_or_default();
                     self.awaits = None;
-                    events.extend(self.done(Outcome::Failed(said(&words))));
+                    passed.events.extend(self.done(Outcome::Failed(said(&words))));
                 }
                 continue;
             }
             match byte {
-                0 => events.extend(self.answered()?),
-                1 | 2 => self.words = Some(vec![*byte]),
+                0 => passed.events.extend(self.answered()?),
+                1 | 2 => {
+                    self.words = Some(vec![*byte]);
+                    self.untold(std::slice::from_ref(byte), passed);
+                }
                 _ => return Err(malformed("an unknown answer")),
             }
         }
         Ok(())
+    }
+
+    /// Words of the sink's, byte by byte as they come: all of what a client is told is in the recording.
+    fn untold(&self, bytes: &[u8], passed: &mut Passed<'_>) {
+        if self.way == Way::Down {
+            return;
+        }
+        match passed.untold.last_mut() {
+            Some(Cow::Owned(words)) => words.extend_from_slice(bytes),
+            _ => passed.untold.push(Cow::Owned(bytes.to_vec())),
+        }
     }
 
     fn answered(&mut self) -> Result<Option<Event>, Fault> {
@@ -336,9 +386,16 @@ impl Scp {
         let Crossing { path, sums, .. } = self.now.take()?;
         let keep = sums.keep();
         let (size, sum) = sums.sum();
+        let reach = size;
         let deed = if self.way == Way::Up { Deed::Put } else { Deed::Get };
-        Some(Event { deed, path, other: None, size, sum, keep, outcome })
+        Some(Event { deed, path, other: None, size, reach, sum, keep, outcome })
     }
+}
+
+/// `seconds 0 seconds 0`, of the last change and the last look.
+fn is_times(line: &[u8]) -> bool {
+    let number = |part: &[u8]| (1..=20).contains(&part.len()) && part.iter().all(u8::is_ascii_digit);
+    line.split(|byte| *byte == b' ').map(number).collect::<Vec<_>>() == [true; 4]
 }
 
 /// `0644 size name`.

@@ -75,10 +75,6 @@ impl Summing {
         kept
     }
 
-    pub(super) const fn size(&self) -> u64 {
-        self.size
-    }
-
     pub(super) const fn keep(&self) -> Option<Keep> {
         self.keep
     }

@@ -205,7 +205,10 @@ async fn serve(opening: Opening, session: Arc<Session>) -> Outcome {
         "session" => {
             let Some(channel) = opening.accept() else { return Outcome::ByClient };
             match start::start(channel).await {
-                Some(started) => channel::carry(started, session).await,
+                Some(started) => {
+                    let stand_ins = session.errands.stand_ins();
+                    channel::carry(Started { stand_ins, ..started }, session).await
+                }
                 None => Outcome::ByClient,
             }
         }

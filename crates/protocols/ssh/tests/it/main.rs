@@ -17,6 +17,8 @@ mod devices;
 #[cfg(test)]
 mod dropbear;
 #[cfg(test)]
+mod evasions;
+#[cfg(test)]
 mod files;
 #[cfg(test)]
 mod floods;

@@ -1,9 +1,10 @@
 //! What is open and asked in one SFTP channel, and what becomes of it.
 
+use super::super::place::Start;
 use super::super::sum::Summing;
-use super::super::{Deed, Event, Fault, Gate, Outcome, Way, text};
+use super::super::{Deed, Event, Fault, Gate, Outcome, Way, text, unsound};
 use super::wire::{
-    Ask, EOF, FAILURE, OK, PERMISSION_DENIED, Reply, Request, Says, UNSUPPORTED, flag, malformed, status,
+    Ask, EOF, FAILURE, OK, PERMISSION_DENIED, Reply, Request, Says, UNSUPPORTED, flag, malformed, size, status,
 };
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -39,6 +40,7 @@ enum Asked {
     Read {
         handle: Vec<u8>,
         offset: u64,
+        length: u32,
     },
     Write {
         handle: Vec<u8>,
@@ -57,13 +59,40 @@ struct File {
     failed: Option<String>,
     /// What the gateway refused of it first.
     refused: Option<String>,
+    /// What is written goes to its end, wherever the client says that it belongs.
+    adds: bool,
+    /// What was said of each direction when it was first used: an open says what is wanted, a handle may be used for more.
+    judged: [Option<Result<(), String>>; 2],
+    /// Where the furthest content of each direction lies.
+    reach: [u64; 2],
     /// Its number in either direction, where content is kept.
     numbers: Option<[u32; 2]>,
 }
 
 impl File {
-    fn new(path: String, numbers: Option<[u32; 2]>) -> Self {
-        Self { path, down: None, up: None, failed: None, refused: None, numbers }
+    fn new(path: String, flags: u32, numbers: Option<[u32; 2]>) -> Self {
+        let adds = flags & flag::APPEND != 0;
+        let (judged, reach) = ([None, None], [0, 0]);
+        Self { path, down: None, up: None, failed: None, refused: None, adds, judged, reach, numbers }
+    }
+
+    /// Whether anything of it may go this way.
+    fn may(&mut self, gate: &Gate, way: Way) -> Result<(), String> {
+        let [down, up] = &mut self.judged;
+        let judged = if way == Way::Up { up } else { down };
+        judged.get_or_insert_with(|| gate.open(way, &self.path)).clone()
+    }
+
+    fn reaches(&mut self, upward: bool, end: u64) {
+        let [down, up] = &mut self.reach;
+        let reach = if upward { up } else { down };
+        *reach = end.max(*reach);
+    }
+
+    /// What was refused of it is told when it is closed.
+    fn refuse(&mut self, upward: bool, why: &str) {
+        self.sums(upward);
+        self.refused.get_or_insert_with(|| why.to_owned());
     }
 
     fn sums(&mut self, upward: bool) -> &mut Summing {
@@ -71,22 +100,20 @@ impl File {
         if upward { &mut self.up } else { &mut self.down }.get_or_insert_with(|| Summing::new(number))
     }
 
-    fn size(&self, upward: bool) -> u64 {
-        if upward { &self.up } else { &self.down }.as_ref().map_or(0, Summing::size)
-    }
-
     fn events(self, ended: &Outcome) -> impl Iterator<Item = Event> {
-        let Self { path, down, up, failed, refused, .. } = self;
+        let Self { path, down, up, failed, refused, reach, .. } = self;
+        let [furthest_down, furthest_up] = reach;
         let outcome = match (refused, failed) {
             (Some(why), _) => Outcome::Refused(why),
             (None, Some(why)) => Outcome::Failed(why),
             (None, None) => ended.clone(),
         };
-        [(Deed::Get, down), (Deed::Put, up)].into_iter().filter_map(move |(deed, sums)| {
+        let ways = [(Deed::Get, down, furthest_down), (Deed::Put, up, furthest_up)];
+        ways.into_iter().filter_map(move |(deed, sums, reach)| {
             let sums = sums?;
             let keep = sums.keep();
             let (size, sum) = sums.sum();
-            Some(Event { deed, path: path.clone(), other: None, size, sum, keep, outcome: outcome.clone() })
+            Some(Event { deed, path: path.clone(), other: None, size, reach, sum, keep, outcome: outcome.clone() })
         })
     }
 }
@@ -127,6 +154,7 @@ impl Book {
                 return Ok(Verdict::Answer(answer, event.map(|event| *event)));
             }
             Err(No::Handle) => return Ok(Verdict::Answer(status(id, FAILURE, "no such handle"), None)),
+            Err(No::Unsound(why)) => return Ok(Verdict::Answer(status(id, FAILURE, why), None)),
             Err(No::Unknown) => return Ok(Verdict::Answer(status(id, UNSUPPORTED, "not known to the gateway"), None)),
         };
         self.asked.insert(id, asked);
@@ -134,6 +162,9 @@ impl Book {
     }
 
     fn judge(&mut self, ask: &Ask<'_>, content: usize) -> Result<(Asked, Option<Vec<u8>>), No> {
+        if let Some(why) = ask.paths().find_map(unsound) {
+            return Err(No::Unsound(why));
+        }
         let asked = match *ask {
             Ask::Open { path, flags } => self.open(self.gate.meant(text(path)), flags)?,
             Ask::OpenDir(path) => Asked::OpenDir { path: text(path) },
@@ -141,12 +172,13 @@ impl Book {
                 self.known(handle)?;
                 Asked::Close { handle: handle.to_vec() }
             }
-            Ask::Read { handle, offset } => {
-                self.allow(handle, Way::Down, 0)?;
-                Asked::Read { handle: handle.to_vec(), offset }
+            Ask::Read { handle, offset, length } => {
+                // How much of it comes is judged when it does: whoever reads asks for more than there is.
+                self.allow(handle, Way::Down, offset, 0)?;
+                Asked::Read { handle: handle.to_vec(), offset, length }
             }
             Ask::Write { handle, offset } => {
-                self.allow(handle, Way::Up, u64::try_from(content).unwrap_or(u64::MAX))?;
+                self.allow(handle, Way::Up, offset, u64::try_from(content).unwrap_or(u64::MAX))?;
                 if let Some(Opened::File(file)) = self.opened.get_mut(handle) {
                     file.sums(true).at(offset);
                 }
@@ -166,29 +198,39 @@ impl Book {
                 let (from, to) = (self.path(from)?, self.path(to)?);
                 self.change(Deed::Copy, from.as_bytes(), Some(to.as_bytes()))?
             }
-            Ask::Look => Asked::Look,
+            Ask::Look(_) => Asked::Look,
+            Ask::LookAt(handle) => self.known(handle).map(|_| Asked::Look)?,
+            Ask::Names(handle) => match self.known(handle)? {
+                Opened::Dir => Asked::Look,
+                Opened::File(_) => return Err(No::Handle),
+            },
             Ask::Unknown => return Err(No::Unknown),
         };
         Ok((asked, None))
     }
 
     fn open(&self, path: String, flags: u32) -> Result<Asked, No> {
-        let ways = [(Way::Down, flag::READ, Deed::Get), (Way::Up, CHANGES, Deed::Put)];
-        for (way, flag, deed) in ways {
-            if flags & flag != 0
-                && let Err(why) = self.gate.open(way, &path)
-            {
+        // A server takes an open that says neither for one that reads.
+        let reads = flags & flag::READ != 0 || flags & flag::WRITE == 0;
+        let ways = [(Way::Down, reads, Deed::Get), (Way::Up, flags & CHANGES != 0, Deed::Put)];
+        for (way, wanted, deed) in ways {
+            if wanted && let Err(why) = self.gate.open(way, &path) {
                 return Err(refused(deed, path, None, why));
             }
         }
         Ok(Asked::Open { path, flags })
     }
 
-    /// Both paths of a change must be allowed.
+    /// Both paths of a change must be allowed, and what has a rule must not lose it by another name.
     fn change(&self, deed: Deed, path: &[u8], other: Option<&[u8]>) -> Result<Asked, No> {
         let (path, other) = (text(path), other.map(text));
+        let meant = |path: &String| self.gate.meant(path.clone());
         let paths = [Some(&path), other.as_ref()].into_iter().flatten();
-        let wrong = paths.map(|path| self.gate.change(&self.gate.meant(path.clone()))).find_map(Result::err);
+        let mut wrong = paths.map(|path| self.gate.change(&meant(path))).find_map(Result::err);
+        if let (None, Some(other)) = (&wrong, &other) {
+            let (from, to) = if deed == Deed::Link { (other, &path) } else { (&path, other) };
+            wrong = self.gate.another(deed, &meant(from), &meant(to)).err();
+        }
         if let Some(why) = wrong {
             return Err(refused(deed, path, other, why));
         }
@@ -206,16 +248,27 @@ impl Book {
         }
     }
 
-    /// Whether so much more content of a file may go this way.
-    fn allow(&mut self, handle: &[u8], way: Way, more: u64) -> Result<(), No> {
+    /// Whether so much content that belongs at an offset of a file may go this way.
+    fn allow(&mut self, handle: &[u8], way: Way, offset: u64, more: u64) -> Result<(), No> {
         let Some(Opened::File(file)) = self.opened.get_mut(handle) else { return Err(No::Handle) };
         let upward = way == Way::Up;
-        let bytes = file.size(upward).saturating_add(more);
-        self.gate.size(way, &file.path, bytes).map_err(|why| {
-            file.sums(upward);
-            file.refused.get_or_insert_with(|| why.clone());
-            No::Policy(why, None)
-        })
+        let adds = upward && file.adds && self.gate.has_sizes();
+        let added = if adds { self.gate.added(&file.path).saturating_add(more) } else { 0 };
+        let end = offset.saturating_add(more).max(added);
+        let judged = file.may(&self.gate, way).and_then(|()| self.gate.size(way, &file.path, end));
+        let noted = judged.and_then(|()| if adds { self.gate.add(&file.path, more) } else { Ok(()) });
+        match noted {
+            Ok(()) => {
+                if upward {
+                    file.reaches(upward, end);
+                }
+                Ok(())
+            }
+            Err(why) => {
+                file.refuse(upward, &why);
+                Err(No::Policy(why, None))
+            }
+        }
     }
 
     /// Content of a handle passes; gives what of it is kept.
@@ -230,15 +283,15 @@ impl Book {
         let first = self.files.saturating_add(1);
         let second = first.saturating_add(1);
         self.files = second;
-        let mut file = File::new(path, (self.gate.kept() > 0).then_some([first, second]));
+        let mut file = File::new(path, flags, (self.gate.kept() > 0).then_some([first, second]));
         if flags & CHANGES != 0 {
             file.sums(true);
         }
         file
     }
 
-    /// Takes in a reply; gives the handle whose content follows, and what happened.
-    pub(super) fn reply(&mut self, reply: &Reply<'_>, content: usize) -> Result<(Option<Vec<u8>>, Vec<Event>), Fault> {
+    /// Takes in a reply of which so much content follows.
+    pub(super) fn reply(&mut self, reply: &Reply<'_>, content: usize) -> Result<Heard, Fault> {
         let asked = self.asked.remove(&reply.id).ok_or(malformed("a reply to what was not asked"))?;
         let failed = match reply.says {
             Says::Status(OK | EOF, _) => None,
@@ -267,11 +320,11 @@ impl Book {
                     events.extend(file.events(&failed.map_or(Outcome::Done, Outcome::Failed)));
                 }
             }
-            (Asked::Read { handle, offset }, Says::Data(_)) => {
-                if let Some(Opened::File(file)) = self.opened.get_mut(&handle) {
-                    file.sums(false).at(offset);
+            (Asked::Read { handle, offset, length }, Says::Data(_)) => {
+                if content > size(length) {
+                    return Err(malformed("more content than was asked for"));
                 }
-                return Ok((Some(handle), events));
+                return Ok(self.came(handle, reply.id, offset, content));
             }
             (Asked::Read { handle, .. } | Asked::Write { handle }, _) => {
                 if let (Some(why), Some(Opened::File(file))) = (failed, self.opened.get_mut(&handle)) {
@@ -286,7 +339,36 @@ impl Book {
         if matches!(reply.says, Says::Data(_)) && content > 0 {
             return Err(malformed("content that was not asked for"));
         }
-        Ok((None, events))
+        Ok(Heard { events, ..Heard::default() })
+    }
+
+    /// Content of a file has come from the target; what is beyond the size that may is not passed on.
+    fn came(&mut self, handle: Vec<u8>, id: u32, offset: u64, content: usize) -> Heard {
+        // Whose handle was closed before: it is no file's, and told as what it is.
+        let Some(Opened::File(file)) = self.opened.get_mut(&handle) else { return Heard::default() };
+        let end = offset.saturating_add(u64::try_from(content).unwrap_or(u64::MAX));
+        if let Err(why) = self.gate.size(Way::Down, &file.path, end) {
+            file.refuse(false, &why);
+            return Heard { instead: Some(status(id, PERMISSION_DENIED, &why)), ..Heard::default() };
+        }
+        file.sums(false).at(offset);
+        file.reaches(false, end);
+        Heard { content: Some(handle), ..Heard::default() }
+    }
+
+    /// A number that no request has that is under way.
+    pub(super) fn free(&self) -> Option<u32> {
+        (0..=u32::MAX).rev().find(|id| !self.asked.contains_key(id))
+    }
+
+    /// From where the target understands paths.
+    pub(super) fn starts(&self, start: Start) {
+        self.gate.starts(start);
+    }
+
+    /// Whether rules need to know that.
+    pub(super) fn asks_where(&self) -> bool {
+        self.gate.asks_where()
     }
 
     /// A handle is open. A server that works ahead may use one again before it has said that it is closed.
@@ -322,9 +404,22 @@ impl Book {
     }
 }
 
+/// What a reply comes to.
+#[derive(Default)]
+pub(super) struct Heard {
+    /// The handle whose content follows it.
+    pub(super) content: Option<Vec<u8>>,
+    /// What happened.
+    pub(super) events: Vec<Event>,
+    /// What the client is told in its place.
+    pub(super) instead: Option<Vec<u8>>,
+}
+
 /// Why a request does not go on.
 enum No {
     Policy(String, Option<Box<Event>>),
+    /// No path that can be judged.
+    Unsound(&'static str),
     Handle,
     Unknown,
 }

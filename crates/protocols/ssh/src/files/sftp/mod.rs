@@ -7,8 +7,9 @@ mod book;
 pub(crate) mod speak;
 mod wire;
 
-use super::{Event, Fault, Flow, Gate};
-use book::{Book, Verdict};
+use super::place::Start;
+use super::{Event, Fault, Flow, Gate, text, unsound};
+use book::{Book, Heard, Verdict};
 use std::borrow::Cow;
 use wire::{Head, Need, kind};
 
@@ -22,7 +23,9 @@ enum At {
     /// In the head of a packet.
     Head,
     /// In content, with so many bytes of the packet to come.
-    Body { left: usize, passes: bool, sums: Option<Content> },
+    Body { left: usize, passes: bool, sums: Option<Content>, told: bool },
+    /// In the answer to a question of the gateway's own.
+    Own { left: usize, held: Vec<u8> },
 }
 
 /// Whose content it is.
@@ -55,6 +58,13 @@ pub struct Sftp {
     /// Answers of the gateway that wait for the end of the target's packet.
     answers: Vec<u8>,
     greeted: bool,
+    versioned: bool,
+    /// The number of the gateway's own question, while it is under way: from where are paths understood?
+    asks: Option<u32>,
+    /// The target's greeting, which waits for the answer: who has not heard it asks for nothing.
+    greeting: Option<Vec<u8>>,
+    /// Whether all of what the target says is told: nobody knows what a command is that speaks like a server.
+    tells: bool,
 }
 
 /// Whether a client's first bytes are its greeting (draft-ietf-secsh-filexfer-02 section 4): an `INIT` of a version, and perhaps extensions.
@@ -70,7 +80,33 @@ impl Sftp {
     /// For a channel, under a gate.
     #[must_use]
     pub fn new(gate: Gate) -> Self {
-        Self { client: Side::new(), target: Side::new(), book: Book::new(gate), answers: Vec::new(), greeted: false }
+        let book = Book::new(gate);
+        if book.asks_where() {
+            book.starts(Start::Anywhere);
+        }
+        Self {
+            client: Side::new(),
+            target: Side::new(),
+            book,
+            answers: Vec::new(),
+            greeted: false,
+            versioned: false,
+            asks: None,
+            greeting: None,
+            tells: false,
+        }
+    }
+
+    /// The same of a command that was taken for a server: what it says and no event tells is its output.
+    #[must_use]
+    pub fn of_command(self) -> Self {
+        Self { tells: true, ..self }
+    }
+
+    /// How many bytes of the gateway's own answers wait for the end of a packet of the target's.
+    #[must_use]
+    pub fn waiting(&self) -> usize {
+        self.answers.len()
     }
 
     /// Takes in what the client sent.
@@ -82,7 +118,7 @@ impl Sftp {
         let mut rest = bytes;
         loop {
             match &mut self.client.at {
-                At::Body { left, passes, sums } => {
+                At::Body { left, passes, sums, .. } => {
                     let (now, later) = rest.split_at_checked(*left).unwrap_or((rest, &[]));
                     rest = later;
                     *left = left.saturating_sub(now.len());
@@ -97,6 +133,8 @@ impl Sftp {
                     }
                     self.client.at = At::Head;
                 }
+                // A client is asked nothing.
+                At::Own { .. } => self.client.at = At::Head,
                 At::Head => {
                     let Some(head) = fill(&mut self.client.held, &mut rest, wire::request)? else { break };
                     self.request(head, &mut flow)?;
@@ -116,13 +154,16 @@ impl Sftp {
         let mut rest = bytes;
         loop {
             match &mut self.target.at {
-                At::Body { left, sums, .. } => {
+                At::Body { left, passes, sums, told } => {
                     let (now, later) = rest.split_at_checked(*left).unwrap_or((rest, &[]));
                     rest = later;
                     *left = left.saturating_sub(now.len());
-                    if !now.is_empty() {
+                    if *passes && !now.is_empty() {
                         if let Some(content) = sums {
                             flow.content.extend(self.book.content(&content.handle, content.upward, now));
+                        }
+                        if !*told {
+                            flow.output.push(Cow::Borrowed(now));
                         }
                         flow.to_client.push(Cow::Borrowed(now));
                     }
@@ -131,6 +172,20 @@ impl Sftp {
                     }
                     self.target.at = At::Head;
                     self.answer(&mut flow);
+                }
+                At::Own { left, held } => {
+                    let (now, later) = rest.split_at_checked(*left).unwrap_or((rest, &[]));
+                    rest = later;
+                    *left = left.saturating_sub(now.len());
+                    if held.len() <= HELD {
+                        held.extend_from_slice(now);
+                    }
+                    if *left > 0 {
+                        break;
+                    }
+                    let held = std::mem::take(held);
+                    self.target.at = At::Head;
+                    self.learn(&held, &mut flow);
                 }
                 At::Head => {
                     let Some(head) = fill(&mut self.target.held, &mut rest, wire::reply)? else { break };
@@ -162,7 +217,11 @@ impl Sftp {
             flow.to_target.push(Cow::Owned(bytes));
             return Ok(());
         }
-        let verdict = self.book.request(wire::Request::parse(&bytes)?, left)?;
+        let request = wire::Request::parse(&bytes)?;
+        if self.asks == Some(request.id) {
+            return Err(wire::malformed("two requests of one number"));
+        }
+        let verdict = self.book.request(request, left)?;
         let (passes, sums) = match verdict {
             Verdict::Pass(content) => {
                 flow.to_target.push(Cow::Owned(bytes));
@@ -175,7 +234,7 @@ impl Sftp {
             }
         };
         if left > 0 {
-            self.client.at = At::Body { left, passes, sums };
+            self.client.at = At::Body { left, passes, sums, told: true };
         }
         Ok(())
     }
@@ -183,23 +242,80 @@ impl Sftp {
     fn reply(&mut self, head: Head, flow: &mut Flow<'_>) -> Result<(), Fault> {
         let Head { bytes, left } = head;
         let reply = wire::Reply::parse(&bytes)?;
-        let sums = if matches!(reply.says, wire::Says::Version) {
-            None
+        let (mut sums, mut told) = (None, !self.tells);
+        if matches!(reply.says, wire::Says::Version) {
+            if std::mem::replace(&mut self.versioned, true) {
+                return Err(wire::malformed("a second greeting"));
+            }
+            if self.ask(flow) {
+                self.greeting = Some(bytes);
+                return Ok(());
+            }
+        } else if self.asks == Some(reply.id) {
+            let names = matches!(reply.says, wire::Says::Names(_));
+            self.target.at = At::Own { left, held: Vec::new() };
+            if !names || left == 0 {
+                self.learn(&[], flow);
+                self.target.at = if left > 0 { At::Body { left, passes: false, sums, told } } else { At::Head };
+            }
+            return Ok(());
         } else {
-            let (content, events) = self.book.reply(&reply, left)?;
+            self.greet(flow);
+            let Heard { content, events, instead } = self.book.reply(&reply, left)?;
             flow.events.extend(events);
-            content.map(|handle| Content { handle, upward: false })
-        };
+            if let Some(instead) = instead {
+                self.answers.extend_from_slice(&instead);
+                self.target.at = if left > 0 { At::Body { left, passes: false, sums, told } } else { At::Head };
+                return Ok(());
+            }
+            let data = matches!(reply.says, wire::Says::Data(_));
+            // Content of no open file is told as output in any case.
+            told = if data { content.is_some() } else { told || wire::says_no_more(&bytes) };
+            sums = content.map(|handle| Content { handle, upward: false });
+        }
+        if !told {
+            flow.output.push(Cow::Owned(bytes.clone()));
+        }
         flow.to_client.push(Cow::Owned(bytes));
         if left > 0 {
-            self.target.at = At::Body { left, passes: true, sums };
+            self.target.at = At::Body { left, passes: true, sums, told };
         }
         Ok(())
     }
 
-    /// Gives the client the gateway's answers, where no packet of the target's is under way.
+    /// Asks the target from where it understands paths, where rules need to know that; whether it was asked.
+    fn ask(&mut self, flow: &mut Flow<'_>) -> bool {
+        if !self.book.asks_where() || !self.client.between() {
+            return false;
+        }
+        self.asks = self.book.free();
+        flow.to_target.extend(self.asks.map(|id| Cow::Owned(wire::whereabouts(id))));
+        self.asks.is_some()
+    }
+
+    /// The target has answered: this, or nothing that helps. Until then, and without it, a path may be anywhere.
+    fn learn(&mut self, names: &[u8], flow: &mut Flow<'_>) {
+        self.asks = None;
+        let found = wire::first_name(names).filter(|name| name.starts_with(b"/") && unsound(name).is_none());
+        if let Some(directory) = found {
+            self.book.starts(Start::At(text(directory)));
+        }
+        self.greet(flow);
+    }
+
+    /// Gives the client the target's greeting, if that waits.
+    fn greet(&mut self, flow: &mut Flow<'_>) {
+        let Some(greeting) = self.greeting.take() else { return };
+        if self.tells {
+            flow.output.push(Cow::Owned(greeting.clone()));
+        }
+        flow.to_client.push(Cow::Owned(greeting));
+    }
+
+    /// Gives the client the gateway's answers, once it was greeted and where no packet of the target's is under way.
     fn answer(&mut self, flow: &mut Flow<'_>) {
-        if self.target.between() && !self.answers.is_empty() {
+        let between = self.versioned && self.greeting.is_none() && self.target.between();
+        if between && !self.answers.is_empty() {
             flow.to_client.push(Cow::Owned(std::mem::take(&mut self.answers)));
         }
     }

@@ -204,6 +204,7 @@ pub(super) enum Ask<'a> {
     Read {
         handle: &'a [u8],
         offset: u64,
+        length: u32,
     },
     Write {
         handle: &'a [u8],
@@ -222,9 +223,29 @@ pub(super) enum Ask<'a> {
         from: &'a [u8],
         to: &'a [u8],
     },
-    /// It only looks.
-    Look,
+    /// It only looks, at a path where there is one.
+    Look(Option<&'a [u8]>),
+    /// It only looks at what is open.
+    LookAt(&'a [u8]),
+    /// It reads names of an open directory.
+    Names(&'a [u8]),
     Unknown,
+}
+
+impl<'a> Ask<'a> {
+    /// The paths in it.
+    pub(super) fn paths(&self) -> impl Iterator<Item = &'a [u8]> {
+        let (one, other) = match *self {
+            Ask::Open { path, .. } => (Some(path), None),
+            Ask::OpenDir(path) | Ask::Remove(path) | Ask::MakeDir(path) | Ask::RemoveDir(path) | Ask::SetStat(path) => {
+                (Some(path), None)
+            }
+            Ask::Rename(one, other) | Ask::Link(one, other) => (Some(one), Some(other)),
+            Ask::Look(path) => (path, None),
+            _ => (None, None),
+        };
+        [one, other].into_iter().flatten()
+    }
 }
 
 impl<'a> Request<'a> {
@@ -236,11 +257,7 @@ impl<'a> Request<'a> {
         let ask = match kind {
             kind::OPEN => Ask::Open { path: fields.string()?, flags: fields.number()? },
             kind::CLOSE => Ask::Close(fields.handle()?),
-            kind::READ => {
-                let ask = Ask::Read { handle: fields.handle()?, offset: fields.long()? };
-                fields.number()?;
-                ask
-            }
+            kind::READ => Ask::Read { handle: fields.handle()?, offset: fields.long()?, length: fields.number()? },
             kind::WRITE => Ask::Write { handle: fields.handle()?, offset: fields.long()? },
             kind::OPENDIR => Ask::OpenDir(fields.string()?),
             kind::REMOVE => Ask::Remove(fields.string()?),
@@ -254,8 +271,9 @@ impl<'a> Request<'a> {
                 let leads = fields.string()?;
                 Ask::Link(fields.string()?, leads)
             }
-            kind::LSTAT | kind::STAT | kind::REALPATH | kind::READLINK => fields.string().map(|_| Ask::Look)?,
-            kind::FSTAT | kind::READDIR => fields.handle().map(|_| Ask::Look)?,
+            kind::LSTAT | kind::STAT | kind::REALPATH | kind::READLINK => Ask::Look(Some(fields.string()?)),
+            kind::FSTAT => Ask::LookAt(fields.handle()?),
+            kind::READDIR => Ask::Names(fields.handle()?),
             kind::EXTENDED => extended(&mut fields)?,
             _ => Ask::Unknown,
         };
@@ -277,13 +295,9 @@ fn extended<'a>(fields: &mut Fields<'a>) -> Result<Ask<'a>, Fault> {
             let _range = (fields.long()?, fields.long()?);
             Ask::Copy { from, to: fields.handle()? }
         }
-        b"fsync@openssh.com"
-        | b"statvfs@openssh.com"
-        | b"fstatvfs@openssh.com"
-        | b"limits@openssh.com"
-        | b"expand-path@openssh.com"
-        | b"home-directory"
-        | b"users-groups-by-id@openssh.com" => Ask::Look,
+        b"fsync@openssh.com" | b"fstatvfs@openssh.com" => Ask::LookAt(fields.handle()?),
+        b"statvfs@openssh.com" | b"expand-path@openssh.com" => Ask::Look(Some(fields.string()?)),
+        b"limits@openssh.com" | b"home-directory" | b"users-groups-by-id@openssh.com" => Ask::Look(None),
         _ => Ask::Unknown,
     })
 }
@@ -336,6 +350,28 @@ impl<'a> Reply<'a> {
 
 /// The version that is spoken.
 pub(super) const VERSION: u32 = 3;
+
+/// A question of the gateway's own: where paths begin.
+pub(super) fn whereabouts(id: u32) -> Vec<u8> {
+    let mut body = vec![kind::REALPATH];
+    body.uint32(id);
+    body.string(b".");
+    sealed(&body)
+}
+
+/// The first of the names in the rest of a reply.
+pub(super) fn first_name(rest: &[u8]) -> Option<&[u8]> {
+    let mut fields = Fields(rest);
+    (fields.number().ok()? > 0).then(|| fields.string().ok())?
+}
+
+/// Whether a reply says nothing that its number does not: done, or the end, in the words that everybody has for it.
+pub(super) fn says_no_more(bytes: &[u8]) -> bool {
+    let mut fields = Fields(bytes.get(9..).unwrap_or_default());
+    let (Ok(code), Ok(words)) = (fields.number(), fields.string()) else { return false };
+    let known = matches!((code, words), (OK, b"" | b"Success" | b"OK") | (EOF, b"" | b"End of file" | b"EOF"));
+    known && matches!(fields.string(), Ok(b"" | b"en")) && fields.rest().is_empty()
+}
 
 /// The gateway's own answer to a request.
 pub(super) fn status(id: u32, code: u32, words: &str) -> Vec<u8> {

@@ -1,7 +1,9 @@
 //! Conversations of clients and targets about files, as both protocols have them.
 
+mod evasions;
 mod scp;
 mod sftp;
+mod told;
 
 use self::scp::{scp_play, scp_up};
 use self::sftp::{download, init, play, plays, upload, version};
@@ -63,12 +65,15 @@ struct Came {
     to_target: Vec<u8>,
     to_client: Vec<u8>,
     events: Vec<Event>,
+    /// What is told as what a program wrote.
+    output: Vec<u8>,
 }
 
 impl Came {
     fn add(&mut self, flow: Flow<'_>) {
         flow.to_target.iter().for_each(|bytes| self.to_target.extend_from_slice(bytes));
         flow.to_client.iter().for_each(|bytes| self.to_client.extend_from_slice(bytes));
+        flow.output.iter().for_each(|bytes| self.output.extend_from_slice(bytes));
         self.events.extend(flow.events);
     }
 }

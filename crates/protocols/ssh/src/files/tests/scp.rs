@@ -14,7 +14,7 @@ pub(super) fn scp_play(command: &str, gate: Gate, says: &[Says], cut: usize) -> 
     Ok(came)
 }
 
-fn text(text: &str) -> Vec<u8> {
+pub(super) fn text(text: &str) -> Vec<u8> {
     text.as_bytes().to_vec()
 }
 
@@ -37,8 +37,8 @@ pub(super) fn scp_up() -> Vec<Says> {
 #[test]
 fn commands_of_scp_are_known() {
     let asked = |text: &str| scp::asked(&text.split(' ').map(str::to_owned).collect::<Vec<_>>());
-    assert_eq!(asked("scp -t /tmp"), Some(scp::Asked { way: Way::Up, path: "/tmp".into() }));
-    assert_eq!(asked("/usr/bin/scp -rpf -- a"), Some(scp::Asked { way: Way::Down, path: "a".into() }));
+    assert_eq!(asked("scp -t /tmp"), Some(scp::Asked { way: Way::Up, path: "/tmp".into(), alone: true }));
+    assert_eq!(asked("/usr/bin/scp -rpf -- a"), Some(scp::Asked { way: Way::Down, path: "a".into(), alone: true }));
     assert_eq!(asked("scp a host:b"), None);
     assert_eq!(asked("cat -t x"), None);
 }
@@ -51,6 +51,7 @@ fn scp_tells_files_in_both_modes() {
         path: "/tmp/dir/a b".into(),
         other: None,
         size: 5,
+        reach: 5,
         sum: sum(b"hello"),
         keep: None,
         outcome: Outcome::Done,

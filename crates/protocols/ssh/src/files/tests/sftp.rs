@@ -3,7 +3,7 @@
 use super::super::sftp::Sftp;
 use super::*;
 
-fn packet(kind: u8, fields: &[Field<'_>]) -> Vec<u8> {
+pub(super) fn packet(kind: u8, fields: &[Field<'_>]) -> Vec<u8> {
     let mut body = vec![kind];
     for field in fields {
         match field {
@@ -21,7 +21,7 @@ fn packet(kind: u8, fields: &[Field<'_>]) -> Vec<u8> {
 }
 
 #[derive(Clone, Copy)]
-enum Field<'a> {
+pub(super) enum Field<'a> {
     Number(u32),
     Long(u64),
     Text(&'a [u8]),
@@ -37,31 +37,31 @@ pub(super) fn version() -> Vec<u8> {
     packet(2, &[Number(3)])
 }
 
-fn open(id: u32, path: &str, flags: u32) -> Vec<u8> {
+pub(super) fn open(id: u32, path: &str, flags: u32) -> Vec<u8> {
     packet(3, &[Number(id), Text(path.as_bytes()), Number(flags), Number(0)])
 }
 
-fn handle(id: u32, handle: &str) -> Vec<u8> {
+pub(super) fn handle(id: u32, handle: &str) -> Vec<u8> {
     packet(102, &[Number(id), Text(handle.as_bytes())])
 }
 
-fn status(id: u32, code: u32) -> Vec<u8> {
+pub(super) fn status(id: u32, code: u32) -> Vec<u8> {
     packet(101, &[Number(id), Number(code), Text(b"so it is"), Text(b"")])
 }
 
-fn write(id: u32, handle: &str, offset: u64, bytes: &[u8]) -> Vec<u8> {
+pub(super) fn write(id: u32, handle: &str, offset: u64, bytes: &[u8]) -> Vec<u8> {
     packet(6, &[Number(id), Text(handle.as_bytes()), Long(offset), Text(bytes)])
 }
 
-fn read(id: u32, handle: &str, offset: u64) -> Vec<u8> {
+pub(super) fn read(id: u32, handle: &str, offset: u64) -> Vec<u8> {
     packet(5, &[Number(id), Text(handle.as_bytes()), Long(offset), Number(32768)])
 }
 
-fn data(id: u32, bytes: &[u8]) -> Vec<u8> {
+pub(super) fn data(id: u32, bytes: &[u8]) -> Vec<u8> {
     packet(103, &[Number(id), Text(bytes)])
 }
 
-fn close(id: u32, handle: &str) -> Vec<u8> {
+pub(super) fn close(id: u32, handle: &str) -> Vec<u8> {
     packet(4, &[Number(id), Text(handle.as_bytes())])
 }
 
@@ -115,6 +115,7 @@ fn what_goes_up_and_down_is_told_with_its_hash() {
         path: "/tmp/x".into(),
         other: None,
         size: 11,
+        reach: 11,
         sum: sum(b"hello world"),
         keep: None,
         outcome: Outcome::Done,
@@ -122,7 +123,10 @@ fn what_goes_up_and_down_is_told_with_its_hash() {
     assert_eq!(up.events, std::slice::from_ref(&told));
     assert!(told.line().starts_with("put /tmp/x 11 bytes sha256:b94d27b9934d3e08"), "{}", told.line());
     let down = plays(open_gate(), &download());
-    assert_eq!(down.events, [Event { deed: Deed::Get, path: "x".into(), size: 10, sum: sum(b"helloworld"), ..told }]);
+    assert_eq!(
+        down.events,
+        [Event { deed: Deed::Get, path: "x".into(), size: 10, reach: 10, sum: sum(b"helloworld"), ..told }]
+    );
     // Nothing was changed on its way.
     let said = |client: bool| -> Vec<u8> {
         let of = |says: Says| match says {

@@ -51,6 +51,11 @@ impl Errands {
         (Self { gate, stand_ins, idle: Mutex::default(), running, begin, random }, begun)
     }
 
+    /// What the session's channels know of its files together.
+    pub(super) fn stand_ins(&self) -> StandIns {
+        self.stand_ins.clone()
+    }
+
     fn random(&self, out: &mut [u8]) {
         (self.random)(out);
     }
