@@ -8,8 +8,8 @@ use sallyport_model::rules::{Act, FileRule, RuleSet};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// Files of one session that are added to and counted, at most.
-const ADDED: usize = 1024;
+/// Files of one session whose length is kept, at most.
+const LENGTHS: usize = 4096;
 
 /// Which way content goes.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -41,8 +41,8 @@ pub struct StandIns(Arc<Mutex<Known>>);
 struct Known {
     /// Files that stand in for others until all of them has come: what is said of the one is meant of the other.
     meant: HashMap<String, String>,
-    /// What was added to the end of files, in bytes.
-    added: HashMap<String, u64>,
+    /// How long files are at least by what was written to them, where rules are about sizes.
+    lengths: HashMap<String, u64>,
 }
 
 impl StandIns {
@@ -186,8 +186,10 @@ impl Gate {
 
     /// Whether what lies under one path may be had under another: not where a rule names it here and would not there.
     pub(super) fn another(&self, deed: Deed, from: &str, to: &str) -> Result<(), String> {
-        let (from, to) = self.both(deed, from, to);
-        self.first(|rule| loses(rule, &from, &to))
+        let (here, there) = self.both(deed, from, to);
+        self.first(|rule| loses(rule, &here, &there))?;
+        self.carries(deed, from, to);
+        Ok(())
     }
 
     /// Both places of what gets another name. What a symbolic link leads to is understood from the link or, of another
@@ -203,20 +205,30 @@ impl Gate {
         self.rules.iter().any(|(_, rule)| rule.most.is_some())
     }
 
-    /// How much was added to the end of a file in this session.
-    pub(super) fn added(&self, path: &str) -> u64 {
-        self.stand_ins.lock().added.get(path).copied().unwrap_or(0)
+    /// How long a file is at least, by what was written to it in this session.
+    pub(super) fn length(&self, path: &str) -> u64 {
+        self.stand_ins.lock().lengths.get(path).copied().unwrap_or(0)
     }
 
-    /// Notes that more is added to the end of a file.
-    pub(super) fn add(&self, path: &str, more: u64) -> Result<(), String> {
+    /// Notes how long it becomes; what is added to a file's end must be.
+    pub(super) fn lengthens(&self, path: &str, end: u64, adds: bool) -> Result<(), String> {
         let mut known = self.stand_ins.lock();
-        if known.added.len() >= ADDED && !known.added.contains_key(path) {
-            return Err(format!("more than {ADDED} files were added to in one session: begin another"));
+        if known.lengths.len() < LENGTHS || known.lengths.contains_key(path) {
+            let length = known.lengths.entry(path.to_owned()).or_default();
+            *length = end.max(*length);
+            return Ok(());
         }
-        let added = known.added.entry(path.to_owned()).or_default();
-        *added = added.saturating_add(more);
-        Ok(())
+        if adds { Err(format!("more than {LENGTHS} files were written in one session: begin another")) } else { Ok(()) }
+    }
+
+    /// What is known of a file's length goes with it to another name; a copy may be added to what is there.
+    fn carries(&self, deed: Deed, from: &str, to: &str) {
+        let there = if deed == Deed::Copy { self.length(to) } else { 0 };
+        let length = self.length(from).saturating_add(there);
+        if length > 0 {
+            // Where no more are kept, nothing can be added to it either.
+            let _ = self.lengthens(to, length, false);
+        }
     }
 
     /// The first rule that stops something, in words for the client.

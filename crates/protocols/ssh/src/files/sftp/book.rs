@@ -252,11 +252,11 @@ impl Book {
     fn allow(&mut self, handle: &[u8], way: Way, offset: u64, more: u64) -> Result<(), No> {
         let Some(Opened::File(file)) = self.opened.get_mut(handle) else { return Err(No::Handle) };
         let upward = way == Way::Up;
-        let adds = upward && file.adds && self.gate.has_sizes();
-        let added = if adds { self.gate.added(&file.path).saturating_add(more) } else { 0 };
-        let end = offset.saturating_add(more).max(added);
+        let counted = upward && self.gate.has_sizes();
+        let adds = counted && file.adds;
+        let end = if adds { offset.max(self.gate.length(&file.path)) } else { offset }.saturating_add(more);
         let judged = file.may(&self.gate, way).and_then(|()| self.gate.size(way, &file.path, end));
-        let noted = judged.and_then(|()| if adds { self.gate.add(&file.path, more) } else { Ok(()) });
+        let noted = judged.and_then(|()| if counted { self.gate.lengthens(&file.path, end, adds) } else { Ok(()) });
         match noted {
             Ok(()) => {
                 if upward {

@@ -323,6 +323,19 @@ fn a_size_is_a_files_and_not_an_opens() {
         let came = plays(most("", 100), &two(flags, second));
         assert_eq!(codes(&came.to_client).contains(&REFUSED), refused, "{flags} {second}");
     }
+    // However the file came to what it is, and whatever it is called by then.
+    for (first, rename, refused) in
+        [(2, None, true), (6, None, true), (2, Some("/tmp/y"), true), (2, Some("/tmp/z"), false)]
+    {
+        let mut says = begin.to_vec();
+        says.extend(opened(1, "/tmp/x", first));
+        says.push(Client(write(2, "1", 0, &[7; 90])));
+        let to = rename.unwrap_or("/tmp/x");
+        says.extend(rename.map(|_| Client(packet(18, &[Number(3), Text(b"/tmp/x"), Text(b"/tmp/y")]))));
+        says.extend(opened(4, to, 6));
+        says.push(Client(write(5, "4", 0, &[7; 90])));
+        assert_eq!(codes(&plays(most("", 100), &says).to_client) == [REFUSED], refused, "{first} {rename:?}");
+    }
     // In another channel of the session too.
     let known = crate::files::StandIns::default();
     for refused in [false, true] {
