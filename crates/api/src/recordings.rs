@@ -13,8 +13,8 @@ use axum::http::header::{CONTENT_DISPOSITION, CONTENT_SECURITY_POLICY, CONTENT_T
 use axum::response::{IntoResponse, Response};
 use sallyport_control::{RecordingLine, RecordingsWanted};
 use sallyport_model::Timestamp;
-use sallyport_recording::{cast, transcript};
 use sallyport_recording::files::Kept;
+use sallyport_recording::{cast, transcript};
 use sallyport_wire as wire;
 use serde::Deserialize;
 use utoipa::IntoParams;

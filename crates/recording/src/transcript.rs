@@ -123,7 +123,10 @@ mod tests {
         ];
         let text = export(&testing::facts(&Env::system()), &events);
         let (head, lines) = text.split_once("\n\n").unwrap();
-        assert!(head.starts_with("ses_") && head.contains(" by anna on root@web-1") && head.contains(" over ssh, "), "{head}");
+        assert!(
+            head.starts_with("ses_") && head.contains(" by anna on root@web-1") && head.contains(" over ssh, "),
+            "{head}"
+        );
         assert_eq!(
             lines,
             "00:00:00.000   1 [open] channel:shell\n\

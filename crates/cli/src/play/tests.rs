@@ -164,7 +164,9 @@ async fn exports_are_saved_as_the_server_gives_them() {
     .await;
     let client = Client::at(server.url.clone(), None).unwrap();
     let session = "ses_00000000000000000000000000000001";
-    for (name, wanted) in [("a.spb", "the bundle"), ("a.cast", "[0.000005, \"o\", \"hello\"]\n"), ("a.txt", " | hello\n")] {
+    for (name, wanted) in
+        [("a.spb", "the bundle"), ("a.cast", "[0.000005, \"o\", \"hello\"]\n"), ("a.txt", " | hello\n")]
+    {
         let file = dir.path().join(name);
         let args = Export { session: session.into(), file: file.clone() };
         export(args, &client, Output::new(output::Format::Json)).await.unwrap();

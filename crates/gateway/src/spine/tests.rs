@@ -147,7 +147,8 @@ async fn a_recorder_that_sticks_holds_the_client_back_until_it_goes_on_and_nothi
     drop(side);
     ended(&bench).await;
     let events = bench.events().await.unwrap();
-    let typed: Vec<u8> = events.into_iter().flat_map(|e| if let What::Input(b) = e.what { b } else { vec![] }).collect();
+    let typed: Vec<u8> =
+        events.into_iter().flat_map(|e| if let What::Input(b) = e.what { b } else { vec![] }).collect();
     assert_eq!(String::from_utf8(typed).unwrap(), "before\nwhile frozen\nafter\n");
 }
 

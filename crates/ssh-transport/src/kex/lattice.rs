@@ -8,7 +8,7 @@ use crate::wire::Put as _;
 use aws_lc_rs::kem::{Ciphertext, DecapsulationKey, EncapsulationKey, ML_KEM_768};
 use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::SeedableRng as _;
-use sntrup::{SntrupParams as _, Sntrup761Params, sntrup761};
+use sntrup::{Sntrup761Params, SntrupParams as _, sntrup761};
 use zeroize::Zeroizing;
 
 /// Which one.

@@ -50,6 +50,8 @@ pub enum Place {
     One,
     /// Any characters, or none.
     Any,
+    /// The same, and perhaps the ends of words among them.
+    Several,
 }
 
 /// Whether one of the patterns, split by `|`, is the whole text.
@@ -100,7 +102,7 @@ fn meet(a: &[Place], b: &[Place], sense: Sense) -> bool {
             for (j, other) in b.iter().enumerate() {
                 let from = reach.get(j).copied().unwrap_or(false);
                 let takes = match (place, other) {
-                    (_, Place::Any) => {
+                    (_, Place::Any | Place::Several) => {
                         // The star takes this one place and may take more.
                         if from && let Some(to) = next.get_mut(j) {
                             *to = true;
@@ -125,7 +127,7 @@ fn meet(a: &[Place], b: &[Place], sense: Sense) -> bool {
 fn spread(reach: &mut [bool], b: &[Place]) {
     let mut on = false;
     for (j, to) in reach.iter_mut().enumerate() {
-        on = *to || (on && j > 0 && b.get(j.saturating_sub(1)) == Some(&Place::Any));
+        on = *to || (on && j > 0 && matches!(b.get(j.saturating_sub(1)), Some(Place::Any | Place::Several)));
         *to = on;
     }
 }

@@ -8,6 +8,20 @@ use sallyport_model::rules::{Act, CommandRule, Grammar, RuleSet};
 /// Longest text of a command in a finding, in bytes.
 const SHOWN: usize = 1024;
 
+/// Programs behind which other lines are read than a shell's own, or by another shell.
+const LEAVES: &str = "su|ssh|exit|logout|exec|login|newgrp|screen|tmux|chroot|nsenter|docker|podman|kubectl|machinectl";
+
+/// How a text comes to its shell.
+#[derive(Clone, Copy, Eq, PartialEq)]
+enum Way {
+    /// As the whole of what it is to run; its input is open.
+    Exec,
+    /// At a terminal.
+    Typed,
+    /// By its input, which what it runs may read too.
+    Fed,
+}
+
 /// Rule sets, ready to judge.
 #[derive(Clone, Debug, Default)]
 pub struct Rules {
@@ -47,30 +61,58 @@ impl Rules {
         self.sets.iter().any(|set| set.grammar == Grammar::Device)
     }
 
-    /// Judges a whole command, such as an exec asks for. Nothing is found where it may simply go on.
+    /// Judges a whole command, such as an exec asks for. Nothing is found where it may simply go on. What it reads from its
+    /// input is not known: a shell that reads commands there is unknown.
     #[must_use]
     pub fn command(&self, text: &str) -> Option<Finding> {
-        self.line(text, &mut Memory::default()).unwrap_or_else(|broken| self.broken(text, broken))
+        self.judged(text, &mut Memory::default(), Way::Exec).unwrap_or_else(|broken| self.broken(text, broken))
     }
 
-    /// Judges a line of a shell that has said earlier what is in its memory.
+    /// Judges a line that is typed into a shell which has said earlier what is in its memory.
     ///
     /// # Errors
     /// When the shell would ask for more: it is to be judged again with what comes then.
     pub fn line(&self, text: &str, memory: &mut Memory) -> Result<Option<Finding>, Broken> {
+        self.judged(text, memory, Way::Typed)
+    }
+
+    /// Judges a line that a shell without a terminal is given, which has said earlier what is in its memory.
+    ///
+    /// # Errors
+    /// When the shell would read on: it is to be judged again with what comes then.
+    pub fn fed(&self, text: &str, memory: &mut Memory) -> Result<Option<Finding>, Broken> {
+        self.judged(text, memory, Way::Fed)
+    }
+
+    fn judged(&self, text: &str, memory: &mut Memory, way: Way) -> Result<Option<Finding>, Broken> {
         let mut strictest = Strictest(None);
         let shells = self.sets.iter().any(|set| set.grammar == Grammar::Shell);
-        let script = if shells { shell::read(text, memory) } else { Ok(Script::default()) };
-        let script = match script {
+        let script = match (shells, way) {
+            (false, _) => Ok(Script::default()),
+            (true, Way::Exec) => shell::read_fed(text, memory),
+            (true, Way::Typed) => shell::read(text, memory),
+            (true, Way::Fed) => shell::read_script(text, memory),
+        };
+        let mut script = match script {
             Ok(script) => script,
             Err(Broken::Open) => return Err(Broken::Open),
             Err(broken) => return Ok(self.broken(text, broken)),
         };
+        if shells && way == Way::Typed && shell::recalls(text) {
+            script.unclear.push("what the history of the shell has".to_owned());
+        }
         for set in &self.sets {
             match set.grammar {
                 Grammar::Shell => judge(set, &script, text, &mut strictest),
                 Grammar::Device => judge_device(set, text, &mut strictest),
             }
+        }
+        // What does not run changes nothing, and another shell may read the lines from here on.
+        let leaves = |command: &Simple| {
+            command.reads_script() || command.words.first().is_some_and(|word| program(LEAVES, word) != Sure::No)
+        };
+        if strictest.0.as_ref().is_some_and(|found| found.act.stops()) || script.commands.iter().any(leaves) {
+            memory.forget();
         }
         Ok(strictest.0)
     }
@@ -227,7 +269,8 @@ fn program(patterns: &str, word: &Word) -> Sure {
 fn carries(flags: &str, word: &Word) -> Sure {
     let Some(text) = word.text() else {
         // Only what may begin with a dash may be an option.
-        let begins = word.0.first().is_some_and(|place| matches!(place, Place::Char('-') | Place::One | Place::Any));
+        let begins = word.0.first().is_some_and(|place| matches!(place, Place::Char('-') | Place::One | Place::Any))
+            || word.0.contains(&Place::Several);
         return if begins { Sure::Maybe } else { Sure::No };
     };
     let has = |flag: &str| match (text.strip_prefix("--"), text.strip_prefix('-')) {

@@ -1,6 +1,7 @@
 //! A text, character by character.
 
-/// A reader of characters.
+/// A reader of characters. A backslash at a line's end joins it with the next (POSIX section 2.2.1), in the middle of words
+/// and operators too: only [`Self::raw`] and [`Self::line`] see it.
 pub(super) struct Chars {
     chars: Vec<char>,
     at: usize,
@@ -11,22 +12,39 @@ impl Chars {
         Self { chars: text.chars().collect(), at: 0 }
     }
 
+    /// This place, or the first behind the joints that stand here.
+    fn past(&self, mut at: usize) -> usize {
+        while self.chars.get(at) == Some(&'\\') && self.chars.get(at.saturating_add(1)) == Some(&'\n') {
+            at = at.saturating_add(2);
+        }
+        at
+    }
+
     pub(super) fn peek(&self) -> Option<char> {
-        self.chars.get(self.at).copied()
+        self.chars.get(self.past(self.at)).copied()
     }
 
     pub(super) fn ahead(&self, by: usize) -> Option<char> {
-        self.chars.get(self.at.checked_add(by)?).copied()
+        let at = (0..by).fold(self.past(self.at), |at, _| self.past(at.saturating_add(1)));
+        self.chars.get(at).copied()
     }
 
     pub(super) fn next(&mut self) -> Option<char> {
-        let c = self.peek()?;
+        self.at = self.past(self.at);
+        self.raw()
+    }
+
+    /// The next character as it stands: within single quotes, in a comment, behind a backslash.
+    pub(super) fn raw(&mut self) -> Option<char> {
+        let c = self.chars.get(self.at).copied()?;
         self.at = self.at.saturating_add(1);
         Some(c)
     }
 
     pub(super) fn skip(&mut self, by: usize) {
-        self.at = self.at.saturating_add(by).min(self.chars.len());
+        for _ in 0..by {
+            self.next();
+        }
     }
 
     /// Takes the text where it comes next.
@@ -47,32 +65,31 @@ impl Chars {
         self.at = place;
     }
 
-    /// What comes before the next line's end.
-    pub(super) fn rest_of_line(&self) -> String {
-        self.chars.iter().skip(self.at).take_while(|c| **c != '\n').collect()
+    /// What was read from one place to another.
+    pub(super) fn between(&self, from: usize, to: usize) -> &[char] {
+        self.chars.get(from..to).unwrap_or_default()
     }
 
-    /// Takes the lines that follow this one out of the text, up to a line that is `end`; `tabs` at their beginnings do
-    /// not count.
-    pub(super) fn cut(&mut self, end: &str, tabs: bool) -> Option<String> {
-        let mut at = self.chars.iter().skip(self.at).position(|c| *c == '\n')?.saturating_add(self.at);
-        let from = at.saturating_add(1);
-        let mut body = String::new();
-        loop {
-            at = at.saturating_add(1);
-            let line: String = self.chars.get(at..)?.iter().take_while(|c| **c != '\n').collect();
-            let past = at.saturating_add(line.chars().count());
-            let line = if tabs { line.trim_start_matches('\t') } else { line.as_str() };
-            if line == end {
-                self.chars.drain(from..past.saturating_add(1).min(self.chars.len()));
-                return Some(body);
-            }
-            if past >= self.chars.len() {
-                return None;
-            }
-            body.push_str(line);
-            body.push('\n');
-            at = past;
+    /// Skips a comment.
+    pub(super) fn comment(&mut self) {
+        while self.chars.get(self.at).is_some_and(|c| *c != '\n') {
+            self.at = self.at.saturating_add(1);
         }
+    }
+
+    /// The next line, taken without its end; `joined` with those that it goes on with.
+    pub(super) fn line(&mut self, joined: bool) -> Option<String> {
+        self.chars.get(self.at)?;
+        let mut line = String::new();
+        let mut slashes = 0_usize;
+        while let Some(c) = self.raw() {
+            match c {
+                '\n' if joined && slashes % 2 == 1 => drop(line.pop()),
+                '\n' => return Some(line),
+                c => line.push(c),
+            }
+            slashes = if c == '\\' { slashes.saturating_add(1) } else { 0 };
+        }
+        Some(line)
     }
 }

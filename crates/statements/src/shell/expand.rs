@@ -1,7 +1,8 @@
 //! Expansion: what a word becomes in the shell's own order - braces, variables, outputs, splitting, paths.
 
 use super::read::Reader;
-use super::tree::{Part, Raw};
+use super::sum::hides;
+use super::tree::{Other, Part, Raw};
 use super::{Place, Word};
 
 /// Words that braces may make of one, at most; beyond it is unknown.
@@ -17,33 +18,49 @@ struct Growing {
     now: Vec<Place>,
     /// That the word exists even where it is empty: it was quoted.
     some: bool,
+    /// Where a bracket that is not quoted has opened, and whether one has closed behind it.
+    class: Option<(usize, bool)>,
 }
 
 impl Growing {
     fn end(&mut self) {
+        // From the bracket on it stands for what is there on the target: its ends may be in parts.
+        if let Some((at, true)) = self.class.take() {
+            self.now.truncate(at);
+            self.now.push(Place::Any);
+        }
         if self.some || !self.now.is_empty() {
             self.words.push(Word(std::mem::take(&mut self.now)));
         }
         self.some = false;
     }
 
-    /// Text of an expansion outside of quotes: blanks split it, stars are stars.
+    /// A character outside of quotes: stars, question marks and classes stand for what is there on the target.
+    fn bare(&mut self, c: char) {
+        match (c, &mut self.class) {
+            ('[', None) => self.class = Some((self.now.len(), false)),
+            (']', Some((_, closed))) => *closed = true,
+            _ => {}
+        }
+        self.now.push(match c {
+            '*' => Place::Any,
+            '?' => Place::One,
+            c => Place::Char(c),
+        });
+    }
+
+    /// Text of an expansion outside of quotes: blanks split it.
     fn split(&mut self, word: &Word) {
         for place in &word.0 {
             match place {
                 Place::Char(' ' | '\t' | '\n') => self.end(),
-                Place::Char(c) => self.now.push(starred(*c)),
+                // A pattern of bash's own, where it has been switched on.
+                Place::Char('(') => self.now.push(Place::Several),
+                Place::Char(c) => self.bare(*c),
+                Place::Any => self.now.push(Place::Several),
                 other => self.now.push(*other),
             }
         }
-    }
-}
-
-fn starred(c: char) -> Place {
-    match c {
-        '*' => Place::Any,
-        '?' => Place::One,
-        c => Place::Char(c),
     }
 }
 
@@ -57,6 +74,11 @@ impl Reader<'_> {
                 self.part(part, &mut growing, true);
             }
             growing.end();
+            // No arguments are no word at all, in quotes too.
+            let none = |part: &Part| matches!(part, Part::Variable { name, .. } if name == "@");
+            if raw.iter().any(none) && growing.words == [Word::default()] {
+                growing.words = vec![Word(vec![Place::Several])];
+            }
             words.append(&mut growing.words);
         }
         words
@@ -74,16 +96,21 @@ impl Reader<'_> {
 
     fn part(&mut self, part: &Part, growing: &mut Growing, splits: bool) {
         match part {
-            Part::Quoted(text) | Part::Bare(text) if !self.spend(text.len()) => growing.now.push(Place::Any),
+            Part::Quoted(text) | Part::Bare(text) if !self.spend(text.len()) => growing.now.push(Place::Several),
             Part::Quoted(text) => {
                 growing.some = true;
                 growing.now.extend(text.chars().map(Place::Char));
             }
-            Part::Bare(text) if splits => bare(text, &mut growing.now),
+            Part::Bare(text) if splits => text.chars().for_each(|c| growing.bare(c)),
             Part::Bare(text) => growing.now.extend(text.chars().map(Place::Char)),
             Part::Variable { name, quoted } => {
                 let value = self.variable(name);
-                self.value(&value, *quoted, splits, growing);
+                // In quotes too the arguments are several words.
+                if name == "@" && splits && !value.0.is_empty() {
+                    growing.now.push(Place::Several);
+                } else {
+                    self.value(&value, *quoted, splits, growing);
+                }
             }
             Part::Slice { name, from, count, quoted } => {
                 let value = match self.variable(name).text() {
@@ -93,7 +120,7 @@ impl Reader<'_> {
                     }
                     None => Word::unknown(),
                 };
-                self.value(&value, *quoted, splits, growing);
+                self.value(&value, *quoted && name != "@", splits, growing);
             }
             Part::Output { script, quoted } => {
                 let value = match self.output(script) {
@@ -107,16 +134,28 @@ impl Reader<'_> {
                 growing.now.extend("/dev/fd/".chars().map(Place::Char));
                 growing.now.push(Place::Any);
             }
-            Part::Unknown => growing.now.push(Place::Any),
+            Part::Other(Other { inner, sum, sets, several }) => {
+                let text = self.one(inner);
+                if *sum {
+                    self.sum(inner, &text);
+                }
+                if let Some(name) = sets {
+                    self.assign(name, Word::unknown());
+                }
+                growing.now.push(if *several { Place::Several } else { Place::Any });
+            }
         }
     }
 
     fn value(&mut self, value: &Word, quoted: bool, splits: bool, growing: &mut Growing) {
+        self.hidden |= value.0.contains(&Place::Char('[')) && hides(&value.shown());
         if !self.spend(value.0.len()) {
-            growing.now.push(Place::Any);
+            growing.now.push(Place::Several);
         } else if quoted || !splits {
             growing.some |= quoted;
             growing.now.extend(&value.0);
+        } else if self.splits_oddly() {
+            growing.now.push(Place::Several);
         } else {
             growing.split(value);
         }
@@ -124,42 +163,23 @@ impl Reader<'_> {
 
     fn variable(&self, name: &str) -> Word {
         match name {
-            "IFS" => self.known("IFS").unwrap_or_else(|| Word::new(" ")),
+            "IFS" if !self.splits_oddly() => Word::new(" \t\n"),
             // A line that is typed, or run by `sh -c`, has no arguments.
-            "@" | "*" | "1" | "2" | "3" | "4" | "5" | "6" | "7" | "8" | "9" if !self.in_function() => Word::default(),
+            "@" | "*" | "1" | "2" | "3" | "4" | "5" | "6" | "7" | "8" | "9" if !self.has_arguments() => Word::default(),
             name => self.known(name).unwrap_or_else(Word::unknown),
         }
     }
 }
 
-/// Text outside of quotes: its stars, question marks and classes stand for what is there on the target.
-fn bare(text: &str, into: &mut Vec<Place>) {
-    let mut chars = text.chars().peekable();
-    while let Some(c) = chars.next() {
-        match c {
-            '*' => into.push(Place::Any),
-            '?' => into.push(Place::One),
-            '[' if chars.clone().any(|c| c == ']') => {
-                // A bracket that closes at once is itself in the class.
-                let mut first = true;
-                for c in chars.by_ref() {
-                    if c == ']' && !first {
-                        break;
-                    }
-                    first = false;
-                }
-                into.push(Place::One);
-            }
-            c => into.push(Place::Char(c)),
-        }
-    }
+fn unknown() -> Part {
+    Part::Other(Other { several: true, ..Other::default() })
 }
 
 /// The words that `{a,b}` and `{1..3}` make. Only text outside of quotes has them.
 fn braces(raw: &Raw) -> Vec<Raw> {
     let long = |part: &Part| matches!(part, Part::Bare(text) if text.len() > LONG && text.contains('{'));
     if raw.iter().any(long) {
-        return vec![vec![Part::Unknown]];
+        return vec![vec![unknown()]];
     }
     let mut done: Vec<Raw> = Vec::new();
     let mut open = vec![raw.clone()];
@@ -169,7 +189,7 @@ fn braces(raw: &Raw) -> Vec<Raw> {
                 // The first is to come out first.
                 open.extend(made.into_iter().rev());
             }
-            Some(_) => done.push(vec![Part::Unknown]),
+            Some(_) => done.push(vec![unknown()]),
             None => done.push(raw),
         }
     }
@@ -212,7 +232,9 @@ fn brace(raw: &Raw) -> Option<Vec<Raw>> {
             before = c;
         }
     }
-    None
+    // What bash takes for a brace within one that does not close is not followed.
+    let has = |c: char| raw.iter().any(|part| matches!(part, Part::Bare(text) if text.contains(c)));
+    (depth > 0 && has(',') && has('}')).then(|| vec![vec![unknown()]])
 }
 
 /// The parts from one place to another; both are the places of a character that is left out.
@@ -247,15 +269,24 @@ fn range(raw: &Raw, begin: (usize, usize), end: (usize, usize)) -> Option<Vec<Ra
     let inner = between(raw, Some(begin), Some(end));
     let [Part::Bare(text)] = inner.as_slice() else { return None };
     let (from, to) = text.split_once("..")?;
-    let all: Vec<String> = match (from.parse::<u32>(), to.parse::<u32>()) {
-        (Ok(from), Ok(to)) => {
-            (from.min(to)..=from.max(to)).take(BRACES.saturating_add(1)).map(|n| n.to_string()).collect()
+    let most = BRACES.saturating_add(1);
+    let count = |text: &str| text.parse::<u32>().ok().filter(|n| n.to_string() == text);
+    let letter = |text: &str| text.parse::<char>().ok().filter(char::is_ascii_alphabetic);
+    let mut all: Vec<String> = match (count(from), count(to), letter(from), letter(to)) {
+        (Some(from), Some(to), ..) => (from.min(to)..=from.max(to)).take(most).map(|n| n.to_string()).collect(),
+        (.., Some(from), Some(to)) if from.is_lowercase() == to.is_lowercase() => {
+            (from.min(to)..=from.max(to)).map(String::from).collect()
         }
-        _ => {
-            let (from, to) = (from.parse::<char>().ok()?, to.parse::<char>().ok()?);
-            (from.min(to)..=from.max(to)).take(BRACES.saturating_add(1)).map(String::from).collect()
-        }
+        // Steps, zeros in front, and letters of both cases.
+        _ => return Some(vec![vec![unknown()]]),
     };
+    let falls = match (count(from), count(to)) {
+        (Some(from), Some(to)) => from > to,
+        _ => from > to,
+    };
+    if falls && all.len() < most {
+        all.reverse();
+    }
     let (before, after) = (between(raw, None, Some(begin)), between(raw, Some(end), None));
     Some(all.into_iter().map(|text| [before.clone(), vec![Part::Bare(text)], after.clone()].concat()).collect())
 }

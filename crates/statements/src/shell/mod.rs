@@ -4,20 +4,27 @@
 //! in the shell's own order: variables that the text sets, words that it splits, programs that run other programs, text
 //! that is piped into a shell. What depends on anything else has unknown places.
 
+mod builtin;
 mod chars;
 mod expand;
+mod history;
+mod options;
 mod output;
 mod parse;
 mod read;
+mod simple;
+mod streams;
+mod sum;
 mod tree;
 mod unwrap;
 mod words;
 
 use crate::glob::{Place, Sense, Sure, word};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
+pub use history::recalls;
 pub use parse::Broken;
-pub use read::read;
+pub use read::{read, read_fed, read_script};
 
 /// Longest text that is read, in bytes.
 pub const LONGEST: usize = 1 << 20;
@@ -44,7 +51,7 @@ impl Word {
     pub fn text(&self) -> Option<String> {
         let known = |place: &Place| match place {
             Place::Char(c) => Some(*c),
-            Place::One | Place::Any => None,
+            Place::One | Place::Any | Place::Several => None,
         };
         self.0.iter().map(known).collect()
     }
@@ -55,7 +62,7 @@ impl Word {
         let shown = |place: &Place| match place {
             Place::Char(c) => *c,
             Place::One => '?',
-            Place::Any => '*',
+            Place::Any | Place::Several => '*',
         };
         self.0.iter().map(shown).collect()
     }
@@ -89,15 +96,6 @@ pub struct Simple {
     pub into: Vec<Word>,
 }
 
-impl Simple {
-    /// Whether it reads commands or code from its input, as far as its own words say.
-    #[must_use]
-    pub fn reads_script(&self) -> bool {
-        let Some(name) = self.words.first().and_then(|program| program.name().text()) else { return false };
-        unwrap::reads_script(&name, &self.words) || unwrap::reads_code(&name, &self.words)
-    }
-}
-
 /// What a text would run.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Script {
@@ -113,6 +111,12 @@ pub struct Memory {
     variables: HashMap<String, Word>,
     aliases: HashMap<String, String>,
     functions: HashMap<String, tree::Node>,
+    /// Variables with attributes: what they become is not what they are given.
+    fixed: HashSet<String>,
+    /// That the shell may have arguments.
+    arguments: bool,
+    /// That words may be split by other characters than blanks.
+    splits: bool,
 }
 
 /// Names that are remembered of one shell, at most.
@@ -120,12 +124,56 @@ const REMEMBERED: usize = 1024;
 /// Longest value that is remembered, in characters.
 const VALUE: usize = 4096;
 
+/// Variables whose value is the shell's own.
+const OWN: [&str; 28] = [
+    "_",
+    "RANDOM",
+    "SRANDOM",
+    "SECONDS",
+    "LINENO",
+    "BASHPID",
+    "PPID",
+    "UID",
+    "EUID",
+    "GROUPS",
+    "PWD",
+    "OLDPWD",
+    "REPLY",
+    "OPTARG",
+    "OPTIND",
+    "OPTERR",
+    "PIPESTATUS",
+    "FUNCNAME",
+    "DIRSTACK",
+    "HISTCMD",
+    "EPOCHSECONDS",
+    "EPOCHREALTIME",
+    "SHELLOPTS",
+    "BASHOPTS",
+    "MAPFILE",
+    "COPROC",
+    "COPROC_PID",
+    "IFS",
+];
+
 impl Memory {
     fn set(&mut self, name: &str, value: Word) {
-        let value = if value.0.len() > VALUE { Word::unknown() } else { value };
+        let unknown = value.0.len() > VALUE
+            || OWN.contains(&name)
+            || name.starts_with("BASH")
+            || name.starts_with("COMP")
+            || self.fixed.contains(name);
+        let value = if unknown { Word::unknown() } else { value };
+        self.splits |= name == "IFS";
         if self.variables.len() < REMEMBERED || self.variables.contains_key(name) {
             self.variables.insert(name.to_owned(), value);
         }
+    }
+
+    /// What variables are is not known any more: something may have happened to them, or what was read was not run.
+    pub fn forget(&mut self) {
+        self.variables.values_mut().for_each(|value| *value = Word::unknown());
+        self.arguments = true;
     }
 }
 

@@ -16,23 +16,29 @@ pub(super) fn of(words: &[Word], fed: Option<&str>) -> Option<String> {
     let stdin = operands.is_empty() || operands == ["-"];
     let has = |names: &[&str]| rest.iter().any(|word| names.contains(word));
     let written = match program.rsplit('/').next()? {
-        "echo" => echo(&rest),
+        "echo" => echo(&rest)?,
         "printf" => printf(&rest)?,
-        "cat" | "tee" if stdin => fed?.to_owned(),
+        "cat" if rest.is_empty() || rest == ["-"] => fed?.to_owned(),
+        "tee" if rest.is_empty() || rest == ["-a"] => fed?.to_owned(),
         "base64" | "base32" if !stdin => return None,
         "base64" if has(&["-d", "-D", "--decode", "-di"]) => decode64(fed?)?,
         "base64" => STANDARD.encode(fed?),
-        "openssl" if rest.first().is_some_and(|word| matches!(*word, "base64" | "enc")) && has(&["-d"]) => {
+        "openssl"
+            if has(&["-d"])
+                && has(&["base64", "-base64", "-a"])
+                && rest.iter().all(|word| ["enc", "base64", "-base64", "-a", "-A", "-d"].contains(word)) =>
+        {
             decode64(fed?)?
         }
-        "xxd" if has(&["-r"]) || rest.iter().any(|word| word.starts_with("-r") || *word == "-pr") => hexadecimal(fed?)?,
-        "rev" if stdin => {
-            fed?.lines().map(|line| line.chars().rev().collect::<String>()).collect::<Vec<_>>().join("\n")
+        "xxd" if xxd(&rest) => hexadecimal(fed?)?,
+        "rev" if rest.is_empty() => {
+            let back = |line: &str| line.chars().rev().collect::<String>();
+            fed?.split('\n').map(back).collect::<Vec<_>>().join("\n")
         }
         "tr" => translate(&rest, fed?)?,
         _ => return None,
     };
-    (written.len() <= LONGEST).then_some(written)
+    (written.len() <= LONGEST && !written.contains('\0')).then_some(written)
 }
 
 /// The character after a backslash, as C and the shell mean it.
@@ -51,20 +57,35 @@ pub(super) fn escaped(c: char) -> Option<char> {
     })
 }
 
-fn echo(words: &[&str]) -> String {
+/// `xxd -r -p`, in any bundle and nothing else.
+fn xxd(words: &[&str]) -> bool {
+    let all = words.concat();
+    all.contains('r')
+        && all.contains('p')
+        && words.iter().all(|word| ["-r", "-p", "-rp", "-pr", "-ps", "-"].contains(word))
+}
+
+/// What shells agree on: some take backslashes and `-e` for something of their own, some write them.
+fn echo(words: &[&str]) -> Option<String> {
     let option = |word: &&&str| {
         word.len() > 1 && word.strip_prefix('-').is_some_and(|flags| flags.chars().all(|c| "neE".contains(c)))
     };
     let options = words.iter().take_while(option).count();
     let text = words.get(options..).unwrap_or_default().join(" ");
-    let escapes = words.iter().take(options).any(|word| word.contains('e'));
-    if escapes { escapes_of(&text) } else { text }
+    let plain = words.iter().take(options).all(|word| *word == "-n") && !text.contains('\\');
+    let end = if options == 0 { "\n" } else { "" };
+    (plain && options <= 1).then(|| text + end)
 }
 
 /// `printf format words`: `%s`, `%b`, `%c`, `%d` and escapes; anything else is not followed.
 fn printf(words: &[&str]) -> Option<String> {
     let (format, words) = words.split_first()?;
-    let format = escapes_of(format);
+    let plain = |c: char| c.is_ascii_alphanumeric() || " /_.-%".contains(c);
+    let format = Some(escapes_of(format)).filter(|text| {
+        // Not every shell knows all of these.
+        let odd = ["\\x", "\\u", "\\U", "\\0", "\\c", "\\e"].iter().any(|escape| format.contains(escape));
+        !format.starts_with('-') && (!odd || text.chars().all(plain))
+    })?;
     let mut words = words.iter();
     let mut text = String::new();
     loop {
@@ -77,9 +98,13 @@ fn printf(words: &[&str]) -> Option<String> {
             }
             match chars.next()? {
                 '%' => text.push('%'),
-                's' | 'd' | 'i' => text.push_str(words.next().unwrap_or(&"")),
-                'b' => text.push_str(&escapes_of(words.next().unwrap_or(&""))),
-                'c' => text.extend(words.next().and_then(|word| word.chars().next())),
+                's' => text.push_str(words.next().unwrap_or(&"")),
+                'd' | 'i' => text
+                    .push_str(words.next().filter(|word| word.parse::<u32>().is_ok_and(|n| n.to_string() == **word))?),
+                'b' => text.push_str(&escapes_of(
+                    words.next().filter(|word| !word.contains(['x', 'c', 'u', 'U', 'e']) || !word.contains('\\'))?,
+                )),
+                'c' => text.push(words.next().and_then(|word| word.chars().next()).filter(char::is_ascii)?),
                 _ => return None,
             }
         }
@@ -119,7 +144,7 @@ fn escapes_of(text: &str) -> String {
             value = value.saturating_mul(radix).saturating_add(digit);
             count += 1;
         }
-        out.extend(char::from_u32(value));
+        out.extend(char::from_u32(if radix == 8 { value & 0xff } else { value }));
     }
     out
 }
@@ -160,7 +185,8 @@ fn translate(words: &[&str], fed: &str) -> Option<String> {
 }
 
 fn set(text: &str) -> Option<Vec<char>> {
-    if text.contains("[:") || text.contains("[=") {
+    let plain = text.replace("\\n", "").replace("\\\\", "");
+    if text.contains("[:") || text.contains("[=") || text.contains("*]") || plain.contains('\\') {
         return None;
     }
     let text: Vec<char> = escapes_of(text).chars().collect();

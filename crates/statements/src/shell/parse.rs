@@ -1,8 +1,11 @@
-//! The grammar: words, pipes, lists and what holds them.
+//! The grammar: pipes, lists and what holds them.
+//!
+//! Where bash and a POSIX shell would read a text differently, both readings are kept, or it is no line at all.
 
 use super::chars::Chars;
-use super::tree::{List, Node, Part, Pipeline, Raw, Redirect};
+use super::tree::{Item, List, Node, Other, Part, Pipeline, Raw, Redirect, Sort, looks};
 use sallyport_model::Kind;
+use std::sync::{Arc, OnceLock};
 
 /// Why a text is no whole script.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
@@ -34,6 +37,10 @@ pub(super) fn script(text: &str) -> Result<List, Broken> {
     if text.len() > super::LONGEST {
         return Err(Broken::Vast);
     }
+    // Shells leave it out of what they read, or end there.
+    if text.contains('\0') {
+        return Err(Broken::Misfit);
+    }
     Parser::new(text, 0).list(&Until::End)
 }
 
@@ -49,22 +56,41 @@ pub(super) enum Until {
     Case,
 }
 
+/// What comes where a command may begin.
+enum Next {
+    Command,
+    /// A word between two lists.
+    Between,
+    End,
+}
+
+/// A here-document whose lines are yet to come.
+pub(super) struct Pending {
+    pub(super) end: String,
+    pub(super) quoted: bool,
+    pub(super) tabs: bool,
+    /// Where its redirection ended.
+    pub(super) from: usize,
+    pub(super) body: Arc<OnceLock<Raw>>,
+}
+
 pub(super) struct Parser {
     pub(super) chars: Chars,
     pub(super) depth: usize,
     /// Here-documents so far.
     pub(super) documents: usize,
+    pub(super) pending: Vec<Pending>,
 }
-
-/// Here-documents in one text, at most.
-pub(super) const DOCUMENTS: usize = 64;
 
 /// Words that end or go on with a compound command, where a command would begin.
 const RESERVED: [&str; 9] = ["then", "elif", "else", "fi", "do", "done", "esac", "}", "in"];
+/// Words that begin one.
+const BEGINS: [&str; 12] =
+    ["{", "if", "while", "until", "case", "for", "select", "function", "!", "time", "coproc", "[["];
 
 impl Parser {
     pub(super) fn new(text: &str, depth: usize) -> Self {
-        Self { chars: Chars::new(text), depth, documents: 0 }
+        Self { chars: Chars::new(text), depth, documents: 0, pending: Vec::new() }
     }
 
     pub(super) fn deeper<T>(&mut self, read: impl FnOnce(&mut Self) -> Result<T, Broken>) -> Result<T, Broken> {
@@ -77,77 +103,100 @@ impl Parser {
         result
     }
 
-    /// Blanks, lines that go on, and comments.
-    fn blanks(&mut self) {
+    /// Blanks and comments. Other characters that look like blanks are part of words.
+    pub(super) fn blanks(&mut self) {
         loop {
             match self.chars.peek() {
-                Some(' ' | '\t' | '\r') => self.chars.skip(1),
-                Some('\\') if self.chars.ahead(1) == Some('\n') => self.chars.skip(2),
-                Some('#') => {
-                    while self.chars.peek().is_some_and(|c| c != '\n') {
-                        self.chars.skip(1);
-                    }
-                }
+                Some(' ' | '\t') => self.chars.skip(1),
+                Some('#') => self.chars.comment(),
                 _ => return,
             }
         }
     }
 
+    /// Blanks and ends of lines.
+    pub(super) fn lines(&mut self) -> Result<(), Broken> {
+        self.blanks();
+        while self.chars.peek() == Some('\n') {
+            self.newline()?;
+            self.blanks();
+        }
+        Ok(())
+    }
+
     pub(super) fn list(&mut self, until: &Until) -> Result<List, Broken> {
+        let parts = self.parts(until)?;
+        Ok(parts.into_iter().flatten().collect())
+    }
+
+    /// The lists up to an end, apart where words between them say so.
+    fn parts(&mut self, until: &Until) -> Result<Vec<List>, Broken> {
         self.deeper(|parser| {
-            let mut list = List::new();
-            while !parser.ends(until)? {
-                let pipeline = parser.pipeline()?;
-                if !pipeline.is_empty() {
-                    list.push(pipeline);
+            let (mut parts, mut list) = (Vec::new(), List::new());
+            // Where the pipes that are joined by `&&` and `||` begin.
+            let (mut chain, mut joined) = (0, false);
+            loop {
+                match parser.ends(until)? {
+                    Next::Command => {}
+                    Next::Between => {
+                        parts.push(std::mem::take(&mut list));
+                        (chain, joined) = (0, false);
+                        continue;
+                    }
+                    Next::End => {
+                        parts.push(list);
+                        return Ok(parts);
+                    }
                 }
-                parser.separator(until)?;
+                let (nodes, apart) = parser.pipeline()?;
+                if !nodes.is_empty() {
+                    list.push(Item { nodes, maybe: joined || apart });
+                }
+                match parser.separator(until)? {
+                    Some("&") => {
+                        list.iter_mut().skip(chain).for_each(|item| item.maybe = true);
+                        (chain, joined) = (list.len(), false);
+                    }
+                    Some("&&") => joined = true,
+                    _ => (chain, joined) = (list.len(), false),
+                }
             }
-            Ok(list)
         })
     }
 
     /// Whether the list ends here; takes what ends it.
-    fn ends(&mut self, until: &Until) -> Result<bool, Broken> {
-        loop {
-            self.blanks();
-            if self.chars.peek() == Some('\n') {
-                self.chars.skip(1);
-                continue;
+    fn ends(&mut self, until: &Until) -> Result<Next, Broken> {
+        self.lines()?;
+        let end = match until {
+            Until::End if self.chars.peek().is_none() && !self.pending.is_empty() => return Err(Broken::Open),
+            Until::End => self.chars.peek().is_none(),
+            _ if self.chars.peek().is_none() => return Err(Broken::Open),
+            Until::Close(c) => self.chars.take(c.encode_utf8(&mut [0; 4])),
+            Until::Words { between, .. } if between.iter().any(|word| self.reserved(word)) => return Ok(Next::Between),
+            Until::Words { stop, .. } => stop.iter().any(|word| self.reserved(word)),
+            Until::Case => {
+                self.chars.take(";;&") || self.chars.take(";;") || self.chars.take(";&") || self.at(&["esac"])
             }
-            match until {
-                Until::End => return Ok(self.chars.peek().is_none()),
-                _ if self.chars.peek().is_none() => return Err(Broken::Open),
-                Until::Close(c) => return Ok(self.chars.take(c.encode_utf8(&mut [0; 4]))),
-                Until::Words { stop, between } => {
-                    if between.iter().any(|word| self.reserved(word)) {
-                        continue;
-                    }
-                    return Ok(stop.iter().any(|word| self.reserved(word)));
-                }
-                Until::Case => {
-                    return Ok(self.chars.take(";;&")
-                        || self.chars.take(";;")
-                        || self.chars.take(";&")
-                        || self.at(&["esac"]));
-                }
-            }
-        }
+        };
+        Ok(if end { Next::End } else { Next::Command })
     }
 
-    /// What stands between two pipelines.
-    fn separator(&mut self, until: &Until) -> Result<(), Broken> {
+    /// What stands between two pipelines: `&`, `&&` for both that join, or anything else.
+    fn separator(&mut self, until: &Until) -> Result<Option<&'static str>, Broken> {
         self.blanks();
         match (self.chars.peek(), self.chars.ahead(1)) {
             (Some(';'), Some(';' | '&')) if matches!(until, Until::Case) => {}
             (Some('&'), Some('&')) | (Some('|'), Some('|')) => {
                 self.chars.skip(2);
-                self.blanks();
-                if self.chars.peek().is_none() {
-                    return Err(Broken::Open);
-                }
+                self.lines()?;
+                return if self.chars.peek().is_none() { Err(Broken::Open) } else { Ok(Some("&&")) };
             }
-            (Some(';' | '&' | '\n'), _) => self.chars.skip(1),
+            (Some('&'), _) => {
+                self.chars.skip(1);
+                return Ok(Some("&"));
+            }
+            (Some('\n'), _) => self.newline()?,
+            (Some(';'), _) => self.chars.skip(1),
             (Some(c), _) => match until {
                 Until::Close(close) if c == *close => {}
                 // A compound command may be followed by the word that ends the one around it.
@@ -156,7 +205,7 @@ impl Parser {
             },
             (None, _) => {}
         }
-        Ok(())
+        Ok(None)
     }
 
     /// Whether one of these words comes next, as a word of its own.
@@ -176,54 +225,90 @@ impl Parser {
         here
     }
 
-    fn pipeline(&mut self) -> Result<Pipeline, Broken> {
-        let mut pipeline = Pipeline::new();
+    /// The words before a pipe; whether it runs beside.
+    fn prefixes(&mut self) -> bool {
+        let mut apart = false;
         loop {
             self.blanks();
-            while self.reserved("!") || self.reserved("coproc") {
-                self.blanks();
+            if self.reserved("!") {
+                continue;
             }
+            let place = self.chars.place();
+            if self.reserved("coproc") {
+                apart = true;
+                self.blanks();
+                let name = self.chars.place();
+                self.name();
+                self.blanks();
+                // Only a compound command may have a name.
+                if !(self.at(&BEGINS) || self.chars.peek() == Some('(')) {
+                    self.chars.back(name);
+                }
+                continue;
+            }
+            if self.reserved("time") {
+                // For bash it is no program.
+                self.blanks();
+                while self.reserved("-p") || self.reserved("--") {
+                    self.blanks();
+                }
+                let here = self.chars.place();
+                let assigns = self.assigned().is_some();
+                self.chars.back(here);
+                if assigns || self.at(&BEGINS) || self.chars.peek() == Some('(') {
+                    continue;
+                }
+                self.chars.back(place);
+            }
+            return apart;
+        }
+    }
+
+    fn pipeline(&mut self) -> Result<(Pipeline, bool), Broken> {
+        let mut pipeline = Pipeline::new();
+        let mut apart = false;
+        loop {
+            apart |= self.prefixes();
             if let Some(node) = self.command()? {
                 pipeline.push(node);
             } else if !pipeline.is_empty() {
-                return Err(if self.chars.peek().is_none() { Broken::Open } else { Broken::Misfit });
+                return Err(self.short());
             }
             self.blanks();
             if self.chars.peek() != Some('|') || self.chars.ahead(1) == Some('|') {
-                return Ok(pipeline);
+                return Ok((pipeline, apart));
             }
             self.chars.skip(1);
             // `|&` pipes both outputs.
             self.chars.take("&");
-            self.blanks();
-            while self.chars.peek() == Some('\n') {
-                self.chars.skip(1);
-                self.blanks();
-            }
+            self.lines()?;
         }
     }
 
     fn command(&mut self) -> Result<Option<Node>, Broken> {
-        let body = if self.chars.take("((") {
-            self.arithmetic()?;
-            List::new()
-        } else if self.chars.take("(") {
-            self.list(&Until::Close(')'))?
+        let words = |stop, between| Until::Words { stop, between };
+        let (sort, parts) = if self.chars.peek() == Some('(') {
+            self.parens()?
         } else if self.reserved("{") {
-            self.list(&Until::Words { stop: &["}"], between: &[] })?
+            (Sort::Braces, vec![self.list(&words(&["}"], &[]))?])
         } else if self.reserved("if") {
-            self.list(&Until::Words { stop: &["fi"], between: &["then", "elif", "else"] })?
+            (Sort::Choice, self.parts(&words(&["fi"], &["then", "elif", "else"]))?)
         } else if self.reserved("while") || self.reserved("until") {
-            self.list(&Until::Words { stop: &["done"], between: &["do"] })?
+            (Sort::Loop, self.parts(&words(&["done"], &["do"]))?)
         } else if self.reserved("case") {
-            self.deeper(Self::case)?
+            (Sort::Choice, self.deeper(Self::case)?)
         } else if self.reserved("for") || self.reserved("select") {
             return self.deeper(Self::repeat).map(Some);
         } else if self.reserved("function") {
             self.blanks();
             let name = self.name();
             self.blanks();
-            self.chars.take("()");
+            if self.chars.take("(") {
+                self.blanks();
+                if !self.chars.take(")") {
+                    return Err(Broken::Misfit);
+                }
+            }
             return self.function(name).map(Some);
         } else if self.at(&RESERVED) {
             return Err(Broken::Misfit);
@@ -231,29 +316,47 @@ impl Parser {
             return self.simple();
         };
         let redirects = self.redirects()?;
-        Ok(Some(Node::Group { body, redirects }))
+        Ok(Some(Node::Group { sort, parts, redirects }))
     }
 
-    fn function(&mut self, name: String) -> Result<Node, Broken> {
-        self.blanks();
-        while self.chars.peek() == Some('\n') {
-            self.chars.skip(1);
-            self.blanks();
+    /// `( )` and `(( ))`. The second is reckoning in bash, where its ends stand together, and two subshells elsewhere.
+    fn parens(&mut self) -> Result<(Sort, Vec<List>), Broken> {
+        let place = self.chars.place();
+        if self.chars.take("((") {
+            let from = self.chars.place();
+            if let Ok((sum, plain)) = self.arithmetic() {
+                let text: String = self.chars.between(from, self.chars.place()).iter().collect();
+                let Some(inner) = text.strip_suffix("))").filter(|text| plain && !text.contains("<<")) else {
+                    return Err(Broken::Misfit);
+                };
+                let other = self.deeper(|parser| Parser::new(inner, parser.depth).list(&Until::End));
+                let parts = [Ok(vec![looks(vec![reckoned(sum)])]), other];
+                return Ok((Sort::Choice, parts.into_iter().flatten().collect()));
+            }
+            self.chars.back(place);
         }
-        let body = self.deeper(Self::command)?.ok_or(Broken::Open)?;
+        let twice = self.chars.take("((");
+        self.chars.back(place);
+        self.chars.skip(1);
+        let list = self.list(&Until::Close(')'))?;
+        // Bash reads it a second time, and then finds no lines for a here-document.
+        if twice && self.chars.between(place, self.chars.place()).windows(2).any(|two| two == ['<', '<']) {
+            return Err(Broken::Misfit);
+        }
+        Ok((Sort::Subshell, vec![list]))
+    }
+
+    pub(super) fn function(&mut self, name: String) -> Result<Node, Broken> {
+        self.lines()?;
+        let body = self.deeper(Self::command)?.ok_or_else(|| self.short())?;
         Ok(Node::Function { name, body: Box::new(body) })
     }
 
-    fn case(&mut self) -> Result<List, Broken> {
+    fn case(&mut self) -> Result<Vec<List>, Broken> {
         self.blanks();
-        let mut list = List::new();
-        let subject = self.word()?.ok_or(Broken::Open)?;
-        // What is compared may itself run something.
-        list.push(vec![Node::Simple {
-            assigns: vec![(String::new(), subject)],
-            words: Vec::new(),
-            redirects: Vec::new(),
-        }]);
+        // What is compared, and what it is compared with, may itself run something.
+        let mut words = vec![self.word()?.ok_or_else(|| self.short())?];
+        let mut parts = Vec::new();
         self.lines()?;
         if !self.reserved("in") {
             return Err(self.short());
@@ -261,12 +364,13 @@ impl Parser {
         loop {
             self.lines()?;
             if self.reserved("esac") {
-                return Ok(list);
+                parts.insert(0, vec![looks(words)]);
+                return Ok(parts);
             }
             self.chars.take("(");
             loop {
                 self.blanks();
-                self.word()?.ok_or_else(|| self.short())?;
+                words.push(self.word()?.ok_or_else(|| self.short())?);
                 self.blanks();
                 if !self.chars.take("|") {
                     break;
@@ -275,31 +379,23 @@ impl Parser {
             if !self.chars.take(")") {
                 return Err(self.short());
             }
-            list.extend(self.list(&Until::Case)?);
+            parts.push(self.list(&Until::Case)?);
         }
     }
 
-    fn lines(&mut self) -> Result<(), Broken> {
-        self.blanks();
-        while matches!(self.chars.peek(), Some('\n')) {
-            self.chars.skip(1);
-            self.blanks();
-        }
-        Ok(())
-    }
-
-    fn short(&self) -> Broken {
+    pub(super) fn short(&self) -> Broken {
         if self.chars.peek().is_none() { Broken::Open } else { Broken::Misfit }
     }
 
     fn repeat(&mut self) -> Result<Node, Broken> {
         self.blanks();
         let mut words = None;
-        let name = if self.chars.take("((") {
-            self.arithmetic()?;
-            String::new()
+        let mut sum = None;
+        let mut name = String::new();
+        if self.chars.take("((") {
+            sum = Some(reckoned(self.arithmetic()?.0));
         } else {
-            let name = self.name();
+            name = self.name();
             self.lines()?;
             if self.reserved("in") {
                 let mut found = Vec::new();
@@ -310,8 +406,7 @@ impl Parser {
                 }
                 words = Some(found);
             }
-            name
-        };
+        }
         self.blanks();
         self.chars.take(";");
         self.lines()?;
@@ -322,25 +417,11 @@ impl Parser {
         } else {
             return Err(self.short());
         };
-        Ok(Node::For { name, words, body, redirects: self.redirects()? })
-    }
-
-    /// Skips to the end of `(( ))`.
-    pub(super) fn arithmetic(&mut self) -> Result<(), Broken> {
-        let mut depth = 2_usize;
-        while depth > 0 {
-            match self.chars.next().ok_or(Broken::Open)? {
-                '(' => depth = depth.saturating_add(1),
-                ')' => depth = depth.saturating_sub(1),
-                // It may run something: nobody writes that who does not want to hide it.
-                '`' => return Err(Broken::Misfit),
-                '$' if self.chars.peek() == Some('(') && self.chars.ahead(1) != Some('(') => {
-                    return Err(Broken::Misfit);
-                }
-                _ => {}
-            }
-        }
-        Ok(())
+        let redirects = self.redirects()?;
+        Ok(match sum {
+            Some(sum) => Node::Group { sort: Sort::Loop, parts: vec![vec![looks(vec![sum])], body], redirects },
+            None => Node::For { name, words, body, redirects },
+        })
     }
 
     fn name(&mut self) -> String {
@@ -352,68 +433,7 @@ impl Parser {
         name
     }
 
-    fn simple(&mut self) -> Result<Option<Node>, Broken> {
-        let (mut assigns, mut words, mut redirects) = (Vec::new(), Vec::<Raw>::new(), Vec::new());
-        loop {
-            self.blanks();
-            if self.redirect(&mut redirects)? {
-                continue;
-            }
-            if words.is_empty()
-                && let Some(name) = self.assigned()
-            {
-                let value = if self.chars.take("(") { self.array()? } else { self.word()?.unwrap_or_default() };
-                assigns.push((name, value));
-                continue;
-            }
-            let Some(word) = self.word()? else { break };
-            words.push(word);
-            self.blanks();
-            if let ([only], Some('('), Some(')')) = (words.as_slice(), self.chars.peek(), self.chars.ahead(1))
-                && let [Part::Bare(name)] = only.as_slice()
-            {
-                let name = name.clone();
-                self.chars.skip(2);
-                return self.function(name).map(Some);
-            }
-        }
-        let nothing = assigns.is_empty() && words.is_empty() && redirects.is_empty();
-        Ok((!nothing).then_some(Node::Simple { assigns, words, redirects }))
-    }
-
-    /// `name=` or `name+=`, where it comes next.
-    fn assigned(&mut self) -> Option<String> {
-        let place = self.chars.place();
-        let mut name = String::new();
-        while let Some(c) = self.chars.peek().filter(|c| c.is_ascii_alphanumeric() || *c == '_') {
-            name.push(c);
-            self.chars.skip(1);
-        }
-        if name.starts_with(|c: char| !c.is_ascii_digit()) && !name.is_empty() {
-            if self.chars.take("=") {
-                return Some(name);
-            }
-            // What is added to is not known any more.
-            if self.chars.take("+=") {
-                return Some(name);
-            }
-        }
-        self.chars.back(place);
-        None
-    }
-
-    /// An array's words; only that they are read matters.
-    fn array(&mut self) -> Result<Raw, Broken> {
-        let mut raw = vec![Part::Unknown];
-        loop {
-            self.lines()?;
-            if self.chars.take(")") {
-                return Ok(raw);
-            }
-            raw.extend(self.word()?.ok_or_else(|| self.short())?);
-        }
-    }
-
+    /// Redirections behind a compound command.
     fn redirects(&mut self) -> Result<Vec<Redirect>, Broken> {
         let mut redirects = Vec::new();
         self.blanks();
@@ -422,66 +442,18 @@ impl Parser {
         }
         Ok(redirects)
     }
-
-    /// One redirection, where one comes next.
-    fn redirect(&mut self, redirects: &mut Vec<Redirect>) -> Result<bool, Broken> {
-        let place = self.chars.place();
-        while self.chars.peek().is_some_and(|c| c.is_ascii_digit()) {
-            self.chars.skip(1);
-        }
-        if place != self.chars.place() && !matches!(self.chars.peek(), Some('<' | '>')) {
-            self.chars.back(place);
-            return Ok(false);
-        }
-        if matches!(self.chars.peek(), Some('<' | '>')) && self.chars.ahead(1) == Some('(') {
-            self.chars.back(place);
-            return Ok(false);
-        }
-        if self.chars.take("<<<") {
-            redirects.push(Redirect::Text(self.operand()?));
-        } else if self.chars.take("<<") {
-            let tabs = self.chars.take("-");
-            let end = self.operand()?;
-            let quoted = end.iter().any(|part| matches!(part, Part::Quoted(_)));
-            let end = end.iter().map(|part| match part {
-                Part::Quoted(text) | Part::Bare(text) => Ok(text.as_str()),
-                _ => Err(Broken::Misfit),
-            });
-            let end: String = end.collect::<Result<_, _>>()?;
-            redirects.push(Redirect::Text(self.document(&end, quoted, tabs)?));
-        } else if self.chars.take("&>>") || self.chars.take("&>") || self.chars.take(">>") || self.chars.take(">|") {
-            redirects.push(Redirect::Write(self.operand()?));
-        } else if self.chars.take(">&") || self.chars.take("<&") {
-            let operand = self.operand()?;
-            if !descriptor(&operand) {
-                redirects.push(Redirect::Write(operand));
-            }
-        } else if self.chars.take("<>") || self.chars.take(">") {
-            redirects.push(Redirect::Write(self.operand()?));
-        } else if self.chars.take("<") {
-            redirects.push(Redirect::Read(self.operand()?));
-        } else {
-            self.chars.back(place);
-            return Ok(false);
-        }
-        Ok(true)
-    }
-
-    fn operand(&mut self) -> Result<Raw, Broken> {
-        self.blanks();
-        self.word()?.ok_or_else(|| self.short())
-    }
 }
 
-/// `2`, `-`, `2-`: a descriptor, and no path.
-fn descriptor(raw: &Raw) -> bool {
-    match raw.as_slice() {
-        [Part::Bare(text)] => text.chars().all(|c| c.is_ascii_digit() || c == '-'),
-        _ => false,
-    }
+fn reckoned(inner: Raw) -> Raw {
+    vec![Part::Other(Other { inner, sum: true, ..Other::default() })]
+}
+
+/// Whether a word has a meaning of its own where a command begins.
+pub(super) fn is_reserved(word: &str) -> bool {
+    RESERVED.contains(&word) || BEGINS.contains(&word) && !matches!(word, "[[" | "time")
 }
 
 /// Whether a word ends before this character (POSIX section 2.3).
-pub(super) fn ends_word(c: char) -> bool {
-    matches!(c, ' ' | '\t' | '\r' | '\n' | ';' | '&' | '|' | '<' | '>' | '(' | ')')
+pub(super) const fn ends_word(c: char) -> bool {
+    matches!(c, ' ' | '\t' | '\n' | ';' | '&' | '|' | '<' | '>' | '(' | ')')
 }

@@ -1,9 +1,9 @@
 //! Going through a script in the shell's order, and finding every program that it would run.
 
-use super::tree::{List, Node, Pipeline, Raw, Redirect};
+use super::tree::{Assign, Item, List, Node, Pipeline, Raw, Redirect, Sort};
 use super::unwrap::{self, Inner};
 use super::{Broken, Memory, Script, Simple, Word, output, parse};
-use crate::glob::Sense;
+use std::collections::BTreeSet;
 
 /// Programs in one text, at most; what is beyond is unclear.
 const COMMANDS: usize = 4096;
@@ -13,40 +13,99 @@ const WITHIN: usize = 12;
 const BUDGET: usize = 4 << 20;
 /// Turns of a loop that are followed.
 const TURNS: usize = 16;
+/// Commands that are gone through, at most, loops and functions counted anew each time.
+const STEPS: usize = 1 << 15;
 
 /// Reads a text, with what earlier lines of the same shell have said.
 ///
 /// # Errors
 /// When it is no whole script.
 pub fn read(text: &str, memory: &mut Memory) -> Result<Script, Broken> {
+    go(text, memory, None, false)
+}
+
+/// Reads a text whose input is what nobody knows before it runs.
+///
+/// # Errors
+/// When it is no whole script.
+pub fn read_fed(text: &str, memory: &mut Memory) -> Result<Script, Broken> {
+    go(text, memory, Some(None), false)
+}
+
+/// Reads a part of a script that comes by the input of its shell: what the script runs may take the rest of it.
+///
+/// # Errors
+/// When it is no whole script.
+pub fn read_script(text: &str, memory: &mut Memory) -> Result<Script, Broken> {
+    go(text, memory, Some(None), true)
+}
+
+fn go(text: &str, memory: &mut Memory, feeds: Feed, sips: bool) -> Result<Script, Broken> {
     let list = parse::script(text)?;
-    let mut reader = Reader { memory, script: Script::default(), within: 0, functions: 0, budget: BUDGET, feeds: None };
+    memory.splits |= splits(text);
+    let script = Script::default();
+    let (within, arguments, steps) = (0, 0, 0);
+    let mut reader = Reader {
+        memory,
+        script,
+        within,
+        arguments,
+        budget: BUDGET,
+        steps,
+        feeds,
+        sips,
+        hidden: false,
+        journal: Vec::new(),
+    };
     reader.list(&list);
     Ok(reader.script)
 }
 
+/// Whether a text may change by what words are split.
+fn splits(text: &str) -> bool {
+    text.matches("IFS").count() > text.matches("$IFS").count().saturating_add(text.matches("${IFS").count())
+}
+
 /// Goes through a script.
 pub(super) struct Reader<'a> {
-    memory: &'a mut Memory,
-    script: Script,
+    pub(super) memory: &'a mut Memory,
+    pub(super) script: Script,
     within: usize,
-    functions: usize,
+    /// Functions and scripts with arguments around this place.
+    arguments: usize,
     /// Characters that may yet come of expansions.
     budget: usize,
+    steps: usize,
     /// What is fed to the commands that are being read, where it is known; none where nothing is fed.
-    feeds: Feed,
+    pub(super) feeds: Feed,
+    /// That the script itself comes by the input, which its commands may take parts of.
+    pub(super) sips: bool,
+    /// That a value was expanded in which reckoning would find something to run.
+    pub(super) hidden: bool,
+    /// Variables that are changed by what may run or not.
+    journal: Vec<BTreeSet<String>>,
 }
 
 /// What comes in by a pipe: nothing, something known, or something that is not.
-type Feed = Option<Option<String>>;
+pub(super) type Feed = Option<Option<String>>;
 
 impl Reader<'_> {
-    pub(super) const fn in_function(&self) -> bool {
-        self.functions > 0
+    pub(super) const fn has_arguments(&self) -> bool {
+        self.arguments > 0 || self.memory.arguments
+    }
+
+    pub(super) const fn splits_oddly(&self) -> bool {
+        self.memory.splits
     }
 
     pub(super) fn known(&self, name: &str) -> Option<Word> {
         self.memory.variables.get(name).cloned()
+    }
+
+    pub(super) fn note(&mut self, name: &str) {
+        if let Some(changed) = self.journal.last_mut() {
+            changed.insert(name.to_owned());
+        }
     }
 
     /// Whether so many characters may yet come.
@@ -56,15 +115,16 @@ impl Reader<'_> {
         left.is_some()
     }
 
-    fn unclear(&mut self, what: &str) {
+    pub(super) fn unclear(&mut self, what: &str) {
         if self.script.unclear.len() < 16 && !self.script.unclear.iter().any(|said| said == what) {
             self.script.unclear.push(what.to_owned());
         }
     }
 
     /// Reads something within; what is too deep is unclear.
-    fn inside<T: Default>(&mut self, read: impl FnOnce(&mut Self) -> T) -> T {
-        if self.within >= WITHIN || self.script.commands.len() >= COMMANDS {
+    pub(super) fn inside<T: Default>(&mut self, read: impl FnOnce(&mut Self) -> T) -> T {
+        self.steps = self.steps.saturating_add(1);
+        if self.within >= WITHIN || self.steps > STEPS || self.script.commands.len() >= COMMANDS {
             self.unclear("it is too deep or too long to be followed");
             return T::default();
         }
@@ -74,37 +134,107 @@ impl Reader<'_> {
         result
     }
 
+    /// Reads what may run or not, or runs in a shell of its own: what it changes is not known behind it.
+    pub(super) fn maybe<T>(&mut self, read: impl FnOnce(&mut Self) -> T) -> T {
+        self.journal.push(BTreeSet::new());
+        let result = read(self);
+        self.settle();
+        result
+    }
+
+    /// What was changed since the journal began is not known any more.
+    fn settle(&mut self) -> BTreeSet<String> {
+        let changed = self.journal.pop().unwrap_or_default();
+        for name in &changed {
+            self.unknown(name);
+        }
+        changed
+    }
+
+    fn unknown(&mut self, name: &str) {
+        self.note(name);
+        self.memory.set(name, Word::unknown());
+    }
+
+    /// Reads what runs at another time: nobody knows what variables are then.
+    pub(super) fn later<T>(&mut self, read: impl FnOnce(&mut Self) -> T) -> T {
+        let known = std::mem::take(&mut self.memory.variables);
+        self.journal.push(BTreeSet::new());
+        let result = self.called(read);
+        self.memory.variables = known;
+        self.settle();
+        result
+    }
+
+    /// Reads what runs with arguments of its own.
+    pub(super) fn called<T>(&mut self, read: impl FnOnce(&mut Self) -> T) -> T {
+        self.arguments = self.arguments.saturating_add(1);
+        let result = read(self);
+        self.arguments = self.arguments.saturating_sub(1);
+        result
+    }
+
+    /// Reads what a shell of its own runs: it knows nothing of this one.
+    pub(super) fn child<T>(&mut self, read: impl FnOnce(&mut Self) -> T) -> T {
+        let here = std::mem::take(self.memory);
+        let arguments = std::mem::take(&mut self.arguments);
+        let result = self.maybe(read);
+        self.arguments = arguments;
+        *self.memory = here;
+        result
+    }
+
+    /// Goes through what runs any number of times.
+    fn turns(&mut self, mut turn: impl FnMut(&mut Self, &BTreeSet<String>)) {
+        let (commands, unclear) = (self.script.commands.len(), self.script.unclear.len());
+        self.journal.push(BTreeSet::new());
+        turn(self, &BTreeSet::new());
+        let changed = self.settle();
+        if !changed.is_empty() {
+            // The next turn begins with what this one has left, or a part of it.
+            self.script.commands.truncate(commands);
+            self.script.unclear.truncate(unclear);
+            self.maybe(|reader| turn(reader, &changed));
+        }
+    }
+
     /// Goes through a list; what it writes, where that is known.
     fn list(&mut self, list: &List) -> Option<String> {
-        let mut written = Some(String::new());
-        for pipeline in list {
-            let more = self.pipeline(pipeline);
-            written = match (written, more) {
-                (Some(mut text), Some(more)) => {
-                    if !text.is_empty() && !text.ends_with('\n') {
-                        text.push('\n');
-                    }
-                    text.push_str(&more);
-                    Some(text)
-                }
-                _ => None,
-            };
+        let outer = self.feeds.clone();
+        // Nobody knows which of them takes how much of it.
+        if list.len() > 1 && matches!(self.feeds, Some(Some(_))) {
+            self.feeds = Some(None);
         }
+        let mut written = Some(String::new());
+        for Item { nodes, maybe } in list {
+            let more = if *maybe {
+                self.maybe(|reader| reader.pipeline(nodes));
+                None
+            } else {
+                self.pipeline(nodes)
+            };
+            written = written.zip(more).map(|(text, more)| text + &more);
+        }
+        self.feeds = outer;
         written
     }
 
     fn pipeline(&mut self, pipeline: &Pipeline) -> Option<String> {
-        let outer = self.feeds.clone();
+        if let [node] = pipeline.as_slice() {
+            return self.node(node);
+        }
+        let (outer, sips) = (self.feeds.clone(), self.sips);
         let mut begins = Vec::new();
         let mut written = None;
         for (at, node) in pipeline.iter().enumerate() {
             if at > 0 {
                 self.feeds = Some(written.take());
+                self.sips = false;
             }
             begins.push(self.script.commands.len());
-            written = self.node(node);
+            written = self.maybe(|reader| reader.node(node));
         }
-        self.feeds = outer;
+        (self.feeds, self.sips) = (outer, sips);
         // What a pipe leads to is known once all of it was read.
         for (begin, end) in begins.iter().zip(begins.iter().skip(1)) {
             let later = self.script.commands.iter().skip(*end).take(64).filter_map(|command| command.words.first());
@@ -121,27 +251,31 @@ impl Reader<'_> {
             Node::Simple { assigns, words, redirects } => {
                 self.inside(|reader| reader.simple(assigns, words, redirects))
             }
-            Node::Group { body, redirects } => {
-                let (writes, fed) = self.redirects(redirects);
-                self.note_writes(writes);
-                self.fed(fed, |reader| reader.inside(|reader| reader.list(body)))
+            Node::Group { sort, parts, redirects } => {
+                let streams = self.redirects(redirects);
+                self.note_writes(streams.writes);
+                let written = self.fed(streams.fed, |reader| reader.inside(|reader| reader.group(*sort, parts)));
+                written.filter(|_| streams.quiet)
             }
             Node::For { name, words, body, redirects } => {
-                let (writes, fed) = self.redirects(redirects);
-                self.note_writes(writes);
+                let streams = self.redirects(redirects);
+                self.note_writes(streams.writes);
                 let words: Vec<Word> = words.iter().flatten().flat_map(|raw| self.words(raw)).collect();
                 let turns = if words.is_empty() || words.len() > TURNS { vec![Word::unknown()] } else { words };
-                self.fed(fed, |reader| {
-                    for word in turns {
-                        reader.memory.set(name, word);
-                        reader.inside(|reader| reader.list(body));
-                    }
+                self.fed(streams.fed, |reader| {
+                    reader.turns(|reader, changed| {
+                        for word in &turns {
+                            changed.iter().for_each(|name| reader.unknown(name));
+                            reader.memory.set(name, word.clone());
+                            reader.inside(|reader| reader.list(body));
+                        }
+                    });
                 });
-                self.memory.set(name, Word::unknown());
+                self.unknown(name);
                 None
             }
             Node::Function { name, body } => {
-                self.call(body);
+                self.later(|reader| reader.inside(|reader| reader.node(body)));
                 if self.memory.functions.len() < super::REMEMBERED {
                     self.memory.functions.insert(name.clone(), (**body).clone());
                 }
@@ -150,36 +284,22 @@ impl Reader<'_> {
         }
     }
 
-    fn call(&mut self, body: &Node) {
-        self.functions = self.functions.saturating_add(1);
-        self.inside(|reader| reader.node(body));
-        self.functions = self.functions.saturating_sub(1);
-    }
-
-    fn fed<T>(&mut self, fed: Feed, read: impl FnOnce(&mut Self) -> T) -> T {
-        let before = self.feeds.clone();
-        if fed.is_some() {
-            self.feeds = fed;
-        }
-        let result = read(self);
-        self.feeds = before;
-        result
-    }
-
-    /// What redirections write to, and what they feed.
-    fn redirects(&mut self, redirects: &[Redirect]) -> (Vec<Word>, Feed) {
-        let (mut writes, mut fed) = (Vec::new(), None);
-        for redirect in redirects {
-            match redirect {
-                Redirect::Write(path) => writes.push(self.one(path)),
-                Redirect::Read(path) => {
-                    self.one(path);
-                    fed = Some(None);
-                }
-                Redirect::Text(text) => fed = Some(self.one(text).text()),
+    fn group(&mut self, sort: Sort, parts: &[List]) -> Option<String> {
+        match sort {
+            Sort::Braces | Sort::Subshell => {
+                let all = |reader: &mut Self| {
+                    let written: Option<Vec<String>> = parts.iter().map(|part| reader.list(part)).collect();
+                    written.map(|all| all.concat())
+                };
+                return if sort == Sort::Braces { all(self) } else { self.maybe(all) };
             }
+            Sort::Choice => parts.iter().for_each(|part| drop(self.maybe(|reader| reader.list(part)))),
+            Sort::Loop => self.turns(|reader, changed| {
+                changed.iter().for_each(|name| reader.unknown(name));
+                parts.iter().for_each(|part| drop(reader.list(part)));
+            }),
         }
-        (writes, fed)
+        None
     }
 
     /// A redirection without a program writes too.
@@ -191,10 +311,14 @@ impl Reader<'_> {
 
     /// What a substitution writes.
     pub(super) fn output(&mut self, script: &List) -> Option<String> {
-        let before = self.feeds.take();
-        let written = self.inside(|reader| reader.list(script));
+        let before = self.feeds.clone();
+        if self.feeds.is_some() {
+            self.feeds = Some(None);
+        }
+        let written = self.maybe(|reader| reader.inside(|reader| reader.list(script)));
         self.feeds = before;
-        written
+        // It ends at none of them, but leaves them out.
+        written.filter(|text| !text.contains('\0'))
     }
 
     /// A substitution whose output is read as a file, by whatever program its word belongs to.
@@ -205,55 +329,48 @@ impl Reader<'_> {
             command.into.push(Word::new("source"));
         }
         if let Some(text) = written {
-            self.text(&text);
+            self.later(|reader| reader.text(&text));
         }
     }
 
     /// A text that a shell is given.
-    fn text(&mut self, text: &str) -> Option<String> {
-        let list = match parse::script(text) {
-            Ok(list) => list,
-            Err(error) => {
-                self.unclear(&format!("a text that a shell is given: {error}"));
-                return None;
-            }
-        };
-        self.inside(|reader| reader.list(&list))
+    pub(super) fn text(&mut self, text: &str) {
+        self.memory.splits |= splits(text);
+        match parse::script(text) {
+            Ok(list) => drop(self.inside(|reader| reader.list(&list))),
+            Err(error) => self.unclear(&format!("a text that a shell is given: {error}")),
+        }
     }
 
-    fn simple(&mut self, assigns: &[(String, Raw)], words: &[Raw], redirects: &[Redirect]) -> Option<String> {
+    fn simple(&mut self, assigns: &[Assign], words: &[Raw], redirects: &[Redirect]) -> Option<String> {
+        let words: Vec<Word> = words.iter().flat_map(|raw| self.words(raw)).collect();
+        let streams = self.redirects(redirects);
         let mut names = Vec::new();
-        let mut values = Vec::new();
-        for (name, value) in assigns {
-            values.push((name.clone(), self.one(value)));
+        for Assign { name, value, adds } in assigns {
+            let value = self.one(value);
             if !name.is_empty() {
+                self.assign(name, if *adds { Word::unknown() } else { value });
                 names.push(name.clone());
             }
         }
-        let (writes, fed) = self.redirects(redirects);
-        let words: Vec<Word> = words.iter().flat_map(|raw| self.words(raw)).collect();
+        let (writes, quiet) = (streams.writes, streams.quiet);
         if words.is_empty() {
-            for (name, value) in values.into_iter().filter(|(name, _)| !name.is_empty()) {
-                self.memory.set(&name, value);
-            }
             if !names.is_empty() || !writes.is_empty() {
                 self.script.commands.push(Simple { assigns: names, writes, ..Simple::default() });
             }
             return Some(String::new());
         }
-        let words = self.unaliased(words);
-        let quiet = writes.is_empty();
-        let written = self.fed(fed, |reader| reader.program(words, names, writes));
-        // What goes to a file is not written to the pipe.
-        if quiet { written } else { Some(String::new()) }
-    }
-
-    fn unaliased(&self, words: Vec<Word>) -> Vec<Word> {
-        let Some(text) = words.first().and_then(Word::text).and_then(|name| self.memory.aliases.get(&name)) else {
-            return words;
-        };
-        let plain = text.split_whitespace().map(Word::new);
-        plain.chain(words.iter().skip(1).cloned()).collect()
+        if streams.fed.is_some() && words == [Word::new("exec")] {
+            self.unclear("the shell's own input is another one from here on");
+        }
+        let own = names.clone();
+        let written = self.fed(streams.fed, |reader| {
+            let aliased = reader.aliased(&words);
+            reader.program(words, names, writes).filter(|_| !aliased)
+        });
+        // They were for this program, or for good: that depends on the shell.
+        own.iter().for_each(|name| self.unknown(name));
+        written.filter(|_| quiet)
     }
 
     /// One program: it is noted, and what it runs in its turn is read too.
@@ -262,30 +379,36 @@ impl Reader<'_> {
         let fed = self.feeds.clone();
         writes.extend(unwrap::written(&words));
         let assigns = [assigns, self.builtin(&words)].concat();
-        self.script.commands.push(Simple {
-            words: words.clone(),
-            assigns,
-            writes,
-            fed: fed.clone().flatten(),
-            into: Vec::new(),
-        });
-        let Some(name) = first.name().text() else {
+        let noted = Simple { words: words.clone(), assigns, writes, fed: fed.clone().flatten(), into: Vec::new() };
+        self.script.commands.push(noted);
+        // A home directory, or what `=name` is in zsh.
+        let other =
+            matches!(first.text(), Some(text) if text.starts_with('=') || text.starts_with('~') && !text.contains('/'));
+        let Some(name) = first.name().text().filter(|_| !other) else {
             self.unclear("a program that is named by what nobody knows before it runs");
             return None;
         };
         if let Some(body) = self.memory.functions.get(&name).cloned() {
-            self.call(&body);
+            self.maybe(|reader| reader.called(|reader| reader.inside(|reader| reader.node(&body))));
             return None;
         }
         for inner in unwrap::unwrap(&name, &words) {
             self.inner(inner);
         }
+        if self.sips && unwrap::sips(&name) {
+            self.unclear("a program takes parts of the script that is fed");
+        }
         match fed {
-            Some(Some(text)) if unwrap::reads_script(&name, &words) => drop(self.text(&text)),
+            Some(Some(text)) if unwrap::reads_script(&name, &words) => self.child(|reader| {
+                let sips = std::mem::replace(&mut reader.sips, true);
+                let feeds = reader.feeds.replace(None);
+                reader.called(|reader| reader.text(&text));
+                (reader.sips, reader.feeds) = (sips, feeds);
+            }),
             Some(None) if unwrap::reads_script(&name, &words) => {
                 self.unclear("a shell is fed with what nobody knows before it runs");
             }
-            Some(_) if unwrap::reads_code(&name, &words) => {
+            Some(text) if unwrap::reads_code(&name, &words, text.as_deref()) => {
                 self.unclear(&format!("code in another language, fed to {name}"));
             }
             _ => {}
@@ -296,68 +419,39 @@ impl Reader<'_> {
 
     fn inner(&mut self, inner: Inner) {
         match inner {
-            Inner::Words { words, assigns } => drop(self.inside(|reader| reader.program(words, assigns, Vec::new()))),
+            Inner::Words { words, assigns, here } => {
+                for (name, value) in &assigns {
+                    self.runs_by(name, value);
+                }
+                let names = assigns.into_iter().map(|(name, _)| name).collect();
+                let read = |reader: &mut Self| drop(reader.inside(|reader| reader.program(words, names, Vec::new())));
+                if here { read(self) } else { self.maybe(read) }
+            }
             // The words of its input become words of the program.
             Inner::Fed { mut words } => {
-                match self.feeds.clone().flatten() {
+                let plain = |text: &String| !text.contains(['\'', '"', '\\', '\0']);
+                match self.feeds.clone().flatten().filter(plain) {
                     Some(text) => words.extend(text.split_whitespace().take(256).map(Word::new)),
-                    None => words.push(Word::unknown()),
+                    None => words.push(Word(vec![crate::glob::Place::Several])),
                 }
-                let words = words;
-                self.inside(|reader| reader.program(words, Vec::new(), Vec::new()));
+                self.maybe(|reader| reader.inside(|reader| reader.program(words, Vec::new(), Vec::new())));
             }
-            Inner::Text(text) => match text.text() {
-                Some(text) => drop(self.text(&text)),
-                None => self.unclear("a shell is given a text that nobody knows before it runs"),
+            Inner::Text { text, way } => match (text.text(), way) {
+                (Some(text), unwrap::Way::Here) => self.text(&text),
+                (Some(text), unwrap::Way::Later) => self.later(|reader| reader.text(&text)),
+                (Some(text), unwrap::Way::Own { arguments: false }) => self.child(|reader| reader.text(&text)),
+                (Some(text), unwrap::Way::Own { arguments: true }) => {
+                    self.child(|reader| reader.called(|reader| reader.text(&text)));
+                }
+                (None, way) => {
+                    self.unclear("a shell is given a text that nobody knows before it runs");
+                    if !matches!(way, unwrap::Way::Own { .. }) {
+                        self.forget();
+                    }
+                }
             },
             Inner::Foreign(what) => self.unclear(&format!("code in another language, given to {what}")),
-        }
-    }
-
-    /// Builtins that change what later words mean; the variables that they touch.
-    fn builtin(&mut self, words: &[Word]) -> Vec<String> {
-        let mut texts = words.iter().map(Word::shown);
-        let name = texts.next().unwrap_or_default();
-        let rest: Vec<String> = texts.filter(|word| !word.starts_with('-')).collect();
-        match name.as_str() {
-            "export" | "declare" | "typeset" | "readonly" | "local" => {
-                for word in words.iter().skip(1) {
-                    let text = word.text();
-                    if let Some((name, value)) = text.as_deref().and_then(|text| text.split_once('=')) {
-                        self.memory.set(name, Word::new(value));
-                    }
-                }
-                rest.iter().map(|word| word.split('=').next().unwrap_or_default().to_owned()).collect()
-            }
-            "unset" => rest,
-            "read" | "mapfile" | "readarray" | "getopts" => {
-                for name in &rest {
-                    let value = match self.feeds.clone().flatten() {
-                        Some(text) if rest.len() == 1 => Word::new(text.trim_end()),
-                        _ => Word::unknown(),
-                    };
-                    self.memory.set(name, value);
-                }
-                rest
-            }
-            "alias" => {
-                for word in &rest {
-                    if let Some((name, text)) = word.split_once('=')
-                        && self.memory.aliases.len() < super::REMEMBERED
-                    {
-                        self.memory.aliases.insert(name.to_owned(), text.to_owned());
-                    }
-                }
-                Vec::new()
-            }
-            "printf" if words.get(1).is_some_and(|word| word.is("-v", Sense::Exact) == crate::glob::Sure::Yes) => {
-                let name = rest.first().cloned().unwrap_or_default();
-                let printed: Vec<Word> = words.iter().take(1).chain(words.iter().skip(3)).cloned().collect();
-                let value = output::of(&printed, None).map_or_else(Word::unknown, |text| Word::new(&text));
-                self.memory.set(&name, value);
-                vec![name]
-            }
-            _ => Vec::new(),
+            Inner::Unclear(what) => self.unclear(what),
         }
     }
 }

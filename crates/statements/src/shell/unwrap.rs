@@ -1,18 +1,44 @@
 //! Programs that run other programs: how to find the other one among their words.
 
 use super::Word;
+use super::options::{awk, container, find, foreign, hidden, sed, xargs};
+use crate::glob::{Place, Sense};
 
 /// A program that another one runs.
 pub(super) enum Inner {
-    /// These words, with these variables set.
-    Words { words: Vec<Word>, assigns: Vec<String> },
+    /// These words, with these variables set; here, or in a process of its own.
+    Words { words: Vec<Word>, assigns: Vec<(String, Word)>, here: bool },
     /// These words, and more from its input.
     Fed { words: Vec<Word> },
     /// A shell reads this text.
-    Text(Word),
+    Text { text: Word, way: Way },
     /// A text in another language; the program that reads it.
     Foreign(String),
+    /// Nobody can tell; why.
+    Unclear(&'static str),
 }
+
+/// How a shell reads a text.
+#[derive(Clone, Copy)]
+pub(super) enum Way {
+    /// At once, in the same shell.
+    Here,
+    /// In the same shell, at another time.
+    Later,
+    /// In a shell of its own, that may be given arguments.
+    Own { arguments: bool },
+}
+
+pub(super) fn own(text: Word) -> Inner {
+    Inner::Text { text, way: Way::Own { arguments: false } }
+}
+
+pub(super) fn apart(words: Vec<Word>) -> Inner {
+    Inner::Words { words, assigns: Vec::new(), here: false }
+}
+
+/// Why an option that is not known makes everything unknown.
+pub(super) const LOOSE: &str = "an option or a program that nobody knows before it runs";
 
 /// A program that runs the words after its own options.
 struct Wrapper {
@@ -27,12 +53,12 @@ const fn wraps(name: &'static str, valued: &'static str, skip: usize) -> Wrapper
     Wrapper { name, valued, skip }
 }
 
-const WRAPPERS: [Wrapper; 44] = [
+const WRAPPERS: [Wrapper; 47] = [
     wraps("sudo", "ugpChrtTUDRac", 0),
     wraps("doas", "uCa", 0),
     wraps("pkexec", "", 0),
     wraps("run0", "uDM", 0),
-    wraps("systemd-run", "puEMHt", 0),
+    wraps("systemd-run", "puEMH", 0),
     wraps("env", "uC", 0),
     wraps("nohup", "", 0),
     wraps("time", "fo", 0),
@@ -58,10 +84,10 @@ const WRAPPERS: [Wrapper; 44] = [
     wraps("catchsegv", "", 0),
     wraps("watch", "n", 0),
     wraps("unshare", "SGRw", 0),
-    wraps("nsenter", "tSGw", 0),
+    wraps("nsenter", "tSG", 0),
     wraps("flock", "wE", 1),
-    wraps("numactl", "mNCpl", 0),
-    wraps("cpulimit", "lpe", 0),
+    wraps("numactl", "mNCpiw", 0),
+    wraps("cpulimit", "lpec", 0),
     wraps("gosu", "", 1),
     wraps("su-exec", "", 1),
     wraps("fakeroot", "", 0),
@@ -72,97 +98,167 @@ const WRAPPERS: [Wrapper; 44] = [
     wraps("proxychains4", "f", 0),
     wraps("softlimit", "amdoslfcrp", 0),
     wraps("noglob", "", 0),
+    wraps("nocorrect", "", 0),
+    wraps("repeat", "", 1),
+    wraps("runuser", "ugGsw", 0),
 ];
 
 /// Shells.
 const SHELLS: [&str; 12] = ["sh", "bash", "dash", "ash", "zsh", "ksh", "mksh", "fish", "csh", "tcsh", "rbash", "yash"];
-/// Programs whose code is read from an option.
-const FOREIGN: [(&str, &[&str]); 14] = [
-    ("python*", &["-c"]),
-    ("perl*", &["-e", "-E", "-n", "-p", "-ne", "-pe", "-i"]),
-    ("ruby*", &["-e", "-ne", "-pe"]),
-    ("node*", &["-e", "--eval", "-p"]),
-    ("php*", &["-r"]),
-    ("lua*", &["-e"]),
-    ("osascript", &["-e"]),
-    ("pwsh|powershell", &["-c", "-Command", "-e", "-enc", "-EncodedCommand"]),
-    ("gdb", &["-ex", "--eval-command"]),
-    ("vi|vim|nvim|ex|view|rvim", &["-c", "--cmd"]),
-    ("emacs", &["--eval", "-eval"]),
-    ("expect|tclsh", &["-c"]),
-    ("ed|ex|sed", &["-s"]),
-    ("jshell|scala|julia|Rscript|R", &["-e"]),
+/// Shells that read otherwise than a POSIX shell does.
+const OTHER_SHELLS: [&str; 4] = ["fish", "csh", "tcsh", "zsh"];
+
+/// Letters of options, and whole options, with which programs read code of their own.
+const FOREIGN: [(&str, &str, &[&str]); 13] = [
+    ("python*|pypy*", "cm", &[]),
+    ("perl*", "eEnpiM", &[]),
+    ("ruby*", "e", &[]),
+    ("node*|bun|deno", "epr", &["--eval", "--print", "eval"]),
+    ("php*", "rBRE", &["--run"]),
+    ("lua*", "e", &[]),
+    ("osascript", "e", &[]),
+    ("pwsh|powershell", "ceCE", &["-Command", "-EncodedCommand"]),
+    ("gdb", "x", &["-ex", "-iex", "--eval-command", "--command"]),
+    ("vi|vim|nvim|ex|view|rvim", "cS", &["--cmd"]),
+    ("emacs", "", &["--eval", "-eval", "-l", "--load", "-f"]),
+    ("expect|tclsh", "c", &[]),
+    ("jshell|scala|julia|Rscript|R", "e", &[]),
 ];
+
+/// Programs that read another language from their input, where no script is named.
+const SPEAKS: &str =
+    "python*|pypy*|perl*|ruby*|node*|php*|lua*|tclsh|expect|pwsh|powershell|gdb|ed|ex|R|Rscript|julia|irb|bc|make";
+/// Clients of databases: they can run programs of the shell.
+const CLIENTS: &str = "psql|mysql|mariadb|sqlite3|sqlplus|mongo|mongosh|redis-cli|ftp|sftp|telnet";
+/// Programs that take parts of their input and leave the rest.
+const SIPS: &str = "read|mapfile|readarray|head|tail|cat|tee|dd|sed|awk|gawk|mawk|grep|sort|tr|cut|od|xxd|base64|rev|wc|ssh|more|less|xargs|sudo|su|cp|vi|vim|ed|exec|line|select|install|tar|gzip|ffmpeg|docker|kubectl";
+
+fn is(names: &str, name: &str) -> bool {
+    crate::glob::alternatives(names, name, Sense::Exact)
+}
+
+/// Whether a program may take a part of its input, or all of it.
+pub(super) fn sips(name: &str) -> bool {
+    is(SIPS, name)
+}
+
+/// Whether a word may be an option, or several words.
+pub(super) fn loose(word: &Word) -> bool {
+    let begins = match word.0.as_slice() {
+        [Place::Char('-'), rest @ ..] => rest.iter().any(|place| !matches!(place, Place::Char(_))),
+        [Place::One | Place::Any, ..] => true,
+        _ => false,
+    };
+    begins || word.0.contains(&Place::Several)
+}
 
 /// What a program runs in its turn.
 pub(super) fn unwrap(name: &str, words: &[Word]) -> Vec<Inner> {
     let rest = words.get(1..).unwrap_or_default();
     let shown: Vec<String> = rest.iter().map(Word::shown).collect();
     if SHELLS.contains(&name) {
-        return shell(rest, &shown).into_iter().collect();
+        return shell(name, rest, &shown);
     }
-    match name {
-        "su" | "runuser" | "script" => {
-            return option(rest, &shown, 'c', &["--command", "--session-command"])
-                .map(Inner::Text)
-                .into_iter()
-                .collect();
+    let mut found = match name {
+        "su" | "script" => {
+            option(rest, &shown, 'c', &["--command", "--session-command"]).map(own).into_iter().collect()
         }
-        "eval" | "trap" => {
-            return vec![Inner::Text(joined(
-                rest.get(..if name == "trap" { 1 } else { rest.len() }).unwrap_or_default(),
-            ))];
+        "eval" => return vec![Inner::Text { text: joined(rest), way: Way::Here }],
+        "trap" => {
+            let text = rest.iter().find(|word| !matches!(word.shown().as_str(), "--" | "-p" | "-l"));
+            return text.map(|text| Inner::Text { text: text.clone(), way: Way::Later }).into_iter().collect();
         }
         "ssh" | "slogin" => {
-            return after(rest, &shown, "BbcDEeFIiJLlmOoPpQRSWw", 1)
-                .map(|rest| Inner::Text(joined(rest)))
-                .into_iter()
-                .collect();
+            let mut found = hidden(name, &shown);
+            found.extend(after(rest, &shown, "BbcDEeFIiJLlmOoPpQRSWw", 1).map(|rest| own(joined(rest))));
+            found
         }
         "xargs" => return xargs(rest, &shown),
-        "parallel" => return vec![Inner::Fed { words: until(rest, &shown, &[":::", "::::"]) }],
+        "parallel" => {
+            let words = until(rest, &shown, &[":::", "::::"]);
+            return vec![Inner::Fed { words }, Inner::Unclear("words that parallel makes commands of")];
+        }
         "find" | "fd" | "fdfind" => return find(rest, &shown),
-        "docker" | "podman" | "nerdctl" | "kubectl" | "oc" | "lxc" | "crictl" => return container(name, rest, &shown),
+        "docker" | "podman" | "nerdctl" | "kubectl" | "oc" | "lxc" | "crictl" => container(name, rest, &shown),
         "tar" | "rsync" | "git" | "man" | "zip" | "ftp" | "scp" | "sftp" => return hidden(name, &shown),
         "awk" | "gawk" | "mawk" | "nawk" => return awk(name, &shown),
-        "." | "source" => return Vec::new(),
-        _ => {}
-    }
-    if let Some((program, _)) =
-        FOREIGN.iter().find(|(program, _)| crate::glob::alternatives(program, name, crate::glob::Sense::Exact))
-        && foreign(program, &shown)
+        "sed" => return sed(rest),
+        "hash" if shown.iter().any(|word| word.starts_with("-p")) => {
+            return rest.iter().map(|word| apart(vec![word.clone()])).collect();
+        }
+        "." | "source" => {
+            let odd = rest.first().is_some_and(|word| word.text().is_none_or(|text| descriptor(&text)));
+            return odd.then_some(Inner::Unclear("a script that nobody knows before it runs")).into_iter().collect();
+        }
+        _ => Vec::new(),
+    };
+    if let Some((_, letters, long)) = FOREIGN.iter().find(|(program, ..)| is(program, name))
+        && (foreign(letters, long, &shown) || rest.first().is_some_and(loose))
     {
         return vec![Inner::Foreign(name.to_owned())];
     }
     // The loader runs a program that it is given by its path.
     let loader = name.starts_with("ld-linux") || name.starts_with("ld-musl") || name.starts_with("ld.so");
-    let found = WRAPPERS.iter().find(|wrapper| wrapper.name == name);
-    match found {
-        Some(wrapper) => wrapped(wrapper, rest, &shown),
-        None if loader => wrapped(&wraps("ld", "", 0), rest, &shown),
-        None => Vec::new(),
+    let wrapper = WRAPPERS.iter().find(|wrapper| wrapper.name == name);
+    match wrapper {
+        Some(wrapper) => found.extend(wrapped(wrapper, rest, &shown)),
+        None if loader => found.extend(wrapped(&wraps("ld", "", 0), rest, &shown)),
+        None if found.is_empty() => {}
+        None if rest.iter().take_while(|word| word.shown().starts_with(['-', '*', '?'])).any(loose) => {
+            found.push(Inner::Unclear(LOOSE));
+        }
+        None => {}
     }
+    found
+}
+
+/// A path that stands for an open file.
+fn descriptor(text: &str) -> bool {
+    text.starts_with("/dev/fd") || text.contains("/fd/") || text == "/dev/stdin" || text == "/dev/tty"
 }
 
 /// Whether a program reads commands from its input, given these words.
 pub(super) fn reads_script(name: &str, words: &[Word]) -> bool {
     let shown: Vec<String> = words.iter().skip(1).map(Word::shown).collect();
-    let operands = shown.iter().any(|word| !word.starts_with('-') && !word.starts_with('+'));
-    let stdin = shown.iter().any(|word| word == "-s" || word == "-" || word == "/dev/stdin");
-    let given = shown.iter().any(|word| word.starts_with('-') && !word.starts_with("--") && word.contains('c'));
+    // An option's value is no script, and nobody knows what all options are.
+    let valued = |word: &String| {
+        word.starts_with("--") || word.len() > 1 && word.starts_with(['-', '+']) && word.contains(['o', 'O'])
+    };
+    let operands =
+        shown.iter().any(|word| !word.starts_with('-') && !word.starts_with('+')) && !shown.iter().any(valued);
+    let stdin = shown.iter().any(|word| word == "-" || descriptor(word) || is_flag(word, 's'));
+    let given = shown.iter().any(|word| is_flag(word, 'c'));
     match name {
-        "source" | "." | "at" | "batch" => name.len() > 1 && name != "source" || stdin,
+        "source" | "." => stdin,
+        "at" | "batch" => true,
         name if SHELLS.contains(&name) => !given && (stdin || !operands),
         "su" | "runuser" => !given,
+        "sudo" | "doas" => shown
+            .iter()
+            .any(|word| is_flag(word, 'i') || is_flag(word, 's') || matches!(word.as_str(), "--login" | "--shell")),
         _ => false,
     }
 }
 
-/// Whether a program reads code in another language from its input, given these words.
-pub(super) fn reads_code(name: &str, words: &[Word]) -> bool {
-    let script = words.iter().skip(1).any(|word| !word.shown().starts_with('-'));
-    let speaks = ["python*", "perl*", "ruby*", "node*", "php*", "lua*", "tclsh|expect|pwsh"];
-    !script && speaks.iter().any(|known| crate::glob::alternatives(known, name, crate::glob::Sense::Exact))
+pub(super) fn is_flag(word: &str, letter: char) -> bool {
+    word.starts_with('-') && !word.starts_with("--") && word.contains(letter)
+}
+
+/// Whether a program reads code in another language from its input, given these words and, where it is known, that input.
+pub(super) fn reads_code(name: &str, words: &[Word], fed: Option<&str>) -> bool {
+    let shown: Vec<String> = words.iter().skip(1).map(Word::shown).collect();
+    if is(CLIENTS, name) {
+        let given = shown
+            .iter()
+            .any(|word| ["-c", "-e", "--command", "--execute", "--eval"].iter().any(|flag| word.starts_with(flag)));
+        return fed.map_or(!given, |text| text.contains(['\\', '!']) || text.contains("system"));
+    }
+    let script = shown.iter().any(|word| !word.starts_with('-') && !descriptor(word));
+    let makes = name == "make" && !shown.iter().any(|word| word == "-f-" || word == "-");
+    !script
+        && !makes
+        && is(SPEAKS, name)
+        && !shown.iter().any(|word| matches!(word.as_str(), "--version" | "-V" | "--help"))
 }
 
 /// Paths that a program writes by itself.
@@ -198,7 +294,7 @@ fn joined(words: &[Word]) -> Word {
     let mut all = Word::default();
     for (at, word) in words.iter().enumerate() {
         if at > 0 {
-            all.0.push(crate::glob::Place::Char(' '));
+            all.0.push(Place::Char(' '));
         }
         all.0.extend(&word.0);
     }
@@ -206,7 +302,7 @@ fn joined(words: &[Word]) -> Word {
 }
 
 /// The words behind a program's options, and behind so many words more.
-fn after<'a>(rest: &'a [Word], shown: &[String], valued: &str, skip: usize) -> Option<&'a [Word]> {
+pub(super) fn after<'a>(rest: &'a [Word], shown: &[String], valued: &str, skip: usize) -> Option<&'a [Word]> {
     let mut at = 0_usize;
     while let Some(word) = shown.get(at) {
         if word == "--" {
@@ -223,30 +319,74 @@ fn after<'a>(rest: &'a [Word], shown: &[String], valued: &str, skip: usize) -> O
     rest.get(at.saturating_add(skip)..).filter(|words| !words.is_empty())
 }
 
+/// The places at which the words of the other program may begin: where a long option stands before one, it may be its value.
+fn starts(wrapper: &Wrapper, shown: &[String]) -> Vec<usize> {
+    let (mut at, mut long, mut found) = (0_usize, false, Vec::new());
+    while let Some(word) = shown.get(at) {
+        if word == "--" {
+            found.push(at.saturating_add(1));
+            break;
+        }
+        if let Some(letters) = word.strip_prefix('-').filter(|letters| !letters.is_empty() || wrapper.name == "env") {
+            long = letters.starts_with('-') && !letters.contains('=');
+            // A value follows as a word of its own where its letter is the last of a bundle.
+            let takes = !letters.starts_with('-')
+                && letters.chars().last().is_some_and(|c| wrapper.valued.contains(c))
+                && !letters.chars().rev().skip(1).any(|c| wrapper.valued.contains(c));
+            at = at.saturating_add(if takes { 2 } else { 1 });
+            continue;
+        }
+        found.push(at);
+        if !long {
+            break;
+        }
+        long = false;
+        at = at.saturating_add(1);
+    }
+    if wrapper.name == "setarch" {
+        found.extend(found.clone().iter().filter_map(|at| at.checked_sub(wrapper.skip)));
+    }
+    found.iter().map(|at| at.saturating_add(wrapper.skip)).collect()
+}
+
 fn wrapped(wrapper: &Wrapper, rest: &[Word], shown: &[String]) -> Vec<Inner> {
-    if matches!(wrapper.name, "env" | "flock") {
-        let (letter, long): (char, &[&str]) =
-            if wrapper.name == "env" { ('S', &["--split-string"]) } else { ('c', &["--command"]) };
-        if let Some(text) = option(rest, shown, letter, long) {
-            return vec![Inner::Text(text)];
+    if wrapper.name == "flock"
+        && let Some(text) = option(rest, shown, 'c', &["--command"])
+    {
+        return vec![own(text)];
+    }
+    if wrapper.name == "env"
+        && let Some(text) = option(rest, shown, 'S', &["--split-string"])
+    {
+        // It is split in a way of its own.
+        let odd = text.text().is_none_or(|text| text.contains(['\\', '$', '"', '\'', '#']));
+        let more = if odd { vec![Inner::Unclear("a text that env splits")] } else { Vec::new() };
+        return std::iter::once(own(text)).chain(more).collect();
+    }
+    let mut found = Vec::new();
+    for at in starts(wrapper, shown) {
+        if rest.iter().take(at).any(loose) {
+            found.push(Inner::Unclear(LOOSE));
+        }
+        let Some(mut words) = rest.get(at..) else { continue };
+        let mut assigns = Vec::new();
+        while let Some((first, later)) = words.split_first() {
+            let text = first.shown();
+            let Some((name, _)) = text.split_once('=').filter(|(name, _)| is_name(name)) else { break };
+            assigns.push((name.to_owned(), value(first, &format!("{name}=")).unwrap_or_default()));
+            words = later;
+        }
+        if words.is_empty() {
+            continue;
+        }
+        let here = matches!(wrapper.name, "command" | "builtin" | "exec" | "time" | "noglob" | "nocorrect");
+        found.push(Inner::Words { words: words.to_vec(), assigns, here });
+        // `watch` hands its words to a shell.
+        if wrapper.name == "watch" {
+            found.push(own(joined(words)));
         }
     }
-    let Some(mut words) = after(rest, shown, wrapper.valued, wrapper.skip) else { return Vec::new() };
-    let mut assigns = Vec::new();
-    while let Some((first, later)) = words.split_first() {
-        let text = first.shown();
-        let Some((name, _)) = text.split_once('=').filter(|(name, _)| is_name(name)) else { break };
-        assigns.push(name.to_owned());
-        words = later;
-    }
-    if words.is_empty() {
-        return Vec::new();
-    }
-    // `watch` hands its words to a shell.
-    if wrapper.name == "watch" {
-        return vec![Inner::Text(joined(words))];
-    }
-    vec![Inner::Words { words: words.to_vec(), assigns }]
+    found
 }
 
 fn is_name(name: &str) -> bool {
@@ -254,21 +394,53 @@ fn is_name(name: &str) -> bool {
 }
 
 /// `sh -c text`, in any bundle.
-fn shell(rest: &[Word], shown: &[String]) -> Option<Inner> {
-    let flag = shown.iter().position(|word| word.starts_with('-') && !word.starts_with("--") && word.contains('c'))?;
-    let text = rest.iter().zip(shown).skip(flag.saturating_add(1)).find(|(_, word)| !word.starts_with(['-', '+']));
-    text.map(|(word, _)| Inner::Text(word.clone()))
+fn shell(name: &str, rest: &[Word], shown: &[String]) -> Vec<Inner> {
+    let mut found = Vec::new();
+    if OTHER_SHELLS.contains(&name) && !rest.is_empty() {
+        found.push(Inner::Foreign(name.to_owned()));
+    }
+    let Some(flag) = shown.iter().position(|word| is_flag(word, 'c')) else {
+        let odd = |word: &Word| {
+            loose(word)
+                || word.text().is_none()
+                || word
+                    .text()
+                    .is_some_and(|text| descriptor(&text) && !text.ends_with("stdin") && !text.ends_with("fd/0"))
+        };
+        let script = rest.iter().find(|word| !word.shown().starts_with(['-', '+']));
+        if rest.iter().any(|word| loose(word) && word.shown().starts_with(['-', '*', '?'])) || script.is_some_and(odd) {
+            found.push(Inner::Unclear("a script that nobody knows before it runs"));
+        }
+        return found;
+    };
+    if rest.iter().take(flag).any(loose) {
+        found.push(Inner::Unclear(LOOSE));
+    }
+    // An option that takes a value may stand before the text.
+    let valued = shown.iter().any(|word| {
+        word.starts_with(['-', '+']) && (word.contains(['o', 'O']) || word.starts_with("--") && word.len() > 2)
+    });
+    let operands =
+        rest.iter().zip(shown).skip(flag.saturating_add(1)).filter(|(_, word)| !word.starts_with(['-', '+']));
+    let operands: Vec<Word> = operands.map(|(word, _)| word.clone()).collect();
+    let arguments = operands.len() > 1;
+    let count = if valued { operands.len() } else { 1 };
+    found.extend(operands.into_iter().take(count).map(|text| Inner::Text { text, way: Way::Own { arguments } }));
+    found
 }
 
 /// The value of an option.
 fn option(rest: &[Word], shown: &[String], letter: char, long: &[&str]) -> Option<Word> {
     for (at, word) in shown.iter().enumerate() {
         for name in long {
-            if word == name {
-                return rest.get(at.saturating_add(1)).cloned();
-            }
-            if let Some(value) = rest.get(at).and_then(|word| value(word, &format!("{name}="))) {
-                return Some(value);
+            // Long names may be shortened.
+            let (said, given) = word.split_once('=').map_or((word.as_str(), false), |(said, _)| (said, true));
+            if said.len() > 2 && said.starts_with("--") && name.starts_with(said) {
+                return if given {
+                    rest.get(at).and_then(|word| value(word, &format!("{said}=")))
+                } else {
+                    rest.get(at.saturating_add(1)).cloned()
+                };
             }
         }
         let Some(letters) = word.strip_prefix('-').filter(|letters| !letters.starts_with('-')) else { continue };
@@ -287,80 +459,4 @@ fn until(rest: &[Word], shown: &[String], ends: &[&str]) -> Vec<Word> {
     let count = shown.iter().position(|word| ends.contains(&word.as_str())).unwrap_or(shown.len());
     let plain = rest.iter().take(count).skip(options);
     plain.map(|word| if word.shown() == "{}" { Word::unknown() } else { word.clone() }).collect()
-}
-
-fn xargs(rest: &[Word], shown: &[String]) -> Vec<Inner> {
-    match after(rest, shown, "aEIiLlnPsd", 0) {
-        Some(words) => {
-            let words = words.iter().map(|word| if word.shown() == "{}" { Word::unknown() } else { word.clone() });
-            vec![Inner::Fed { words: words.collect() }]
-        }
-        None => Vec::new(),
-    }
-}
-
-/// `find ... -exec words ;`
-fn find(rest: &[Word], shown: &[String]) -> Vec<Inner> {
-    let flags = ["-exec", "-execdir", "-ok", "-okdir", "-x", "-X", "--exec", "--exec-batch"];
-    let mut found = Vec::new();
-    for (at, _) in shown.iter().enumerate().filter(|(_, word)| flags.contains(&word.as_str())) {
-        let begin = at.saturating_add(1);
-        let count = shown.iter().skip(begin).take_while(|word| !matches!(word.as_str(), ";" | "+")).count();
-        let words = rest.iter().skip(begin).take(count);
-        let words: Vec<Word> =
-            words.map(|word| if word.shown().contains("{}") { Word::unknown() } else { word.clone() }).collect();
-        if !words.is_empty() {
-            found.push(Inner::Words { words, assigns: Vec::new() });
-        }
-    }
-    found
-}
-
-/// `docker exec c words`, `kubectl exec p -- words`.
-fn container(name: &str, rest: &[Word], shown: &[String]) -> Vec<Inner> {
-    let Some(verb) = shown.iter().position(|word| matches!(word.as_str(), "exec" | "run")) else { return Vec::new() };
-    let begin = verb.saturating_add(1);
-    let (rest, shown) = (rest.get(begin..).unwrap_or_default(), shown.get(begin..).unwrap_or_default());
-    let words = match shown.iter().position(|word| word == "--") {
-        Some(at) => rest.get(at.saturating_add(1)..),
-        None if name == "kubectl" || name == "oc" => after(rest, shown, "cnf", 1),
-        None => after(rest, shown, "eulwvphm", 1),
-    };
-    let words = words.filter(|words| !words.is_empty());
-    words.map(|words| Inner::Words { words: words.to_vec(), assigns: Vec::new() }).into_iter().collect()
-}
-
-/// Options of programs for something else that run a program.
-fn hidden(name: &str, shown: &[String]) -> Vec<Inner> {
-    let prefixes: &[&str] = match name {
-        "tar" => &["--checkpoint-action=exec=", "--to-command=", "--use-compress-program=", "--rsh-command=", "-I"],
-        "rsync" => &["--rsh=", "-e"],
-        "git" => &["core.pager=", "core.sshCommand=", "alias.x=!"],
-        "man" => &["--pager=", "-P"],
-        "zip" => &["--unzip-command=", "-TT"],
-        _ => &["ProxyCommand=", "-oProxyCommand=", "-S"],
-    };
-    let mut found = Vec::new();
-    for (at, word) in shown.iter().enumerate() {
-        for prefix in prefixes {
-            let Some(value) = word.strip_prefix(prefix) else { continue };
-            let text = if value.is_empty() { shown.get(at.saturating_add(1)).map(String::as_str) } else { Some(value) };
-            found.extend(text.map(|text| Inner::Text(Word::new(text))));
-        }
-    }
-    found
-}
-
-/// awk runs what its program says in `system()` and pipes.
-fn awk(name: &str, shown: &[String]) -> Vec<Inner> {
-    let runs = |word: &&String| word.contains("system(") || word.contains("system (") || word.contains('|');
-    shown.iter().find(runs).map(|_| Inner::Foreign(name.to_owned())).into_iter().collect()
-}
-
-fn foreign(program: &str, shown: &[String]) -> bool {
-    let flags = FOREIGN.iter().find(|(known, _)| *known == program).map_or(&[][..], |(_, flags)| flags);
-    let bundled = |word: &String| {
-        flags.iter().any(|flag| word == flag || (flag.len() == 2 && word.starts_with(flag) && !word.starts_with("--")))
-    };
-    shown.iter().any(bundled) || shown.iter().any(|word| word.starts_with("+!") || word.starts_with(":!"))
 }

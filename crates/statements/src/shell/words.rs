@@ -1,36 +1,9 @@
-//! Words: quotes, expansions and here-documents, before anything is expanded.
+//! Words: quotes and expansions, before anything is expanded.
 
-use super::parse::{Broken, DOCUMENTS, Parser, Until, ends_word};
-use super::tree::{List, Part, Raw};
+use super::parse::{Broken, Parser, Until, ends_word};
+use super::tree::{List, Other, Part, Raw};
 
 impl Parser {
-    /// The body of a here-document, taken from behind this line and out of the text.
-    pub(super) fn document(&mut self, end: &str, quoted: bool, tabs: bool) -> Result<Raw, Broken> {
-        self.documents = self.documents.saturating_add(1);
-        if self.documents > DOCUMENTS {
-            return Err(Broken::Vast);
-        }
-        // The body begins behind the next line's end that is not quoted. Where that could be another one than the next,
-        // nobody needs to guess.
-        let rest = self.chars.rest_of_line();
-        let odd = |c: char| !rest.chars().filter(|other| *other == c).count().is_multiple_of(2);
-        if odd('\'')
-            || odd('"')
-            || odd('`')
-            || rest.ends_with('\\')
-            || rest.matches('(').count() > rest.matches(')').count()
-        {
-            return Err(Broken::Misfit);
-        }
-        let lines = self.chars.cut(end, tabs).ok_or(Broken::Open)?;
-        if quoted {
-            return Ok(vec![Part::Quoted(lines)]);
-        }
-        let mut raw = Raw::new();
-        self.deeper(|parser| Parser::new(&lines, parser.depth).double(&mut raw, None))?;
-        Ok(raw)
-    }
-
     /// The next word, if one comes.
     pub(super) fn word(&mut self) -> Result<Option<Raw>, Broken> {
         let mut raw = Raw::new();
@@ -47,14 +20,10 @@ impl Parser {
                 self.chars.skip(1);
                 continue;
             }
-            if c == '\\' && self.chars.ahead(1) == Some('\n') {
-                self.chars.skip(2);
-                continue;
-            }
             flush(&mut bare, &mut raw);
             self.chars.skip(1);
             match c {
-                '\\' => raw.push(Part::Quoted(self.chars.next().ok_or(Broken::Open)?.to_string())),
+                '\\' => raw.push(Part::Quoted(self.chars.raw().ok_or(Broken::Open)?.to_string())),
                 '\'' => raw.push(Part::Quoted(self.until('\'')?)),
                 '"' => {
                     raw.push(Part::Quoted(String::new()));
@@ -64,18 +33,37 @@ impl Parser {
                 '$' => self.dollar(&mut raw, false)?,
                 _ => {
                     self.chars.skip(1);
-                    raw.push(Part::Process { script: self.list(&Until::Close(')'))? });
+                    raw.push(Part::Process { script: self.substitution()? });
                 }
             }
         }
         flush(&mut bare, &mut raw);
+        // `{name}<`: for bash a descriptor that it names, for others a word.
+        if let ([Part::Bare(text)], Some('<' | '>')) = (raw.as_slice(), self.chars.peek())
+            && text.starts_with('{')
+            && text.ends_with('}')
+        {
+            return Err(Broken::Misfit);
+        }
         Ok(some.then_some(raw))
+    }
+
+    /// The script of `$( )`, behind its first bracket.
+    fn substitution(&mut self) -> Result<List, Broken> {
+        let outer = std::mem::take(&mut self.pending);
+        let list = self.list(&Until::Close(')'))?;
+        // A here-document whose lines would stand outside.
+        if !self.pending.is_empty() {
+            return Err(Broken::Misfit);
+        }
+        self.pending = outer;
+        Ok(list)
     }
 
     fn until(&mut self, end: char) -> Result<String, Broken> {
         let mut text = String::new();
         loop {
-            match self.chars.next().ok_or(Broken::Open)? {
+            match self.chars.raw().ok_or(Broken::Open)? {
                 c if c == end => return Ok(text),
                 c => text.push(c),
             }
@@ -83,7 +71,7 @@ impl Parser {
     }
 
     /// In double quotes, to their end, or to the end of the text.
-    fn double(&mut self, raw: &mut Raw, end: Option<char>) -> Result<(), Broken> {
+    pub(super) fn double(&mut self, raw: &mut Raw, end: Option<char>) -> Result<(), Broken> {
         let mut text = String::new();
         loop {
             let Some(c) = self.chars.next() else {
@@ -95,8 +83,7 @@ impl Parser {
                     raw.push(Part::Quoted(text));
                     return Ok(());
                 }
-                '\\' => match self.chars.next() {
-                    Some('\n') => {}
+                '\\' => match self.chars.raw() {
                     Some(c @ ('$' | '`' | '\\')) => text.push(c),
                     Some('"') if end.is_some() => text.push('"'),
                     Some(c) => text.extend(['\\', c]),
@@ -114,36 +101,36 @@ impl Parser {
     fn backquoted(&mut self, quoted: bool) -> Result<Part, Broken> {
         let mut text = String::new();
         loop {
-            match self.chars.next().ok_or(Broken::Open)? {
+            match self.chars.raw().ok_or(Broken::Open)? {
                 '`' => break,
-                '\\' => match self.chars.next().ok_or(Broken::Open)? {
+                '\\' => match self.chars.raw().ok_or(Broken::Open)? {
                     c @ ('$' | '`' | '\\') => text.push(c),
+                    // What it is depends on where the whole stands.
+                    '"' if quoted => return Err(Broken::Misfit),
                     c => text.extend(['\\', c]),
                 },
                 c => text.push(c),
             }
         }
-        let script = self.deeper(|parser| Parser::new(&text, parser.depth).list(&Until::End))?;
+        let script = self.deeper(|parser| Self::new(&text, parser.depth).list(&Until::End))?;
         Ok(Part::Output { script, quoted })
     }
 
     /// What follows a dollar sign.
     fn dollar(&mut self, raw: &mut Raw, quoted: bool) -> Result<(), Broken> {
-        if self.chars.take("((") {
-            // Where it is no arithmetic it is a subshell in a substitution.
-            let place = self.chars.place();
-            if self.arithmetic().is_ok() {
-                raw.push(Part::Unknown);
-                return Ok(());
-            }
-            self.chars.back(place.saturating_sub(1));
-            raw.push(Part::Output { script: self.list(&Until::Close(')'))?, quoted });
-            return Ok(());
-        }
         match self.chars.peek() {
+            Some('(') if self.chars.ahead(1) == Some('(') => {
+                self.chars.skip(2);
+                // Where its ends do not stand together, it is a subshell to bash and more reckoning to others.
+                let (inner, plain) = self.arithmetic()?;
+                if !plain {
+                    return Err(Broken::Misfit);
+                }
+                raw.push(Part::Other(Other { inner, sum: true, ..Other::default() }));
+            }
             Some('(') => {
                 self.chars.skip(1);
-                raw.push(Part::Output { script: self.list(&Until::Close(')'))?, quoted });
+                raw.push(Part::Output { script: self.substitution()?, quoted });
             }
             Some('{') => {
                 self.chars.skip(1);
@@ -161,8 +148,8 @@ impl Parser {
             }
             Some('[') => {
                 self.chars.skip(1);
-                self.until(']')?;
-                raw.push(Part::Unknown);
+                let inner = self.brackets()?;
+                raw.push(Part::Other(Other { inner, sum: true, ..Other::default() }));
             }
             Some(c) if c.is_ascii_alphabetic() || c == '_' => {
                 let mut name = String::new();
@@ -181,51 +168,134 @@ impl Parser {
         Ok(())
     }
 
+    /// Reckoning up to the two brackets that end it, which must stand together; whether every shell ends it there.
+    pub(super) fn arithmetic(&mut self) -> Result<(Raw, bool), Broken> {
+        let (mut inner, mut text) = (Raw::new(), String::new());
+        let (mut depth, mut plain) = (0_usize, true);
+        loop {
+            let c = self.chars.next().ok_or(Broken::Open)?;
+            match c {
+                ')' if depth == 0 => {
+                    if !self.chars.take(")") {
+                        return Err(Broken::Misfit);
+                    }
+                    inner.push(Part::Quoted(text));
+                    return Ok((inner, plain));
+                }
+                '(' => depth = depth.saturating_add(1),
+                ')' => depth = depth.saturating_sub(1),
+                '`' | '$' => {
+                    inner.push(Part::Quoted(std::mem::take(&mut text)));
+                    if c == '`' {
+                        inner.push(self.backquoted(true)?);
+                    } else {
+                        self.deeper(|parser| parser.dollar(&mut inner, true))?;
+                    }
+                    continue;
+                }
+                '\'' => drop(self.until('\'')?),
+                '"' => self.double(&mut inner, Some('"'))?,
+                '\\' => drop(self.chars.raw()),
+                _ => {}
+            }
+            let comment = c == '#' && text.chars().next_back().is_none_or(|c| c.is_whitespace() || ends_word(c));
+            plain &= !comment && !matches!(c, '\'' | '"' | '\\');
+            text.push(c);
+        }
+    }
+
+    /// `$[ ]`, old reckoning in bash and a word elsewhere.
+    fn brackets(&mut self) -> Result<Raw, Broken> {
+        let (mut inner, mut text, mut depth) = (Raw::new(), String::new(), 0_usize);
+        self.chars.skip(1);
+        loop {
+            match self.chars.next().ok_or(Broken::Open)? {
+                ']' if depth == 0 => {
+                    inner.push(Part::Quoted(text));
+                    return Ok(inner);
+                }
+                '$' => {
+                    inner.push(Part::Quoted(std::mem::take(&mut text)));
+                    self.deeper(|parser| parser.dollar(&mut inner, true))?;
+                }
+                c if c.is_ascii_alphanumeric() || " _+-*/%=!~^,?:[]".contains(c) => {
+                    match c {
+                        '[' => depth = depth.saturating_add(1),
+                        ']' => depth = depth.saturating_sub(1),
+                        _ => {}
+                    }
+                    text.push(c);
+                }
+                _ => return Err(Broken::Misfit),
+            }
+        }
+    }
+
     /// `${ }`.
     fn parameter(&mut self, quoted: bool) -> Result<Part, Broken> {
         let mut name = String::new();
-        while let Some(c) = self.chars.peek().filter(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '@' | '*')) {
-            name.push(c);
-            self.chars.skip(1);
+        match self.chars.peek() {
+            Some(c) if c.is_ascii_alphanumeric() || c == '_' => {
+                while let Some(c) = self.chars.peek().filter(|c| c.is_ascii_alphanumeric() || *c == '_') {
+                    name.push(c);
+                    self.chars.skip(1);
+                }
+            }
+            Some(c @ ('@' | '*')) => {
+                name.push(c);
+                self.chars.skip(1);
+            }
+            _ => {}
         }
         if !name.is_empty() && self.chars.take("}") {
             return Ok(Part::Variable { name, quoted });
         }
         // What follows may run something by itself, which is read, and its value is not known.
-        let mut rest = String::new();
-        let mut inner = Raw::new();
+        let (mut rest, mut text, mut inner) = (String::new(), String::new(), Raw::new());
         loop {
-            match self.chars.next().ok_or(Broken::Open)? {
+            let c = self.chars.next().ok_or(Broken::Open)?;
+            match c {
                 '}' => break,
-                '\\' => rest.extend(self.chars.next()),
-                '\'' if !quoted => rest.push_str(&self.until('\'')?),
-                '"' => self.deeper(|parser| parser.double(&mut inner, Some('"')))?,
-                '`' => inner.push(self.backquoted(true)?),
-                '$' => self.deeper(|parser| parser.dollar(&mut inner, true))?,
-                c => rest.push(c),
+                '\\' => text.extend(self.chars.raw()),
+                // Whether it quotes depends on what stands before it.
+                '\'' if quoted => return Err(Broken::Misfit),
+                '\'' => text.push_str(&self.until('\'')?),
+                '<' | '>' if self.chars.peek() == Some('(') => return Err(Broken::Misfit),
+                '"' | '`' | '$' => {
+                    inner.push(Part::Quoted(std::mem::take(&mut text)));
+                    match c {
+                        '"' => self.deeper(|parser| parser.double(&mut inner, Some('"')))?,
+                        '`' => inner.push(self.backquoted(true)?),
+                        _ => self.deeper(|parser| parser.dollar(&mut inner, true))?,
+                    }
+                }
+                c => text.push(c),
             }
+            rest.push(c);
         }
-        if inner.is_empty()
-            && let Some(slice) = slice(&rest)
+        inner.push(Part::Quoted(text.clone()));
+        if inner.len() == 1
+            && let Some(slice) = slice(&text)
         {
             return Ok(Part::Slice { name, from: slice.0, count: slice.1, quoted });
         }
-        let runs: List = inner
-            .into_iter()
-            .filter_map(|part| match part {
-                Part::Output { script, .. } => Some(script),
-                _ => None,
-            })
-            .flatten()
-            .collect();
-        Ok(if runs.is_empty() { Part::Unknown } else { Part::Output { script: runs, quoted: true } })
+        // The value is expanded as a prompt is.
+        if rest.starts_with('@') && rest.contains('P') {
+            return Err(Broken::Misfit);
+        }
+        // Places, subscripts and names of names are reckoned with.
+        let slices = rest.strip_prefix(':').is_some_and(|rest| !rest.starts_with(['-', '=', '?', '+']));
+        let sum = slices || rest.contains('[') || rest.starts_with('!');
+        let sets = (rest.starts_with('=') || rest.starts_with(":=")).then_some(name);
+        let several = !quoted || rest.contains('@') || rest.contains('*');
+        Ok(Part::Other(Other { inner, sum, sets, several }))
     }
 
-    /// `$' '`: escapes as in C (bash, section 3.1.2.4).
+    /// `$' '`: escapes as in C (bash, section 3.1.2.4). For a shell that does not know it, a quote ends it.
     fn ansi(&mut self) -> Result<String, Broken> {
         let mut text = String::new();
         loop {
-            match self.chars.next().ok_or(Broken::Open)? {
+            match self.chars.raw().ok_or(Broken::Open)? {
                 '\'' => return Ok(text),
                 '\\' => self.escape(&mut text)?,
                 c => text.push(c),
@@ -234,32 +304,45 @@ impl Parser {
     }
 
     fn escape(&mut self, text: &mut String) -> Result<(), Broken> {
-        let (radix, most) = match self.chars.next().ok_or(Broken::Open)? {
-            'x' => (16, 2),
-            'u' => (16, 4),
-            'U' => (16, 8),
-            c @ '0'..='7' => {
-                self.chars.back(self.chars.place().saturating_sub(1));
-                text.extend(self.digits(8, if c == '0' { 4 } else { 3 }));
-                return Ok(());
+        let place = self.chars.place();
+        let value = match self.chars.raw().ok_or(Broken::Open)? {
+            'x' => self.digits(16, 2),
+            'u' => self.digits(16, 4),
+            'U' => self.digits(16, 8),
+            '0'..='7' => {
+                self.chars.back(place);
+                self.digits(8, 3).map(|value| value & 0xff)
             }
+            '\'' | 'c' => return Err(Broken::Misfit),
             c => {
-                text.push(super::output::escaped(c).unwrap_or(c));
+                match super::output::escaped(c) {
+                    Some(c) => text.push(c),
+                    None => text.extend(['\\', c]),
+                }
                 return Ok(());
             }
         };
-        text.extend(self.digits(radix, most));
-        Ok(())
+        // A text ends at NUL.
+        match value.and_then(char::from_u32) {
+            None | Some('\0') => Err(Broken::Misfit),
+            Some(c) => {
+                text.push(c);
+                Ok(())
+            }
+        }
     }
 
-    fn digits(&mut self, radix: u32, most: usize) -> Option<char> {
-        let mut value = 0_u32;
+    fn digits(&mut self, radix: u32, most: usize) -> Option<u32> {
+        let mut value = None;
         for _ in 0..most {
-            let Some(digit) = self.chars.peek().and_then(|c| c.to_digit(radix)) else { break };
-            self.chars.skip(1);
-            value = value.saturating_mul(radix).saturating_add(digit);
+            let place = self.chars.place();
+            let Some(digit) = self.chars.raw().and_then(|c| c.to_digit(radix)) else {
+                self.chars.back(place);
+                break;
+            };
+            value = Some(value.unwrap_or(0_u32).saturating_mul(radix).saturating_add(digit));
         }
-        char::from_u32(value)
+        value
     }
 }
 

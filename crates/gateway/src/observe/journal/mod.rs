@@ -83,7 +83,12 @@ pub struct Journal {
 }
 
 enum Order {
-    Append { ticket: u64, entry: Entry, urgent: bool, room: Option<OwnedSemaphorePermit> },
+    Append {
+        ticket: u64,
+        entry: Entry,
+        urgent: bool,
+        room: Option<OwnedSemaphorePermit>,
+    },
     Forget(RecordingId),
     #[cfg(any(test, feature = "conformance"))]
     Stick(mpsc::Receiver<()>),

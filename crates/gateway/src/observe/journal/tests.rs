@@ -200,7 +200,10 @@ async fn lag_is_what_the_oldest_entry_waits() {
     shared.appended(|_| true);
     assert!(shared.health().good() && shared.health().prompt());
     tokio::time::sleep(Health::LATE + Duration::from_millis(10)).await;
-    assert!(!shared.health().prompt(), "clients' bytes wait before a quarter of a second is over since the sync was due");
+    assert!(
+        !shared.health().prompt(),
+        "clients' bytes wait before a quarter of a second is over since the sync was due"
+    );
     assert!(Health::LATE < super::GROUP + Duration::from_millis(250));
     tokio::time::sleep(Health::MOST - Health::LATE).await;
     assert!(!shared.health().good());

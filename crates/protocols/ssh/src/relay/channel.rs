@@ -65,7 +65,8 @@ pub(super) async fn carry(started: Started, session: Arc<Session>) -> Outcome {
     if started.reply {
         started.write.answer(true);
     }
-    if matches!(started.program, Program::Shell) && started.interactive() && matches!(started.write, Writer::Channel(_)) {
+    if matches!(started.program, Program::Shell) && started.interactive() && matches!(started.write, Writer::Channel(_))
+    {
         let permit = live.clearance().permit();
         let what = match permit.terms().limits.recording {
             Detail::Enhanced => "this session and the content of its files are recorded",

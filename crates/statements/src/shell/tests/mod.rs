@@ -1,3 +1,5 @@
+mod real;
+
 use super::*;
 use proptest::prelude::*;
 
@@ -126,7 +128,7 @@ fn what_is_fed_piped_and_written() {
     assert_eq!(into, ["sudo", "bash"]);
     assert!(!script.unclear.is_empty());
     let script = read_one("echo 'drop table x' | mysql app");
-    assert_eq!(script.commands[1].fed.as_deref(), Some("drop table x"));
+    assert_eq!(script.commands[1].fed.as_deref(), Some("drop table x\n"));
     let script = read_one("mysql <<'E'\ndrop table x\nE\n");
     assert_eq!(script.commands[0].fed.as_deref(), Some("drop table x\n"));
     let written = |text: &str| -> Vec<String> {

@@ -1,0 +1,125 @@
+//! Programs with options and languages of their own in which other programs are named.
+
+use super::Word;
+use super::unwrap::{Inner, LOOSE, after, apart, is_flag, loose, own};
+use crate::glob::Place;
+
+pub(super) fn xargs(rest: &[Word], shown: &[String]) -> Vec<Inner> {
+    let Some(words) = after(rest, shown, "aEILnPsdJ", 0) else { return Vec::new() };
+    let options = shown.get(..shown.len().saturating_sub(words.len())).unwrap_or_default();
+    let mut found = Vec::new();
+    if rest.iter().take(options.len()).any(loose) || options.iter().any(|word| word.starts_with("--")) {
+        found.push(Inner::Unclear(LOOSE));
+        found.extend(words.get(1..).filter(|words| !words.is_empty()).map(|words| apart(words.to_vec())));
+    }
+    // What stands for a word of its input; other ways to take its input apart.
+    let placed = options.iter().any(|word| word.starts_with(['-']) && word.contains(['I', 'i', 'J', 'r']));
+    let odd = options.iter().any(|word| word.contains(['I', 'i', 'J', 'd', '0', 'a', 'e', 'E']));
+    let place = options.iter().zip(options.iter().skip(1).chain([&String::new()])).find_map(|(word, next)| {
+        let given = word.strip_prefix("-I").or_else(|| word.strip_prefix("-J"))?;
+        Some(if given.is_empty() { next.clone() } else { given.to_owned() })
+    });
+    let place = place.unwrap_or_else(|| "{}".to_owned());
+    let replaced = |word: &Word| {
+        let held = word.shown().contains(&place) || word.shown().contains("{}");
+        if placed && held { Word::unknown() } else { word.clone() }
+    };
+    let mut words: Vec<Word> = words.iter().map(replaced).collect();
+    if odd {
+        words.push(Word(vec![Place::Several]));
+        found.push(apart(words));
+    } else {
+        found.push(Inner::Fed { words });
+    }
+    found
+}
+
+/// `find ... -exec words ;`
+pub(super) fn find(rest: &[Word], shown: &[String]) -> Vec<Inner> {
+    let flags = ["-exec", "-execdir", "-ok", "-okdir", "-x", "-X", "--exec", "--exec-batch"];
+    let mut found = Vec::new();
+    // A word that is not known may be such an option, where words follow that end it.
+    let ends = shown.iter().any(|word| matches!(word.as_str(), ";" | "+"));
+    if rest.iter().any(|word| word.0.contains(&Place::Several) || ends && loose(word)) {
+        found.push(Inner::Unclear(LOOSE));
+    }
+    for (at, _) in shown.iter().enumerate().filter(|(_, word)| flags.contains(&word.as_str())) {
+        let begin = at.saturating_add(1);
+        let count = shown.iter().skip(begin).take_while(|word| !matches!(word.as_str(), ";")).count();
+        let words = rest.iter().skip(begin).take(count);
+        let words: Vec<Word> =
+            words.map(|word| if word.shown().contains("{}") { Word::unknown() } else { word.clone() }).collect();
+        if !words.is_empty() {
+            found.push(apart(words));
+        }
+    }
+    found
+}
+
+/// `docker exec c words`, `kubectl exec p -- words`.
+pub(super) fn container(name: &str, rest: &[Word], shown: &[String]) -> Vec<Inner> {
+    let Some(verb) = shown.iter().position(|word| matches!(word.as_str(), "exec" | "run")) else { return Vec::new() };
+    let begin = verb.saturating_add(1);
+    let (rest, shown) = (rest.get(begin..).unwrap_or_default(), shown.get(begin..).unwrap_or_default());
+    let words = match shown.iter().position(|word| word == "--") {
+        Some(at) => rest.get(at.saturating_add(1)..),
+        None if name == "kubectl" || name == "oc" => after(rest, shown, "cnf", 1),
+        None => after(rest, shown, "eulwvphm", 1),
+    };
+    let words = words.filter(|words| !words.is_empty());
+    words.map(|words| apart(words.to_vec())).into_iter().collect()
+}
+
+/// Options of programs for something else that run a program.
+pub(super) fn hidden(name: &str, shown: &[String]) -> Vec<Inner> {
+    let prefixes: &[&str] = match name {
+        "tar" => &["--checkpoint-action=exec=", "--to-command=", "--use-compress-program=", "--rsh-command=", "-I"],
+        "rsync" => &["--rsh=", "-e"],
+        "git" => &["core.pager=", "core.sshCommand=", "alias.x=!"],
+        "man" => &["--pager=", "-P"],
+        "zip" => &["--unzip-command=", "-TT"],
+        _ => &["ProxyCommand=", "-oProxyCommand=", "-S"],
+    };
+    let mut found = Vec::new();
+    for (at, word) in shown.iter().enumerate() {
+        for prefix in prefixes {
+            let Some(value) = word.strip_prefix(prefix) else { continue };
+            let text = if value.is_empty() { shown.get(at.saturating_add(1)).map(String::as_str) } else { Some(value) };
+            found.extend(text.map(|text| own(Word::new(text))));
+        }
+    }
+    found
+}
+
+/// awk runs what its program says in `system()` and pipes.
+pub(super) fn awk(name: &str, shown: &[String]) -> Vec<Inner> {
+    let runs = |word: &&String| word.contains("system(") || word.contains("system (") || word.contains('|');
+    shown.iter().find(runs).map(|_| Inner::Foreign(name.to_owned())).into_iter().collect()
+}
+
+/// GNU sed runs what its script says in `e`. Only the plainest scripts are known not to.
+pub(super) fn sed(rest: &[Word]) -> Vec<Inner> {
+    let plain = |text: &str| {
+        let Some(separator) = text.strip_prefix('s').and_then(|rest| rest.chars().next()) else {
+            return !text.contains('e') || text.starts_with('/') && text.ends_with("/d") || text.ends_with("/p");
+        };
+        text.rsplit(separator).next().is_some_and(|flags| !flags.contains('e')) && !text.contains([';', '\n', '{'])
+    };
+    let scripts = rest.iter().filter(|word| word.text().is_none_or(|text| !plain(&text) && !text.starts_with('-')));
+    // Only the first operand is one, but for `-e` and `-f`.
+    let flags = rest
+        .iter()
+        .any(|word| is_flag(&word.shown(), 'e') || is_flag(&word.shown(), 'f') || word.shown().starts_with("--"));
+    let first = rest.iter().position(|word| !word.shown().starts_with('-'));
+    let odd = scripts.into_iter().any(|word| flags || first.and_then(|at| rest.get(at)) == Some(word));
+    if odd || rest.iter().any(loose) { vec![Inner::Foreign("sed".to_owned())] } else { Vec::new() }
+}
+
+pub(super) fn foreign(letters: &str, long: &[&str], shown: &[String]) -> bool {
+    let given = |word: &String| {
+        let bundled = word.starts_with('-') && !word.starts_with("--") && word.contains(|c: char| letters.contains(c));
+        bundled && !letters.is_empty() || long.iter().any(|flag| word.starts_with(flag))
+    };
+    shown.iter().take_while(|word| word.starts_with(['-', '+', ':'])).any(given)
+        || shown.iter().any(|word| word.starts_with("+!") || word.starts_with(":!") || long.contains(&word.as_str()))
+}
