@@ -234,14 +234,13 @@ mod tests {
         assert!(parse("ssh-ed25519").is_err());
     }
 
-    /// The signature of a message.
-    type Sign = Box<dyn Fn(&[u8]) -> Vec<u8>>;
+    type Sign = dyn Fn(&[u8]) -> Vec<u8>;
 
     /// A key, and what it makes of a message.
     struct Signer {
         algorithm: &'static str,
         public: Vec<u8>,
-        sign: Sign,
+        sign: Box<Sign>,
     }
 
     fn edwards(algorithm: &'static str, behind: &[&[u8]]) -> Signer {

@@ -55,11 +55,13 @@ async fn every_sort_of_key_that_ssh_keygen_makes_signs_in_by_its_own_algorithms(
     }
 }
 
+type Sign = dyn Fn(&[u8]) -> Vec<u8>;
+
 /// A security key, by what it signs with.
 struct Token {
     algorithm: &'static str,
     public: Vec<u8>,
-    sign: Box<dyn Fn(&[u8]) -> Vec<u8>>,
+    sign: Box<Sign>,
 }
 
 const APPLICATION: &[u8] = b"ssh:";
