@@ -120,6 +120,8 @@ pub struct Control {
     pub(crate) nodes: Option<Arc<dyn Nodes>>,
     pub(crate) transfers: Transfers,
     pub(crate) sign_in: SignIn,
+    /// The host that SSH clients are told to connect to.
+    pub(crate) ssh_host: Option<String>,
     pub(crate) metrics: Metrics,
 }
 
@@ -148,6 +150,7 @@ impl Control {
             nodes: None,
             transfers: Transfers::new(metrics.clone()),
             sign_in: SignIn::default(),
+            ssh_host: None,
             metrics,
         }
     }
@@ -156,6 +159,12 @@ impl Control {
     #[must_use]
     pub fn with_sign_in(self, rules: SignInRules) -> Self {
         Self { sign_in: SignIn::new(rules), ..self }
+    }
+
+    /// The same with this host named to SSH clients, by which its gateway is certified too.
+    #[must_use]
+    pub fn with_ssh_host(self, host: String) -> Self {
+        Self { ssh_host: Some(host), ..self }
     }
 
     /// The same with its store elsewhere than in the data directory.

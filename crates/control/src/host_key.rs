@@ -6,7 +6,7 @@ use crate::directory::{kinds, load};
 use crate::durable;
 use crate::lease::{SKEW, seconds, version_id};
 use crate::ssh_ca::SshCa;
-use crate::{Actor, Control, Error};
+use crate::{Actor, Control, Error, Op};
 use sallyport_model::inventory::Rest;
 use sallyport_model::name::Label;
 use sallyport_model::secret::SecretBytes;
@@ -72,14 +72,48 @@ fn holds(line: &str, names: &[String], authority: &str, now: Timestamp) -> bool 
     })
 }
 
+/// By what clients know the gateways.
+#[derive(Clone, Debug)]
+pub struct HostKeyLine {
+    /// The names that the certificate of this host's gateway is good for.
+    pub names: Vec<String>,
+    /// The host key of every gateway: algorithm and base64.
+    pub public: String,
+    /// The keys of the authority of gateways, all of which are to be believed.
+    pub authority: Vec<String>,
+}
+
 impl Control {
+    /// The host key of the gateways, and their authority. Whoever is signed in may see them: they are there to be believed.
+    ///
+    /// # Errors
+    /// When nobody is signed in, the vault is sealed, or there is no key yet.
+    pub fn host_key(&self, op: &Op) -> Result<HostKeyLine, Error> {
+        let authority = self.ssh_cas(op)?.into_iter().filter(|line| line.ca == SshCa::Gateways);
+        let authority = authority.flat_map(|line| line.keys).map(|key| key.public).collect();
+        let none = || Error::NotFound("the gateways have no host key yet: see the server's log".into());
+        let public = host_key(&*self.opened()?).ok_or_else(none)?.public;
+        Ok(HostKeyLine { names: self.host_names(), public, authority })
+    }
+
+    /// The names of this host's gateway: one that all gateways have, that of the site, and where SSH clients are told to go.
+    fn host_names(&self) -> Vec<String> {
+        let mut names = vec![ALIAS.to_owned()];
+        for name in self.site().host().into_iter().chain(self.ssh_host.clone()) {
+            if !names.contains(&name) {
+                names.push(name);
+            }
+        }
+        names
+    }
+
     /// Puts a certificate of the host key where this host's gateway finds it, unless there is one that holds.
     pub(crate) async fn provide_host_certificate(&self) -> Result<(), Error> {
         let open = self.opened()?;
         let Some(HostKeyBody { public, .. }) = host_key(&open) else { return Ok(()) };
         let path = self.data.join(HOST_CERTIFICATE);
         let signer = self.signer(&open, SshCa::Gateways)?;
-        let names: Vec<String> = [ALIAS.to_owned()].into_iter().chain(self.site().host()).collect();
+        let names = self.host_names();
         let there = durable::read(&path, CERTIFICATE).map_err(Error::failed)?.unwrap_or_default();
         let (there, now) = (String::from_utf8_lossy(&there), self.env.now());
         let authority = signer.public().map_err(Error::failed)?;

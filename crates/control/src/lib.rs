@@ -72,7 +72,7 @@ pub use error::Error;
 pub use evidence::{EntryProof, Playback, Wanted};
 pub use founding::{Founded, Founding, Joined, found, join};
 pub use gathering::Progress;
-pub use host_key::{HOST_CERTIFICATE, HOST_KEY};
+pub use host_key::{HOST_CERTIFICATE, HOST_KEY, HostKeyLine};
 pub use identity::{NewToken, Who};
 pub use inventory::{About, Listing, NewTarget, Page, Policies, TargetLine};
 pub use listing::{Ended, Followed, SessionLine};

@@ -39,7 +39,8 @@ pub(crate) async fn run(config: &Config) -> Result<(), Fail> {
         .map_err(|e| Fail::failed(format!("cannot make the socket `{}`: {e}", config.socket().display())))?;
     let edge = Edge::new(config, &control).await?;
     let trust = Authority::of(config).map(|own| wire::Trust { fingerprint: own.fingerprint, certificate: own.pem });
-    let router = sallyport_api::router(control.clone(), Some(config.ssh.listen.to_string()), trust);
+    let gateway = config.gateway().map_err(Fail::usage)?;
+    let router = sallyport_api::router(control.clone(), Some(gateway.to_string()), trust);
     tracing::info!(api = %config.api.listen, "Control is ready");
     let others = async {
         match nodes {
@@ -72,7 +73,8 @@ pub(crate) fn host(config: &Config) -> Result<Control, Fail> {
         .with_process(sallyport_gateway::process::own)
         .with_door(Arc::new(Knocker::new(Box::new(unix::Connector::new(config.door())))))
         .with_space(config.space.rules().map_err(Fail::usage)?)
-        .with_sign_in(config.sign_in().map_err(Fail::usage)?);
+        .with_sign_in(config.sign_in().map_err(Fail::usage)?)
+        .with_ssh_host(config.gateway().map_err(Fail::usage)?.host);
     let control = match &config.api.tls {
         Tls::Files { cert, .. } => control.with_certificate(Arc::new(CertificateFile(cert.clone()))),
         Tls::Acme(_) => control.with_certificate(Arc::new(CertificateFile(config.data.join(CERTIFICATE)))),

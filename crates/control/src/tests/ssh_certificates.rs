@@ -3,7 +3,7 @@
 use super::house::*;
 use super::sign_in::by_hand;
 use crate::directory::kinds;
-use crate::{CaKeyState, CaStep, HOST_CERTIFICATE, NewOwnCertificate, SshCa};
+use crate::{CaKeyState, CaStep, Control, HOST_CERTIFICATE, NewOwnCertificate, SshCa};
 use sallyport_model::access::{From, LeaseKind};
 use sallyport_model::authority::{AuthStep, Call, Certified, Evidence, Reply, SshProof};
 use sallyport_model::way::Stop;
@@ -295,6 +295,23 @@ async fn the_certificate_of_a_gateway_is_renewed_in_time_and_follows_its_authori
     assert_ne!(pass(days(0)).await, third);
     assert_eq!(house.control.status().host_certificate_late, None);
     assert_eq!(house.entries("gateway.host_certificate").await, 4);
+}
+
+#[tokio::test]
+async fn a_gateway_is_certified_by_the_name_that_clients_are_told_and_anybody_signed_in_sees_its_key() {
+    let house = House::founded().await;
+    let control =
+        Control::new(house.env.clone(), house.dir.path(), "node-1").with_ssh_host("gateway.example.net".into());
+    let admin = house.admin();
+    house.control.close().await;
+    let key_file = std::fs::read(house.dir.path().join("keys/vault.key")).unwrap();
+    control.unseal_with_key_file(&key_file).await.unwrap();
+    let line = std::fs::read_to_string(house.dir.path().join(HOST_CERTIFICATE)).unwrap();
+    let said = read(&key::parse(&line).unwrap()).unwrap().contents;
+    assert_eq!(said.principals, ["sallyport", "localhost", "gateway.example.net"]);
+    let told = control.host_key(&admin).unwrap();
+    assert_eq!((told.names, key::parse(&told.public).unwrap()), (said.principals, said.key));
+    assert_eq!(told.authority.len(), 1);
 }
 
 #[tokio::test]

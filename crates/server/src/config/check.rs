@@ -40,6 +40,7 @@ impl Config {
         self.space.rules().map(drop)?;
         self.traces.check().map_err(|e| format!("[traces] {e}"))?;
         self.sign_in().map(drop)?;
+        self.gateway().map(drop)?;
         self.linger().map(drop)?;
         // Wrong anchors are named when the configuration is read, not when a checkpoint is due.
         crate::anchors::all(self).map(drop)?;

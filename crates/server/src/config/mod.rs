@@ -4,6 +4,7 @@
 
 mod check;
 mod environment;
+mod gateway;
 mod reference;
 mod sections;
 

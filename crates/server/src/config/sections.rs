@@ -163,11 +163,15 @@ impl Default for SignIn {
 pub(crate) struct Ssh {
     /// Address and port.
     pub(crate) listen: SocketAddr,
+    /// Where clients reach it, `HOST:PORT` or `HOST` alone, if that is not `listen`: behind NAT or a balancer. Where absent and
+    /// `listen` is every address of this host, it is the host of `public_url`. Each node may have another; the certificate of
+    /// its host key names it.
+    pub(crate) public: Option<String>,
 }
 
 impl Default for Ssh {
     fn default() -> Self {
-        Self { listen: SocketAddr::from(([127, 0, 0, 1], 2222)) }
+        Self { listen: SocketAddr::from(([127, 0, 0, 1], 2222)), public: None }
     }
 }
 

@@ -30,7 +30,20 @@ pub(super) fn of_host(config: &Config) -> Vec<Finding> {
     findings.extend(beside(config));
     findings.extend(slots(config));
     findings.extend(exceptions(config));
+    findings.push(gateway(config));
     findings
+}
+
+/// Where SSH clients are told to connect to.
+fn gateway(config: &Config) -> Finding {
+    match config.gateway() {
+        Err(why) => wrong(why, "set `[ssh] public` right"),
+        Ok(gateway) if config.gateway_is_nameless() => risk(
+            format!("SSH clients are told to connect to {gateway}, which on their hosts is another"),
+            "set `public_url`, or `[ssh] public`, to the name by which they reach this host",
+        ),
+        Ok(gateway) => fine(format!("SSH clients are told to connect to {gateway}")),
+    }
 }
 
 fn clock() -> Finding {
