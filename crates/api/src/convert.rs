@@ -1,8 +1,8 @@
 //! From the words of the product to the words of the wire.
 
 use sallyport_control::{
-    CaKeyLine, CaLine, Control, Keys, Op, Page, Plan, Progress, ReachLine, SecretLine, SessionLine, SlotLine,
-    TargetLine, Why,
+    CaKeyLine, CaLine, Control, HostKeyLine, Keys, Op, Page, Plan, Progress, ReachLine, SecretLine, SessionLine,
+    SlotLine, TargetLine, Why,
 };
 use sallyport_model::Address;
 use sallyport_model::company::Guest;
@@ -196,6 +196,25 @@ pub(crate) fn ssh_ca(line: CaLine) -> wire::SshCa {
         made: key.made.to_string(),
     };
     wire::SshCa { name: line.ca.word().into(), keys: line.keys.into_iter().map(key).collect() }
+}
+
+/// The port that is meant where a line of `known_hosts` names none.
+const USUAL_PORT: &str = "22";
+
+/// Clients look a host up as `[host]:port` where the port is not the usual one; its certificate under the bare name too.
+pub(crate) fn known_hosts(line: HostKeyLine, ssh: Option<String>) -> wire::KnownHosts {
+    let place = ssh.as_deref().and_then(|ssh| ssh.rsplit_once(':'));
+    let place = place.map(|(host, port)| (host.trim_start_matches('[').trim_end_matches(']'), port));
+    let told = place.map(|(host, port)| if port == USUAL_PORT { host.to_owned() } else { format!("[{host}]:{port}") });
+    let own = line.names.first().cloned();
+    let plain: Vec<String> = own.into_iter().chain(told.clone()).collect();
+    let mut certified = line.names.clone();
+    certified.extend(told.filter(|told| !line.names.contains(told)));
+    let authority = |key: &String| format!("@cert-authority {} {key}", certified.join(","));
+    let mut lines: Vec<String> = line.authority.iter().map(authority).collect();
+    lines.push(format!("{} {}", plain.join(","), line.public));
+    let fingerprint = fingerprint(&line.public).unwrap_or_default();
+    wire::KnownHosts { ssh, names: line.names, public: line.public, fingerprint, lines }
 }
 
 pub(crate) fn guest(guest: &Guest) -> wire::SessionGuest {

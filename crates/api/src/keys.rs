@@ -92,6 +92,12 @@ pub(crate) async fn ssh_cas(State(app): State<App>, caller: Caller) -> Result<Js
     Ok(Json(app.control.ssh_cas(&caller.op)?.into_iter().map(convert::ssh_ca).collect()))
 }
 
+/// The host key of the gateways and their authority, as lines for `known_hosts`.
+#[utoipa::path(get, path = "/api/v1/known-hosts", responses((status = 200, body = wire::KnownHosts)), tag = "vault")]
+pub(crate) async fn known_hosts(State(app): State<App>, caller: Caller) -> Result<Json<wire::KnownHosts>, Problem> {
+    Ok(Json(convert::known_hosts(app.control.host_key(&caller.op)?, app.ssh)))
+}
+
 /// One step of the rotation of an authority's key.
 #[utoipa::path(post, path = "/api/v1/ssh-cas/{name}", params(("name" = String, Path, description = "`targets`")), request_body = wire::RotateSshCa, responses((status = 200, body = wire::SshCa)), tag = "vault")]
 pub(crate) async fn rotate_ssh_ca(

@@ -170,6 +170,7 @@ fn open_router() -> OpenApiRouter<App> {
         .routes(routes!(keys::rotate_epoch))
         .routes(routes!(keys::pause_rotation))
         .routes(routes!(keys::ssh_cas))
+        .routes(routes!(keys::known_hosts))
         .routes(routes!(keys::rotate_ssh_ca))
 }
 

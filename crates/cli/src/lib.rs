@@ -55,6 +55,14 @@ pub async fn ssh_config(common: &Common, surroundings: &Surroundings) -> Result<
     ssh::config(&Client::open(common, surroundings)?, surroundings, Output::new(common.output)).await
 }
 
+/// Prints the lines of a known_hosts file by which gateways are known.
+///
+/// # Errors
+/// When the server is not reached, or does not know the caller.
+pub async fn known_hosts(common: &Common, surroundings: &Surroundings) -> Result<(), Fail> {
+    ssh::known_hosts(&Client::open(common, surroundings)?, Output::new(common.output)).await
+}
+
 /// Runs one command.
 ///
 /// # Errors

@@ -3,7 +3,7 @@
 use crate::certificate;
 use crate::client::Client;
 use crate::command::Ssh;
-use crate::output::Output;
+use crate::output::{Output, harmless};
 use crate::{Fail, Surroundings};
 use sallyport_model::{Address, Kind};
 use sallyport_wire as wire;
@@ -52,6 +52,24 @@ pub(crate) async fn config(client: &Client, surroundings: &Surroundings, out: Ou
         .map(|(name, value)| format!("  {name} {value}\n"))
         .collect();
     out.show(&page, |page| blocks(&page.items, (&host, &port), &own))
+}
+
+/// Lines for a known_hosts file, by which any client knows the gateways.
+pub(crate) async fn known_hosts(client: &Client, out: Output) -> Result<(), Fail> {
+    let known: wire::KnownHosts = client.get("/known-hosts", &[]).await?;
+    out.show(&known, known_text)
+}
+
+fn known_text(known: &wire::KnownHosts) -> String {
+    // A line break that a server says would be a line of its own.
+    let one = |text: &str| harmless(text).replace('\n', " ");
+    let about = format!(
+        "# Gateways of Sallyport, at {}: their host key is ED25519 {}\n\
+         # OpenSSH believes the authority; the last line is for clients that know no authorities.\n",
+        one(known.ssh.as_deref().unwrap_or("no place that the server names")),
+        one(&known.fingerprint)
+    );
+    format!("{about}{}", known.lines.iter().map(|line| one(line)).collect::<Vec<_>>().join("\n"))
 }
 
 fn blocks(reach: &[wire::Reach], (host, port): (&str, &str), own: &str) -> String {

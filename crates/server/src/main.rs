@@ -88,6 +88,8 @@ enum ConfigCommand {
     Reference,
     /// Print blocks for ~/.ssh/config, so that `ssh web-1`, scp, git and editors go through the gateway
     Ssh,
+    /// Print lines for ~/.ssh/known_hosts, by which any SSH client knows the gateways
+    KnownHosts,
 }
 
 fn main() -> ExitCode {
@@ -97,7 +99,8 @@ fn main() -> ExitCode {
         Some(Command::Serve(args)) => role::serve(&args, cli.config.as_deref()),
         Some(Command::Init(args)) => init::init(&args, cli.config.as_deref(), cli.common.output),
         Some(Command::Doctor) => doctor::doctor(cli.config.as_deref(), cli.common.output),
-        Some(Command::Config(ConfigCommand::Ssh)) => remote(None, &cli.common),
+        Some(Command::Config(ConfigCommand::Ssh)) => remote(Asked::SshConfig, &cli.common),
+        Some(Command::Config(ConfigCommand::KnownHosts)) => remote(Asked::KnownHosts, &cli.common),
         Some(Command::Config(ConfigCommand::Reference)) => config::print_reference(cli.common.output),
         Some(Command::Backup(args)) => backup::backup(&args, cli.config.as_deref(), cli.common.output),
         Some(Command::Restore(args)) => backup::restore(&args, cli.config.as_deref(), cli.common.output),
@@ -110,8 +113,8 @@ fn main() -> ExitCode {
             clap_complete::generate(shell, &mut Cli::command(), "sallyport", &mut std::io::stdout());
             Ok(())
         }
-        Some(Command::Remote(command)) => remote(Some(command), &cli.common),
-        None => remote(Some(sallyport_cli::Command::Status), &cli.common),
+        Some(Command::Remote(command)) => remote(Asked::Command(command), &cli.common),
+        None => remote(Asked::Command(sallyport_cli::Command::Status), &cli.common),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
@@ -122,8 +125,15 @@ fn main() -> ExitCode {
     }
 }
 
-/// A command that speaks to a server; none is the one for the ssh client's configuration.
-fn remote(command: Option<sallyport_cli::Command>, common: &sallyport_cli::Common) -> Result<(), sallyport_cli::Fail> {
+/// What a server is asked for.
+enum Asked {
+    Command(sallyport_cli::Command),
+    SshConfig,
+    KnownHosts,
+}
+
+/// A command that speaks to a server.
+fn remote(asked: Asked, common: &sallyport_cli::Common) -> Result<(), sallyport_cli::Fail> {
     let surroundings = sallyport_cli::Surroundings {
         settings: config::user_settings(),
         agent: config::ssh_agent(),
@@ -131,9 +141,10 @@ fn remote(command: Option<sallyport_cli::Command>, common: &sallyport_cli::Commo
     };
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(sallyport_cli::Fail::failed)?;
-    match command {
-        Some(command) => runtime.block_on(sallyport_cli::run(command, common, &surroundings)),
-        None => runtime.block_on(sallyport_cli::ssh_config(common, &surroundings)),
+    match asked {
+        Asked::Command(command) => runtime.block_on(sallyport_cli::run(command, common, &surroundings)),
+        Asked::SshConfig => runtime.block_on(sallyport_cli::ssh_config(common, &surroundings)),
+        Asked::KnownHosts => runtime.block_on(sallyport_cli::known_hosts(common, &surroundings)),
     }
 }
 

@@ -168,6 +168,22 @@ pub struct SshCa {
     pub keys: Vec<SshCaKey>,
 }
 
+/// By what SSH clients know the gateways.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct KnownHosts {
+    /// Where SSH clients connect to, `host:port`.
+    pub ssh: Option<String>,
+    /// The names that the certificate of this node's gateway is good for. `sallyport` is one of every gateway.
+    pub names: Vec<String>,
+    /// The host key, the same of every gateway: algorithm and base64, as OpenSSH prints it.
+    pub public: String,
+    /// `SHA256:` and base64, as OpenSSH prints it.
+    pub fingerprint: String,
+    /// Lines for a `known_hosts` file: the authority of gateways by its keys, then the host key itself for clients that know no
+    /// authorities.
+    pub lines: Vec<String>,
+}
+
 /// One step of the rotation of an authority's key.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
