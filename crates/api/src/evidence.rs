@@ -75,12 +75,14 @@ pub(crate) async fn ledger(
         actions: query.actions.map(|a| a.split(',').map(str::to_owned).collect()).unwrap_or_default(),
         session: query.session.as_deref().map(session_id).transpose()?,
         newest_first: true,
-        limit: query.limit.count(),
+        // One more than fits says whether there is another page.
+        limit: query.limit.count::<u32>() + 1,
         ..Wanted::default()
     };
-    let rows = app.control.ledger(&caller.op, &wanted).await?;
-    let full = rows.len() >= query.limit.count();
-    let next = rows.last().filter(|row| full && row.index > 0).map(|row| row.index.to_string());
+    let mut rows = app.control.ledger(&caller.op, &wanted).await?;
+    let more = rows.len() > query.limit.count();
+    rows.truncate(query.limit.count());
+    let next = rows.last().filter(|_| more).map(|row| row.index.to_string());
     let items = rows
         .into_iter()
         .map(|row| wire::Entry {

@@ -12,7 +12,7 @@ use axum::extract::ws::WebSocketUpgrade;
 use axum::extract::ws::rejection::WebSocketUpgradeRejection;
 use axum::http::StatusCode;
 use axum::response::Response;
-use sallyport_control::{Control, Watching};
+use sallyport_control::{Control, SessionsWanted, Watching};
 use sallyport_model::{SessionId, WatchId};
 use sallyport_wire as wire;
 use serde::Deserialize;
@@ -25,6 +25,9 @@ pub(crate) struct ListQuery {
     /// Only live ones.
     #[serde(default)]
     live: bool,
+    /// Only the caller's own, also where the caller may see all of them.
+    #[serde(default)]
+    own: bool,
     /// `next` of an earlier page.
     #[param(value_type = Option<u64>, maximum = 9_223_372_036_854_775_807_isize)]
     cursor: Option<Index>,
@@ -41,14 +44,15 @@ pub(crate) async fn list(
     caller: Caller,
     Query(query): Query<ListQuery>,
 ) -> Result<Json<wire::Page<wire::Session>>, Problem> {
-    let lines = app
-        .control
-        .sessions(&caller.op, query.live, query.cursor.map(|Index(index)| index), query.limit.count())
-        .await?;
-    let full = lines.len() >= query.limit.count();
-    let next = lines.last().filter(|_| full).map(|line| line.entry.to_string());
-    let items = lines.into_iter().map(|line| convert::session(&app.control, &caller.op, line)).collect();
-    Ok(Json(wire::Page { items, next }))
+    let wanted = SessionsWanted {
+        live: query.live,
+        own: query.own,
+        before: query.cursor.map(|Index(index)| index),
+        limit: query.limit.count(),
+    };
+    let page = app.control.sessions(&caller.op, &wanted).await?;
+    let items = page.lines.into_iter().map(|line| convert::session(&app.control, &caller.op, line)).collect();
+    Ok(Json(wire::Page { items, next: page.next.map(|next| next.to_string()) }))
 }
 
 pub(crate) fn session_id(text: &str) -> Result<SessionId, Problem> {

@@ -66,9 +66,12 @@ pub(crate) async fn list(
     caller: Caller,
     Query(query): Query<UsersQuery>,
 ) -> Result<Json<wire::Page<wire::User>>, Problem> {
-    let limit = query.limit.count();
-    let lines = app.control.users(&caller.op, &query.search, &query.cursor, limit).await?;
-    let next = lines.last().filter(|_| lines.len() >= limit).map(|line| line.identity.handle.to_string());
+    let limit: usize = query.limit.count();
+    // One more than fits says whether there is another page.
+    let mut lines = app.control.users(&caller.op, &query.search, &query.cursor, limit + 1).await?;
+    let more = lines.len() > limit;
+    lines.truncate(limit);
+    let next = lines.last().filter(|_| more).map(|line| line.identity.handle.to_string());
     Ok(Json(wire::Page { items: lines.into_iter().map(user).collect(), next }))
 }
 

@@ -136,6 +136,30 @@ impl Client {
         }
     }
 
+    /// The newest rows of a list, up to so many, and `next` where there are more.
+    pub(crate) async fn newest<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        asked: &[(&str, String)],
+        limit: u32,
+    ) -> Result<wire::Page<T>, Fail> {
+        /// Most rows that a server gives at once.
+        const PAGE: u32 = 500;
+        let (mut items, mut next, mut left) = (Vec::new(), None, limit);
+        loop {
+            let mut query = asked.to_vec();
+            query.push(("limit", left.min(PAGE).to_string()));
+            query.extend(next.map(|next| ("cursor", next)));
+            let page: wire::Page<T> = self.get(path, &query).await?;
+            left = left.saturating_sub(u32::try_from(page.items.len()).unwrap_or(u32::MAX));
+            items.extend(page.items);
+            next = page.next;
+            if next.is_none() || left == 0 {
+                return Ok(wire::Page { items, next });
+            }
+        }
+    }
+
     pub(crate) async fn post<B: Serialize, T: DeserializeOwned>(&self, path: &str, body: &B) -> Result<T, Fail> {
         let response = self.send(Method::POST, path, &[], Some(body)).await?;
         response.json().await.map_err(|e| Fail::failed(format!("the server's answer is not understood: {e}")))

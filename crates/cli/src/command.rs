@@ -201,8 +201,11 @@ pub struct Sessions {
     /// Only live ones
     #[arg(long)]
     pub live: bool,
-    /// Rows
-    #[arg(long, default_value_t = 30)]
+    /// Only your own, also where you may see all of them
+    #[arg(long)]
+    pub own: bool,
+    /// Rows; a line below says where there are more
+    #[arg(long, default_value_t = 30, value_parser = clap::value_parser!(u32).range(1..))]
     pub limit: u32,
 }
 
@@ -516,7 +519,7 @@ pub struct LedgerList {
     #[arg(long)]
     pub session: Option<String>,
     /// Rows
-    #[arg(long, default_value_t = 30)]
+    #[arg(long, default_value_t = 30, value_parser = clap::value_parser!(u32).range(1..))]
     pub limit: u32,
 }
 

@@ -33,10 +33,10 @@ fn anchor(anchor: &wire::Anchor) -> String {
 }
 
 async fn list(args: LedgerList, client: &Client, out: Output) -> Result<(), Fail> {
-    let mut query = vec![("limit", args.limit.to_string())];
+    let mut query = Vec::new();
     query.extend(args.actions.map(|a| ("actions", a)));
     query.extend(args.session.map(|s| ("session", s)));
-    let page: wire::Page<wire::Entry> = client.get("/ledger/entries", &query).await?;
+    let page: wire::Page<wire::Entry> = client.newest("/ledger/entries", &query, args.limit).await?;
     out.show(&page, |page| {
         page.items
             .iter()

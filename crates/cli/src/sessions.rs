@@ -31,7 +31,9 @@ pub(crate) async fn run(args: Sessions, client: &Client, out: Output) -> Result<
         }
         Some(SessionAct::Dismiss(args)) => {
             let session = session_id(&args.session)?;
-            let page: wire::Page<wire::Session> = client.get("/sessions", &[("live", "true".to_owned())]).await?;
+            // However many run: all of them are looked at.
+            let live = [("live", "true".to_owned())];
+            let page: wire::Page<wire::Session> = client.newest("/sessions", &live, u32::MAX).await?;
             let row = page.items.into_iter().find(|row| row.id == args.session);
             let guests = row.map(|row| row.guests).unwrap_or_default();
             let mut sent = 0;
@@ -54,8 +56,12 @@ pub(crate) async fn run(args: Sessions, client: &Client, out: Output) -> Result<
 }
 
 async fn list(args: Sessions, client: &Client, out: Output) -> Result<(), Fail> {
-    let query = [("live", args.live.to_string()), ("limit", args.limit.to_string())];
-    let page: wire::Page<wire::Session> = client.get("/sessions", &query).await?;
+    let query = [("live", args.live.to_string()), ("own", args.own.to_string())];
+    let page: wire::Page<wire::Session> = client.newest("/sessions", &query, args.limit).await?;
+    let empty = match args.live {
+        true => "No session is live.",
+        false => "No sessions yet: `sallyport ssh account@target` opens one.",
+    };
     out.show(&page, |page| {
         let rows = page
             .items
@@ -86,11 +92,12 @@ async fn list(args: Sessions, client: &Client, out: Output) -> Result<(), Fail> 
                 ]
             })
             .collect();
-        table(
-            &["SESSION", "WHO", "WHERE", "STARTED", "STATE"],
-            rows,
-            "No sessions yet: `sallyport ssh account@target` opens one.",
-        )
+        let table = table(&["SESSION", "WHO", "WHERE", "STARTED", "STATE"], rows, empty);
+        if page.next.is_none() {
+            return table;
+        }
+        let (shown, wanted) = (page.items.len(), args.limit.saturating_mul(10));
+        format!("{table}\n\nThere are more than these {shown}: `--limit {wanted}` shows older ones.")
     })
 }
 

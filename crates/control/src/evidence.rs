@@ -72,6 +72,7 @@ impl Control {
             before: wanted.before,
             actions: wanted.actions.clone(),
             session: wanted.session,
+            actor: None,
             newest_first: wanted.newest_first,
             limit: wanted.limit,
         };

@@ -75,7 +75,7 @@ pub use gathering::Progress;
 pub use host_key::{HOST_CERTIFICATE, HOST_KEY, HostKeyLine};
 pub use identity::{NewToken, Who};
 pub use inventory::{About, Listing, NewTarget, Page, Policies, TargetLine};
-pub use listing::{Ended, Followed, SessionLine};
+pub use listing::{Ended, Followed, SessionLine, Sessions, SessionsWanted};
 pub use metrics::{ApiRequest, Certificate, Family, Metrics};
 pub use nodes::NodeLine;
 pub use op::{Actor, Op};

@@ -38,6 +38,28 @@ pub struct SessionLine {
     pub node: Option<String>,
 }
 
+/// Which sessions are wanted.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct SessionsWanted {
+    /// Only those that are live.
+    pub live: bool,
+    /// Only one's own, also where one may see all of them.
+    pub own: bool,
+    /// Only those whose first entry lies before this ledger index.
+    pub before: Option<u64>,
+    /// At most, and at least one.
+    pub limit: usize,
+}
+
+/// A page of sessions.
+#[derive(Clone, Debug, Default)]
+pub struct Sessions {
+    /// Newest first.
+    pub lines: Vec<SessionLine>,
+    /// What the next page begins before; absent on the last one.
+    pub next: Option<u64>,
+}
+
 /// How a session ended.
 #[derive(Clone, Debug)]
 pub struct Ended {
@@ -91,22 +113,42 @@ impl Control {
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn sessions(
-        &self,
-        op: &Op,
-        live_only: bool,
-        before: Option<u64>,
-        limit: u32,
-    ) -> Result<Vec<SessionLine>, Error> {
+    pub async fn sessions(&self, op: &Op, wanted: &SessionsWanted) -> Result<Sessions, Error> {
         let own = self.acting(op)?;
-        let everything = self.require(op, Right::SessionList).is_ok();
-        if live_only {
-            return self.live_sessions(&own, everything, before, limit).await;
-        }
-        let filter =
-            Filter { before, actions: vec!["session.opened".into()], newest_first: true, limit, ..Filter::default() };
+        let everything = !wanted.own && self.require(op, Right::SessionList).is_ok();
+        let limit = wanted.limit.max(1);
+        // One more than fits says whether there is another page.
+        let mut lines = if wanted.live {
+            self.live_sessions(&own, everything, wanted.before, limit.saturating_add(1)).await?
+        } else {
+            self.past_sessions(&own, everything, wanted.before, limit.saturating_add(1)).await?
+        };
+        let more = lines.len() > limit;
+        lines.truncate(limit);
+        self.count_alerts(&mut lines).await?;
+        let next = lines.last().map(|line| line.entry).filter(|_| more);
+        Ok(Sessions { lines, next })
+    }
+
+    /// Sessions by the entries with which they began. Whose they are is asked of the database, so that no page is spent on those
+    /// of others; the signed entry has the last word.
+    async fn past_sessions(
+        &self,
+        own: &Identity,
+        everything: bool,
+        before: Option<u64>,
+        limit: usize,
+    ) -> Result<Vec<SessionLine>, Error> {
+        let filter = Filter {
+            before,
+            actions: vec!["session.opened".into()],
+            actor: (!everything).then(|| own.handle.to_string()),
+            newest_first: true,
+            limit: u32::try_from(limit).unwrap_or(u32::MAX),
+            ..Filter::default()
+        };
         let rows = self.opened()?.store.entries(&filter).await?;
-        let live = self.live_bodies(&own, true)?;
+        let live = self.live_bodies(own, everything)?;
         let mut lines = Vec::with_capacity(rows.len());
         for row in rows {
             let Some(id) = row.entry.session else { continue };
@@ -114,7 +156,6 @@ impl Control {
                 lines.push(self.session_line(row, id, live.get(&id)).await?);
             }
         }
-        self.count_alerts(&mut lines).await?;
         Ok(lines)
     }
 
@@ -124,21 +165,34 @@ impl Control {
         own: &Identity,
         everything: bool,
         before: Option<u64>,
-        limit: u32,
+        limit: usize,
     ) -> Result<Vec<SessionLine>, Error> {
+        // A page goes on by ids, in whose order they are listed: of two that began at once the entries may stand the other way.
+        let last = match before {
+            Some(index) => self.session_at(index).await?,
+            None => None,
+        };
         let mut lines = Vec::new();
-        // Ids grow with time, as entries do.
         for (id, body) in self.live_bodies(own, everything)?.into_iter().rev() {
-            if u32::try_from(lines.len()).is_ok_and(|lines| lines >= limit) {
+            if lines.len() >= limit {
                 break;
             }
-            let found = self.session_row(id).await?.filter(|row| before.is_none_or(|before| row.index < before));
-            if let Some(row) = found {
+            if last.is_some_and(|last| id >= last) {
+                continue;
+            }
+            let early = |row: &EntryRow| last.is_some() || before.is_none_or(|before| row.index < before);
+            if let Some(row) = self.session_row(id).await?.filter(early) {
                 lines.push(self.session_line(row, id, Some(&body)).await?);
             }
         }
-        self.count_alerts(&mut lines).await?;
         Ok(lines)
+    }
+
+    /// The session that began with the entry at this index.
+    async fn session_at(&self, index: u64) -> Result<Option<SessionId>, Error> {
+        let filter = Filter { from: index, actions: vec!["session.opened".into()], limit: 1, ..Filter::default() };
+        let rows = self.opened()?.store.entries(&filter).await?;
+        Ok(rows.into_iter().next().filter(|row| row.index == index).and_then(|row| row.entry.session))
     }
 
     fn live_bodies(&self, own: &Identity, everything: bool) -> Result<BTreeMap<SessionId, SessionBody>, Error> {

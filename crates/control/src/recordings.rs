@@ -99,7 +99,8 @@ impl Control {
         let (mut before, mut looked, mut opened, mut bytes) = (wanted.before, 0, 0, 0);
         loop {
             let actions = vec!["session.closed".to_owned()];
-            let filter = Filter { before, actions, newest_first: true, limit: ROWS, ..Filter::default() };
+            let actor = wanted.handle.as_ref().map(ToString::to_string);
+            let filter = Filter { before, actions, actor, newest_first: true, limit: ROWS, ..Filter::default() };
             let rows = self.opened()?.store.entries(&filter).await?;
             let last = u32::try_from(rows.len()).is_ok_and(|rows| rows < ROWS);
             for row in rows {

@@ -18,6 +18,8 @@ pub struct Filter {
     pub actions: Vec<String>,
     /// Only entries of this session.
     pub session: Option<SessionId>,
+    /// Only what this actor did, as entries spell it.
+    pub actor: Option<String>,
     /// Newest first.
     pub newest_first: bool,
     /// At most this many.

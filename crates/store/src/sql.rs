@@ -29,7 +29,7 @@ pub(crate) use on;
 /// Our tables.
 pub(crate) const TABLES: [&str; 6] = ["documents", "entries", "tiles", "head", "meta", "marks"];
 /// Schema that this program writes.
-pub(crate) const SCHEMA: i64 = 2;
+pub(crate) const SCHEMA: i64 = 3;
 /// Nodes tell each other here that the ledger has grown.
 pub(crate) const CHANNEL: &str = "sallyport";
 /// Whoever writes holds this advisory lock, "Sallypor" as a number, until its transaction ends.
@@ -52,6 +52,7 @@ const MIGRATIONS: &[&[&str]] = &[
         "CREATE TABLE head (one BIGINT PRIMARY KEY CHECK (one = 1), size BIGINT NOT NULL, note TEXT NOT NULL)",
     ],
     &["CREATE TABLE marks (name TEXT PRIMARY KEY, count BIGINT NOT NULL, at BIGINT NOT NULL)"],
+    &["CREATE INDEX entries_actor ON entries (actor, action, idx)"],
 ];
 
 /// What a session on PostgreSQL must be like, whatever the role, the database or the server prefer.
@@ -457,9 +458,12 @@ pub(crate) async fn filtered(conn: &mut Conn<'_>, filter: &Filter) -> Result<Vec
         let list = (3..).take(texts.len()).map(|n| format!("${n}")).collect::<Vec<_>>().join(", ");
         text.push_str(&format!(" AND action IN ({list})"));
     }
-    if let Some(session) = filter.session {
-        texts.push(session.to_string());
-        text.push_str(&format!(" AND session = ${}", texts.len() + 2));
+    let session = filter.session.map(|session| session.to_string());
+    for (column, wanted) in [("session", session), ("actor", filter.actor.clone())] {
+        if let Some(wanted) = wanted {
+            texts.push(wanted);
+            text.push_str(&format!(" AND {column} = ${}", texts.len() + 2));
+        }
     }
     let order = if filter.newest_first { "DESC" } else { "ASC" };
     text.push_str(&format!(" ORDER BY idx {order} LIMIT {}", filter.limit));

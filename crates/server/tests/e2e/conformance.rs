@@ -1,7 +1,7 @@
 //! The conformance suite over control as it is shipped, on both databases: the reference desk decides nothing here.
 
 use crate::on_server;
-use sallyport_control::{Actor, ApplyFile, Control, Founding, NewSecret, Op, Wanted, found};
+use sallyport_control::{Actor, ApplyFile, Control, Founding, NewSecret, Op, SessionsWanted, Wanted, found};
 use sallyport_gateway::conformance::desk::{Credential, DENIED_ACCOUNT, Target};
 use sallyport_gateway::conformance::house::{Done, Written};
 use sallyport_gateway::conformance::toy::Toys;
@@ -145,7 +145,8 @@ impl House for Real {
 
     fn kill(&self) -> Done<'_, ()> {
         Box::pin(async move {
-            for session in self.control.sessions(&self.admin, true, None, 100).await? {
+            let live = SessionsWanted { live: true, limit: 100, ..SessionsWanted::default() };
+            for session in self.control.sessions(&self.admin, &live).await?.lines {
                 self.control.kill(&self.admin, session.id, "killed by the suite").await?;
             }
             Ok(())

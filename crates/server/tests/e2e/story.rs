@@ -13,6 +13,7 @@ on_both!(
     a_live_session_is_watched_and_killed,
     an_apply_that_takes_the_right_away_ends_the_session,
     both_directions_busy_never_stall,
+    ones_own_sessions_are_listed_whatever_others_do,
 );
 
 fn an_allowed_session_runs_is_recorded_replayed_and_verified(product: &mut Product) {
@@ -79,6 +80,47 @@ fn plain_ssh_goes_through_the_gateway(product: &mut Product) {
     let (code, _, err) = client("sftp", &["web-1"]);
     assert_ne!(code, 0);
     assert!(err.contains("policy does not permit channel:sftp"), "{err}");
+    assert_ne!(client("ssh", &["-W", "localhost:22", "web-1"]).0, 0);
+    let denied = product.ok(&["ledger", "list", "--actions", "channel.denied", "--output", "json"]).unwrap();
+    assert!(denied.contains("policy does not permit channel:forward_local to localhost:22 here"), "{denied}");
+}
+
+fn ones_own_sessions_are_listed_whatever_others_do(product: &mut Product) {
+    product.write_checkout("permit (principal, action, resource is Account);").unwrap();
+    product.ok(&["apply", &product.at("checkout").display().to_string()]).unwrap();
+    for who in ["bob", "ada", "ada", "ada"] {
+        assert_eq!(outcome(product.ssh(who).arg("true").output().unwrap()).0, 0, "{}", product.log());
+    }
+    product.idle().unwrap();
+    let listed = |who: &str, args: &[&str]| {
+        let token = json(&product.ok(&["token", who, "--output", "json"]).unwrap()).unwrap();
+        let mut command = product.command(&[&["sessions"], args].concat());
+        outcome(command.env("SALLYPORT_TOKEN", token["token"].as_str().unwrap()).output().unwrap()).1
+    };
+    let bobs = listed("bob", &["--limit", "3"]);
+    assert!(bobs.contains("bob") && !bobs.contains("ada") && bobs.lines().count() == 2, "{bobs}");
+    let adas = listed("ada", &["--limit", "2"]);
+    assert!(adas.lines().nth(2).unwrap().contains("ada") && adas.contains("more than these 2: `--limit 20`"), "{adas}");
+    assert_eq!(listed("ada", &["--limit", "3"]).lines().count(), 4, "exactly a page");
+    assert_eq!(listed("ada", &["--live"]), "No session is live.\n");
+    // Who may see all of them asks for her own, and goes on where a page ends.
+    let page = |args: &[&str]| json(&listed("carol", &[args, &["--output", "json"]].concat())).unwrap();
+    assert_eq!(
+        (page(&[])["items"].as_array().unwrap().len(), page(&["--own"])["items"].as_array().unwrap().len()),
+        (4, 0)
+    );
+    let mut browser = crate::browser::Browser::of(product);
+    let token = json(&product.ok(&["token", "ada", "--output", "json"]).unwrap()).unwrap();
+    let bearer = format!("Bearer {}", token["token"].as_str().unwrap());
+    let mut get = |query: &str| {
+        browser
+            .ask(reqwest::Method::GET, &format!("/api/v1/sessions?{query}"), None, &[("authorization", &bearer)])
+            .body
+    };
+    let first = get("own=true&limit=2");
+    assert_eq!(first["items"].as_array().unwrap().len(), 2, "{first}");
+    let second = get(&format!("own=true&limit=2&cursor={}", first["next"].as_str().unwrap()));
+    assert!(second["items"].as_array().unwrap().len() == 1 && second["next"].is_null(), "{second}");
 }
 
 #[test]

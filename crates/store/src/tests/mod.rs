@@ -126,6 +126,7 @@ async fn a_filter_narrows_and_orders(house: House) {
         let mut draft = house.draft("x");
         draft.action = action;
         draft.session = inside.then_some(session);
+        draft.actor = if inside { "ada".into() } else { "bob".into() };
         store.commit(Change::entry(draft)).await.unwrap();
     }
     let all = Filter { limit: 10, ..Filter::default() };
@@ -138,7 +139,12 @@ async fn a_filter_narrows_and_orders(house: House) {
     let (one, two) = (vec!["one".to_owned()], vec!["one".to_owned(), "two".to_owned()]);
     assert_eq!(ask(Filter { actions: one.clone(), ..all.clone() }).await, [0, 2]);
     assert_eq!(ask(Filter { actions: two, session: Some(session), ..all.clone() }).await, [0, 3]);
-    assert_eq!(ask(Filter { actions: one, session: Some(session), ..all.clone() }).await, [0]);
+    assert_eq!(ask(Filter { actions: one.clone(), session: Some(session), ..all.clone() }).await, [0]);
+    // What others did takes nothing of the limit.
+    let bob = Filter { actor: Some("bob".into()), newest_first: true, ..all.clone() };
+    assert_eq!(ask(Filter { limit: 1, before: Some(2), ..bob.clone() }).await, [1]);
+    assert_eq!(ask(Filter { actions: one, ..bob.clone() }).await, [2]);
+    assert_eq!(ask(Filter { session: Some(session), ..bob }).await, [0_u64; 0]);
     assert_eq!(store.bodies(2, 1).await.unwrap()[0].0, 2);
     store.close().await;
 }
