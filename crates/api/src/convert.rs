@@ -246,6 +246,10 @@ pub(crate) fn why(why: Why) -> wire::Why {
         Decision::Deny { .. } => ("deny", Vec::new()),
     };
     reasons.extend(explanation.decision.denial().map(|denial| denial.message));
+    if !explanation.depends.is_empty() {
+        let by = explanation.depends.iter().map(at).collect::<Vec<_>>().join(", ");
+        reasons.insert(0, format!("depends on the destination: say --destination host:port (it is asked for by {by})"));
+    }
     reasons.extend(explanation.errors.iter().map(|p| format!("could not be evaluated: {}", at(p))));
     reasons.extend(
         explanation.near_misses.iter().map(|miss| format!("{} nearly permits it: {}", at(&miss.policy), miss.text)),

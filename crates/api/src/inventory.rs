@@ -7,7 +7,7 @@ use crate::problem::{Problem, Query, Sent};
 use crate::rows::Rows;
 use axum::Json;
 use axum::extract::State;
-use sallyport_control::{ApplyFile, Listing, WhoLine};
+use sallyport_control::{ApplyFile, Asked, Listing, WhoLine};
 use sallyport_model::Address;
 use sallyport_model::access::Channel;
 use sallyport_policy::Act;
@@ -81,6 +81,8 @@ pub(crate) struct WhyQuery {
     address: String,
     /// `connect` where absent; `see`, `request`, or a channel such as `channel:shell`.
     action: Option<String>,
+    /// Where a forward goes: `host:port` as the client says it, or a path for `channel:forward_socket`.
+    destination: Option<String>,
 }
 
 /// Why somebody may or may not.
@@ -93,7 +95,8 @@ pub(crate) async fn why(
     let handle = query.handle.map(|h| h.parse()).transpose().map_err(Problem::usage)?;
     let address: Address = query.address.parse().map_err(Problem::usage)?;
     let act = act(query.action.as_deref().unwrap_or("connect"))?;
-    let why = app.control.why(&caller.op, handle.as_ref(), &address, act)?;
+    let asked = Asked { address: &address, act, destination: query.destination.as_deref() };
+    let why = app.control.why(&caller.op, handle.as_ref(), &asked)?;
     Ok(Json(convert::why(why)))
 }
 
@@ -106,6 +109,8 @@ pub(crate) struct WhoCanQuery {
     target: String,
     /// The account on it.
     account: String,
+    /// Where a forward goes: `host:port` as the client says it, or a path for `channel:forward_socket`.
+    destination: Option<String>,
 }
 
 /// Who may do something at a place, now or after a grant, and by which policies.
@@ -124,7 +129,8 @@ pub(crate) async fn who_can(
         state: if line.usable { "usable" } else { "requestable" }.into(),
         policies: line.policies,
     };
-    Ok(Json(app.control.who_can(&caller.op, &place, act)?.into_iter().map(who).collect()))
+    let asked = Asked { address: &place, act, destination: query.destination.as_deref() };
+    Ok(Json(app.control.who_can(&caller.op, &asked)?.into_iter().map(who).collect()))
 }
 
 /// The enforced policies, their hash, and their schema.

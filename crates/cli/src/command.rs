@@ -189,6 +189,9 @@ pub struct Why {
     /// connect, see, request, or a channel such as channel:shell
     #[arg(default_value = "connect")]
     pub action: String,
+    /// Where a forward goes, as the client is told it: host:port, or a path for channel:forward_socket
+    #[arg(long, value_name = "HOST:PORT")]
+    pub destination: Option<String>,
 }
 
 /// `sessions`

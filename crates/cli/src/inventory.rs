@@ -129,5 +129,6 @@ pub(crate) async fn why(args: Why, client: &Client, out: Output) -> Result<(), F
             text.push_str(&format!("  {limit}: {}\n", harmless(from)));
         }
         text
+    query.extend(args.destination.map(|destination| ("destination", destination)));
     })
 }

@@ -285,7 +285,9 @@ impl Control {
         match decision.denial() {
             None => Ok(()),
             Some(denial) => {
-                let text = format!("policy does not permit {} here: {}", ask.kind.action(), denial.message);
+                // As it was asked for: `localhost` is not `127.0.0.1` to a policy.
+                let place = facts.destination.map(|place| format!(" to {}", plain(place))).unwrap_or_default();
+                let text = format!("policy does not permit {}{place} here: {}", ask.kind.action(), denial.message);
                 Err(Denial::new(denial.kind, text))
             }
         }
@@ -428,6 +430,12 @@ fn exchanges(close: &Close) -> String {
 fn excepted(close: &Close) -> String {
     let old = close.exchanges.iter().filter(|exchange| !exchange.exceptions.is_empty());
     old.map(|exchange| format!("{}: {}", exchange.leg, exchange.exceptions.join(" "))).collect::<Vec<_>>().join("; ")
+}
+
+/// A destination as it is told: a client says what it likes.
+fn plain(place: &str) -> String {
+    const MOST: usize = 300;
+    place.chars().filter(|c| !c.is_control()).take(MOST).collect()
 }
 
 fn foreign() -> Error {

@@ -103,7 +103,7 @@ pub use unseal::Opening;
 pub use users::{GroupLine, OwnToken, Role, UserLine};
 pub use vault::{NewSecret, SecretLine};
 pub use wall::{OnWall, Wall};
-pub use why::{ReachLine, WhoLine, Why};
+pub use why::{Asked, ReachLine, WhoLine, Why};
 
 #[cfg(test)]
 mod tests;

@@ -8,7 +8,7 @@ use crate::inventory::{Listing, Page};
 use crate::places::Search;
 use crate::vault::place;
 use crate::{Control, Error, Op};
-use sallyport_model::access::Denial;
+use sallyport_model::access::{Channel, Denial};
 use sallyport_model::authority::{Choice, Places, Reply};
 use sallyport_model::inventory::{Account, Identity};
 use sallyport_model::{Address, GatewayId, Handle, Kind};
@@ -17,6 +17,48 @@ use std::net::IpAddr;
 
 /// Places that a chooser is shown at once.
 const CHOICES: usize = 100;
+
+/// What an explanation is asked about.
+#[derive(Clone, Copy, Debug)]
+pub struct Asked<'a> {
+    /// Where.
+    pub address: &'a Address,
+    /// What.
+    pub act: Act,
+    /// Where a forward goes, as `host:port` or a path: of channels that forward alone.
+    pub destination: Option<&'a str>,
+}
+
+impl<'a> Asked<'a> {
+    /// An act at a place, of which no more is said.
+    #[must_use]
+    pub const fn of(address: &'a Address, act: Act) -> Self {
+        Self { address, act, destination: None }
+    }
+
+    /// Whether what is said of a destination can be of this act.
+    fn check(&self) -> Result<(), Error> {
+        let Some(destination) = self.destination else { return Ok(()) };
+        let Act::Channel(channel) = self.act else { return Err(no_forward()) };
+        if !channel.forwards() {
+            return Err(no_forward());
+        }
+        // Who has a server listen for them may leave it the address.
+        let named = |host: &str| !host.is_empty() || channel == Channel::ForwardRemote;
+        let port = destination.rsplit_once(':').is_some_and(|(host, port)| named(host) && port.parse::<u16>().is_ok());
+        let wrong = || match channel {
+            Channel::ForwardSocket => (!destination.starts_with('/')).then_some("a path, such as /run/app.sock"),
+            _ => (!port).then_some("HOST:PORT, as the client is told it, such as 127.0.0.1:5432"),
+        };
+        wrong().map_or(Ok(()), |right| Err(Error::usage(format!("write the destination as {right}"))))
+    }
+}
+
+fn no_forward() -> Error {
+    Error::usage(
+        "only forwards have a destination: ask about channel:forward_local, channel:forward_remote or channel:forward_socket",
+    )
+}
 
 /// Why.
 pub struct Why {
@@ -55,8 +97,9 @@ impl Control {
     ///
     /// # Errors
     /// When the caller may not ask that, or names something unknown.
-    pub fn why(&self, op: &Op, handle: Option<&Handle>, address: &Address, act: Act) -> Result<Why, Error> {
+    pub fn why(&self, op: &Op, handle: Option<&Handle>, about: &Asked<'_>) -> Result<Why, Error> {
         let own = self.acting(op)?;
+        about.check()?;
         let open = self.opened()?;
         let asked = match handle {
             Some(handle) if *handle != own.handle => {
@@ -66,16 +109,17 @@ impl Control {
             _ => own,
         };
         let policy = open.policy();
-        let found = place(&open, address);
+        let found = place(&open, about.address);
         let everything = self.require(op, Right::Explain).is_ok();
-        let unknown = || Error::NotFound(sallyport_model::access::Denial::unknown().message);
+        let unknown = || Error::NotFound(Denial::unknown().message);
         let found = found.map_err(|error| if everything { error } else { unknown() })?;
         let mut facts = found.facts(&asked, self.env.now(), op.from, "");
         facts.met = self.met_by(&open, asked.id);
         if !everything && standing(&policy, &facts) == Standing::Invisible {
             return Err(unknown());
         }
-        Ok(Why { explanation: explain(&policy, &facts, act), policy: policy.hash().to_owned() })
+        facts.destination = about.destination;
+        Ok(Why { explanation: explain(&policy, &facts, about.act), policy: policy.hash().to_owned() })
     }
 
     /// What the caller may use or ask for, by target and account: a page of it.
@@ -137,8 +181,10 @@ impl Control {
     ///
     /// # Errors
     /// When the caller lacks the right, or names something unknown.
-    pub fn who_can(&self, op: &Op, address: &Address, act: Act) -> Result<Vec<WhoLine>, Error> {
+    pub fn who_can(&self, op: &Op, asked: &Asked<'_>) -> Result<Vec<WhoLine>, Error> {
         self.require(op, Right::Explain)?;
+        asked.check()?;
+        let Asked { address, act, destination } = *asked;
         let open = self.opened()?;
         let (policy, found, now) = (open.policy(), place(&open, address)?, self.env.now());
         let mut lines = Vec::new();
@@ -146,6 +192,7 @@ impl Control {
             let Some(who) = identity(&open, known.value.id) else { continue };
             let mut facts = found.facts(&who, now, op.from, "");
             facts.met = self.met_by(&open, who.id);
+            facts.destination = destination;
             let usable = decide(&policy, &facts, act).permits();
             if !usable && standing(&policy, &facts) != Standing::Requestable {
                 continue;

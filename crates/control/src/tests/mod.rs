@@ -18,6 +18,7 @@ mod ways;
 
 pub(crate) use rotation::reached;
 
+use crate::Asked;
 use house::*;
 use sallyport_model::Kind;
 
@@ -163,18 +164,13 @@ async fn a_disabled_identity_loses_its_tokens() {
 async fn why_explains_to_those_who_may_know() {
     let house = House::applied().await;
     let address = "ops@web-1".parse().unwrap();
+    let connect = Asked::of(&address, sallyport_policy::Act::Connect);
     let ada = house.signed_in("ada").await;
     let bob = house.signed_in("bob").await;
-    let why = house.control.why(&ada, None, &address, sallyport_policy::Act::Connect).unwrap();
+    let why = house.control.why(&ada, None, &connect).unwrap();
     assert!(why.explanation.decision.permits());
-    assert_eq!(
-        house.control.why(&bob, None, &address, sallyport_policy::Act::Connect).err().unwrap().kind(),
-        Kind::NotFound
-    );
-    let why = house
-        .control
-        .why(&house.admin(), Some(&"bob".parse().unwrap()), &address, sallyport_policy::Act::Connect)
-        .unwrap();
+    assert_eq!(house.control.why(&bob, None, &connect).err().unwrap().kind(), Kind::NotFound);
+    let why = house.control.why(&house.admin(), Some(&"bob".parse().unwrap()), &connect).unwrap();
     assert!(!why.explanation.decision.permits());
     let lines = house.reach(&ada);
     assert_eq!(lines.len(), 1);

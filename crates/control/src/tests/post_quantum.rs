@@ -1,7 +1,7 @@
 //! Post-quantum exchanges of keys that policy demands: of the client's leg, and of those towards the target.
 
 use super::house::*;
-use crate::ApplyFile;
+use crate::{ApplyFile, Asked};
 use sallyport_model::access::Denial;
 use sallyport_model::authority::{Call, Opened, Reply};
 use sallyport_model::limits::Legs;
@@ -65,7 +65,7 @@ async fn a_demand_of_policy_holds_for_the_clients_leg_and_goes_along_to_the_targ
     let place = opened.terms.place;
     assert!(place.accepts.post_quantum && place.hops[0].accepts.post_quantum, "every leg");
     let (ada, address) = ("ada".parse().unwrap(), "ops@web-1".parse().unwrap());
-    let why = house.control.why(&house.admin(), Some(&ada), &address, Act::Connect).unwrap();
+    let why = house.control.why(&house.admin(), Some(&ada), &Asked::of(&address, Act::Connect)).unwrap();
     let told = format!("{:?}", why.explanation);
     assert!(told.contains("post_quantum") && told.contains("both"), "{told}");
 }

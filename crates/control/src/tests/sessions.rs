@@ -1,10 +1,12 @@
 //! The life of a session, seen from control.
 
 use super::house::*;
+use crate::{Asked, Error, Op, SessionsWanted};
 use sallyport_model::access::{Channel, LeaseKind};
 use sallyport_model::authority::{AuthStep, Call, Evidence, OpenChannel, PASSWORD_INFO, Reply, SshProof};
 use sallyport_model::way::Stop;
-use sallyport_model::{CallId, GatewayId, Kind, LoginId};
+use sallyport_model::{CallId, GatewayId, Kind, LoginId, SessionId};
+use sallyport_policy::Act;
 use sallyport_ssh_transport::auth;
 use sallyport_ssh_transport::key::{self, HostKey};
 use std::sync::Arc;
@@ -214,7 +216,8 @@ async fn a_session_that_is_killed_while_it_closes_is_closed() {
         assert!(matches!(closed, Reply::Done(_)), "a gateway that is refused here does not ask again");
     }
     assert_eq!(house.entries("session.closed").await, 20);
-    assert!(house.control.sessions(&admin, true, None, 100).await.unwrap().is_empty());
+    let live = SessionsWanted { live: true, limit: 100, ..SessionsWanted::default() };
+    assert!(house.control.sessions(&admin, &live).await.unwrap().lines.is_empty());
 }
 
 #[tokio::test]
@@ -383,7 +386,8 @@ async fn what_staff_want_of_a_session_stands_in_its_document_and_is_told_again_t
     sallyport_model::authority::Desk::leave(&*house.control, gateway.id);
     house.control.pause(&admin, session, "drill").await.unwrap();
     assert_eq!(house.control.pause(&admin, session, "").await.unwrap_err().kind(), Kind::Conflict);
-    let lines = house.control.sessions(&admin, true, None, 10).await.unwrap();
+    let live = SessionsWanted { live: true, limit: 10, ..SessionsWanted::default() };
+    let lines = house.control.sessions(&admin, &live).await.unwrap().lines;
     assert_eq!(lines[0].paused.as_ref().unwrap().reason, "drill");
     let back = Gateway::join(house.clone(), gateway.id, vec![session]).await;
     assert_eq!(*back.orders.lock().unwrap(), [format!("steer {session} 2")]);
@@ -396,4 +400,96 @@ async fn what_staff_want_of_a_session_stands_in_its_document_and_is_told_again_t
     assert_eq!(house.control.pause(&admin, session, "").await.unwrap_err().kind(), Kind::Conflict, "it is being ended");
     assert!(matches!(back.call(back.close(session)).await, Reply::Done(_)));
     assert_eq!(house.control.message(&admin, session, "x").await.unwrap_err().kind(), Kind::NotFound);
+}
+
+/// Pages of a list, until there is no next one.
+async fn pages(house: &House, op: &Op, wanted: SessionsWanted) -> Vec<Vec<(String, SessionId)>> {
+    let (mut pages, mut before) = (Vec::new(), None);
+    loop {
+        let page = house.control.sessions(op, &SessionsWanted { before, ..wanted }).await.unwrap();
+        pages.push(page.lines.into_iter().map(|line| (line.actor, line.id)).collect());
+        match page.next {
+            Some(next) => before = Some(next),
+            None => return pages,
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_page_of_ones_own_sessions_is_not_spent_on_those_of_others() {
+    let house = Arc::new(House::applied().await);
+    let policy = "permit (principal, action, resource) when { resource is Account };";
+    let mut files = checkout();
+    files.push(file("all.cedar", policy));
+    house.control.apply(&house.admin(), &files, false).await.unwrap();
+    let gateway = house.gateway().await;
+    let mut opened = Vec::new();
+    for handle in ["bob", "bob", "ada", "ada", "bob", "ada", "ada"] {
+        opened.push((handle.to_owned(), gateway.open(handle).await));
+    }
+    // Two that are over: past sessions are listed among the live ones.
+    for (_, session) in [&opened[0], &opened[2]] {
+        assert!(matches!(gateway.call(gateway.close(*session)).await, Reply::Done(_)));
+    }
+    let newest = |keep: &dyn Fn(usize) -> bool| -> Vec<(String, SessionId)> {
+        (0..opened.len()).rev().filter(|number| keep(*number)).map(|number| opened[number].clone()).collect()
+    };
+    let (bob, admin) = (house.signed_in("bob").await, house.admin());
+    let of = |live, own, limit| SessionsWanted { live, own, limit, before: None };
+    let bobs = newest(&|number| [0, 1, 4].contains(&number));
+    // One who may see his own alone, and has exactly a page, or less than the newest ones of others before his.
+    assert_eq!(pages(&house, &bob, of(false, false, 3)).await, std::slice::from_ref(&bobs));
+    assert_eq!(pages(&house, &bob, of(false, true, 2)).await, [bobs[..2].to_vec(), bobs[2..].to_vec()]);
+    assert_eq!(pages(&house, &bob, of(true, false, 1)).await, [[bobs[0].clone()], [bobs[1].clone()]]);
+    // One who may see all, and asks for all, for what is live, for her own.
+    let all = newest(&|_| true);
+    assert_eq!(pages(&house, &admin, of(false, false, 4)).await, [all[..4].to_vec(), all[4..].to_vec()]);
+    let live = newest(&|number| ![0, 2].contains(&number));
+    assert_eq!(pages(&house, &admin, of(true, false, 3)).await, [live[..3].to_vec(), live[3..].to_vec()]);
+    assert_eq!(pages(&house, &admin, of(false, true, 3)).await, [Vec::new()]);
+    assert_eq!(pages(&house, &admin, of(true, true, 3)).await, [Vec::new()]);
+}
+
+#[tokio::test]
+async fn a_denied_forward_names_its_destination() {
+    let house = Arc::new(House::applied().await);
+    let mut files = checkout();
+    let policy = "@id(\"to-the-database\")\npermit (principal, action == Action::\"channel:forward_local\", resource)\n\
+        when { context has destination && context.destination like \"127.0.0.1:*\" };";
+    files.push(file("forward.cedar", policy));
+    house.control.apply(&house.admin(), &files, false).await.unwrap();
+    let gateway = house.gateway().await;
+    let session = gateway.open("ada").await;
+    let to = |detail: &str| {
+        let Call::Channel(ask) = gateway.channel(session, Channel::ForwardLocal) else { panic!("another call") };
+        gateway.call(Call::Channel(OpenChannel { detail: detail.into(), ..ask }))
+    };
+    assert!(matches!(to("127.0.0.1:5432").await, Reply::Done(_)));
+    let refused = denial(to("localhost\u{1b}[1m:5432").await).message;
+    assert!(
+        refused.starts_with("policy does not permit channel:forward_local to localhost[1m:5432 here: "),
+        "{refused}"
+    );
+
+    // The same is said beforehand, where the destination is.
+    let address = "ops@web-1".parse().unwrap();
+    let ada = house.signed_in("ada").await;
+    let ask = |channel, destination| {
+        let asked = Asked { address: &address, act: Act::Channel(channel), destination };
+        let why = house.control.why(&ada, None, &asked)?;
+        Ok::<_, Error>((why.explanation.decision.permits(), why.explanation.depends.len()))
+    };
+    let local = Channel::ForwardLocal;
+    assert_eq!(ask(local, Some("127.0.0.1:5432")).unwrap(), (true, 0));
+    assert_eq!(ask(local, Some("localhost:5432")).unwrap(), (false, 0));
+    assert_eq!(ask(local, None).unwrap(), (false, 1), "it hangs on the destination");
+    for (channel, wrong, word) in [
+        (local, "127.0.0.1", "HOST:PORT"),
+        (local, ":5432", "HOST:PORT"),
+        (Channel::ForwardSocket, "run/app.sock", "a path"),
+        (Channel::Shell, "127.0.0.1:5432", "only forwards"),
+    ] {
+        let error = ask(channel, Some(wrong)).unwrap_err();
+        assert!(error.kind() == Kind::Usage && error.to_string().contains(word), "{wrong}: {error}");
+    }
 }

@@ -4,7 +4,7 @@
 
 use crate::act::Act;
 use crate::decide::{Decision, decide, refuse};
-use crate::facts::{Facts, Question};
+use crate::facts::{Facts, Question, principal_keys, resource_keys};
 use crate::scope::Scope;
 use crate::set::{Compiled, PolicySet};
 use crate::terms::Bounds;
@@ -73,6 +73,8 @@ pub struct Explanation {
     pub near_misses: Vec<NearMiss>,
     /// Policies that could not be evaluated: one is enough to deny.
     pub errors: Vec<PolicyAt>,
+    /// Policies by which the answer hangs on where a forward goes, which was not said.
+    pub depends: Vec<PolicyAt>,
 }
 
 /// Explains the decision on `act` under these facts.
@@ -85,10 +87,14 @@ pub fn explain(set: &PolicySet, facts: &Facts<'_>, act: Act) -> Explanation {
         limits: Vec::new(),
         near_misses: Vec::new(),
         errors: Vec::new(),
+        depends: Vec::new(),
     };
     let Ok(question) = Question::new(facts, act, &BTreeSet::new()) else { return told };
     if refuse(facts, act).is_some() {
         return told;
+    }
+    if matches!(act, Act::Channel(channel) if channel.forwards() && facts.destination.is_none()) {
+        told.depends = depends(set, (facts, &question), act, told.decision.permits());
     }
     let mut bounding = Vec::new();
     let mut unmatched = Vec::new();
@@ -114,6 +120,28 @@ pub fn explain(set: &PolicySet, facts: &Facts<'_>, act: Act) -> Explanation {
         told.near_misses = near_misses(&unmatched, facts, act);
     }
     told
+}
+
+/// Policies that may turn the answer once it is known where the forward goes: where it is no, permits that ask for that, unless
+/// something forbids it wherever it goes; and forbids that do.
+fn depends(set: &PolicySet, (facts, question): (&Facts<'_>, &Question), act: Act, permits: bool) -> Vec<PolicyAt> {
+    let (principals, resources) = (principal_keys(facts.identity), resource_keys(&facts.place));
+    let here = |policy: &&Compiled| {
+        concerns(&policy.scope, act)
+            && principals.contains(&policy.scope.principal)
+            && resources.contains(&policy.scope.resource)
+    };
+    let mut asking = Vec::new();
+    for policy in set.policies.iter().filter(here) {
+        let matches = policy.matches(question) == Ok(true);
+        match (policy.effect, policy.scope.destination) {
+            (Effect::Forbid, false) if matches => return Vec::new(),
+            (Effect::Forbid, true) if matches != permits => asking.push(PolicyAt::of(policy)),
+            (Effect::Permit, true) if !permits && !matches && !policy.terms.limit => asking.push(PolicyAt::of(policy)),
+            _ => {}
+        }
+    }
+    asking
 }
 
 fn concerns(scope: &Scope, act: Act) -> bool {

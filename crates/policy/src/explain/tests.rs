@@ -1,6 +1,7 @@
 use super::*;
 use crate::Place;
 use crate::fixture::{account, facts, identity, set, target};
+use sallyport_model::access::Channel;
 use sallyport_model::inventory::Class;
 
 const POLICIES: &str = r#"@id("ops") @description("operators use the web servers")
@@ -71,4 +72,40 @@ fn a_refusal_before_any_policy_is_told_too() {
     let ada = identity("ada", &[]);
     let told = explain(&set(POLICIES), &facts(&ada), Act::Connect);
     assert!(matches!(told.decision, Decision::Deny { .. }) && told.permits.is_empty());
+}
+
+#[test]
+fn what_hangs_on_where_a_forward_goes_is_said_and_told_from_what_does_not() {
+    const FORWARDS: &str = r#"@id("to-the-database")
+permit (principal in Group::"ops", action == Action::"channel:forward_local", resource)
+when { context has destination && context.destination like "127.0.0.1:*" };
+
+@id("never-to-mail")
+forbid (principal, action == Action::"channel:forward_local", resource)
+when { context has destination && context.destination like "*:25" };
+
+@id("anywhere")
+permit (principal in Group::"free", action == Action::"channel:forward_local", resource);
+
+@id("frozen")
+forbid (principal, action == Action::"channel:forward_local", resource) when { resource.environment == "frozen" };
+"#;
+    let of = |groups: &[&str], environment: &str, destination, channel| {
+        let ada = identity("ada", groups);
+        let web = target("web-1", environment, 1, &["web"]);
+        let deploy = account("deploy", &web, Class::Standard);
+        let mut facts = facts(&ada).at(Place::Account(&web, &deploy));
+        facts.destination = destination;
+        let told = explain(&set(FORWARDS), &facts, Act::Channel(channel));
+        (told.decision.permits(), names(&told.depends).join(" "))
+    };
+    let local = Channel::ForwardLocal;
+    assert_eq!(of(&["ops"], "prod", None, local), (false, "to-the-database".into()));
+    assert_eq!(of(&["free"], "prod", None, local), (true, "never-to-mail".into()));
+    assert_eq!(of(&["ops"], "prod", Some("127.0.0.1:5432"), local), (true, String::new()));
+    assert_eq!(of(&["ops"], "prod", Some("localhost:5432"), local), (false, String::new()), "names are not addresses");
+    assert_eq!(of(&["ops"], "frozen", None, local), (false, String::new()), "wherever it goes");
+    assert_eq!(of(&["guests"], "prod", None, local), (false, String::new()), "of no policy for them");
+    assert_eq!(of(&["ops"], "prod", None, Channel::ForwardRemote), (false, String::new()));
+    assert_eq!(of(&["ops"], "prod", None, Channel::Shell), (false, String::new()));
 }

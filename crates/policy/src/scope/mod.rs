@@ -58,6 +58,8 @@ pub(crate) struct Scope {
     pub(crate) reads: Reads,
     /// Facts of `context.met` that it names.
     pub(crate) met: BTreeSet<String>,
+    /// Whether it asks where a forward goes.
+    pub(crate) destination: bool,
 }
 
 /// The key under which everything is filed that names no better one.
@@ -110,6 +112,7 @@ impl Scope {
             resource: keys.resource.unwrap_or_else(|| ANY.to_owned()),
             reads,
             met,
+            destination: policy.get("conditions").is_some_and(asks_where),
         }
     }
 }
@@ -287,6 +290,15 @@ fn read_by(expression: &Value) -> Reads {
         }
         Value::Array(several) => several.iter().fold(Reads::default(), |all, child| all.and(read_by(child))),
         _ => Reads::default(),
+    }
+}
+
+/// Whether an expression looks at `context.destination`.
+fn asks_where(expression: &Value) -> bool {
+    match expression {
+        Value::Object(node) => attribute(expression, "context") == Some("destination") || node.values().any(asks_where),
+        Value::Array(several) => several.iter().any(asks_where),
+        _ => false,
     }
 }
 

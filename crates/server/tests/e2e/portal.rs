@@ -100,6 +100,14 @@ fn every_choice_is_drawn_where_a_person_named_no_target() {
 }
 
 #[test]
+fn ones_own_sessions_come_page_by_page_and_of_a_forward_it_is_asked_where_it_goes() {
+    let forward = "@id(\"to-the-database\")\npermit (principal, action == Action::\"channel:forward_local\", resource)\n\
+        when { context has destination && context.destination like \"127.0.0.1:*\" };";
+    let product = Product::start_with(crate::binary(), forward).unwrap();
+    play(&product, "own", &["ada", "admin"], &json!({ "account": ACCOUNT }));
+}
+
+#[test]
 fn the_browser_verifies_the_ledger_and_refuses_a_changed_proof() {
     play(&crate::product(), "proof", &["carol"], &Value::Null);
 }
