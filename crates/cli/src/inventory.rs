@@ -96,6 +96,12 @@ fn read(directory: &Path) -> Result<Vec<wire::File>, Fail> {
                 open.push(path);
             } else if path.is_file() && path.extension().is_some_and(|e| e == "cedar" || e == "toml") {
                 let text = std::fs::read_to_string(&path).map_err(|e| cannot(&path, e))?;
+                if path.extension().is_some_and(|e| e == "toml") && is_configuration(&text) {
+                    return Err(Fail::usage(format!(
+                        "`{}` looks like the server's configuration: keep it elsewhere, or name the directory of your policies and inventory",
+                        path.display()
+                    )));
+                }
                 let name = path.strip_prefix(directory).unwrap_or(&path).to_string_lossy().into_owned();
                 files.push(wire::File { name, text });
             }
@@ -108,6 +114,13 @@ fn read(directory: &Path) -> Result<Vec<wire::File>, Fail> {
     Ok(files)
 }
 
+/// Whether a TOML file is what the server is configured by: it has sections of that, and nothing of an inventory.
+fn is_configuration(text: &str) -> bool {
+    const OWN: [&str; 10] = ["data", "node", "public_url", "api", "ssh", "store", "seal", "log", "sign_in", "anchors"];
+    let Ok(table) = text.parse::<toml::Table>() else { return false };
+    !table.contains_key("identity") && !table.contains_key("target") && OWN.iter().any(|key| table.contains_key(*key))
+}
+
 pub(crate) async fn why(args: Why, client: &Client, out: Output) -> Result<(), Fail> {
     let address: Address = args.address.parse().map_err(Fail::usage)?;
     let Address::Place { handle, account, target } = address else {
@@ -116,6 +129,7 @@ pub(crate) async fn why(args: Why, client: &Client, out: Output) -> Result<(), F
     let place = Address::Place { handle: None, account, target };
     let mut query = vec![("address", place.to_string()), ("action", args.action)];
     query.extend(handle.map(|h| ("handle", h.to_string())));
+    query.extend(args.destination.map(|destination| ("destination", destination)));
     let why: wire::Why = client.get("/why", &query).await?;
     out.show(&why, |why| {
         let mut text = format!("{}\n", why.outcome);
@@ -129,6 +143,29 @@ pub(crate) async fn why(args: Why, client: &Client, out: Output) -> Result<(), F
             text.push_str(&format!("  {limit}: {}\n", harmless(from)));
         }
         text
-    query.extend(args.destination.map(|destination| ("destination", destination)));
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_servers_configuration_is_told_from_an_inventory() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("sallyport.toml");
+        for text in ["data = \"/var/lib/sallyport\"\n", "[ssh]\nlisten = \"0.0.0.0:2222\"\n"] {
+            std::fs::write(&path, text).unwrap();
+            let error = read(directory.path()).err().unwrap().message;
+            assert!(
+                error.contains("sallyport.toml` looks like the server's configuration: keep it elsewhere"),
+                "{error}"
+            );
+        }
+        // What is wrong otherwise the server says, with file and line.
+        for text in ["[[identity]]\nhandle = \"ada\"\n", "[targets]\n", "not toml", "[[target]]\nname = \"api\"\n"] {
+            std::fs::write(&path, text).unwrap();
+            assert_eq!(read(directory.path()).ok().unwrap().len(), 1, "{text}");
+        }
+    }
 }
