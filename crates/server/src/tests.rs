@@ -167,6 +167,30 @@ fn the_help_of_every_command_is_the_reviewed_one() {
     expect_test::expect_file!["help.txt"].assert_eq(&text);
 }
 
+/// Every command stands in the table of the book, spelled out as it is typed.
+#[test]
+fn the_table_of_the_book_names_every_command() {
+    let mut program = <crate::Cli as clap::CommandFactory>::command();
+    program.build();
+    let page = include_str!("../../../docs/book/cli.md");
+    let mut lacking = Vec::new();
+    commands(&program, &mut |name| {
+        if ![format!("`{name}`"), format!("`{name} ")].iter().any(|spelled| page.contains(spelled.as_str())) {
+            lacking.push(name.to_owned());
+        }
+    });
+    assert!(lacking.is_empty(), "docs/book/cli.md lacks {lacking:?}");
+}
+
+/// Calls with the name of each command that stands alone, without the program's.
+fn commands(command: &clap::Command, found: &mut dyn FnMut(&str)) {
+    let name = command.get_bin_name().unwrap_or_default().trim_start_matches("sallyport").trim_start();
+    if !name.is_empty() && !command.is_subcommand_required_set() {
+        found(name);
+    }
+    command.get_subcommands().filter(|inner| inner.get_name() != "help").for_each(|inner| commands(inner, found));
+}
+
 fn help(command: &mut clap::Command, text: &mut String) {
     *command = command.clone().mut_args(|arg| arg.hide_env_values(true));
     let name = command.get_bin_name().unwrap_or_else(|| command.get_name()).to_owned();
