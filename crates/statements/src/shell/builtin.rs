@@ -31,27 +31,32 @@ const RUN: [&str; 18] = [
 ];
 
 impl Reader<'_> {
-    /// A variable is given a value.
-    pub(super) fn assign(&mut self, name: &str, value: Word) {
+    /// A variable is given a value; `number` where it is one that is not known.
+    pub(super) fn assign(&mut self, name: &str, value: Word, number: bool) {
         self.runs_by(name, &value);
         if self.memory.fixed.contains(name) {
             self.unclear_where(value.text().is_none());
             self.sum(&Vec::new(), &value);
         }
-        self.note(name);
+        let digits = value.text().is_some_and(|text| !text.is_empty() && text.chars().all(|c| c.is_ascii_digit()));
+        self.note(name, number || digits);
         self.memory.set(name, value);
+        if number {
+            self.memory.numbers.insert(name.to_owned());
+        }
     }
 
     /// A variable has no value that the text knows of.
     pub(super) fn unset(&mut self, name: &str) {
-        self.note(name);
+        self.note(name, true);
         self.memory.variables.remove(name);
+        self.memory.numbers.remove(name);
     }
 
     /// Any variable may have any value from here on.
     pub(super) fn forget(&mut self) {
         let names: Vec<String> = self.memory.variables.keys().cloned().collect();
-        names.iter().for_each(|name| self.note(name));
+        names.iter().for_each(|name| self.note(name, false));
         self.memory.forget();
     }
 
@@ -119,7 +124,7 @@ impl Reader<'_> {
                         Some(text) if plain && !self.splits_oddly() => Word::new(text.trim_matches([' ', '\t', '\n'])),
                         _ => Word::unknown(),
                     };
-                    self.assign(name, value);
+                    self.assign(name, value, false);
                 }
             }
             "let" => {
@@ -191,7 +196,7 @@ impl Reader<'_> {
                 Some(at) => {
                     let value = Word(word.0.iter().skip(at.saturating_add(1)).copied().collect());
                     let element = word.0.iter().take(at).any(|place| *place == Place::Char('['));
-                    self.assign(name, if adds || element { Word::unknown() } else { value });
+                    self.assign(name, if adds || element { Word::unknown() } else { value }, false);
                 }
                 None if builtin == "export" || builtin == "readonly" => {}
                 None => self.unset(name),
@@ -231,7 +236,7 @@ impl Reader<'_> {
         let value = output::of(&printed, None).map_or_else(Word::unknown, |text| Word::new(&text));
         self.unclear_where(hides(&name));
         let name = name.split('[').next().unwrap_or_default().to_owned();
-        self.assign(&name, value);
+        self.assign(&name, value, false);
         vec![name]
     }
 }

@@ -56,6 +56,11 @@ impl Chars {
         here
     }
 
+    /// Whether the text ends in the middle of a line that goes on.
+    pub(super) fn dangles(&self) -> bool {
+        self.peek().is_none() && self.at < self.chars.len()
+    }
+
     /// Where it is, to come back to.
     pub(super) const fn place(&self) -> usize {
         self.at

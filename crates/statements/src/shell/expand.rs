@@ -140,7 +140,7 @@ impl Reader<'_> {
                     self.sum(inner, &text);
                 }
                 if let Some(name) = sets {
-                    self.assign(name, Word::unknown());
+                    self.assign(name, Word::unknown(), false);
                 }
                 growing.now.push(if *several { Place::Several } else { Place::Any });
             }

@@ -113,6 +113,8 @@ pub struct Memory {
     functions: HashMap<String, tree::Node>,
     /// Variables with attributes: what they become is not what they are given.
     fixed: HashSet<String>,
+    /// Variables that hold numbers, known or not.
+    numbers: HashSet<String>,
     /// That the shell may have arguments.
     arguments: bool,
     /// That words may be split by other characters than blanks.
@@ -164,6 +166,11 @@ impl Memory {
             || name.starts_with("COMP")
             || self.fixed.contains(name);
         let value = if unknown { Word::unknown() } else { value };
+        if value.text().is_some_and(|text| !text.is_empty() && text.chars().all(|c| c.is_ascii_digit())) {
+            self.numbers.insert(name.to_owned());
+        } else {
+            self.numbers.remove(name);
+        }
         self.splits |= name == "IFS";
         if self.variables.len() < REMEMBERED || self.variables.contains_key(name) {
             self.variables.insert(name.to_owned(), value);
@@ -173,6 +180,7 @@ impl Memory {
     /// What variables are is not known any more: something may have happened to them, or what was read was not run.
     pub fn forget(&mut self) {
         self.variables.values_mut().for_each(|value| *value = Word::unknown());
+        self.numbers.clear();
         self.arguments = true;
     }
 }

@@ -101,17 +101,27 @@ pub(super) fn awk(name: &str, shown: &[String]) -> Vec<Inner> {
 pub(super) fn sed(rest: &[Word]) -> Vec<Inner> {
     let plain = |text: &str| {
         let Some(separator) = text.strip_prefix('s').and_then(|rest| rest.chars().next()) else {
-            return !text.contains('e') || text.starts_with('/') && text.ends_with("/d") || text.ends_with("/p");
+            let found = text.starts_with('/') && (text.ends_with("/d") || text.ends_with("/p"));
+            return !text.contains('e') || found && text.matches('/').count() == 2 && !text.contains('\n');
         };
         text.rsplit(separator).next().is_some_and(|flags| !flags.contains('e')) && !text.contains([';', '\n', '{'])
     };
-    let scripts = rest.iter().filter(|word| word.text().is_none_or(|text| !plain(&text) && !text.starts_with('-')));
-    // Only the first operand is one, but for `-e` and `-f`.
-    let flags = rest
-        .iter()
-        .any(|word| is_flag(&word.shown(), 'e') || is_flag(&word.shown(), 'f') || word.shown().starts_with("--"));
-    let first = rest.iter().position(|word| !word.shown().starts_with('-'));
-    let odd = scripts.into_iter().any(|word| flags || first.and_then(|at| rest.get(at)) == Some(word));
+    // The first operand is one, or what stands behind `-e`; a file of them is not known.
+    let shown: Vec<String> = rest.iter().map(|word| word.text().unwrap_or_else(|| "?e".to_owned())).collect();
+    let mut scripts = Vec::new();
+    for (word, next) in shown.iter().zip(shown.iter().skip(1).map(Some).chain([None])) {
+        match word.strip_prefix("--expression=").or_else(|| word.strip_prefix("-e")) {
+            Some("") => scripts.extend(next.map(String::as_str)),
+            Some(script) => scripts.push(script),
+            None if is_flag(word, 'f') || word.starts_with("--f") || word.starts_with("--e") => scripts.push("e"),
+            None if is_flag(word, 'e') => scripts.extend(next.map(String::as_str)),
+            None => {}
+        }
+    }
+    if scripts.is_empty() {
+        scripts.extend(shown.iter().find(|word| !word.starts_with('-')).map(String::as_str));
+    }
+    let odd = scripts.into_iter().any(|script| !plain(script));
     if odd || rest.iter().any(loose) { vec![Inner::Foreign("sed".to_owned())] } else { Vec::new() }
 }
 

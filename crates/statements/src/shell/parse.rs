@@ -168,6 +168,7 @@ impl Parser {
     fn ends(&mut self, until: &Until) -> Result<Next, Broken> {
         self.lines()?;
         let end = match until {
+            Until::End if self.chars.dangles() => return Err(Broken::Open),
             Until::End if self.chars.peek().is_none() && !self.pending.is_empty() => return Err(Broken::Open),
             Until::End => self.chars.peek().is_none(),
             _ if self.chars.peek().is_none() => return Err(Broken::Open),

@@ -1,9 +1,9 @@
 //! Going through a script in the shell's order, and finding every program that it would run.
 
-use super::tree::{Assign, Item, List, Node, Pipeline, Raw, Redirect, Sort};
+use super::tree::{Assign, Item, List, Node, Other, Part, Pipeline, Raw, Redirect, Sort};
 use super::unwrap::{self, Inner};
 use super::{Broken, Memory, Script, Simple, Word, output, parse};
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
 /// Programs in one text, at most; what is beyond is unclear.
 const COMMANDS: usize = 4096;
@@ -82,9 +82,12 @@ pub(super) struct Reader<'a> {
     pub(super) sips: bool,
     /// That a value was expanded in which reckoning would find something to run.
     pub(super) hidden: bool,
-    /// Variables that are changed by what may run or not.
-    journal: Vec<BTreeSet<String>>,
+    /// Variables that are changed by what may run or not, and whether they were numbers all the time.
+    journal: Vec<Changed>,
 }
+
+/// Variables, and whether what they were changed to was a number each time.
+type Changed = BTreeMap<String, bool>;
 
 /// What comes in by a pipe: nothing, something known, or something that is not.
 pub(super) type Feed = Option<Option<String>>;
@@ -102,9 +105,12 @@ impl Reader<'_> {
         self.memory.variables.get(name).cloned()
     }
 
-    pub(super) fn note(&mut self, name: &str) {
+    /// A variable is about to change: to a number, or to something else.
+    pub(super) fn note(&mut self, name: &str, number: bool) {
+        let before = !self.memory.variables.contains_key(name) || self.memory.numbers.contains(name);
         if let Some(changed) = self.journal.last_mut() {
-            changed.insert(name.to_owned());
+            let so_far = changed.entry(name.to_owned()).or_insert(before);
+            *so_far &= number;
         }
     }
 
@@ -136,30 +142,33 @@ impl Reader<'_> {
 
     /// Reads what may run or not, or runs in a shell of its own: what it changes is not known behind it.
     pub(super) fn maybe<T>(&mut self, read: impl FnOnce(&mut Self) -> T) -> T {
-        self.journal.push(BTreeSet::new());
+        self.journal.push(Changed::new());
         let result = read(self);
         self.settle();
         result
     }
 
     /// What was changed since the journal began is not known any more.
-    fn settle(&mut self) -> BTreeSet<String> {
+    fn settle(&mut self) -> Changed {
         let changed = self.journal.pop().unwrap_or_default();
-        for name in &changed {
-            self.unknown(name);
-        }
+        self.unknown(&changed);
         changed
     }
 
-    fn unknown(&mut self, name: &str) {
-        self.note(name);
-        self.memory.set(name, Word::unknown());
+    fn unknown(&mut self, changed: &Changed) {
+        for (name, number) in changed {
+            self.note(name, *number);
+            self.memory.set(name, Word::unknown());
+            if *number {
+                self.memory.numbers.insert(name.clone());
+            }
+        }
     }
 
     /// Reads what runs at another time: nobody knows what variables are then.
     pub(super) fn later<T>(&mut self, read: impl FnOnce(&mut Self) -> T) -> T {
         let known = std::mem::take(&mut self.memory.variables);
-        self.journal.push(BTreeSet::new());
+        self.journal.push(Changed::new());
         let result = self.called(read);
         self.memory.variables = known;
         self.settle();
@@ -185,10 +194,10 @@ impl Reader<'_> {
     }
 
     /// Goes through what runs any number of times.
-    fn turns(&mut self, mut turn: impl FnMut(&mut Self, &BTreeSet<String>)) {
+    fn turns(&mut self, mut turn: impl FnMut(&mut Self, &Changed)) {
         let (commands, unclear) = (self.script.commands.len(), self.script.unclear.len());
-        self.journal.push(BTreeSet::new());
-        turn(self, &BTreeSet::new());
+        self.journal.push(Changed::new());
+        turn(self, &Changed::new());
         let changed = self.settle();
         if !changed.is_empty() {
             // The next turn begins with what this one has left, or a part of it.
@@ -265,13 +274,13 @@ impl Reader<'_> {
                 self.fed(streams.fed, |reader| {
                     reader.turns(|reader, changed| {
                         for word in &turns {
-                            changed.iter().for_each(|name| reader.unknown(name));
+                            reader.unknown(changed);
                             reader.memory.set(name, word.clone());
                             reader.inside(|reader| reader.list(body));
                         }
                     });
                 });
-                self.unknown(name);
+                self.unknown(&[(name.clone(), false)].into());
                 None
             }
             Node::Function { name, body } => {
@@ -295,7 +304,7 @@ impl Reader<'_> {
             }
             Sort::Choice => parts.iter().for_each(|part| drop(self.maybe(|reader| reader.list(part)))),
             Sort::Loop => self.turns(|reader, changed| {
-                changed.iter().for_each(|name| reader.unknown(name));
+                reader.unknown(changed);
                 parts.iter().for_each(|part| drop(reader.list(part)));
             }),
         }
@@ -347,9 +356,10 @@ impl Reader<'_> {
         let streams = self.redirects(redirects);
         let mut names = Vec::new();
         for Assign { name, value, adds } in assigns {
+            let number = matches!(value.as_slice(), [Part::Other(Other { sum: true, several: false, .. })]) && !*adds;
             let value = self.one(value);
             if !name.is_empty() {
-                self.assign(name, if *adds { Word::unknown() } else { value });
+                self.assign(name, if *adds { Word::unknown() } else { value }, number);
                 names.push(name.clone());
             }
         }
@@ -369,7 +379,7 @@ impl Reader<'_> {
             reader.program(words, names, writes).filter(|_| !aliased)
         });
         // They were for this program, or for good: that depends on the shell.
-        own.iter().for_each(|name| self.unknown(name));
+        self.unknown(&own.into_iter().map(|name| (name, false)).collect());
         written.filter(|_| quiet)
     }
 

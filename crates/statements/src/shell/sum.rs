@@ -55,7 +55,7 @@ impl Reader<'_> {
     /// Whether a variable may hold anything at all: one that the text has set to what is not known, or a client of its own.
     fn odd(&self, name: &str) -> bool {
         match self.known(name) {
-            Some(value) => value.text().is_none(),
+            Some(value) => value.text().is_none() && !self.memory.numbers.contains(name),
             None => {
                 name.starts_with("LC_")
                     || name.starts_with("LANG")

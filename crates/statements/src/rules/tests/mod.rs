@@ -138,6 +138,17 @@ fn the_ready_set_has_the_commands_that_are_known_for_it() {
         "for i in 1 2 3; do uptime; done",
         "ps aux | grep nginx | awk '{print $2}'",
         "rm old.log",
+        "for f in *.log; do gzip \"$f\"; done",
+        "find /var/log -name '*.gz' -mtime +30 -print",
+        "sed -i 's/a/b/' /etc/hosts; sed -n '1,10p' file; sed -e 's/x/y/' file.txt",
+        "sudo -u postgres psql -c 'select 1'",
+        "cd /tmp && tar xzf x.tgz && ls; df -h | tail -n +2",
+        "if [ -f /etc/x ]; then cat /etc/x; else echo none; fi",
+        "docker exec -it web ls /; kubectl get pods -n app",
+        "journalctl -u nginx --since today | grep error",
+        "python3 /opt/run.py --fast; node server.js",
+        "cat > notes <<'E'\nit's\nE",
+        "scp -t /tmp; git-upload-pack 'x.git'; /usr/lib/openssh/sftp-server",
     ] {
         assert_eq!(said(&rules, text), None, "{text}");
     }
@@ -179,4 +190,21 @@ fn a_command_is_told_as_it_is_read() {
 
 fn ready_rules(name: &str) -> Rules {
     Rules::new(&[ready(name)])
+}
+
+#[test]
+fn what_is_clear_is_not_called_unknown() {
+    let rules =
+        rules("unknown = \"block\"\n[[command]]\nid = \"a\"\nact = \"block\"\nwhy = \"w\"\nprogram = \"touch\"\n");
+    for text in [
+        "i=0; while [ $i -lt 3 ]; do echo $i; i=$((i+1)); done; echo $((i*2))",
+        "for ((i=0; i<3; i++)); do echo $i; done",
+        "test -d /x || mkdir /x; echo \"$HOME\"; [[ $x == y* ]] && ls",
+        "x=$(date +%s); echo \"$x\"; ls -l \"$x.txt\"",
+        "export PATH=$PATH:/opt/bin; echo $PATH",
+        "x=ls; if true; then echo a; fi; $x",
+        "echo \"a $(cat b) c\" > d; rm $x; tar cf - . | gzip > x.gz",
+    ] {
+        assert_eq!(said(&rules, text), None, "{text}");
+    }
 }

@@ -151,6 +151,7 @@ fn what_is_not_finished_and_what_no_shell_takes() {
     let broken = |text: &str| read(text, &mut Memory::default()).err();
     for text in [
         "echo 'a",
+        "echo a\\\n",
         "echo \"a",
         "echo $(a",
         "if a",
