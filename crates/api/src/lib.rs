@@ -12,6 +12,7 @@ mod headers;
 mod inventory;
 mod keys;
 mod live;
+mod login_codes;
 mod measured;
 mod nodes;
 mod own;
@@ -86,6 +87,9 @@ fn people() -> OpenApiRouter<App> {
         .routes(routes!(own::certificates, own::certify))
         .routes(routes!(own::revoke_certificate))
         .routes(routes!(own::end_token))
+        .routes(routes!(login_codes::look))
+        .routes(routes!(login_codes::allow))
+        .routes(routes!(login_codes::refuse))
         .routes(routes!(status::create_token))
         .routes(routes!(users::list, users::create))
         .routes(routes!(users::new_link))

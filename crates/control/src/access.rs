@@ -153,6 +153,12 @@ impl Control {
         (who, spent): (&Identity, &Spendable),
         ask: &Ask,
     ) -> Result<Permitted, (Denial, String)> {
+        if let Some((account, target)) = &spent.shown.place
+            && (account, target) != (&ask.account, &ask.target)
+        {
+            let text = format!("this login was allowed for {account}@{target}: connect again for another place");
+            return Err((Denial::new(Kind::Denied, text), format!("it was allowed for {account}@{target}")));
+        }
         let Some(found) = find(open, ask) else {
             return Err((Denial::unknown(), "no such target or account".into()));
         };

@@ -21,6 +21,7 @@ pub(crate) mod kinds {
     pub(crate) const KEYRING: &str = "keyring";
     pub(crate) const LINK: &str = "link";
     pub(crate) const NODES: &str = "nodes";
+    pub(crate) const PENDING: &str = "pending_login";
     pub(crate) const POLICY: &str = "policy";
     pub(crate) const ROLLBACK: &str = "rollback";
     pub(crate) const ROTATION: &str = "rotation";
@@ -42,6 +43,7 @@ pub(crate) mod kinds {
         KEYRING,
         LINK,
         NODES,
+        PENDING,
         POLICY,
         ROLLBACK,
         ROTATION,

@@ -10,7 +10,8 @@ use sallyport_model::inventory::{Identity, Rest, Token};
 use sallyport_model::secret::SecretBytes;
 use sallyport_model::sign_in::{Device, DeviceState, FactorKind};
 use sallyport_model::{
-    AccountId, AuthId, CallId, EntryId, GatewayId, Handle, Kind, LoginId, Secret, TargetId, Timestamp, TokenId,
+    AccountId, AccountName, AuthId, CallId, EntryId, GatewayId, Handle, Kind, LoginId, Secret, TargetId, TargetName,
+    Timestamp, TokenId,
 };
 use sallyport_policy::Right;
 use sallyport_store::{Change, Draft};
@@ -74,12 +75,14 @@ pub(crate) struct Shown {
     pub(crate) factors: BTreeSet<String>,
     /// Whether a second factor was shown in this very sign-in.
     pub(crate) fresh: bool,
+    /// The one place that it is good for, where whoever allowed it was told of one.
+    pub(crate) place: Option<(AccountName, TargetName)>,
 }
 
 impl Shown {
     /// One thing, that was shown just now.
     pub(crate) fn only(how: &str) -> Self {
-        Self { how: how.to_owned(), factors: BTreeSet::from([how.to_owned()]), fresh: false }
+        Self { how: how.to_owned(), factors: BTreeSet::from([how.to_owned()]), ..Self::default() }
     }
 
     /// The same, with these factors beside it.
@@ -193,6 +196,8 @@ impl Control {
             Evidence::SshKey { key, proof } => {
                 return self.key_step(gateway, call, (login, &step), (key, proof.as_ref())).await;
             }
+            Evidence::Browser(asking) => return self.pending_step(gateway, (login, &step), asking).await,
+            Evidence::Allowed => return self.allowed_step(gateway, call, (login, &step)).await,
             Evidence::Code(bytes) => return self.code_step(gateway, call, (login, &step), typed(bytes)).await,
             Evidence::Misnamed => (None, "user_name"),
             Evidence::Token(bytes) => {

@@ -90,7 +90,7 @@ pub use sallyport_statements::Finding as Ruling;
 pub use sallyport_store::{Filled, Filling, Finding};
 pub use sallyport_vault::fingerprint;
 pub use sessions::Watching;
-pub use sign_in::{Begun, Client, DeviceLine, FactorLine, NewLink, NewTotp, Proof, SignInRules, Site};
+pub use sign_in::{Begun, Client, DeviceLine, FactorLine, NewLink, NewTotp, PendingLine, Proof, SignInRules, Site};
 pub use slots::{AddSlot, AddedSlot, SlotLine};
 pub use space::{Leaving, Level, Space, SpaceRules};
 pub use ssh_ca::{CaKeyLine, CaKeyState, CaLine, CaStep, SshCa};

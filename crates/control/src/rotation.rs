@@ -18,7 +18,7 @@ use crate::steps::reached;
 use crate::{Actor, Control, Error, Op};
 use sallyport_model::Timestamp;
 use sallyport_model::inventory::{Rest, Token};
-use sallyport_model::sign_in::{Device, Link};
+use sallyport_model::sign_in::{Device, Link, Pending};
 use sallyport_policy::Right;
 use sallyport_store::{Change, DocId, Document, Put};
 use sallyport_vault::{AUTHN, DOCUMENTS, EpochState, KeyringBody, RECORDINGS, Vault, VaultError, VersionBody};
@@ -357,7 +357,9 @@ impl Left {
         let devices =
             all::<Device>(&open.store, kinds::DEVICE).into_iter().map(|(_, d)| (d.value.verifier, d.value.expires));
         let links = all::<Link>(&open.store, kinds::LINK).into_iter().map(|(_, l)| (l.value.verifier, l.value.expires));
-        for (verifier, expires) in tokens.chain(devices).chain(links) {
+        let logins =
+            all::<Pending>(&open.store, kinds::PENDING).into_iter().map(|(_, l)| (l.value.verifier, l.value.expires));
+        for (verifier, expires) in tokens.chain(devices).chain(links).chain(logins) {
             let epoch = verifier.split_once(':').and_then(|(epoch, _)| epoch.parse().ok());
             if expires > now {
                 left.count((AUTHN.to_owned(), epoch.unwrap_or(0)));

@@ -1,7 +1,7 @@
 //! How people sign in: factors, devices, enrolment links. These are bodies of sealed documents, kept as JSON.
 
 use crate::inventory::Rest;
-use crate::{DeviceId, FactorId, IdentityId, LinkId, SecretId, Timestamp};
+use crate::{AccountName, DeviceId, FactorId, GatewayId, IdentityId, LinkId, LoginId, SecretId, TargetName, Timestamp};
 use serde::{Deserialize, Serialize};
 use std::net::IpAddr;
 
@@ -140,4 +140,54 @@ pub struct Link {
     /// Unknown fields.
     #[serde(flatten)]
     pub rest: Rest,
+}
+
+/// How far a login is that its owner is to allow in a browser.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Answer {
+    /// Nobody has answered.
+    Waiting,
+    /// It was allowed with this browser.
+    Allowed(DeviceId),
+    /// It was refused.
+    Refused,
+}
+
+/// A login through a gateway that its owner is to allow in a browser. Good once, and for minutes.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+pub struct Pending {
+    /// Identity of the document: the login itself.
+    pub id: LoginId,
+    /// Whose handle it names.
+    pub identity: IdentityId,
+    /// HMAC-SHA256 of its code, as of a device's cookie.
+    pub verifier: String,
+    /// The gateway that it came to, and nobody else's.
+    pub gateway: GatewayId,
+    /// From where.
+    pub from: IpAddr,
+    /// What its client calls itself, cut.
+    #[serde(default)]
+    pub client: String,
+    /// Where it leads to, where it said so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub place: Option<(AccountName, TargetName)>,
+    /// When it began.
+    pub begun: Timestamp,
+    /// Until when it can be allowed and used.
+    pub expires: Timestamp,
+    /// How far it is.
+    pub answer: Answer,
+    /// Unknown fields.
+    #[serde(flatten)]
+    pub rest: Rest,
+}
+
+impl Pending {
+    /// Where it leads to, in words.
+    #[must_use]
+    pub fn wants(&self) -> String {
+        self.place.as_ref().map_or_else(String::new, |(account, target)| format!("{account}@{target}"))
+    }
 }

@@ -247,6 +247,32 @@ pub struct OwnCertificate {
     pub from: String,
 }
 
+/// What a client over SSH has shown, to be entered in a browser.
+#[derive(Deserialize, Serialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct LoginCode {
+    /// The code, as it was shown; small letters and what stands between its halves do not matter.
+    pub code: String,
+}
+
+/// A login over SSH that waits to be allowed in a browser.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct PendingLogin {
+    /// Account and target that it leads to, and to no others; absent where a target is chosen behind it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub wants: Option<String>,
+    /// From which address it comes.
+    pub from: String,
+    /// Whether this browser comes from the same one.
+    pub same_address: bool,
+    /// What its client calls itself.
+    pub client: String,
+    /// When it began, RFC 3339.
+    pub begun: String,
+    /// Until when it can be allowed.
+    pub expires: String,
+}
+
 /// Things of one's own: all of them at once.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub struct Items<T> {

@@ -33,6 +33,7 @@ export type User = Schemas['User'];
 export type Group = Schemas['Group'];
 export type Link = Schemas['Link'];
 export type Device = Schemas['Device'];
+export type PendingLogin = Schemas['PendingLogin'];
 export type SshKey = Schemas['SshKey'];
 export type SshCa = Schemas['SshCa'];
 export type OwnCertificate = Schemas['OwnCertificate'];

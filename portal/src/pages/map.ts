@@ -70,6 +70,7 @@ export const areas: { name: string; pages: PageEntry[] }[] = [
 
 /** Pages that the navigation does not list. */
 const others: PageEntry[] = [
+  { path: '/link', name: 'Allow a login', icon: 'link', seen: everybody, load: () => import('./account/Link.svelte') },
   { path: '/account', name: 'My account', icon: 'user', seen: everybody, load: () => import('./account/Account.svelte') },
 ];
 

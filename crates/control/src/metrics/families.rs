@@ -229,7 +229,7 @@ pub(super) fn register() -> (Registry, Families, Vec<Family>) {
         transfer_bytes: all.counters("transfer_bytes", "`way`: `up`, `down`", "What crossed of such files, also of those that did not come whole."),
         decisions: all.counters("decisions", "`act`: `connect`, `channel`, `right`; `outcome`: `permit`, `needs`, `deny`", "Decisions for somebody who asked."),
         rulings: all.counters("rulings", "`about`: `command`, `file`; `act`: `alert`, `hold`, `block`, `terminate`; `guarantee`: `enforced`, `best effort`", "Commands and files that a rule was about."),
-        sign_ins: all.counters("sign_ins", "`factor`: `password`, `totp`, `recovery`, `passkey`, `ssh_key`, `token`, and `user_name` for a name that is none; `outcome`: `accepted`, `refused`", "Factors that were presented to sign in, or to be fresh."),
+        sign_ins: all.counters("sign_ins", "`factor`: `password`, `totp`, `recovery`, `passkey`, `ssh_key`, `ssh_certificate`, `token`, `browser`, and `user_name` for a name that is none; `outcome`: `accepted`, `refused`", "Factors that were presented to sign in, or to be fresh."),
         api_requests: all.counters("api_requests", "`method`; `route`: the template, `portal` for the rest; `status`", "Requests that were answered."),
         api_seconds: all.add(
             ("api_request_seconds", "histogram"),

@@ -6,7 +6,7 @@ use crate::identity::Who;
 use crate::ssh_login::{OwnCertificate, certificates_of};
 use crate::{Actor, Control, Error, Op};
 use sallyport_model::access::Denial;
-use sallyport_model::sign_in::{Device, DeviceState, Link};
+use sallyport_model::sign_in::{Answer, Device, DeviceState, Link, Pending};
 use sallyport_model::{DeviceId, IdentityId, Kind, Secret, Timestamp};
 use sallyport_store::{Change, DocId, Mark};
 use std::net::IpAddr;
@@ -224,7 +224,15 @@ impl Control {
         let links = all::<Link>(&open.store, kinds::LINK).into_iter().filter(|(_, l)| l.value.expires <= now);
         let certificates = all::<OwnCertificate>(&open.store, kinds::SSH_CERTIFICATE).into_iter();
         let certificates = certificates.filter(|(_, c)| c.value.expires <= now);
+        let (waiting, answered): (Vec<_>, Vec<_>) = all::<Pending>(&open.store, kinds::PENDING)
+            .into_iter()
+            .filter(|(_, login)| login.value.expires <= now)
+            .partition(|(_, login)| login.value.answer == Answer::Waiting);
+        for (_, login) in &waiting {
+            self.unanswered(&open, login).await?;
+        }
         let over = devices.map(|(id, d)| (id, d.version)).chain(links.map(|(id, l)| (id, l.version)));
+        let over = over.chain(answered.into_iter().map(|(id, login)| (id, login.version)));
         let over: Vec<_> = over.chain(certificates.map(|(id, c)| (id, c.version))).collect();
         for batch in over.chunks(BATCH) {
             let count = batch.len().to_string();

@@ -3,7 +3,7 @@
 //! ```text
 //! link -> password -> enrolling --factor added--> in
 //!         password -> factor -----code, passkey--> in --factor again--> in, fresh for minutes
-//!                                 passkey alone--> in
+//!                                 passkey alone--> in --a login's code--> that login
 //! ```
 //!
 //! Factors, devices and links are sealed documents, so every node knows of each in the moment it is written, and of its
@@ -15,6 +15,7 @@ mod enrol;
 mod factors;
 mod limits;
 mod passkeys;
+mod pending;
 mod site;
 mod steps;
 mod work;
@@ -24,6 +25,7 @@ pub(crate) use enrol::{HOST_LINK, USER_LINK, without_links};
 pub use enrol::{NewLink, NewTotp};
 pub use factors::FactorLine;
 pub(crate) use factors::factors_of;
+pub use pending::PendingLine;
 pub use site::Site;
 pub use steps::{Begun, Client, Proof};
 

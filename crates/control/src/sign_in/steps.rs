@@ -337,7 +337,7 @@ fn recovery_held(open: &Open, who: &Identity, code: &Secret<String>) -> Result<O
 }
 
 /// A person who may act; machines do not sign in here.
-fn person(open: &Open, handle: &Handle) -> Option<Identity> {
+pub(super) fn person(open: &Open, handle: &Handle) -> Option<Identity> {
     let found = identity_of(open, handle)?;
     identity(open, found.id).filter(|who| who.kind == IdentityKind::User)
 }

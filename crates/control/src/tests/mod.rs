@@ -4,6 +4,7 @@ mod anchors;
 mod hops;
 mod house;
 mod nodes;
+mod pending;
 mod post_quantum;
 mod quorum;
 mod recovery;

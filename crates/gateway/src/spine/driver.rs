@@ -16,8 +16,6 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 use tracing::{Instrument as _, Span};
 
-/// How long a client may take to log in.
-const LOGIN: Duration = Duration::from_secs(if cfg!(any(test, feature = "conformance")) { 30 } else { 120 });
 /// Further connections that may wait for their session.
 const ATTACHING: usize = 16;
 /// How long a person may take to choose a target.
@@ -28,15 +26,19 @@ impl Gateway {
     pub async fn carry<P: Protocol>(self: Arc<Self>, protocol: Arc<P>, io: Downstream) {
         let from = io.from;
         let login = Login::new(&self.parts.env, self.parts.authority.clone(), from.ip());
-        let span = traced::session(P::NAME);
+        let (span, overdue) = (traced::session(P::NAME), login.overdue());
         let login = traced::step(&span, "login", protocol.login(io, login), traced::allowed);
-        let arrival = match tokio::time::timeout(LOGIN, Box::pin(login)).await {
-            Ok(Ok(arrival)) => arrival,
-            Ok(Err(denial)) => {
+        let arrived = tokio::select! {
+            arrived = Box::pin(login) => Some(arrived),
+            () = overdue => None,
+        };
+        let arrival = match arrived {
+            Some(Ok(arrival)) => arrival,
+            Some(Err(denial)) => {
                 span.record("outcome", denial.kind.word());
                 return tracing::info!(%from, protocol = P::NAME, %denial, "a login failed");
             }
-            Err(_) => return tracing::info!(%from, protocol = P::NAME, "a login took too long"),
+            None => return tracing::info!(%from, protocol = P::NAME, "a login took too long"),
         };
         self.admit(protocol, arrival, None).instrument(span).await;
     }

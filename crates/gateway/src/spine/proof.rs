@@ -28,7 +28,8 @@ use crate::dial::{self, Dialer};
 use crate::socket::Socket;
 use sallyport_model::access::{Denial, From as Source, LeaseKind, Terms};
 use sallyport_model::authority::{
-    AuthStep, BECOMING_INFO, Call, Certified, Choice, Evidence, PASSWORD_INFO, Places, Reply, password_aad,
+    Asking, AuthStep, BECOMING_INFO, Call, Certified, Choice, Evidence, LoginCode, PASSWORD_INFO, Places, Reply,
+    password_aad,
 };
 use sallyport_model::inventory::Place;
 use sallyport_model::sealed::PrivateKey;
@@ -37,6 +38,8 @@ use sallyport_model::way::{Exchange, Hop, Stop};
 use sallyport_model::{AuthId, Env, Handle, IdentityId, Kind, LoginId, SessionId};
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use tokio::time::Instant;
 
 /// Control knows who the client is.
 pub struct Authenticated {
@@ -73,7 +76,12 @@ pub struct Login {
     id: LoginId,
     from: IpAddr,
     exchange: Option<String>,
+    /// When it has taken too long.
+    until: Arc<Mutex<Instant>>,
 }
+
+/// How long a client may take to log in.
+const LOGIN: Duration = Duration::from_secs(if cfg!(any(test, feature = "conformance")) { 30 } else { 120 });
 
 /// The answer to a proof.
 pub enum Step {
@@ -85,7 +93,22 @@ pub enum Step {
 
 impl Login {
     pub(super) fn new(env: &Env, authority: Arc<dyn Authority>, from: IpAddr) -> Self {
-        Self { authority, id: LoginId::new(env), from, exchange: None }
+        let until = Arc::new(Mutex::new(Instant::now() + LOGIN));
+        Self { authority, id: LoginId::new(env), from, exchange: None, until }
+    }
+
+    /// Resolves once it has taken too long. Whoever goes to a browser has the time that a code has.
+    pub(super) fn overdue(&self) -> impl Future<Output = ()> + use<> {
+        let until = self.until.clone();
+        async move {
+            loop {
+                let instant = *until.lock().unwrap_or_else(PoisonError::into_inner);
+                if instant <= Instant::now() {
+                    return;
+                }
+                tokio::time::sleep_until(instant).await;
+            }
+        }
     }
 
     /// Notes the method by which keys were exchanged with the client: policies may demand one. Every proof goes with it.
@@ -121,13 +144,34 @@ impl Login {
     /// # Errors
     /// When it is not accepted, or control is not reached.
     pub async fn step(&self, handle: Option<Handle>, evidence: Evidence) -> Result<Step, Denial> {
-        let step = AuthStep { handle, from: Source(self.from), evidence, exchange: self.exchange.clone() };
-        match self.authority.call(Call::AuthStep(self.id, step), PATIENCE).await? {
+        match self.say(handle, evidence).await? {
             Reply::Authenticated(who) => Ok(Step::Authenticated(Authenticated::new(who))),
             Reply::More => Ok(Step::More),
             Reply::Denied(denial) => Err(denial),
             _ => Err(authority::Error::Misfit.into()),
         }
+    }
+
+    /// Asks that whoever has this handle may allow the login in a browser: what is to be shown for that.
+    ///
+    /// # Errors
+    /// When there are too many of them, or control is not reached.
+    pub async fn by_browser(&self, handle: Handle, asking: Asking) -> Result<LoginCode, Denial> {
+        match self.say(Some(handle), Evidence::Browser(asking)).await? {
+            Reply::LoginCode(code) => {
+                let end = Instant::now() + Duration::from_secs(code.seconds.into()) + PATIENCE;
+                let mut until = self.until.lock().unwrap_or_else(PoisonError::into_inner);
+                *until = end.max(*until);
+                Ok(code)
+            }
+            Reply::Denied(denial) => Err(denial),
+            _ => Err(authority::Error::Misfit.into()),
+        }
+    }
+
+    async fn say(&self, handle: Option<Handle>, evidence: Evidence) -> Result<Reply, Denial> {
+        let step = AuthStep { handle, from: Source(self.from), evidence, exchange: self.exchange.clone() };
+        Ok(self.authority.call(Call::AuthStep(self.id, step), PATIENCE).await?)
     }
 }
 

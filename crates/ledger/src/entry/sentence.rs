@@ -16,7 +16,7 @@ pub(super) fn of(entry: &Entry) -> String {
         action if action.starts_with("command.") => command(entry, actor, object),
         action if action.starts_with("file.") => file(entry, actor, object),
         action if action.starts_with("credential.") => credential(entry, actor, object),
-        "login.failed" => format!("a sign-in as {object} failed{}", by(entry, "from", " from ")),
+        action if action.starts_with("login.") => login(entry, actor, object),
         "secret.stored" => format!("{actor} stored a new version of the secret of {object}"),
         action if action.starts_with("target.") => target(entry, actor, object),
         action if action.starts_with("account.") => account(entry, actor, object),
@@ -351,6 +351,23 @@ fn vault(entry: &Entry, actor: &str, object: &str) -> String {
         }
         "vault.rotation_paused" => format!("{actor} paused the work behind a rotation of keys"),
         "vault.rotation_resumed" => format!("{actor} resumed the work behind a rotation of keys"),
+        other => plain(other, actor, object),
+    }
+}
+
+/// Logins: those that failed, and those that their owner allows in a browser.
+fn login(entry: &Entry, actor: &str, object: &str) -> String {
+    let from = by(entry, "from", " from ");
+    let wants = by(entry, "wants", ", to ");
+    match entry.action.as_str() {
+        "login.failed" => format!("a sign-in as {object} failed{from}"),
+        "login.pending" => format!("a login as {object}{from}{wants} waits to be allowed in a browser"),
+        "login.allowed" => format!("{actor} allowed in a browser a login{from}{wants}"),
+        "login.refused" => format!("{actor} refused in a browser a login{from}{wants}"),
+        "login.unanswered" => format!("nobody answered a login as {object}{from}{wants} in its time"),
+        "login.by_browser" => {
+            format!("{actor} logged in{from}{wants}, as allowed in a browser{}", by(entry, "factors", " by "))
+        }
         other => plain(other, actor, object),
     }
 }

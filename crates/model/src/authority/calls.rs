@@ -6,7 +6,7 @@ use crate::inventory::{NotBecome, SessionKey};
 use crate::rules::{Act, Guarantee};
 use crate::secret::SecretBytes;
 use crate::way::{Exchange, Stop};
-use crate::{AuthId, ChannelId, Handle, LoginId, RecordingId, SessionId};
+use crate::{AccountName, AuthId, ChannelId, Handle, LoginId, RecordingId, SessionId, TargetName};
 use minicbor::{Decode, Encode};
 
 /// One coarse step of the session's life.
@@ -97,6 +97,27 @@ pub enum Evidence {
     /// None: the user name that the client gave is none, so that nothing can be shown under it. What it was is not told.
     #[n(3)]
     Misnamed,
+    /// None yet: whoever the handle names is to allow this login in a browser. The answer is a code to be shown.
+    #[n(4)]
+    Browser(#[n(0)] Asking),
+    /// Whether they have: the answer is `More` while they have not.
+    #[n(5)]
+    Allowed,
+}
+
+/// What a login is, for whoever is to allow it in a browser.
+#[derive(Clone, Debug, Default, Eq, PartialEq, Encode, Decode)]
+#[cbor(map)]
+pub struct Asking {
+    /// Where it leads to, where its user name says so; it then leads nowhere else.
+    #[n(0)]
+    pub account: Option<AccountName>,
+    /// The same: the target.
+    #[n(1)]
+    pub target: Option<TargetName>,
+    /// What the client calls itself.
+    #[n(2)]
+    pub client: String,
 }
 
 /// A client's proof that it has a key: all that it has signed (RFC 4252 section 7), as far as that is not the key itself.

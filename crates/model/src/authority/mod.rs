@@ -7,8 +7,10 @@
 mod calls;
 mod replies;
 
-pub use calls::{About, Anchor, AuthStep, Call, Close, Evidence, Judged, Open, OpenChannel, Places, SshProof, Thawed};
-pub use replies::{Authenticated, Certified, Choice, Opened, Reply};
+pub use calls::{
+    About, Anchor, Asking, AuthStep, Call, Close, Evidence, Judged, Open, OpenChannel, Places, SshProof, Thawed,
+};
+pub use replies::{Authenticated, Certified, Choice, LoginCode, Opened, Reply};
 
 use crate::access::Denial;
 use crate::company::Guest;

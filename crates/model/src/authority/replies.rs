@@ -35,6 +35,24 @@ pub enum Reply {
     /// To `Certify`.
     #[n(8)]
     Certified(#[n(0)] Certified),
+    /// To `AuthStep`: this is to be shown to whoever logs in.
+    #[n(9)]
+    LoginCode(#[n(0)] LoginCode),
+}
+
+/// By what somebody allows a login in a browser.
+#[derive(Clone, Debug, Eq, PartialEq, Encode, Decode)]
+#[cbor(map)]
+pub struct LoginCode {
+    /// The page that the code is entered on.
+    #[n(0)]
+    pub page: String,
+    /// The code, as it is shown.
+    #[n(1)]
+    pub code: String,
+    /// How long it is good, in seconds.
+    #[n(2)]
+    pub seconds: u32,
 }
 
 /// A certificate, and the proof by its key.

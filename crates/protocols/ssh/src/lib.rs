@@ -4,6 +4,7 @@
 //! side may have under way is bounded by windows, and a channel that sleeps stalls no other.
 
 mod becoming;
+mod by_browser;
 mod chooser;
 mod client;
 mod config;

@@ -1,8 +1,9 @@
 //! `login`: who the client is, by key, certificate or token, and what its user name asks for.
 
-use crate::Client;
+use crate::by_browser::{self, Waited};
 use crate::client::Connected;
-use crate::config;
+use crate::{Client, config};
+use bytes::Bytes;
 use sallyport_gateway::listen::Downstream;
 use sallyport_gateway::socket::Socket;
 use sallyport_gateway::spine::{Arrival, Authenticated, Login, Step, Wish};
@@ -18,6 +19,7 @@ use sallyport_ssh_transport::{Leg, SERVICE_ACCEPT, SERVICE_REQUEST, Settings, Tr
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::time::Instant;
 use tokio_util::task::AbortOnDropHandle;
 
 /// Keys that a client may offer. An offer is never a factor.
@@ -41,7 +43,8 @@ pub(crate) async fn login(settings: Arc<Settings>, io: Downstream, login: Login)
     let from = io.from.ip();
     let transport = Transport::new(settings).map_err(|e| Denial::new(Kind::Failed, e.to_string()))?;
     let leg = Leg::new(io.stream, transport);
-    let mut conversation = Conversation { leg, login, offers: 0, misnamed: false, asked: None, half: None };
+    let mut conversation =
+        Conversation { leg, login, offers: 0, misnamed: false, asked: None, half: None, early: None };
     let (who, address) = conversation.run().await?;
     drop(io.half_open);
     let Conversation { mut leg, .. } = conversation;
@@ -63,6 +66,8 @@ struct Conversation {
     asked: Option<(String, Question)>,
     /// Whose password or key was right, and is to ask for the next question by itself: the next request alone, under that name.
     half: Option<String>,
+    /// What came while a browser was waited for.
+    early: Option<Bytes>,
 }
 
 /// What a client is asked for.
@@ -72,6 +77,9 @@ enum Question {
     Secret,
     /// The second factor.
     Code,
+    /// Nothing: it is shown a code, which is good until then, and goes on once somebody has entered it in a browser.
+    /// A password will do as well.
+    Browser(Instant),
 }
 
 /// What a request came to.
@@ -93,7 +101,10 @@ impl Conversation {
         };
         self.serve().await.map_err(left)?;
         for _ in 0..ATTEMPTS {
-            let payload = self.leg.receive().await.map_err(left)?;
+            let payload = match self.early.take() {
+                Some(payload) => payload,
+                None => self.leg.receive().await.map_err(left)?,
+            };
             let interactive = payload.first() == Some(&auth::INFO_RESPONSE);
             match self.turn(&payload).await.map_err(left)? {
                 Turn::In(who, address) => {
@@ -141,13 +152,15 @@ impl Conversation {
     async fn turn(&mut self, payload: &[u8]) -> Result<Turn, sallyport_ssh_transport::Error> {
         if payload.first() == Some(&auth::INFO_RESPONSE) {
             let answers = auth::answers(payload)?;
-            let (Some((user, question)), Some(answer)) = (self.asked.take(), answers.first()) else {
-                return Ok(Turn::Rejected);
+            let Some((user, question)) = self.asked.take() else { return Ok(Turn::Rejected) };
+            return match (question, answers.first()) {
+                (Question::Secret, Some([])) => self.show_code(user).await,
+                (Question::Secret, Some(answer)) => Ok(self.secret(&user, answer).await),
+                (Question::Code, Some(answer)) => Ok(self.code(&user, answer).await),
+                (Question::Browser(until), Some([])) => self.browser(&user, until).await,
+                (Question::Browser(_), Some(answer)) => Ok(self.secret(&user, answer).await),
+                _ => Ok(Turn::Rejected),
             };
-            return Ok(match question {
-                Question::Secret => self.secret(&user, answer).await,
-                Question::Code => self.code(&user, answer).await,
-            });
         }
         self.asked = None;
         // RFC 4252 section 5: under another name, what was shown before counts no more.
@@ -192,11 +205,44 @@ impl Conversation {
 
     fn ask(&mut self, user: String, question: Question) -> Result<(), sallyport_ssh_transport::Error> {
         let prompt = match question {
+            Question::Secret if by_browser::handle(&user).is_some() => by_browser::PROMPT,
             Question::Secret => "Password or token: ",
-            Question::Code => "Code: ",
+            Question::Code | Question::Browser(_) => "Code: ",
         };
         self.asked = Some((user, question));
         self.leg.send(|out| auth::questions(out, "Sallyport", "", &[(prompt, false)]))
+    }
+
+    /// Shows a code to be entered in a browser.
+    async fn show_code(&mut self, user: String) -> Result<Turn, sallyport_ssh_transport::Error> {
+        let client = self.leg.transport().identification().map(String::from_utf8_lossy).unwrap_or_default();
+        let begun = tokio::join!(by_browser::begin(&self.login, &user, &client), tokio::time::sleep(REJECT)).0;
+        match begun {
+            Ok((text, until)) => {
+                self.asked = Some((user, Question::Browser(until)));
+                self.leg.send(|out| auth::questions(out, "Sallyport", "", &[(&text, false)]))?;
+                Ok(Turn::Answered)
+            }
+            Err(denial) => self.told(&denial),
+        }
+    }
+
+    async fn browser(&mut self, user: &str, until: Instant) -> Result<Turn, sallyport_ssh_transport::Error> {
+        let Ok(address) = user.parse::<Address>() else { return Ok(Turn::Rejected) };
+        match by_browser::wait(&mut self.leg, &self.login, (address.handle(), until)).await? {
+            Waited::In(who) => Ok(Turn::In(who, address)),
+            Waited::No(denial) => self.told(&denial),
+            Waited::Spoken(payload) => {
+                self.early = Some(payload);
+                Ok(Turn::Answered)
+            }
+        }
+    }
+
+    /// No, and why.
+    fn told(&mut self, denial: &Denial) -> Result<Turn, sallyport_ssh_transport::Error> {
+        self.leg.send(|out| auth::banner(out, &format!("sallyport: {denial}\r\n")))?;
+        Ok(Turn::Rejected)
     }
 
     async fn offer(

@@ -45,6 +45,7 @@ mod nodes;
 mod old_targets;
 mod package;
 mod parsers;
+mod pending;
 mod portal;
 mod post_quantum;
 mod postgres;

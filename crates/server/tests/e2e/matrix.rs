@@ -27,6 +27,7 @@ fn body(schema: &str, caller: &str) -> Option<Value> {
         "Enrol" => json!({ "token": "none", "password": "four quiet words" }),
         "Groups" => json!({ "groups": [] }),
         "Kill" | "Nothing" => json!({}),
+        "LoginCode" => json!({ "code": "CCCC-CCCC" }),
         "LinkToken" => json!({ "token": "none" }),
         "NewPassword" => json!({ "current": "x", "new": "four quiet words" }),
         "NewPasskey" | "PasskeyAnswer" => json!({ "credential": {} }),

@@ -32,19 +32,19 @@ impl Limit {
         Self { name: format!("factor {identity}"), free: 5 }
     }
 
-    /// Whatever comes from an address. A network of IPv6 counts as one: whoever has an address has 2^64 of them.
+    /// Codes of logins that an identity enters.
+    pub(super) fn login_code(identity: IdentityId) -> Self {
+        Self { name: format!("login code {identity}"), free: 5 }
+    }
+
+    /// Logins from an address that want to be allowed in a browser.
+    pub(super) fn logins(from: IpAddr) -> Self {
+        Self { name: format!("logins {}", network(from)), free: 20 }
+    }
+
+    /// Whatever comes from an address.
     pub(super) fn source(from: IpAddr) -> Self {
-        let of = match from {
-            IpAddr::V6(address) => match address.to_ipv4_mapped() {
-                Some(address) => address.to_string(),
-                None => {
-                    let [a, b, c, d, ..] = address.segments();
-                    format!("{a:x}:{b:x}:{c:x}:{d:x}::/64")
-                }
-            },
-            IpAddr::V4(address) => address.to_string(),
-        };
-        Self { name: format!("source {of}"), free: 50 }
+        Self { name: format!("source {}", network(from)), free: 50 }
     }
 
     /// How long the try behind so many waits.
@@ -53,6 +53,20 @@ impl Limit {
             None => Duration::ZERO,
             Some(over) => Duration::from_secs(1_u64.checked_shl(over).unwrap_or(u64::MAX)).min(LONGEST),
         }
+    }
+}
+
+/// An address. A network of IPv6 counts as one: whoever has an address has 2^64 of them.
+pub(super) fn network(from: IpAddr) -> String {
+    match from {
+        IpAddr::V6(address) => match address.to_ipv4_mapped() {
+            Some(address) => address.to_string(),
+            None => {
+                let [a, b, c, d, ..] = address.segments();
+                format!("{a:x}:{b:x}:{c:x}:{d:x}::/64")
+            }
+        },
+        IpAddr::V4(address) => address.to_string(),
     }
 }
 

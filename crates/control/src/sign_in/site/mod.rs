@@ -84,6 +84,12 @@ impl Site {
         format!("{}/enroll/{token}", self.origin)
     }
 
+    /// The page on which somebody allows a login.
+    #[must_use]
+    pub fn link(&self) -> String {
+        format!("{}/link", self.origin)
+    }
+
     /// The name that passkeys are bound to, and the whole for the WebAuthn library.
     pub(crate) fn passkeys(&self) -> Result<(&str, Url), Error> {
         let name = self.name.as_deref().ok_or_else(|| {

@@ -31,7 +31,8 @@ impl Reference {
                     Evidence::Token(token) if token.expose() == PASSWORD_TYPED => return Reply::More,
                     Evidence::Token(token) => (state.tokens.get(token.expose()).cloned(), true),
                     Evidence::Code(code) if code.expose() == CODE => (step.handle.clone(), true),
-                    Evidence::Code(_) => (None, true),
+                    // Nobody has a browser here.
+                    Evidence::Code(_) | Evidence::Browser(_) | Evidence::Allowed => (None, true),
                     Evidence::Misnamed => {
                         state.done("login.failed", None, "user_name".into());
                         (None, true)
