@@ -5,7 +5,7 @@ import { ok } from '../browser.mjs';
 const PASSWORD = 'correct horse battery staple';
 
 export default async function (browser, { links, allow, refuse, wants }) {
-  const expected = [/status of 40[134]/];
+  const expected = [/status of 40[1349]/];
   const ada = await browser.person({ expected });
   await ada.authenticator();
   await ada.go(new URL(links.ada).pathname);
@@ -39,7 +39,7 @@ export default async function (browser, { links, allow, refuse, wants }) {
   for (const text of [wants, '127.0.0.1', 'SSH-2.0-OpenSSH', 'nobody else should have sent you this code']) await ada.sees(text);
   await ada.looks('link-login');
   await ada.button('Allow');
-  await ada.sees('Your SSH client goes on by itself');
+  await ada.sees('Your SSH client goes on');
   await ada.looks('link-allowed');
 
   await ada.button('Enter another code');

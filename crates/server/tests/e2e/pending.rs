@@ -25,7 +25,7 @@ fn stock(program: &str, product: &Product, login: &str) -> Command {
 /// A stock client that has come to its code: it, and the code.
 fn shown(product: &Product, login: &str) -> (Terminal, String) {
     let mut command = stock("ssh", product, login);
-    command.args(["-tt"]);
+    command.args(["-tt", "-o", "PreferredAuthentications=keyboard-interactive"]);
     let mut terminal = Terminal::run(&command).unwrap();
     terminal.until_shown("Enter alone to sign in with a browser: ").unwrap();
     terminal.type_in("\r").unwrap();
@@ -53,6 +53,7 @@ fn a_login_is_allowed_in_a_real_browser_and_another_refused(product: &mut Produc
     allowed.until_shown("in-42").unwrap();
     allowed.type_in("exit\r").unwrap();
     assert_eq!(allowed.ended().unwrap(), 0);
+    refused.until_shown("it was refused in the browser").unwrap();
     assert_ne!(refused.ended().unwrap(), 0);
     let told = product.ok(&["ledger", "list", "--limit", "200"]).unwrap();
     for sentence in [
