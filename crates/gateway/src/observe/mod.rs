@@ -11,6 +11,8 @@ mod screen;
 pub mod ship;
 pub mod tail;
 pub mod tap;
+#[cfg(any(test, fuzzing))]
+pub mod walk;
 
 /// What is recorded, as the recording spells it.
 pub use sallyport_recording::{FileRef, WhatRef};

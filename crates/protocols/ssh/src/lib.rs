@@ -15,6 +15,8 @@ mod login;
 mod probe;
 mod relay;
 mod start;
+#[cfg(any(test, fuzzing))]
+pub mod walk;
 
 use sallyport_gateway::listen::Downstream;
 use sallyport_gateway::spine::{

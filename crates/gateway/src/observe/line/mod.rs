@@ -166,6 +166,11 @@ impl Shell {
         // The answer to an Enter is at least a new line; before it the cursor still stands in the old one.
         self.echoed().await;
         self.quiet().await;
+        self.here();
+    }
+
+    /// A line begins where the cursor stands.
+    fn here(&self) {
         let mut state = self.lock();
         state.entered = false;
         let before = state.screen.before_cursor();
@@ -191,6 +196,11 @@ impl Shell {
     pub(crate) async fn line(&self) -> Line {
         self.echoed().await;
         self.quiet().await;
+        self.stands()
+    }
+
+    /// What stands in the line now.
+    fn stands(&self) -> Line {
         let mut state = self.lock();
         state.other = None;
         let Some((from, prompt)) = &state.prompt else { return Line::None };
@@ -336,6 +346,9 @@ pub(crate) fn told(act: Act, why: &str) -> String {
         _ => why.to_owned(),
     }
 }
+
+#[cfg(any(test, fuzzing))]
+pub(super) mod walked;
 
 #[cfg(test)]
 mod tests;

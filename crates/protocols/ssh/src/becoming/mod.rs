@@ -5,6 +5,8 @@
 
 mod gate;
 mod script;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod walked;
 
 use crate::events::string;
 use crate::start::Terminal;

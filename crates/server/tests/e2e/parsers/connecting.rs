@@ -1,5 +1,6 @@
-//! Parsers of SSH: either side from its first byte on, exchanges of keys whose messages are long, and channels behind an exchange.
+//! Parsers of SSH: either side from its first byte on, exchanges of keys whose messages are long, certificates, and channels behind an exchange.
 
+use sallyport_ssh_transport::certificate::{self, Contents, Holder};
 use sallyport_ssh_transport::key::{self as ssh_key, HostKey};
 use sallyport_ssh_transport::link::{Arrival, Bounds, Link};
 use sallyport_ssh_transport::negotiate::Method;
@@ -172,6 +173,48 @@ pub(super) fn group_seeds() -> Vec<Vec<u8>> {
         said(&[&group(&modulus, &modulus)]),
         said(&[&reply]),
     ]
+}
+
+/// A certificate that is believed to be one says whose key it is about, and has one way to be written.
+pub(super) fn certificates(bytes: &[u8]) {
+    let Ok(read) = certificate::read(bytes) else { return };
+    let kind = ssh_key::kind(&read.contents.key).unwrap().to_owned();
+    assert!(ssh_key::kind(bytes).unwrap().starts_with(kind.split('@').next().unwrap()), "a certificate of another key");
+    if read.authority == authority().public() {
+        // Behind its type comes what its authority chose, and then what it says.
+        let nonce = bytes[4 + ssh_key::kind(bytes).unwrap().len() + 4..].first_chunk().unwrap();
+        assert!(bytes.starts_with(&read.contents.unsigned(nonce, &read.authority).unwrap()), "{read:?}");
+    }
+}
+
+fn authority() -> HostKey {
+    HostKey::from_seed(&[11; 32]).unwrap()
+}
+
+pub(super) fn certificate_seeds() -> Vec<Vec<u8>> {
+    let mut plain = Vec::new();
+    [b"sk-ssh-ed25519@openssh.com".as_slice(), &[5; 32], b"ssh:"].into_iter().for_each(|part| plain.string(part));
+    let mut rsa = Vec::new();
+    [b"ssh-rsa".as_slice(), &[1, 0, 1], &[0x5a; 256]].into_iter().for_each(|part| rsa.string(part));
+    let own = HostKey::from_seed(&[7; 32]).unwrap().public().to_vec();
+    let certified = [(own.clone(), Holder::Host), (own, Holder::User), (plain, Holder::User), (rsa, Holder::User)];
+    let signed = certified.into_iter().map(|(key, holder)| {
+        let contents = Contents {
+            key,
+            serial: 7,
+            holder,
+            id: "ada on a laptop".into(),
+            principals: vec!["ada".into(), "ops".into()],
+            after: 1_700_000_000,
+            before: certificate::FOREVER,
+            critical: vec![("source-address".into(), "192.0.2.0/24".into()), ("force-command".into(), "true".into())],
+            extensions: vec!["permit-pty".into(), "permit-port-forwarding".into()],
+        };
+        let unsigned = contents.unsigned(&[9; 32], authority().public()).unwrap();
+        let signature = authority().sign(&unsigned);
+        certificate::signed(unsigned, &signature)
+    });
+    signed.collect()
 }
 
 /// Messages of one conversation: what goes wrong does so within a few, and an input of thousands keeps the fuzzer from others.

@@ -1,8 +1,9 @@
-//! What crosses an SSH session: command lines, SFTP and scp.
+//! What crosses an SSH session: command lines of shells and of devices, SFTP and scp.
 
 use super::texts;
 use sallyport_model::limits::Crossing;
 use sallyport_ssh::files::{Flow, Gate, scp, sftp};
+use sallyport_statements::device as lines;
 use sallyport_statements::shell::{Memory, read};
 
 pub(super) fn shell(bytes: &[u8]) {
@@ -92,4 +93,25 @@ pub(super) fn scp_seeds() -> Vec<Vec<u8>> {
         [(b"\0", false), (b"C0644 3 x\n", true), (b"\0", false), (b"abc\0", true), (b"\0", false)];
     let folder: [(&[u8], bool); 4] = [(b"\0", true), (b"D0755 0 d\n", false), (b"\0", true), (b"E\n", false)];
     vec![spoken(&file), spoken(&folder)]
+}
+
+/// The first line is a rule, the rest stands on a device's screen.
+pub(super) fn device(bytes: &[u8]) {
+    let Ok(text) = std::str::from_utf8(bytes) else { return };
+    let (rule, shown) = text.split_once('\n').unwrap_or(("wr[ite] er[ase]", text));
+    let line = lines::unprompted(shown);
+    assert!(shown.ends_with(line), "a line that does not stand there: {line:?} in {shown:?}");
+    for words in lines::commands(line) {
+        assert!(lines::is("*", &words) && words.iter().all(|word| line.contains(word)), "{words:?} of {line:?}");
+        let _ = lines::is(rule, &words);
+    }
+}
+
+pub(super) fn device_seeds() -> Vec<Vec<u8>> {
+    texts(&[
+        "wr[ite] er[ase]\ncore-1#wr er",
+        "copy|mo[re] flash:\n --More-- \u{8}\u{8}core-1(config-if)# do sh run ; COPY flash: x",
+        "username * priv[ilege] 15\n---(more 40%)---ada@edge-1> username \u{e9} privilege 15",
+        "a[\nrun sudo a",
+    ])
 }

@@ -229,5 +229,8 @@ pub(crate) fn room(reply: &[u8]) -> Option<u64> {
     fields.long().ok()?.checked_mul(fragment)
 }
 
+#[cfg(any(test, fuzzing))]
+pub(crate) mod walked;
+
 #[cfg(test)]
 mod tests;
