@@ -8,7 +8,8 @@ use sallyport_gateway::spine::{Live, Peers, Typist};
 use sallyport_model::Handle;
 use sallyport_ssh_transport::link;
 use std::collections::VecDeque;
-use std::time::{Duration, Instant};
+use std::time::Duration;
+use tokio::time::Instant;
 
 /// Words that are read while the session is paused and wait for it; then the client does.
 const AHEAD: usize = 16;
