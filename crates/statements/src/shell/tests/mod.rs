@@ -1,3 +1,5 @@
+//! What the reader finds in texts.
+
 mod real;
 
 use super::*;
