@@ -91,7 +91,7 @@ pub struct Typed {
     /// How many of the bytes are dealt with.
     pub taken: usize,
     /// What goes to the target in their place.
-    pub instead: Option<&'static [u8]>,
+    pub instead: Option<std::borrow::Cow<'static, [u8]>>,
     /// A line for the person.
     pub say: Option<String>,
 }
@@ -177,6 +177,9 @@ impl Tap {
     /// When it must not go on, and the session ends.
     pub async fn typed(&self, channel: u32, bytes: &[u8]) -> Result<Typed, Stop> {
         let Some((judge, shell)) = self.judge.as_ref().zip(self.lines.shell(channel)) else {
+            if let Some((judge, fed)) = self.judge.as_ref().zip(self.lines.fed(channel)) {
+                return self.feed(judge, channel, &fed, bytes).await;
+            }
             self.input(channel, bytes).await?;
             return Ok(Typed { taken: bytes.len(), instead: None, say: None });
         };
@@ -196,7 +199,7 @@ impl Tap {
                 Ok(Typed { taken, instead: None, say: None })
             }
             Err((Stop::Refused(why), act)) => {
-                Ok(Typed { taken, instead: Some(shell.over()), say: Some(line::told(act, &why)) })
+                Ok(Typed { taken, instead: Some(shell.over().into()), say: Some(line::told(act, &why)) })
             }
             Err((stop, _)) => Err(stop),
         }
@@ -307,7 +310,7 @@ impl Tap {
     }
 
     /// Marks what a rule says in the recording, and does it.
-    async fn keep(
+    pub(super) async fn keep(
         &self,
         judge: &Judge,
         channel: u32,
@@ -361,6 +364,7 @@ impl Tap {
     pub async fn note(&self, channel: u32, what: WhatRef<'_>) -> Result<(), Stop> {
         match what {
             WhatRef::Resize { cols, rows } if self.reads_lines() => self.lines.resize(channel, Size { cols, rows }),
+            WhatRef::Open { kind, detail } if self.reads_lines() => self.lines.open(channel, kind, detail),
             WhatRef::Close { .. } => {
                 self.lines.close(channel);
                 if let Some((_, input)) = self.inputs.of(channel) {

@@ -112,6 +112,11 @@ impl Sort {
         }
     }
 
+    /// Whether what a client writes next answers to who asked for a secret in a script.
+    pub(crate) fn answers(&self) -> bool {
+        matches!(self, Self::Script(script) if script.answers())
+    }
+
     /// The target wrote this.
     pub(crate) fn output(&mut self, bytes: &[u8]) -> Vec<Record> {
         match self {

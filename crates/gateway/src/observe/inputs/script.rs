@@ -19,13 +19,15 @@ pub(crate) struct Script {
 }
 
 impl Script {
+    /// Whether what comes next is a secret.
+    pub(super) fn answers(&self) -> bool {
+        self.begun.unwrap_or_else(|| asks(&self.line))
+    }
+
     pub(super) fn written(&mut self, bytes: &[u8]) -> Vec<Kept> {
         let mut kept: Vec<Kept> = Vec::new();
         for piece in bytes.split_inclusive(|byte| *byte == b'\n') {
-            let secret = match self.begun {
-                Some(secret) => secret,
-                None => asks(&self.line),
-            };
+            let secret = self.answers();
             let ended = piece.last() == Some(&b'\n');
             self.begun = (!ended).then_some(secret);
             if ended {

@@ -3,7 +3,10 @@
 //! Only where rules apply. History, completion, paste and editing keys come out right because the screen is read and not the
 //! keys. It is best effort: what a shell makes of a line is its own, and in the alternate screen there are no lines.
 
+mod fed;
+
 use super::screen::Screen;
+use fed::Fed;
 use sallyport_model::door::Size;
 use sallyport_model::inventory::Platform;
 use sallyport_model::rules::{Act, Grammar};
@@ -40,6 +43,8 @@ const CANCEL: &[u8] = b"\x03";
 pub(crate) struct Lines {
     platform: Platform,
     shells: Mutex<HashMap<u32, Arc<Shell>>>,
+    /// Shells without a terminal.
+    fed: Mutex<HashMap<u32, Arc<Fed>>>,
 }
 
 /// What was typed, at Enter.
@@ -85,7 +90,7 @@ struct State {
 impl Lines {
     /// On a target of this sort.
     pub(crate) fn of(platform: Platform) -> Self {
-        Self { platform, shells: Mutex::default() }
+        Self { platform, shells: Mutex::default(), fed: Mutex::default() }
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<u32, Arc<Shell>>> {
@@ -95,6 +100,7 @@ impl Lines {
     /// A channel has a terminal of this size.
     pub(crate) fn resize(&self, channel: u32, size: Size) {
         let size = drawn(size);
+        self.fed.lock().unwrap_or_else(PoisonError::into_inner).remove(&channel);
         let mut shells = self.lock();
         match shells.get(&channel) {
             Some(shell) => shell.lock().screen.resize(size),
@@ -108,6 +114,7 @@ impl Lines {
 
     /// A channel is over.
     pub(crate) fn close(&self, channel: u32) {
+        self.fed.lock().unwrap_or_else(PoisonError::into_inner).remove(&channel);
         self.lock().remove(&channel);
     }
 

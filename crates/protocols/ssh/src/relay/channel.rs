@@ -191,6 +191,7 @@ async fn up(
             },
             Said::Eof => {
                 live.tap().thaw().await?;
+                typing.end().await?;
                 let _ = to.eof();
             }
             Said::Request(name, reply, data) => {

@@ -101,10 +101,7 @@ impl<'a> Typing<'a> {
         while !rest.is_empty() {
             let typed = tap.typed(self.number, &rest).await?;
             let piece = rest.split_to(typed.taken.min(rest.len()));
-            if self.to.data(typed.instead.map_or(piece, Bytes::from_static)).await.is_err() {
-                // The target has closed; the other pump sees it and says how.
-                std::future::pending::<()>().await;
-            }
+            self.send(typed.instead.map_or(piece, |instead| instead.into_owned().into())).await;
             match (typed.say, peer) {
                 (Some(why), None) => self.back.say(&why).await,
                 (Some(why), Some(peer)) => {
@@ -115,5 +112,22 @@ impl<'a> Typing<'a> {
             }
         }
         Ok(())
+    }
+
+    /// Brings to the target what of the client's was kept until now: it writes no more.
+    ///
+    /// # Errors
+    /// When it must not go on.
+    pub(super) async fn end(&mut self) -> Result<(), Stop> {
+        let rest = self.live.tap().written(self.number).await?;
+        self.send(rest.into()).await;
+        Ok(())
+    }
+
+    async fn send(&self, data: Bytes) {
+        if !data.is_empty() && self.to.data(data).await.is_err() {
+            // The target has closed; the other pump sees it and says how.
+            std::future::pending::<()>().await;
+        }
     }
 }
