@@ -106,7 +106,7 @@ fn a_login_at_one_node_is_allowed_at_another() {
     let one = Product::start_on(crate::binary(), crate::on_server()).unwrap();
     let two = one.join("node-2").unwrap();
     let mut browser = Browser::of(&two);
-    browser.enrol(&crate::sign_in::link(&one, "ada")).unwrap();
+    browser.enrol(&crate::sign_in::link(&two, "ada")).unwrap();
     let (mut ssh, code) = shown(&one, &ada());
     ssh.type_in("\r").unwrap();
     let known = || two.ok(&["ledger", "list", "--actions", "login.pending"]).ok()?.contains("as ada").then_some(());
