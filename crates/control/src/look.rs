@@ -117,7 +117,7 @@ fn unfit(answer: Outward) -> Error {
 }
 
 /// A place that is no target yet, as the least that it could become: who may not write that may write none.
-fn nowhere(env: &Env, protocol: &Label, host: &str, port: u16) -> Result<Target, Error> {
+pub(crate) fn nowhere(env: &Env, protocol: &Label, host: &str, port: u16) -> Result<Target, Error> {
     Ok(Target {
         id: TargetId::new(env),
         name: "new".parse().map_err(Error::failed)?,

@@ -2,10 +2,11 @@
 
 use crate::control::{Open, identity_of, put};
 use crate::directory::{Versioned, all, kinds, load};
+use crate::look::nowhere;
 use crate::recovery::ROLES as FIRST;
 use crate::sign_in::{HOST_LINK, NewLink, USER_LINK, factors_of, without_links};
 use crate::{Actor, Control, Error, Op};
-use sallyport_model::inventory::{Identity, IdentityKind, Rest, Token};
+use sallyport_model::inventory::{Identity, IdentityKind, Rest, Target, Token};
 use sallyport_model::name::Label;
 use sallyport_model::sign_in::FactorKind;
 use sallyport_model::{Handle, IdentityId, Timestamp, TokenId};
@@ -295,6 +296,9 @@ impl Control {
         let open = self.opened()?;
         let (policy, places) = (open.policy(), open.places());
         let inventory = &places.inventory;
+        // Where nothing is managed yet, it is asked of the first target that could be.
+        let first = nowhere(&self.env, &"ssh".parse().map_err(Error::failed)?, "localhost", 22)?;
+        let target: &Target = inventory.get(0).map_or(&first, |(target, _)| target);
         // What is permitted once a factor is fresh is a right too: the portal asks for the factor then.
         let mut facts: Facts<'_> = self.facts(op, &who);
         facts.met.insert("step-up".into());
@@ -302,9 +306,7 @@ impl Control {
             let act = Act::Right(**right);
             decide(&policy, &facts, act).permits()
                 || !reach(&policy, &facts, act, inventory).is_empty()
-                || inventory
-                    .get(0)
-                    .is_some_and(|(target, _)| decide(&policy, &facts.clone().at(Place::Target(target)), act).permits())
+                || decide(&policy, &facts.clone().at(Place::Target(target)), act).permits()
         };
         Ok(Right::ALL.iter().filter(holds).map(|right| right.action()).collect())
     }
