@@ -39,6 +39,7 @@ use axum::extract::DefaultBodyLimit;
 use sallyport_control::Control;
 use sallyport_wire as wire;
 use std::sync::Arc;
+use std::time::Duration;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -52,6 +53,8 @@ pub struct App {
     control: Arc<Control>,
     /// Where SSH clients connect to, `host:port`.
     ssh: Option<String>,
+    /// How long the session of a lost browser waits for it.
+    linger: Duration,
     /// The authority of this node's certificate, where it has one of its own.
     trust: Option<wire::Trust>,
     /// Writes that may be repeated.
@@ -178,11 +181,11 @@ fn open_router() -> OpenApiRouter<App> {
         .routes(routes!(keys::rotate_ssh_ca))
 }
 
-/// The API over a control plane.
-pub fn router(control: Arc<Control>, ssh: Option<String>, trust: Option<wire::Trust>) -> Router {
+/// The API over a control plane: where SSH clients connect to, and how long the session of a lost browser waits for it.
+pub fn router(control: Arc<Control>, (ssh, linger): (Option<String>, Duration), trust: Option<wire::Trust>) -> Router {
     let (router, document) = open_router().split_for_parts();
     let text = Bytes::from(describe::whole(document).to_json().unwrap_or_default());
-    let app = App { control, ssh, trust, repeats: repeat::Repeats::default() };
+    let app = App { control, ssh, linger, trust, repeats: repeat::Repeats::default() };
     router
         .route(
             "/api/v1/openapi.json",

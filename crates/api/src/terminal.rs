@@ -86,7 +86,7 @@ pub(crate) async fn terminal(
     };
     Ok(upgrade.on_upgrade(move |socket| async move {
         let may = || app.control.may_stay(&caller.op);
-        carry((socket, SILENT), terminal, may).await;
+        carry((socket, SILENT), (terminal, app.linger), may).await;
     }))
 }
 
@@ -105,7 +105,7 @@ pub(crate) async fn join(
     let terminal = app.control.accompany(&caller.op, session).await?;
     Ok(upgrade.on_upgrade(move |socket| async move {
         let may = || app.control.may_stay(&caller.op) && app.control.may_accompany(&caller.op, session);
-        carry((socket, ABSENT), terminal, may).await;
+        carry((socket, ABSENT), (terminal, app.linger), may).await;
     }))
 }
 
@@ -129,7 +129,11 @@ struct Sink {
 }
 
 /// Carries bytes both ways until one side ends, or gives no sign for so long. Each way waits for its own sink only.
-async fn carry((socket, patience): (WebSocket, Duration), terminal: Terminal, may: impl Fn() -> bool) {
+async fn carry(
+    (socket, patience): (WebSocket, Duration),
+    (terminal, linger): (Terminal, Duration),
+    may: impl Fn() -> bool,
+) {
     let (socket, stream) = socket.split();
     let mut sink = Sink { socket, patience };
     let Terminal { speak, hear, streaming: _counted } = terminal;
@@ -137,7 +141,7 @@ async fn carry((socket, patience): (WebSocket, Duration), terminal: Terminal, ma
     let listening = listen(stream, speak, &heard);
     tokio::pin!(listening);
     let ended = tokio::select! {
-        closed = show(&mut sink, hear, &heard) => {
+        closed = show(&mut sink, (hear, linger), &heard) => {
             // Whoever takes nothing any more may have said before that they are done.
             if closed.is_none() {
                 let _ = timeout(CLOSE, &mut listening).await;
@@ -288,7 +292,11 @@ impl Heard {
 }
 
 /// What the session shows, until it ends; `None` where the client is gone.
-async fn show(sink: &mut Sink, mut hear: Box<dyn Hear>, heard: &Heard) -> Option<wire::TerminalClosed> {
+async fn show(
+    sink: &mut Sink,
+    (mut hear, linger): (Box<dyn Hear>, Duration),
+    heard: &Heard,
+) -> Option<wire::TerminalClosed> {
     let mut ping = pings();
     let mut watched = None;
     loop {
@@ -305,7 +313,7 @@ async fn show(sink: &mut Sink, mut hear: Box<dyn Hear>, heard: &Heard) -> Option
         };
         let sent = match message {
             Some(Outward::Bytes(bytes)) => put(sink, Message::Binary(bytes.into())).await,
-            Some(Outward::Opened(opened)) => send(sink, &TerminalOut::Opened(outline(*opened))).await,
+            Some(Outward::Opened(opened)) => send(sink, &TerminalOut::Opened(outline(*opened, linger))).await,
             Some(Outward::Size(Size { cols, rows })) => {
                 send(sink, &TerminalOut::Size(wire::ScreenSize { cols, rows })).await
             }
@@ -387,19 +395,24 @@ async fn type_in(speak: &mut dyn Speak, bytes: &[u8]) -> bool {
     true
 }
 
-fn outline(opened: Opened) -> wire::TerminalOpened {
+fn outline(opened: Opened, linger: Duration) -> wire::TerminalOpened {
     wire::TerminalOpened {
         session: opened.session.to_string(),
         recording: opened.recording.to_string(),
         expires: Some(opened.expires.to_string()),
-        limits: limits(&opened.limits),
+        limits: limits(&opened.limits, linger),
     }
 }
 
-fn limits(limits: &Limits) -> wire::TerminalLimits {
+fn limits(limits: &Limits, linger: Duration) -> wire::TerminalLimits {
     let record = match limits.record {
         Record::Full => "full",
         Record::Strict => "strict",
     };
-    wire::TerminalLimits { max_duration_seconds: limits.max_duration, idle_seconds: limits.idle, record: record.into() }
+    wire::TerminalLimits {
+        max_duration_seconds: limits.max_duration,
+        idle_seconds: limits.idle,
+        linger_seconds: u32::try_from(linger.as_secs()).unwrap_or(u32::MAX),
+        record: record.into(),
+    }
 }

@@ -40,7 +40,8 @@ pub(crate) async fn run(config: &Config) -> Result<(), Fail> {
     let edge = Edge::new(config, &control).await?;
     let trust = Authority::of(config).map(|own| wire::Trust { fingerprint: own.fingerprint, certificate: own.pem });
     let gateway = config.gateway().map_err(Fail::usage)?;
-    let router = sallyport_api::router(control.clone(), Some(gateway.to_string()), trust);
+    let linger = config.linger().map_err(Fail::usage)?;
+    let router = sallyport_api::router(control.clone(), (Some(gateway.to_string()), linger), trust);
     tracing::info!(api = %config.api.listen, "Control is ready");
     let others = async {
         match nodes {

@@ -70,6 +70,9 @@ pub struct TerminalLimits {
     pub max_duration_seconds: u32,
     /// How long it may go on without anything typed.
     pub idle_seconds: u32,
+    /// How long it waits at least for whoever lost the line to it.
+    #[serde(default)]
+    pub linger_seconds: u32,
     /// `full`; `strict` where bytes wait until they are durable in the recording.
     pub record: String,
 }

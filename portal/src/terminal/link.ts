@@ -3,6 +3,9 @@
 import { socketAddress, type Query } from '../api/client';
 import type { Closed, Guest, Opened, Size } from '../api/words';
 
+/** Milliseconds after which a line that does not come to be counts as lost. */
+const PATIENCE = 20_000;
+
 export const PROTOCOL = 'sallyport.terminal.v1';
 
 /** What the server says beside the bytes. */
@@ -42,11 +45,18 @@ export class Link {
   constructor(path: string, query: Query, heard: Heard) {
     this.#socket = new WebSocket(socketAddress(path, query), PROTOCOL);
     this.#socket.binaryType = 'arraybuffer';
+    const timer = setTimeout(() => {
+      if (this.#over) return;
+      this.close();
+      heard.onlost?.();
+    }, PATIENCE);
+    this.#socket.onopen = () => clearTimeout(timer);
     this.#socket.onmessage = ({ data }: MessageEvent<ArrayBuffer | string>) => {
       if (typeof data === 'string') this.#control(data, heard);
       else heard.onbytes(new Uint8Array(data));
     };
     this.#socket.onclose = (event) => {
+      clearTimeout(timer);
       if (this.#over) return;
       this.#over = true;
       // 1000 and the application's own codes are a word of the end; everything else is a lost line.
@@ -98,6 +108,12 @@ export class Link {
     this.#socket.close(1000);
   }
 }
+
+/** What ends a line and not its session. */
+const AWAY = ['signed_out', 'moved', 'unavailable', 'sealed'];
+
+/** Whether a session that was open may run on behind a line that was closed so. */
+export const runsOn = ({ reason }: Closed): boolean => AWAY.includes(reason);
 
 const ENDINGS: Record<string, string> = {
   target_close: 'The program on the target has ended.',

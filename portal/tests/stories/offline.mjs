@@ -1,41 +1,9 @@
 /** The line to the server breaks and comes back: what is shown says so, lists go on, and a terminal is as it was. */
 
-import net from 'node:net';
-import { ok } from '../browser.mjs';
+import { ok, Person } from '../browser.mjs';
+import { cable } from '../cable.mjs';
 
 const PASSWORD = 'correct horse battery staple';
-
-/** A line that can be cut. */
-async function cable(port) {
-  const open = new Set();
-  let cut = false;
-  const server = net.createServer((near) => {
-    if (cut) return void near.destroy();
-    const far = net.connect(port, '127.0.0.1');
-    for (const [one, other] of [
-      [near, far],
-      [far, near],
-    ]) {
-      open.add(one);
-      one.pipe(other);
-      one.on('error', () => other.destroy());
-      one.on('close', () => {
-        open.delete(one);
-        other.destroy();
-      });
-    }
-  });
-  await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve));
-  return {
-    port: server.address().port,
-    cut() {
-      cut = true;
-      for (const socket of open) socket.destroy();
-    },
-    mend: () => (cut = false),
-    close: () => server.close(),
-  };
-}
 
 export default async function (browser, { links, url }) {
   const line = await cable(Number(new URL(url).port));
@@ -52,17 +20,24 @@ export default async function (browser, { links, url }) {
   await carol.page.locator('.tile').waitFor();
   await ada.page.keyboard.type('echo before-$((1+1)); sleep 2; echo meanwhile-$((20+2))\n');
   await carol.page.locator('.tile pre', { hasText: 'before-2' }).waitFor();
+  const shoulder = new Person(browser, carol.context, await carol.context.newPage());
+  await shoulder.go('/live');
+  await shoulder.page.locator('a.screen').first().click();
+  await shoulder.terminal('before-2');
 
   line.cut();
   const banner = 'The server cannot be reached';
-  await ada.sees(banner);
   await ada.sees('connection lost');
   await carol.sees(banner);
   await carol.accessible('the wall without a line');
+  await shoulder.sees('the line is lost, connecting again');
+  await shoulder.terminal('before-2');
+  await shoulder.accessible('a session that is watched no more for want of a line');
   ok((await carol.page.locator('.tile').count()) === 1, 'what was known stays in sight');
   // A page that is opened meanwhile is refused in words.
   await ada.page.getByRole('link', { name: 'My sessions' }).or(ada.page.getByRole('link', { name: 'Sessions', exact: true })).first().click();
   await ada.page.getByText('Check the network').first().waitFor();
+  await ada.sees(banner);
 
   line.mend();
   for (const person of [ada, carol]) await person.page.getByText(banner).waitFor({ state: 'detached' });
@@ -73,6 +48,7 @@ export default async function (browser, { links, url }) {
   await ada.page.keyboard.type('echo after-$((1+2))\n');
   await ada.terminal('after-3');
   await carol.page.locator('.tile pre', { hasText: 'after-3' }).waitFor();
+  await shoulder.terminal('after-3');
   await ada.page.getByRole('link', { name: 'Targets', exact: true }).click();
   await ada.button('Connect to ada+spt_ops@web-1');
   await ada.terminal('$');

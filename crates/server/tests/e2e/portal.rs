@@ -255,8 +255,14 @@ fn a_broken_line_is_told_and_everything_goes_on_behind_it() {
     play(&crate::product(), "offline", &["ada", "carol"], &Value::Null);
 }
 
+#[test]
+fn a_session_waits_for_its_lost_line_however_often_it_is_tried_and_for_the_next_tab() {
+    let product = crate::product();
+    play(&product, "away", &["ada"], &json!({ "token": product.token() }));
+}
+
 /// As OpenSSH prints it.
-fn fingerprint(product: &Product, key: &str) -> String {
+pub(crate) fn fingerprint(product: &Product, key: &str) -> String {
     let file = product.at("host.pub");
     std::fs::write(&file, key).unwrap();
     let output = Command::new("ssh-keygen").arg("-lf").arg(file).output().unwrap();

@@ -178,6 +178,7 @@ fn a_terminal_that_nobody_comes_back_to_ends_at_its_linger(product: &mut Product
     let ada = token(product, "ada");
     let mut browser = terminal(product, "ada");
     let opened = browser.until_told("opened").unwrap();
+    assert_eq!(opened["limits"]["linger_seconds"], 1, "{opened}");
     browser.until_shown("$ ").unwrap();
     browser.vanish().unwrap();
     product.idle().unwrap();
