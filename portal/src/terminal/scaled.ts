@@ -3,7 +3,7 @@
 import type { Screen } from './screen';
 
 /** Largest and smallest scale of the house's font. */
-const MOST = 1.2;
+const MOST = 1.6;
 const LEAST = 0.2;
 
 /** Follows the sizes of both from here on; the answer ends it. */
