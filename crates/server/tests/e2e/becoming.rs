@@ -95,6 +95,7 @@ fn an_account_is_become_by_way_of_another_and_everything_names_both(product: &mu
     let (code, out, err) = who(product, BECOME);
     assert!(code != 0 && out.is_empty() && err.contains(&refused), "{code} {out} {err}");
     product.idle().unwrap();
+    crate::metrics::stand_in_the_book(product);
     let session = product.newest_session().unwrap();
     assert_eq!(session["reason"], "dial_fail", "{session}");
     assert!(session["note"].as_str().unwrap().contains(&refused), "{session}");

@@ -26,6 +26,26 @@ pub(crate) fn figures(product: &Product) -> String {
     scraped(&mut Browser::of(product))
 }
 
+/// Every value of every label that is told now stands in the book, where the book lists what there is.
+pub(crate) fn stand_in_the_book(product: &Product) {
+    let book = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/book/metrics.md");
+    let book = std::fs::read_to_string(book).unwrap();
+    for line in figures(product).lines().filter(|line| !line.starts_with('#')) {
+        let Some((name, labels)) = line.split_once('{') else { continue };
+        let rows = ["", "_count", "_bucket", "_sum"].map(|part| format!("| `{}` |", name.trim_end_matches(part)));
+        let row = book.lines().find(|row| rows.iter().any(|name| row.starts_with(name.as_str())));
+        let Some(row) = row else { unreachable!("{name} is not in the book") };
+        for label in labels.split('}').next().unwrap().split("\",") {
+            let (label, value) = label.split_once("=\"").unwrap();
+            // What is told of it, up to the next label: values in backticks, or words about them.
+            let told = row.split(&format!("`{label}`: ")).nth(1).map(|told| told.split([';', '|']).next().unwrap());
+            let Some(told) = told.filter(|told| told.starts_with('`')) else { continue };
+            let value = value.trim_end_matches('"');
+            assert!(told.contains(&format!("`{value}`")), "{name}: {label}=\"{value}\" is not in the book: {told}");
+        }
+    }
+}
+
 fn figures_count_what_happened_and_name_nobody(product: &mut Product) {
     let mut nobody = Browser::of(product);
     let before = scraped(&mut nobody);
@@ -80,6 +100,7 @@ fn figures_count_what_happened_and_name_nobody(product: &mut Product) {
     for word in ["ada", "bob", "web-1", "made-up", "127.0.0.1"] {
         assert!(!text.contains(word), "{word}: {text}");
     }
+    stand_in_the_book(product);
     let routes = |text: &str| text.lines().filter(|line| line.starts_with("sallyport_api_requests_total")).count();
     let known = routes(&text);
     for n in 0..20 {

@@ -219,6 +219,7 @@ fn people_sign_in_with_certificates_until_those_are_revoked(product: &mut Produc
     fs::write(product.at("checkout/inventory.toml"), disabled).unwrap();
     product.ok(&["apply", &product.at("checkout").display().to_string()]).unwrap();
     assert!(!signs_in(product, &key, "ada"), "she is disabled");
+    crate::metrics::stand_in_the_book(product);
 }
 
 /// The client knows gateways by their authority's certificates, and nothing else need be known.

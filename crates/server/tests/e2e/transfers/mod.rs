@@ -107,6 +107,7 @@ fn files_go_both_ways_and_are_recorded_like_those_of_sftp(product: &mut Product)
 
 /// What came of them is counted: two up with so many bytes, two down, and one that was refused.
 fn counted(product: &Product, carried: usize) {
+    crate::metrics::stand_in_the_book(product);
     let figures = crate::metrics::figures(product);
     for line in [
         "sallyport_transfers_total{way=\"up\",outcome=\"done\"} 2".to_owned(),
