@@ -41,7 +41,7 @@ fn advice(server: &Server<'_>, gaps: &[Gap]) -> String {
     let names: Vec<_> = names.into_iter().map(|name| format!("\"{name}\"")).collect();
     format!(
         "{ended}. Update its SSH server; until that is done `exceptions = {{ algorithms = [{}], reason = \"...\", until = \
-         \"YYYY-MM-DD\" }}` in its inventory file (*Exceptions* in the portal) lets it be spoken to",
+         \"YYYY-MM-DD\" }}` in its inventory file (*Old algorithms by exception* in the portal) lets it be spoken to",
         names.join(", ")
     )
 }
