@@ -35,7 +35,7 @@ pub(crate) fn permit(product: &Product, policy: &str) {
 
 /// Whoever answers has read the question, and types nothing else: a key in the middle of others is none.
 pub(crate) fn calm() {
-    std::thread::sleep(Duration::from_millis(900));
+    sallyport_testkit::waiting::nap(Duration::from_millis(900));
 }
 
 fn open(product: &Product) -> (Browser, String) {

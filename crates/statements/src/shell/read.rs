@@ -58,6 +58,10 @@ fn go(text: &str, memory: &mut Memory, feeds: Feed, sips: bool) -> Result<Script
         journal: Vec::new(),
     };
     reader.list(&list);
+    // What stands for bytes that are no text: which they were, the shell knows.
+    if text.contains(char::REPLACEMENT_CHARACTER) {
+        reader.script.unclear.push("bytes that are no text".to_owned());
+    }
     Ok(reader.script)
 }
 

@@ -127,7 +127,7 @@ impl Tap {
         self.touch();
         self.thaw().await?;
         let secret = match self.inputs.of(channel) {
-            Some(input) => input.lock().await.answers(),
+            Some((_, input)) => input.lock().await.answers(),
             None => false,
         };
         let (taken, piece) = fed.take(judge.rules(), bytes, secret);

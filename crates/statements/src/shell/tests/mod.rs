@@ -22,6 +22,12 @@ fn assert_runs(text: &str, programs: &[&str]) {
 }
 
 #[test]
+fn bytes_that_are_no_text_are_not_guessed_at() {
+    assert!(!read_one("ls \u{fffd}; rm a").unclear.is_empty());
+    assert_eq!(runs("ls \u{fffd}; rm a").last().unwrap(), "rm a");
+}
+
+#[test]
 fn words_after_quotes_and_escapes() {
     assert_runs("ls", &["ls"]);
     assert_runs("  rm  -rf   / # all of it", &["rm -rf /"]);
