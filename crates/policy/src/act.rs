@@ -2,7 +2,7 @@
 
 use sallyport_model::access::Channel;
 
-/// The action group of all channels, as the schema spells it.
+/// The action group of channels, as the schema spells it.
 pub(crate) const CHANNELS: &str = "channel";
 
 macro_rules! rights {
@@ -109,6 +109,11 @@ impl Act {
             Self::Right(right) => right.action(),
             Self::See => "see",
         }
+    }
+
+    /// Whether it is in the group of channels: all are, but those by which the client lends the target something of its own.
+    pub(crate) const fn in_channels(self) -> bool {
+        matches!(self, Self::Channel(channel) if !matches!(channel, Channel::Agent | Channel::X11))
     }
 
     /// Whether a permit opens something that limits bound.

@@ -162,10 +162,7 @@ fn principal<'g>(identity: &Identity, groups: impl Iterator<Item = &'g str>) -> 
 }
 
 fn action(act: Act) -> Result<Entity, BadFacts> {
-    let parents = match act {
-        Act::Channel(_) => HashSet::from([uid("Action", CHANNELS)?]),
-        _ => HashSet::new(),
-    };
+    let parents = if act.in_channels() { HashSet::from([uid("Action", CHANNELS)?]) } else { HashSet::new() };
     Ok(Entity::new_no_attrs(uid("Action", act.action())?, parents))
 }
 

@@ -17,7 +17,7 @@ struct Told {
 }
 
 /// Writes a recording as text. Each line has its time since the start, its channel, and what it is: `|` what the target showed, `!`
-/// what it showed as an error, `>` what was typed, and in brackets what else happened. Lines are those of [`crate::find`]: a program that
+/// what it showed as an error, `>` what was typed, and in brackets what else happened. Lines are as a search finds them: a program that
 /// paints the screen makes a line of each piece that it paints. Control characters are left out.
 #[must_use]
 pub fn export(facts: &Facts, events: &[Event]) -> String {
@@ -135,7 +135,7 @@ mod tests {
              00:00:02.100   1 | removed /srv\n\
              00:00:02.200   2 ! no such file\n\
              00:00:02.300   1 | $ \n\
-             00:00:02.400   2 [idle] for 3722 s\n\
+             00:00:02.400   1 [idle] for 3722 s\n\
              01:02:05.006   1 [command] reboot[2J\n\
              01:02:05.007   1 [exit] with 3\n"
         );

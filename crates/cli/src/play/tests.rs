@@ -137,7 +137,7 @@ async fn an_export_looks_at_the_place_before_it_asks() {
     std::fs::write(&there, b"").unwrap();
     // Nobody listens there: had it asked, the failure were another.
     let client = Client::at("http://127.0.0.1:1".into(), None).unwrap();
-    for file in [there, dir.path().join("x.txt"), dir.path().join("x")] {
+    for file in [there, dir.path().join("x.json"), dir.path().join("x")] {
         let args = Export { session: "ses_00000000000000000000000000000000".into(), file };
         let fail = export(args, &client, Output::new(output::Format::Text)).await.unwrap_err();
         assert_eq!(fail.kind, sallyport_model::Kind::Usage, "{fail}");

@@ -5,7 +5,6 @@
 //! left out of a slice only where the whole set would have found it false.
 
 use crate::act::{Act, CHANNELS};
-use sallyport_model::access::Channel;
 use serde_json::Value;
 use std::collections::BTreeSet;
 
@@ -144,7 +143,7 @@ fn actions(policy: &Value) -> Option<BTreeSet<String>> {
     let mut all = BTreeSet::new();
     for name in names {
         if name == CHANNELS {
-            all.extend(Channel::ALL.iter().map(|channel| Act::Channel(*channel).action().to_owned()));
+            all.extend(Act::all().filter(|act| act.in_channels()).map(|act| act.action().to_owned()));
         } else {
             all.insert(name.to_owned());
         }

@@ -1,6 +1,6 @@
 //! Finding text in a recording: on the screen, as typed, and in commands.
 //!
-//! What a target wrote is taken as [lines](crate::lines).
+//! What a target wrote is taken as lines: control sequences are left out, and where the cursor jumps a line ends.
 
 use crate::event::{EventRef, WhatRef};
 use crate::lines::Line;
