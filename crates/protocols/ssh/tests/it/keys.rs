@@ -11,6 +11,9 @@ use sallyport_ssh_transport::{auth, key};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+/// What somebody is asked whose user name has a handle.
+const ASKED: &str = "Password or token, or Enter alone to sign in with a browser: ";
+
 fn made(rig: &Rig, sort: &str, bits: &str) -> PathBuf {
     let path = rig.fixed.home().join(format!("{sort}-{bits}"));
     let mut command = Command::new("ssh-keygen");
@@ -161,10 +164,10 @@ async fn a_code_counts_for_the_name_whose_password_was_right_and_for_no_other() 
         let mut leg = knock(&rig).await;
         password(&mut leg, &ada, by_questions).await;
         // The name changes: nothing of what was shown counts any more (RFC 4252 section 5).
-        ask(&mut leg, &bob, "Password or token: ").await;
+        ask(&mut leg, &bob, ASKED).await;
         assert_eq!(answer(&mut leg, CODE).await, auth::FAILURE);
         // Not even for the first name, once another was said.
-        ask(&mut leg, &ada, "Password or token: ").await;
+        ask(&mut leg, &ada, ASKED).await;
         assert_eq!(answer(&mut leg, CODE).await, auth::FAILURE);
         password(&mut leg, &ada, by_questions).await;
         if !by_questions {
@@ -177,7 +180,7 @@ async fn a_code_counts_for_the_name_whose_password_was_right_and_for_no_other() 
 /// Shows a password that is right and not enough.
 async fn password(leg: &mut Wire, user: &str, by_questions: bool) {
     if by_questions {
-        ask(leg, user, "Password or token: ").await;
+        ask(leg, user, ASKED).await;
         assert_eq!(answer(leg, PASSWORD_TYPED).await, auth::MORE);
         return;
     }
