@@ -155,12 +155,13 @@ pub struct Standings {
 /// `standing` for every account at once.
 #[must_use]
 pub fn standings(set: &PolicySet, facts: &Facts<'_>, inventory: &Inventory) -> Standings {
-    let usable = reach(set, facts, Act::Connect, inventory);
+    let (usable, broken) = swept(set, facts, Act::Connect, inventory);
     let mut requestable = reach(set, facts, Act::Request, inventory);
     let mut hoped = facts.clone();
     hoped.met.extend(set.policies.iter().flat_map(|policy| policy.scope.met.iter().cloned()));
     if hoped.met.len() > facts.met.len() {
-        requestable |= reach(set, &hoped, Act::Connect, inventory);
+        // Where a policy cannot be evaluated now, nobody is told to ask: what it would say then, nobody knows.
+        requestable |= reach(set, &hoped, Act::Connect, inventory) - broken;
     }
     requestable -= &usable;
     Standings { usable, requestable }
@@ -172,11 +173,16 @@ pub fn standings(set: &PolicySet, facts: &Facts<'_>, inventory: &Inventory) -> S
 /// An account for which a policy cannot be evaluated is left out, as `decide` would deny it.
 #[must_use]
 pub fn reach(set: &PolicySet, facts: &Facts<'_>, act: Act, inventory: &Inventory) -> RoaringBitmap {
+    swept(set, facts, act, inventory).0
+}
+
+/// The same, and the accounts for which a policy cannot be evaluated.
+fn swept(set: &PolicySet, facts: &Facts<'_>, act: Act, inventory: &Inventory) -> (RoaringBitmap, RoaringBitmap) {
     let Some((target, account)) = inventory.all.min().and_then(|first| inventory.get(first)) else {
-        return RoaringBitmap::new();
+        return (RoaringBitmap::new(), RoaringBitmap::new());
     };
     if refuse(&facts.clone().at(Place::Account(target, account)), act).is_some() {
-        return RoaringBitmap::new();
+        return (RoaringBitmap::new(), RoaringBitmap::new());
     }
     let principals = principal_keys(facts.identity);
     let candidates = |index: &Index| index.everywhere(act.action(), &principals);
@@ -202,7 +208,7 @@ pub fn reach(set: &PolicySet, facts: &Facts<'_>, act: Act, inventory: &Inventory
             unenforceable |= matched;
         }
     }
-    reached - unenforceable - sweep.broken
+    (reached - unenforceable - &sweep.broken, sweep.broken)
 }
 
 struct Sweep<'a> {

@@ -39,6 +39,18 @@ fn an_account_beside_a_foreign_target_is_never_reached() {
     assert_eq!(reached.into_iter().collect::<Vec<_>>(), [1]);
 }
 
+#[test]
+fn where_a_policy_cannot_be_evaluated_nobody_is_told_to_ask() {
+    let set = set("permit (principal, action == Action::\"connect\", resource is Account)
+         when { context.met.contains(\"ticket\") || resource.tier * 9223372036854775807 > 1 };");
+    let (inventory, ada) = (inventory(), identity("ada", &[]));
+    let all = standings(&set, &facts(&ada), &inventory);
+    for (number, (target, account)) in (0..).zip(&world()) {
+        let one = crate::standing(&set, &facts(&ada).at(Place::Account(target, account)));
+        assert_eq!(all.requestable.contains(number), one == crate::Standing::Requestable, "{}", target.name);
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(48))]
     #[test]

@@ -15,7 +15,7 @@ fn keys_come_from_the_scope() {
     let s =
         scope("permit (principal == Identity::\"ada\", action in Action::\"channel\", resource in Target::\"web-1\");");
     assert_eq!((s.principal.as_str(), s.resource.as_str()), ("identity:ada", "target:web-1"));
-    assert_eq!(s.actions.unwrap().len(), 10);
+    assert_eq!(s.actions.unwrap().len(), 8);
     let s = scope("permit (principal is Identity in Group::\"ops\", action, resource);");
     assert_eq!((s.principal.as_str(), s.resource.as_str(), s.actions), ("group:ops", ANY, None));
 }
