@@ -171,7 +171,10 @@ async fn in_whole_screens(shell: &mut Typing) {
     let tmux = "tmux -L secrets -f /dev/null start-server \\; set -g status off \\; new-session";
     shell.keys(&format!("TERM=xterm {tmux} 'PS1=\"i\"\"n> \" bash --norc --noprofile -i'\r")).await;
     shell.until("in> ").await;
-    shell.keys("echo in-the-$((40+2))-screen\r").await;
+    shell.still().await;
+    // Letter by letter: of what comes at once such a program may draw a part late, and what is not shown in time is no text.
+    shell.letters("echo in-the-$((40+2))-screen").await;
+    shell.keys("\r").await;
     shell.until("in-the-42-screen").await;
     shell.until("in> ").await;
     shell.ask("stty -echo; printf 'in''ner:'; read x; exit", "inner:", screen).await;
@@ -181,6 +184,7 @@ async fn in_whole_screens(shell: &mut Typing) {
     shell.until("VIM").await;
     shell.keys("i").await;
     shell.until("INSERT").await;
+    shell.still().await;
     shell.letters("hello-from-the-editor").await;
     shell.keys("\x1b:").await;
     shell.until(":").await;

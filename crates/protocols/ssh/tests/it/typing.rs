@@ -8,6 +8,8 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command};
 
 const SOON: Duration = Duration::from_secs(20);
+/// How long nothing comes of a screen that stands.
+const STILL: Duration = Duration::from_millis(400);
 
 /// What runs in a terminal, and who looks at it.
 pub(crate) struct Typing {
@@ -73,6 +75,16 @@ impl Typing {
         let (before, after) = (before.to_owned(), after.to_owned());
         self.shown = after;
         before
+    }
+
+    /// Waits until nothing has been shown for a moment, and forgets what was: of keys that come while a screen is being painted
+    /// nobody can tell whether they are shown.
+    pub(crate) async fn still(&mut self) {
+        let mut buffer = [0; 4096];
+        while let Ok(read) = tokio::time::timeout(STILL, self.screen.read(&mut buffer)).await {
+            assert!(read.unwrap() > 0, "it has ended: {:?}", self.shown);
+        }
+        self.shown.clear();
     }
 
     /// Waits for a line of the gateway, which comes beside the screen.
