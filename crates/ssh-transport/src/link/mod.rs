@@ -110,9 +110,12 @@ impl Opening {
     fn no(&mut self, code: u32, text: &str) {
         let Some(handle) = self.handle.take() else { return };
         let id = handle.id;
+        // The number is free once the handle is gone, and not before: the peer's next channel would have it, and lose it with this
+        // handle.
         handle.with(|state| {
-            if let Some(channel) = state.remove(id) {
-                state.say(&Message::OpenFailed { channel: channel.far, code, text: text.into() });
+            if let Some(channel) = state.channel(id) {
+                let far = channel.far;
+                state.say(&Message::OpenFailed { channel: far, code, text: text.into() });
             }
         });
     }
