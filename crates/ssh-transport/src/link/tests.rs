@@ -317,18 +317,28 @@ async fn a_goodbye_is_read_by_a_peer_that_still_sends() {
     }
 }
 
+/// The first channel, from both sides, whose opener takes so much: its window, and one piece of data.
+async fn narrow(near: &Side, far: &mut Side, (window, packet): (u32, u32)) -> ((Reader, Writer), (Reader, Writer)) {
+    near.link.shared.lock().insert(Channel::opening()).unwrap();
+    near.link.shared.lock().say(&Message::Open {
+        kind: "session".into(),
+        sender: 0,
+        window,
+        packet,
+        data: Bytes::new(),
+    });
+    let Some(Arrival::Open(opening)) = far.arrivals.next().await else { panic!("no channel came") };
+    let accepted = opening.accept().unwrap();
+    let handle = Handle { shared: near.link.shared.clone(), id: 0 };
+    poll_fn(|cx| handle.poll_opened(cx)).await.unwrap();
+    (handle.split(), accepted)
+}
+
 #[tokio::test]
 async fn a_window_of_one_byte_is_served_byte_by_byte() {
     let (near, mut far) = sides(1 << 20, 1 << 30).await;
-    let open = Message::Open { kind: "session".into(), sender: 0, window: 1, packet: 1, data: Bytes::new() };
-    near.link.shared.lock().insert(Channel::opening()).unwrap();
-    near.link.shared.lock().say(&open);
-    let Some(Arrival::Open(opening)) = far.arrivals.next().await else { panic!("no channel came") };
-    let (_far_read, far_write) = opening.accept().unwrap();
+    let ((mut read, _write), (_far_read, far_write)) = narrow(&near, &mut far, (1, 1)).await;
     let sending = tokio::spawn(async move { far_write.data(Bytes::from_static(b"abc")).await });
-    let handle = Handle { shared: near.link.shared.clone(), id: 0 };
-    poll_fn(|cx| handle.poll_opened(cx)).await.unwrap();
-    let (mut read, _write) = handle.split();
     for expected in [b"a", b"b", b"c"] {
         assert_eq!(timeout(SOON, read.next()).await.unwrap(), Said::Data(Bytes::from_static(expected)));
         near.link.shared.lock().say(&Message::Adjust { channel: 0, bytes: 1 });
@@ -339,15 +349,8 @@ async fn a_window_of_one_byte_is_served_byte_by_byte() {
 #[tokio::test]
 async fn a_window_of_nothing_is_waited_at_and_stalls_no_neighbour() {
     let (mut near, mut far) = sides(1 << 20, 1 << 30).await;
-    let open = Message::Open { kind: "session".into(), sender: 0, window: 0, packet: 1 << 15, data: Bytes::new() };
-    near.link.shared.lock().insert(Channel::opening()).unwrap();
-    near.link.shared.lock().say(&open);
-    let Some(Arrival::Open(opening)) = far.arrivals.next().await else { panic!("no channel came") };
-    let (_far_read, far_write) = opening.accept().unwrap();
+    let ((mut read, _write), (_far_read, far_write)) = narrow(&near, &mut far, (0, 1 << 15)).await;
     let sending = tokio::spawn(async move { far_write.data(Bytes::from_static(b"abc")).await });
-    let handle = Handle { shared: near.link.shared.clone(), id: 0 };
-    poll_fn(|cx| handle.poll_opened(cx)).await.unwrap();
-    let (mut read, _write) = handle.split();
     let ((mut beside, _write), (_far_read, beside_write)) = channel(&mut near, &mut far).await;
     let all = async { beside_write.data(Bytes::from(vec![2; 4 << 20])).await.unwrap() };
     tokio::join!(all, drain(&mut beside, 4 << 20));
