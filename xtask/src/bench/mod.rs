@@ -1,5 +1,6 @@
 //! `bench`: measures in release and writes the figures with commit and date under docs/measures.
 
+mod asleep;
 mod ssh;
 
 use crate::{components, portal, run};
@@ -43,8 +44,8 @@ pub(crate) fn bench(args: &Args) -> Result<()> {
     let wanted = |name: &str| args.only.as_ref().is_none_or(|only| name.contains(only.as_str()));
     let examples: Vec<_> = EXAMPLES.iter().filter(|example| wanted(example.1)).collect();
     let runs: Vec<_> = ssh::RUNS.iter().filter(|run| wanted(run.name)).collect();
-    let (crowd, sizes) = (wanted("ssh_crowd"), wanted("ssh_sizes"));
-    if examples.is_empty() && !crowd && !sizes && (runs.is_empty() || args.scripts.is_none()) {
+    let (crowd, sizes, asleep) = (wanted("ssh_crowd"), wanted("ssh_sizes"), wanted("ssh_asleep"));
+    if examples.is_empty() && !crowd && !sizes && !asleep && (runs.is_empty() || args.scripts.is_none()) {
         bail!(
             "nothing to measure: no example has that in its name, and `--scripts` names the directory that measures SSH"
         );
@@ -71,6 +72,9 @@ pub(crate) fn bench(args: &Args) -> Result<()> {
     }
     if sizes {
         ssh::sizes(args.yes)?;
+    }
+    if asleep {
+        asleep::asleep(args.yes)?;
     }
     if crowd {
         ssh::crowd(args.seconds, args.yes)?;
