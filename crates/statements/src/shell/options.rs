@@ -1,7 +1,7 @@
 //! Programs with options and languages of their own in which other programs are named.
 
 use super::Word;
-use super::unwrap::{Inner, LOOSE, after, apart, is_flag, loose, own};
+use super::unwrap::{Inner, LOOSE, after, apart, is_flag, joined, loose, own};
 use crate::glob::Place;
 
 pub(super) fn xargs(rest: &[Word], shown: &[String]) -> Vec<Inner> {
@@ -75,7 +75,10 @@ pub(super) fn hidden(name: &str, shown: &[String]) -> Vec<Inner> {
     let prefixes: &[&str] = match name {
         "tar" => &["--checkpoint-action=exec=", "--to-command=", "--use-compress-program=", "--rsh-command=", "-I"],
         "rsync" => &["--rsh=", "-e"],
-        "git" => &["core.pager=", "core.sshCommand=", "alias.x=!"],
+        "split" => &["--filter="],
+        "socat" => &["EXEC:", "exec:", "SYSTEM:", "system:", "SHELL:", "shell:"],
+        "tcpdump" => &["-z"],
+        "nc" | "ncat" => &["-e", "-c", "--exec=", "--sh-exec="],
         "man" => &["--pager=", "-P"],
         "zip" => &["--unzip-command=", "-TT"],
         _ => &["ProxyCommand=", "-oProxyCommand=", "-S"],
@@ -87,6 +90,111 @@ pub(super) fn hidden(name: &str, shown: &[String]) -> Vec<Inner> {
             let text = if value.is_empty() { shown.get(at.saturating_add(1)).map(String::as_str) } else { Some(value) };
             found.extend(text.map(|text| own(Word::new(text))));
         }
+    }
+    found
+}
+
+/// Settings of `git` that are commands, by the end of their names.
+const SETTINGS: [&str; 14] = [
+    "pager",
+    "editor",
+    "sshcommand",
+    "fsmonitor",
+    "askpass",
+    "external",
+    "textconv",
+    "command",
+    "cmd",
+    "clean",
+    "smudge",
+    "process",
+    "driver",
+    "gitproxy",
+];
+
+/// `git -c name=value`: aliases and helpers behind `!`, and settings that are commands.
+pub(super) fn git(shown: &[String]) -> Vec<Inner> {
+    let mut found = Vec::new();
+    for (flag, setting) in shown.iter().zip(shown.iter().skip(1)) {
+        let Some((name, value)) = setting.split_once('=').filter(|_| flag == "-c") else { continue };
+        let name = name.to_ascii_lowercase();
+        let last = name.rsplit('.').next().unwrap_or_default();
+        match value.strip_prefix('!') {
+            Some(text) => found.push(own(Word::new(text))),
+            None if SETTINGS.contains(&last) || name.starts_with("pager.") => found.push(own(Word::new(value))),
+            None => {}
+        }
+    }
+    found
+}
+
+/// `ip netns exec NAME words`, `ip vrf exec NAME words`.
+pub(super) fn netns(rest: &[Word], shown: &[String]) -> Vec<Inner> {
+    // Names of its objects may be shortened, and so may `exec`.
+    let verb = shown.iter().position(|word| word.len() > 1 && "exec".starts_with(word.as_str()));
+    let words = verb.and_then(|at| rest.get(at.saturating_add(2)..)).filter(|words| !words.is_empty());
+    words.map(|words| apart(words.to_vec())).into_iter().collect()
+}
+
+/// `start-stop-daemon --exec path -- words`, or `--startas path`.
+pub(super) fn daemon(rest: &[Word], shown: &[String]) -> Vec<Inner> {
+    let more = shown.iter().position(|word| word == "--").and_then(|at| rest.get(at.saturating_add(1)..));
+    let mut found = Vec::new();
+    for (at, word) in shown.iter().enumerate() {
+        let given = ["--exec=", "--startas="].iter().find_map(|flag| word.strip_prefix(flag)).map(Word::new);
+        let next =
+            matches!(word.as_str(), "-x" | "-a" | "--exec" | "--startas").then(|| rest.get(at.saturating_add(1)));
+        if let Some(program) = given.or_else(|| next.flatten().cloned()) {
+            found.push(apart(std::iter::once(program).chain(more.unwrap_or_default().iter().cloned()).collect()));
+        }
+    }
+    found
+}
+
+/// Verbs of `tmux` behind which a shell reads a text. They may be shortened.
+const VERBS: [&str; 14] = [
+    "new-session",
+    "new-window",
+    "neww",
+    "split-window",
+    "splitw",
+    "respawn-pane",
+    "respawnp",
+    "respawn-window",
+    "respawnw",
+    "run-shell",
+    "if-shell",
+    "pipe-pane",
+    "pipep",
+    "display-popup",
+];
+
+/// `tmux new-session 'text'`. Which letters take values differs from verb to verb, so that the text may begin at several places.
+pub(super) fn tmux(rest: &[Word], shown: &[String]) -> Vec<Inner> {
+    let verb = |word: &String| word.len() > 1 && VERBS.iter().any(|verb| verb.starts_with(word.as_str()));
+    let Some(begin) = shown.iter().position(verb).map(|at| at.saturating_add(1)) else { return Vec::new() };
+    texts(rest.get(begin..).unwrap_or_default(), shown.get(begin..).unwrap_or_default())
+}
+
+/// `screen -dm words`, unless it is there to look at another one.
+pub(super) fn screen(rest: &[Word], shown: &[String]) -> Vec<Inner> {
+    let looks = |word: &String| ['r', 'x', 'R', 'X', 'Q', 'l', 'w'].iter().any(|letter| is_flag(word, *letter));
+    if shown.iter().take_while(|word| word.starts_with('-')).any(looks) { Vec::new() } else { texts(rest, shown) }
+}
+
+/// Texts that may begin at the first operand, or at the one behind it where that may be an option's value.
+fn texts(rest: &[Word], shown: &[String]) -> Vec<Inner> {
+    let mut found = Vec::new();
+    let mut valued = false;
+    for (at, word) in shown.iter().enumerate() {
+        let flag = word.starts_with('-');
+        if !flag {
+            found.push(own(joined(rest.get(at..).unwrap_or_default())));
+            if !valued {
+                break;
+            }
+        }
+        valued = flag;
     }
     found
 }

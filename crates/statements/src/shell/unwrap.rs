@@ -1,7 +1,7 @@
 //! Programs that run other programs: how to find the other one among their words.
 
 use super::Word;
-use super::options::{awk, container, find, foreign, hidden, sed, xargs};
+use super::options::{awk, container, daemon, find, foreign, git, hidden, netns, screen, sed, tmux, xargs};
 use crate::glob::{Place, Sense};
 
 /// A program that another one runs.
@@ -53,7 +53,7 @@ const fn wraps(name: &'static str, valued: &'static str, skip: usize) -> Wrapper
     Wrapper { name, valued, skip }
 }
 
-const WRAPPERS: [Wrapper; 47] = [
+const WRAPPERS: [Wrapper; 61] = [
     wraps("sudo", "ugpChrtTUDRac", 0),
     wraps("doas", "uCa", 0),
     wraps("pkexec", "", 0),
@@ -101,6 +101,20 @@ const WRAPPERS: [Wrapper; 47] = [
     wraps("nocorrect", "", 0),
     wraps("repeat", "", 1),
     wraps("runuser", "ugGsw", 0),
+    wraps("prlimit", "p", 0),
+    wraps("choom", "np", 0),
+    wraps("chpst", "ueUnmdoplfcrt/", 0),
+    wraps("setlock", "", 1),
+    wraps("logsave", "", 1),
+    wraps("cgexec", "g", 0),
+    wraps("aa-exec", "pn", 0),
+    wraps("eatmydata", "", 0),
+    wraps("systemd-inhibit", "", 0),
+    wraps("firejail", "", 0),
+    wraps("xvfb-run", "enspfw", 0),
+    wraps("valgrind", "", 0),
+    wraps("sshpass", "fdpP", 0),
+    wraps("ssh-agent", "aEOPt", 0),
 ];
 
 /// Shells.
@@ -163,6 +177,10 @@ pub(super) fn unwrap(name: &str, words: &[Word]) -> Vec<Inner> {
         "su" | "script" => {
             option(rest, &shown, 'c', &["--command", "--session-command"]).map(own).into_iter().collect()
         }
+        "sg" => {
+            let text = option(rest, &shown, 'c', &[]).or_else(|| rest.get(1).cloned());
+            return text.map(own).into_iter().collect();
+        }
         "eval" => return vec![Inner::Text { text: joined(rest), way: Way::Here }],
         "trap" => {
             let text = rest.iter().find(|word| !matches!(word.shown().as_str(), "--" | "-p" | "-l"));
@@ -179,8 +197,21 @@ pub(super) fn unwrap(name: &str, words: &[Word]) -> Vec<Inner> {
             return vec![Inner::Fed { words }, Inner::Unclear("words that parallel makes commands of")];
         }
         "find" | "fd" | "fdfind" => return find(rest, &shown),
+        "ip" => netns(rest, &shown),
+        "start-stop-daemon" => daemon(rest, &shown),
+        "capsh" => {
+            let text = shown.iter().position(|word| word == "--" || word == "==");
+            return text
+                .map(|at| shell(name, rest.get(at..).unwrap_or_default(), shown.get(at..).unwrap_or_default()))
+                .unwrap_or_default();
+        }
+        "tmux" => return tmux(rest, &shown),
+        "screen" => return screen(rest, &shown),
         "docker" | "podman" | "nerdctl" | "kubectl" | "oc" | "lxc" | "crictl" => container(name, rest, &shown),
-        "tar" | "rsync" | "git" | "man" | "zip" | "ftp" | "scp" | "sftp" => return hidden(name, &shown),
+        "git" => return git(&shown),
+        "tar" | "rsync" | "man" | "zip" | "split" | "socat" | "tcpdump" | "nc" | "ncat" | "ftp" | "scp" | "sftp" => {
+            return hidden(name, &shown);
+        }
         "awk" | "gawk" | "mawk" | "nawk" => return awk(name, &shown),
         "sed" => return sed(rest),
         "hash" if shown.iter().any(|word| word.starts_with("-p")) => {
@@ -290,7 +321,7 @@ fn value(word: &Word, prefix: &str) -> Option<Word> {
 }
 
 /// Words as one text, as a shell joins them.
-fn joined(words: &[Word]) -> Word {
+pub(super) fn joined(words: &[Word]) -> Word {
     let mut all = Word::default();
     for (at, word) in words.iter().enumerate() {
         if at > 0 {
