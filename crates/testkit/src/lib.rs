@@ -3,6 +3,7 @@
 pub mod browser;
 pub mod canary;
 mod command;
+pub mod corpus;
 pub mod faults;
 pub mod history;
 pub mod http;

@@ -80,16 +80,12 @@ pub fn seeds() -> Vec<Vec<u8>> {
 mod tests {
     use super::*;
     use proptest::prelude::*;
-
-    fn kept(name: &str) -> impl Iterator<Item = Vec<u8>> {
-        let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/corpus").join(name);
-        std::fs::read_dir(path).unwrap().map(|file| std::fs::read(file.unwrap().path()).unwrap())
-    }
+    use sallyport_testkit::corpus::replay;
 
     #[test]
     fn what_the_fuzzer_kept_of_terminals_holds() {
-        kept("echo").chain(seeds()).for_each(|input| echo(&input));
-        kept("line").chain(seeds()).for_each(|input| line(&input));
+        replay("echo", seeds(), echo).unwrap();
+        replay("line", seeds(), line).unwrap();
     }
 
     proptest! {

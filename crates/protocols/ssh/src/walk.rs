@@ -7,16 +7,12 @@ pub use crate::files::sftp::speak::walked::{seeds as reply_seeds, walk as replie
 mod tests {
     use super::*;
     use proptest::prelude::*;
-
-    fn kept(name: &str) -> impl Iterator<Item = Vec<u8>> {
-        let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../fuzz/corpus").join(name);
-        std::fs::read_dir(path).unwrap().map(|file| std::fs::read(file.unwrap().path()).unwrap())
-    }
+    use sallyport_testkit::corpus::replay;
 
     #[test]
     fn what_the_fuzzer_kept_of_targets_holds() {
-        kept("gate").chain(gate_seeds()).for_each(|input| gate(&input));
-        kept("replies").chain(reply_seeds()).for_each(|input| replies(&input));
+        replay("gate", gate_seeds(), gate).unwrap();
+        replay("replies", reply_seeds(), replies).unwrap();
     }
 
     proptest! {

@@ -3,18 +3,11 @@
 #[expect(unreachable_pub, reason = "the fuzzer's package includes this file and uses it from outside")]
 mod targets;
 
-use std::fs;
-use std::path::PathBuf;
+use sallyport_testkit::corpus::kept;
 use targets::TARGETS;
 
 /// Altered inputs per seed. The fuzzer makes the many; these find what would break at once.
 const WALK: usize = 300;
-
-fn corpus(name: &str) -> Vec<Vec<u8>> {
-    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/corpus").join(name);
-    let files = fs::read_dir(&path).unwrap();
-    files.map(|file| fs::read(file.unwrap().path()).unwrap()).collect()
-}
 
 /// A fixed sequence of numbers (splitmix64): a failure comes again.
 struct Walk(u64);
@@ -51,7 +44,7 @@ impl Walk {
 #[test]
 fn every_kept_input_and_what_lies_around_genuine_ones_holds() {
     for target in TARGETS {
-        for input in corpus(target.name) {
+        for input in kept(target.name).unwrap() {
             (target.run)(&input);
         }
         let mut walk = Walk(7);
