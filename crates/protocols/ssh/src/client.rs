@@ -9,6 +9,7 @@ use sallyport_model::access::Denial;
 use sallyport_model::door::{self, TERM};
 use sallyport_ssh_transport::link::{self, Arrival, Arrivals, Gone, Link};
 use sallyport_ssh_transport::wire::{Cursor, Put as _};
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc;
@@ -22,10 +23,12 @@ pub struct Client {
     /// Its connection; absent where it came through the door.
     pub(crate) connected: Option<Connected>,
     begins: Begins,
+    /// What it began while it waited, to be answered when it goes on.
+    pub(crate) kept: VecDeque<Arrival>,
     /// The first channel, where `hold` had to look at it, or where there is no other.
     pub(crate) started: Option<Started>,
-    /// Whether it knows what it waits for.
-    pub(crate) told: bool,
+    /// What it was told last that it waits for.
+    pub(crate) told: Option<String>,
     /// That it was looked for a first channel and has begun none.
     pub(crate) begins_nothing: bool,
     /// What somebody who came through the door wants done with files.
@@ -52,7 +55,8 @@ impl Client {
     /// A client with a connection of its own.
     pub(crate) fn connected(connected: Connected, arrivals: Arrivals) -> Self {
         let (connected, begins) = (Some(connected), Begins::Link(arrivals));
-        Self { connected, begins, started: None, told: false, begins_nothing: false, errands: None }
+        let kept = VecDeque::new();
+        Self { connected, begins, kept, started: None, told: None, begins_nothing: false, errands: None }
     }
 
     /// A terminal that came through the door: one channel, which has asked for a shell.
@@ -71,11 +75,20 @@ impl Client {
         };
         let begins = Begins::Door(gone);
         let (started, errands) = (Some(started), Some(errands));
-        Self { connected: None, begins, started, told: false, begins_nothing: false, errands }
+        let kept = VecDeque::new();
+        Self { connected: None, begins, kept, started, told: None, begins_nothing: false, errands }
     }
 
-    /// What the client begins next; `None` once it is gone.
+    /// What the client begins next, or has begun while it waited; `None` once it is gone.
     pub(crate) async fn next(&mut self) -> Option<Arrival> {
+        match self.kept.pop_front() {
+            Some(arrival) => Some(arrival),
+            None => self.arrives().await,
+        }
+    }
+
+    /// What it begins from now on.
+    pub(crate) async fn arrives(&mut self) -> Option<Arrival> {
         match &mut self.begins {
             Begins::Link(arrivals) => arrivals.next().await,
             Begins::Door(gone) => {

@@ -15,6 +15,7 @@ mod login;
 mod probe;
 mod relay;
 mod start;
+mod waiting;
 #[cfg(any(test, fuzzing))]
 pub mod walk;
 
@@ -27,9 +28,7 @@ use sallyport_model::door::Probed;
 use sallyport_model::{AccountName, Env, Kind, Secret, TargetName};
 use sallyport_ssh_transport::Settings;
 use sallyport_ssh_transport::key::{self, HostKey};
-use sallyport_ssh_transport::link::{Arrival as Begun, code};
 use std::sync::{Arc, PoisonError, RwLock};
-use std::time::Duration;
 
 pub use client::Client;
 pub use dial::Upstream;
@@ -89,17 +88,6 @@ impl Ssh {
 /// (`ssh -J`), whose inside nobody could see.
 const NAME_A_TARGET: &str = "no target was named: connect as account@target, such as `ssh root@web-1@this-gateway`, \
                              in place of a jump through it too";
-/// For clients that would have to wait and begin nothing that could: forwards alone, and jumps.
-const CANNOT_WAIT: &str = "a client that begins neither a shell nor a command (`ssh -N`, `-W`, a jump) cannot wait for that: \
-                           connect with one, and with the forwards beside it";
-/// For commands, where somebody at a terminal would be kept waiting.
-const NO_TERMINAL: &str = "a command does not wait for that: run it again once it is so";
-/// How long a refused client may take to open the channel in which it is told.
-const TELL: Duration = Duration::from_secs(10);
-/// How long a refused client may take to leave by itself, which keeps its exit code.
-const LEAVE: Duration = Duration::from_secs(2);
-/// Between two tries of a held client.
-const HOLD: Duration = Duration::from_secs(2);
 
 impl Protocol for Ssh {
     const NAME: &'static str = "ssh";
@@ -112,31 +100,15 @@ impl Protocol for Ssh {
     }
 
     async fn deny(&self, mut client: Client, why: &Denial) {
-        tell(&mut client, why).await;
+        waiting::tell(&mut client, why).await;
     }
 
     async fn hold(&self, client: &mut Client, why: &Denial, any: bool) -> Hold {
-        let first = !client.told;
-        client.told = true;
-        let mut left = false;
-        if client.started.is_none() {
-            let text = if any { format!("{}; {CANNOT_WAIT}", why.message) } else { why.message.clone() };
-            let refused = begin(client, &text).await;
-            left = client.gone() && !refused;
-        }
-        let Some(started) = client.started.as_ref().filter(|started| any || started.interactive()) else {
-            let how = if client.started.is_some() { NO_TERMINAL } else { CANNOT_WAIT };
-            return if left { Hold::Gone } else { Hold::Unfit(how) };
-        };
-        if first {
-            started.say(&why.message).await;
-        }
-        tokio::time::sleep(HOLD).await;
-        if client.gone() { Hold::Gone } else { Hold::Waiting }
+        if any { waiting::whatever_it_begins(client, why).await } else { waiting::at_a_terminal(client, why).await }
     }
 
     async fn choose(&self, client: &mut Client, choices: &Choices<'_>) -> Result<(AccountName, TargetName), Denial> {
-        begin(client, NAME_A_TARGET).await;
+        waiting::begin(client, NAME_A_TARGET).await;
         match client.started.as_mut().filter(|started| started.interactive()) {
             Some(started) => chooser::choose(started, choices).await,
             None => Err(Denial::new(Kind::Usage, NAME_A_TARGET)),
@@ -164,46 +136,4 @@ impl Seated for Ssh {
     async fn probe(&self, from: Vantage<'_>, host: &str, port: u16) -> Result<Probed, DialError> {
         Box::pin(probe::probe(from, host, port, &self.env)).await
     }
-}
-
-/// Waits for the first channel that a client starts something in, if it does soon. What else it begins meanwhile is
-/// refused with this text: nothing opens before the decision. Whether something was.
-async fn begin(client: &mut Client, text: &str) -> bool {
-    let mut refused = false;
-    if client.started.is_some() || client.begins_nothing {
-        return refused;
-    }
-    let first = async {
-        loop {
-            match client.next().await? {
-                Begun::Open(opening) if opening.kind == "session" => {
-                    if let Some(started) = start::start(opening.accept()?).await {
-                        return Some(started);
-                    }
-                }
-                Begun::Open(opening) => {
-                    opening.refuse(code::PROHIBITED, text);
-                    refused = true;
-                }
-                Begun::Global(_) => {}
-            }
-        }
-    };
-    client.started = tokio::time::timeout(TELL, first).await.ok().flatten();
-    client.begins_nothing = client.started.is_none();
-    refused
-}
-
-/// Tells a client no in its first channel, with an exit code that says what sort of no it is.
-async fn tell(client: &mut Client, why: &Denial) {
-    begin(client, &why.message).await;
-    let leave = match client.started.take() {
-        Some(started) => {
-            started.refuse(why).await;
-            LEAVE
-        }
-        // It has no exit code to keep.
-        None => Duration::ZERO,
-    };
-    relay::goodbye(client, &why.message, leave).await;
 }

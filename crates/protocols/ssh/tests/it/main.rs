@@ -35,6 +35,8 @@ mod keys;
 #[cfg(test)]
 mod levels;
 #[cfg(test)]
+mod observed;
+#[cfg(test)]
 mod old;
 #[cfg(test)]
 mod reasons;

@@ -1,14 +1,10 @@
 //! What people read who come without a shell, with a name that is none, or with too many keys.
 
 use crate::rig::{Rig, finish, text};
-use sallyport_model::access::EndReason;
 use sallyport_testkit::sshd;
 use std::os::unix::fs::PermissionsExt as _;
 use std::process::Output;
-use std::time::Duration;
 use tokio::process::Command;
-
-const SOON: Duration = Duration::from_secs(15);
 
 /// What the stock client comes to with these options, at this account and target.
 async fn at(rig: &Rig, account: &str, target: &str, options: &[&str]) -> Output {
@@ -36,26 +32,6 @@ async fn a_jump_and_forwards_alone_are_told_why_and_not_that_no_target_was_named
     let (alone, ()) = tokio::join!(alone, jumps);
     told(alone, "no such target");
     assert!(rig.bench.desk.entries_of("session.opened").is_empty());
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn who_cannot_wait_for_an_observer_is_told_so_and_the_row_says_it() {
-    let rig = Rig::with(|target, _| target.limits.four_eyes = true).await;
-    let (alone, jump) = tokio::join!(
-        at(&rig, "ops", rig.name.as_str(), &["-N"]),
-        at(&rig, "ops", rig.name.as_str(), &["-W", "127.0.0.1:22"]),
-    );
-    for output in [alone, jump] {
-        let shown = text(&output.stderr);
-        assert!(shown.contains("waiting for an observer") && shown.contains("begins neither a shell"), "{shown}");
-    }
-    rig.bench.returned(SOON).await.unwrap();
-    let closes = rig.bench.desk.closes();
-    assert_eq!(closes.len(), 2);
-    for close in closes {
-        assert_eq!(close.reason, EndReason::Unobserved, "{}", close.note);
-        assert!(close.note.contains("cannot wait for that"), "{}", close.note);
-    }
 }
 
 /// A client with this user name, which says if it was ever asked for a secret.
