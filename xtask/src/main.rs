@@ -1,4 +1,4 @@
-//! Developer commands: demo, test, torture, tidy, deny, bench, dev, portal, fuzz, package.
+//! Developer commands: demo, test, mutants, torture, tidy, deny, bench, dev, portal, fuzz, package.
 
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a developer's tool speaks on the terminal")]
 #![expect(clippy::disallowed_methods, reason = "a developer's tool reads clock and environment of the machine")]
@@ -34,6 +34,8 @@ struct Cli {
 enum Command {
     /// Run every check and every test, and close with one line of totals
     Test(suite::Args),
+    /// Break the gateway's guards one at a time, and see that the conformance suite of a protocol finds it
+    Mutants(suite::MutantArgs),
     /// Put the product through its worst day, at length: kills, full disks, partitions, and what must hold all the same
     Torture(torture::Args),
     /// Check the rules of the house
@@ -61,6 +63,7 @@ enum Command {
 fn main() -> ExitCode {
     let outcome = match Cli::parse().command {
         Command::Test(args) => suite::test(&args),
+        Command::Mutants(args) => suite::mutants(&args),
         Command::Torture(args) => torture::torture(&args),
         Command::Tidy(args) => tidy::tidy(&args),
         Command::Deny => deny::deny(),

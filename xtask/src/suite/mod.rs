@@ -1,4 +1,4 @@
-//! `test`: tiers 0 to 3, each step with its seconds, closed by one line of totals.
+//! `test`: tiers 0 to 3, each step with its seconds, closed by one line of totals; `mutants`: a step of it alone.
 //!
 //! A step that is no test run (formatting, lints, documentation) counts as nothing when it is good
 //! and as one failure when it is not, so that the last line never says less than the exit code.
@@ -11,7 +11,8 @@ use crate::{components, deny, portal, python, run};
 use anyhow::{Context as _, Result, bail};
 use build::Built;
 pub(crate) use build::linting;
-use mutants::Mutant;
+pub(crate) use mutants::{Args as MutantArgs, mutants};
+use mutants::{Mutant, Protocol};
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -33,9 +34,7 @@ const AT_ONCE: &str = "4";
 pub(crate) fn test(args: &Args) -> Result<()> {
     components::ensure_for_tests(args.yes)?;
     python::ensure()?;
-    let logs = run::root().join("target/test-logs");
-    std::fs::create_dir_all(&logs)?;
-    let mut bench = Bench { logs, totals: Totals::default(), wrong: Vec::new() };
+    let mut bench = Bench::new()?;
     let cargo = |words: &[&str]| {
         let mut command = run::cargo();
         command.args(words);
@@ -55,17 +54,9 @@ pub(crate) fn test(args: &Args) -> Result<()> {
         bench.documentation(&Built::read(&said)?)?;
         let mut tests = cargo(&["test", "--workspace", "--no-fail-fast"]);
         bench.tests("test", linting(tests.env("RUST_TEST_THREADS", AT_ONCE))?);
-        bench.mutants(mutants::all()?);
+        bench.mutants(Protocol::Toy, mutants::all(Protocol::Toy)?);
     }
-    for wrong in &bench.wrong {
-        println!("failed: {wrong}");
-    }
-    println!("{} passed, {} failed", bench.totals.passed, bench.totals.failed);
-    if bench.wrong.is_empty() && bench.totals.failed == 0 {
-        Ok(())
-    } else {
-        bail!("not everything passed; the logs are in target/test-logs")
-    }
+    bench.close()
 }
 
 /// What has been run so far.
@@ -76,6 +67,25 @@ struct Bench {
 }
 
 impl Bench {
+    fn new() -> Result<Self> {
+        let logs = run::root().join("target/test-logs");
+        std::fs::create_dir_all(&logs)?;
+        Ok(Self { logs, totals: Totals::default(), wrong: Vec::new() })
+    }
+
+    /// The line of totals, and whether everything was good.
+    fn close(&self) -> Result<()> {
+        for wrong in &self.wrong {
+            println!("failed: {wrong}");
+        }
+        println!("{} passed, {} failed", self.totals.passed, self.totals.failed);
+        if self.wrong.is_empty() && self.totals.failed == 0 {
+            Ok(())
+        } else {
+            bail!("not everything passed; the logs are in target/test-logs")
+        }
+    }
+
     /// A step that is good or not; gives its standard output where it is good.
     fn check(&mut self, name: &str, command: &mut Command) -> Option<String> {
         let start = Instant::now();
@@ -140,14 +150,16 @@ impl Bench {
     }
 
     /// A mutant is caught when the tests of its case fail, and no other test does.
-    fn mutants(&mut self, mutants: Vec<Mutant>) {
+    fn mutants(&mut self, protocol: Protocol, mutants: Vec<Mutant>) {
         let logs = self.logs.clone();
-        let runs = run::two_at_once(mutants, |mutant| {
+        let run = |mutant: Mutant| {
             let start = Instant::now();
             let name = format!("mutant-{}", mutant.case);
             let read = follow(&logs, &name, &mut mutant.command(), false);
             (mutant, name, read, run::seconds(start))
-        });
+        };
+        let runs =
+            if protocol.one_by_one() { mutants.into_iter().map(run).collect() } else { run::two_at_once(mutants, run) };
         for (mutant, name, read, seconds) in runs {
             match read {
                 Ok((_, read)) if mutant.caught(&read) => {

@@ -112,6 +112,8 @@ impl<H: House> Bench<H> {
     /// When the address is no target's name.
     pub async fn know(&self, target: Target) -> Result<TargetName, Failure> {
         let name: TargetName = format!("{}-{}", target.host, target.port).parse()?;
+        #[cfg(feature = "sabotage")]
+        crate::sabotage::know(&name, &target);
         self.desk.know(&name, target).await?;
         Ok(name)
     }

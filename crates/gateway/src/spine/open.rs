@@ -275,41 +275,17 @@ fn abort(gateway: &Gateway, session: SessionId, recording: &Arc<Recording>, refu
     refusal.denial
 }
 
-/// Opens what control refused, with a place read from the target's name. For the suite alone.
+/// Opens what control refused, as control would have opened it. For the suite alone.
 #[cfg(feature = "sabotage")]
 fn sabotage(reply: Result<Reply, authority::Error>, who: &Authenticated, ask: &Ask) -> Result<Reply, authority::Error> {
-    use sallyport_model::access::{LeaseKind, Terms};
     let wanted = match &reply {
         Ok(Reply::Denied(denial)) if denial.kind == Kind::Unavailable => sabotaged("ledger"),
         Ok(Reply::Denied(_)) => sabotaged("denied"),
         Err(_) => sabotaged("ledger"),
         Ok(_) => false,
     };
-    let Some((host, port)) = ask.target.as_str().rsplit_once('-') else { return reply };
-    let (true, Ok(port)) = (wanted, port.parse()) else { return reply };
-    let place = sallyport_model::inventory::Place {
-        target: ask.target.clone(),
-        host: host.to_owned(),
-        port,
-        account: ask.account.clone(),
-        host_keys: Vec::new(),
-        grace: 60,
-        anchor: 10,
-        freezes: false,
-        logon: None,
-        platform: Default::default(),
-        hops: Vec::new(),
-        accepts: sallyport_model::way::Accepts::default(),
-    };
-    let terms = Terms {
-        identity: who.identity(),
-        handle: who.handle().clone(),
-        place,
-        limits: sallyport_model::Limits::house(),
-        policy: String::new(),
-        determining: Vec::new(),
-        entry: 0,
-        rules: Vec::new(),
-    };
-    Ok(Reply::Opened(Box::new(Opened { terms, lease: LeaseKind::Password })))
+    match crate::sabotage::known(&ask.target).filter(|_| wanted) {
+        Some(target) => Ok(Reply::Opened(Box::new(target.opened(ask, (who.identity(), who.handle()), 0)))),
+        None => reply,
+    }
 }
