@@ -108,16 +108,9 @@ impl Opening {
     }
 
     fn no(&mut self, code: u32, text: &str) {
-        let Some(handle) = self.handle.take() else { return };
-        let id = handle.id;
-        // The number is free once the handle is gone, and not before: the peer's next channel would have it, and lose it with this
-        // handle.
-        handle.with(|state| {
-            if let Some(channel) = state.channel(id) {
-                let far = channel.far;
-                state.say(&Message::OpenFailed { channel: far, code, text: text.into() });
-            }
-        });
+        if let Some(handle) = self.handle.take() {
+            handle.refuse(code, text);
+        }
     }
 }
 
@@ -253,6 +246,16 @@ impl Link {
         answer.await.map_err(|_| Gone)
     }
 
+    /// Says a line that belongs to no channel. A client shows it where it wants to; OpenSSH's does with `-v`.
+    pub fn remark(&self, line: &str) {
+        self.shared.lock().aside(Some(line));
+    }
+
+    /// Says nothing, so that a peer which waits for an answer hears that we are there.
+    pub fn pulse(&self) {
+        self.shared.lock().aside(None);
+    }
+
     /// Says goodbye; what was sent before it goes out first.
     pub fn disconnect(&self, code: u32, text: &str) {
         let mut state = self.shared.lock();
@@ -313,6 +316,19 @@ impl Handle {
                 }
             }
         })
+    }
+
+    /// Says no to a channel that the peer wants.
+    ///
+    /// INVARIANT: its number is free once this handle is gone, and not before: the peer's next channel would have it, and lose it
+    /// with this handle.
+    fn refuse(&self, code: u32, text: &str) {
+        self.with(|state| {
+            if let Some(channel) = state.channel(self.id) {
+                let far = channel.far;
+                state.say(&Message::OpenFailed { channel: far, code, text: text.into() });
+            }
+        });
     }
 
     fn split(self) -> (Reader, Writer) {

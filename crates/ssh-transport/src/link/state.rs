@@ -3,6 +3,7 @@
 use super::channel::{Channel, Phase, WINDOW, Word};
 use super::{Bounds, Gone, Said, code};
 use crate::message::{self, Message};
+use crate::wire::Put as _;
 use crate::{Error, Transport};
 use bytes::{Bytes, BytesMut};
 use std::collections::VecDeque;
@@ -116,6 +117,22 @@ impl State {
         self.channels.iter_mut().flatten().for_each(Channel::wake);
         self.asked.clear();
         self.room.drain(..).chain(self.arrived.take()).chain(self.driver.take()).for_each(Waker::wake);
+    }
+
+    /// Sends a message that means nothing to the connection: a line to be shown, or none (RFC 4253 sections 11.2 and 11.3).
+    pub(super) fn aside(&mut self, line: Option<&str>) {
+        self.put(|out| match line {
+            Some(line) => {
+                out.byte(message::DEBUG);
+                out.boolean(true);
+                out.string(line.as_bytes());
+                out.string(b"");
+            }
+            None => {
+                out.byte(message::IGNORE);
+                out.string(b"");
+            }
+        });
     }
 
     /// Sends a message that no writer waits for. A peer that makes us say more than it reads is cut off.

@@ -185,6 +185,38 @@ async fn a_refusal_says_why_and_frees_the_number() {
     }
 }
 
+#[tokio::test]
+async fn the_next_channel_does_not_end_with_the_one_that_was_refused_before_it() {
+    let (near, mut far) = sides(1 << 20, 1 << 30).await;
+    let refused = tokio::spawn({
+        let link = near.link.clone();
+        async move { link.open("direct-tcpip", Bytes::new()).await.err() }
+    });
+    let Some(Arrival::Open(mut opening)) = far.arrivals.next().await else { panic!("no channel came") };
+    // Refused, and not yet let go of: what a refusal does in one go, held up in its middle.
+    let handle = opening.handle.take().unwrap();
+    handle.refuse(code::PROHIBITED, "not to there");
+    assert!(matches!(refused.await.unwrap(), Some(NotOpened::Refused { .. })));
+    let next = tokio::spawn(async move { near.link.open("session", Bytes::new()).await.is_ok() });
+    let Some(Arrival::Open(opening)) = far.arrivals.next().await else { panic!("no channel came") };
+    drop(handle);
+    let accepted = opening.accept().unwrap();
+    assert!(timeout(SOON, next).await.expect("it stays without an answer").unwrap());
+    drop(accepted);
+}
+
+#[tokio::test]
+async fn what_belongs_to_no_channel_is_passed_over_by_whoever_does_not_show_it() {
+    let (mut near, mut far) = sides(1 << 20, 1 << 30).await;
+    far.link.remark("a line");
+    far.link.pulse();
+    let ((mut read, _write), (_far_read, far_write)) = channel(&mut near, &mut far).await;
+    far.link.pulse();
+    far_write.data(Bytes::from_static(b"x")).await.unwrap();
+    drain(&mut read, 1).await;
+    assert!(!near.link.gone());
+}
+
 /// Sends raw messages of the connection layer, and tells how the other side took them.
 async fn raw(messages: Vec<Message>) -> String {
     let (near, far) = sides(1 << 20, 1 << 30).await;
