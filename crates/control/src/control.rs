@@ -9,7 +9,7 @@ use crate::places::Kept;
 use crate::quarantine::Heal;
 use crate::recovery::lent;
 use crate::sessions::{Live, SessionBody};
-use crate::sign_in::{SignIn, SignInRules, dangerous};
+use crate::sign_in::{Answers, SignIn, SignInRules, dangerous};
 use crate::space::SpaceState;
 use crate::token::{Token, TokenConfig};
 use crate::transfers::Transfers;
@@ -115,6 +115,8 @@ pub struct Control {
     pub(crate) gathering: Gathering,
     /// Told when keys may have to be looked after.
     pub(crate) keys_due: Arc<Notify>,
+    /// Told when a login may have been answered that waits for that.
+    pub(crate) answers: Arc<Answers>,
     token: Option<Arc<TokenConfig>>,
     pub(crate) door: Option<Arc<dyn Door>>,
     pub(crate) nodes: Option<Arc<dyn Nodes>>,
@@ -145,6 +147,7 @@ impl Control {
             unsealing: tokio::sync::Mutex::default(),
             gathering: Gathering::default(),
             keys_due: Arc::default(),
+            answers: Arc::default(),
             token: None,
             door: None,
             nodes: None,
@@ -230,6 +233,7 @@ impl Control {
             policy: Arc::new(RwLock::new(Arc::new(PolicySet::load(&[]).map_err(Error::failed)?))),
             live: self.live.clone(),
             keys_due: self.keys_due.clone(),
+            answers: self.answers.clone(),
             broken: Mutex::default(),
             outdated: watch::Sender::new(false),
         });

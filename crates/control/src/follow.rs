@@ -3,6 +3,7 @@
 use crate::control::PolicyBody;
 use crate::directory::{Directory, kinds, parse};
 use crate::sessions::Live;
+use crate::sign_in::Answers;
 use sallyport_model::authority::Down;
 use sallyport_policy::PolicySet;
 use sallyport_store::{DocId, Document, Nodes};
@@ -18,6 +19,7 @@ pub(crate) struct Follow {
     pub(crate) live: Live,
     /// Told when keys may have to be looked after: here, those of nodes.
     pub(crate) keys_due: Arc<Notify>,
+    pub(crate) answers: Arc<Answers>,
     /// Why the stored policies do not load, where they do not. Then nothing is permitted.
     pub(crate) broken: Mutex<Option<String>>,
     /// Set when the keys in memory are not the stored ones and cannot become them: another node has replaced the
@@ -33,6 +35,7 @@ impl Follow {
             kinds::KEYRING => self.keyring(document),
             kinds::POLICY => self.policies(document),
             kinds::SESSION => self.live.follow(document),
+            kinds::PENDING => self.answers.tell(),
             Nodes::KIND => self.keys_due.notify_one(),
             _ => {}
         }

@@ -197,7 +197,7 @@ impl Control {
                 return self.key_step(gateway, call, (login, &step), (key, proof.as_ref())).await;
             }
             Evidence::Browser(asking) => return self.pending_step(gateway, (login, &step), asking).await,
-            Evidence::Allowed => return self.allowed_step(gateway, call, (login, &step)).await,
+            Evidence::Allowed(late) => return self.allowed_late(gateway, call, (login, &step), *late).await,
             Evidence::Code(bytes) => return self.code_step(gateway, call, (login, &step), typed(bytes)).await,
             Evidence::Misnamed => (None, "user_name"),
             Evidence::Token(bytes) => {

@@ -25,6 +25,7 @@ pub(crate) use enrol::{HOST_LINK, USER_LINK, without_links};
 pub use enrol::{NewLink, NewTotp};
 pub use factors::FactorLine;
 pub(crate) use factors::factors_of;
+pub(crate) use pending::Answers;
 pub use pending::PendingLine;
 pub use site::Site;
 pub use steps::{Begun, Client, Proof};

@@ -13,13 +13,14 @@ use crate::identity::Shown;
 use crate::slots::borrowed;
 use crate::{Actor, Control, Error, Op};
 use sallyport_model::access::Denial;
-use sallyport_model::authority::{Asking, AuthStep, Authenticated, LoginCode, Reply};
+use sallyport_model::authority::{Asking, AuthStep, Authenticated, LATEST, LoginCode, Reply};
 use sallyport_model::inventory::{Identity, Rest};
 use sallyport_model::sign_in::{Answer, Device, DeviceState, Pending};
 use sallyport_model::{AuthId, CallId, Env, GatewayId, Kind, LoginId, Secret, Timestamp};
 use sallyport_store::{Change, DocId, Draft};
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::{Semaphore, watch};
 
 /// How long a code is good.
 const LIFE: Duration = Duration::from_secs(5 * 60);
@@ -33,6 +34,29 @@ const LENGTH: usize = 8;
 const HOW: &str = "browser";
 /// The most that is kept of what a client calls itself.
 const CLIENT: usize = 80;
+
+/// Those who wait here until their login is answered. What is asked for beyond them is answered at once: calls of a gateway share
+/// a bound, and strangers must not take it up.
+const WAITING: usize = 64;
+
+/// Tells those who wait that a login may have been answered, here or on another node.
+pub(crate) struct Answers {
+    changed: watch::Sender<()>,
+    room: Semaphore,
+}
+
+impl Default for Answers {
+    fn default() -> Self {
+        Self { changed: watch::Sender::new(()), room: Semaphore::new(WAITING) }
+    }
+}
+
+impl Answers {
+    /// A pending login has changed.
+    pub(crate) fn tell(&self) {
+        self.changed.send_replace(());
+    }
+}
 
 /// A pending login, for whom it is about.
 #[derive(Clone, Debug)]
@@ -150,8 +174,39 @@ impl Control {
         .await
     }
 
+    /// Whether a pending login was allowed. While nobody has answered it, this waits, so many seconds at most, and says no more than
+    /// that it is to be asked again: whoever asked may have left, and a login that nobody waits for is not to be spent.
+    /// Whether there is such a login cannot be told from that.
+    pub(crate) async fn allowed_late(
+        &self,
+        gateway: GatewayId,
+        call: CallId,
+        (login, step): (LoginId, &AuthStep),
+        late: u32,
+    ) -> Result<Reply, Error> {
+        let mut changed = self.answers.changed.subscribe();
+        let reply = self.allowed_step(gateway, call, (login, step)).await?;
+        let room = self.answers.room.try_acquire();
+        if late == 0 || room.is_err() || !matches!(reply, Reply::More) {
+            return Ok(reply);
+        }
+        let answered = async {
+            while changed.changed().await.is_ok() && !self.is_answered(login)? {}
+            Ok::<_, Error>(())
+        };
+        match tokio::time::timeout(Duration::from_secs(late.min(LATEST).into()), answered).await {
+            Ok(Err(error)) => Err(error),
+            Ok(Ok(())) | Err(_) => Ok(Reply::More),
+        }
+    }
+
+    fn is_answered(&self, login: LoginId) -> Result<bool, Error> {
+        let open = self.opened()?;
+        Ok(of_login(&open, login).is_some_and(|found| found.value.answer != Answer::Waiting))
+    }
+
     /// Whether a pending login was allowed; then it is over, and its client is in.
-    pub(crate) async fn allowed_step(
+    async fn allowed_step(
         &self,
         gateway: GatewayId,
         call: CallId,
@@ -224,7 +279,7 @@ impl Control {
         }
     }
 
-    /// The caller's pending login of this code, and the browser that the caller has.
+    /// The caller's pending login of this code, which nobody has answered yet, and the browser that the caller has.
     async fn own_pending(
         &self,
         op: &Op,
@@ -247,6 +302,9 @@ impl Control {
             return Err(no_code());
         };
         self.succeeded(&open, &tries, &source).await?;
+        if found.value.answer != Answer::Waiting {
+            return Err(answered());
+        }
         Ok((open, own, device, found))
     }
 
@@ -256,9 +314,6 @@ impl Control {
     /// When nothing of the caller's does, or the caller has no browser.
     pub async fn pending_login(&self, op: &Op, code: &str) -> Result<PendingLine, Error> {
         let (_, _, _, found) = self.own_pending(op, code).await?;
-        if found.value.answer != Answer::Waiting {
-            return Err(answered());
-        }
         Ok(PendingLine { same_address: network(found.value.from) == network(op.from), login: found.value })
     }
 
@@ -272,9 +327,6 @@ impl Control {
             self.demand_fresh_factor(op)?;
         }
         let (open, own, device, found) = self.own_pending(op, code).await?;
-        if found.value.answer != Answer::Waiting {
-            return Err(answered());
-        }
         let (action, answer) = if allow {
             ("login.allowed", Answer::Allowed(device.value.id))
         } else {

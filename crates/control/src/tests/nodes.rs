@@ -1,9 +1,10 @@
 //! Two nodes of one installation on one PostgreSQL.
 
 use super::house::*;
+use super::pending::{Knock, allow, person};
 use crate::{Anchor, AnchorPolicy, Control, Error, FileAnchor, NewSecret, join};
 use sallyport_model::access::Channel;
-use sallyport_model::authority::{Call, Desk, Hello, Pulse, Reply, VERSION};
+use sallyport_model::authority::{Call, Desk, Hello, LATEST, Pulse, Reply, VERSION};
 use sallyport_model::way::Stop;
 use sallyport_model::{GatewayId, Kind, Secret};
 use sallyport_store::Place;
@@ -88,6 +89,27 @@ async fn what_one_node_decides_reaches_the_gateway_of_another() {
     let channel = gateway.channel(second, Channel::Shell);
     assert_eq!(denial(gateway.call(channel).await).kind, Kind::Denied);
     for control in [&one.control, &pair.two.control] {
+        control.close().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_login_that_waits_at_one_node_hears_at_once_that_it_was_allowed_at_another() {
+    let pair = pair().await;
+    let ada = person(&pair.one.control, "ada").await;
+    until("her browser", || pair.one.status_size() == pair.two.status_size()).await;
+    let gateway = pair.two.gateway().await;
+    let knock = Knock::of(&gateway, "ada");
+    let code = knock.begin().await;
+    until("the login", || pair.one.status_size() == pair.two.status_size()).await;
+    let op = ada.op(&pair.one.control).await;
+    let soon = Duration::from_secs(u64::from(LATEST) / 2);
+    let late = tokio::time::timeout(soon, knock.ask_late());
+    let (reply, allowed) = tokio::join!(late, allow(&pair.one.control, &op, &code));
+    allowed.unwrap();
+    assert!(matches!(reply.expect("it waits on"), Reply::More));
+    knock.is_in().await;
+    for control in [&pair.one.control, &pair.two.control] {
         control.close().await;
     }
 }

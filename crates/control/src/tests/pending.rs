@@ -4,12 +4,13 @@ use super::house::*;
 use super::sign_in::{Hand, Person, by_hand};
 use crate::{Control, Error, Op};
 use sallyport_model::access::From;
-use sallyport_model::authority::{Asking, AuthStep, Call, Evidence, LoginCode, Reply};
+use sallyport_model::authority::{Asking, AuthStep, Call, Evidence, LATEST, LoginCode, Reply};
 use sallyport_model::{AuthId, Kind, LoginId};
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::time::timeout;
 
 const MINUTE: Duration = Duration::from_secs(60);
 
@@ -22,13 +23,13 @@ async fn house() -> (Arc<House>, Hand, Person) {
     (Arc::new(house), hand, ada)
 }
 
-async fn person(control: &Control, handle: &str) -> Person {
+pub(super) async fn person(control: &Control, handle: &str) -> Person {
     let link = control.link_on_host(&handle.parse().unwrap()).await.unwrap();
     Person::enrolled(control, &link.url).await
 }
 
 /// A connection of somebody who has nothing to show.
-struct Knock<'a> {
+pub(super) struct Knock<'a> {
     gateway: &'a Gateway,
     login: LoginId,
     handle: &'a str,
@@ -36,7 +37,7 @@ struct Knock<'a> {
 }
 
 impl<'a> Knock<'a> {
-    fn of(gateway: &'a Gateway, handle: &'a str) -> Self {
+    pub(super) fn of(gateway: &'a Gateway, handle: &'a str) -> Self {
         Self { gateway, login: LoginId::new(&gateway.house.env), handle, from: HERE }
     }
 
@@ -52,7 +53,7 @@ impl<'a> Knock<'a> {
     }
 
     /// The code that is shown.
-    async fn begin(&self) -> String {
+    pub(super) async fn begin(&self) -> String {
         match self.begin_to(Some(("ops", "web-1"))).await {
             Reply::LoginCode(LoginCode { page, code, seconds }) => {
                 assert_eq!((page.as_str(), seconds), ("http://localhost:8022/link", 300));
@@ -64,14 +65,19 @@ impl<'a> Knock<'a> {
     }
 
     async fn ask(&self) -> Reply {
-        self.step(Evidence::Allowed).await
+        self.step(Evidence::Allowed(0)).await
+    }
+
+    /// The same, late.
+    pub(super) async fn ask_late(&self) -> Reply {
+        self.step(Evidence::Allowed(LATEST)).await
     }
 
     async fn waits(&self) -> bool {
         matches!(self.ask().await, Reply::More)
     }
 
-    async fn is_in(&self) -> AuthId {
+    pub(super) async fn is_in(&self) -> AuthId {
         match self.ask().await {
             Reply::Authenticated(who) => {
                 assert_eq!(who.handle.as_str(), self.handle);
@@ -94,7 +100,7 @@ fn denial(reply: Reply) -> sallyport_model::access::Denial {
     }
 }
 
-async fn allow(control: &Control, op: &Op, code: &str) -> Result<(), Error> {
+pub(super) async fn allow(control: &Control, op: &Op, code: &str) -> Result<(), Error> {
     control.answer_login(op, code, true).await
 }
 
@@ -136,6 +142,53 @@ async fn a_login_is_allowed_in_a_browser_for_the_place_that_was_shown_and_with_w
     );
     assert!(knock.waits().await, "it is good once");
     assert_eq!(house.control.pending_login(&op, &code).await.unwrap_err().kind(), Kind::NotFound);
+}
+
+#[tokio::test]
+async fn whoever_asks_late_is_told_in_the_moment_that_it_is_answered_and_spends_nothing_by_waiting() {
+    let (house, _, ada) = house().await;
+    let gateway = house.gateway().await;
+    let op = ada.op(&house.control).await;
+    let (knock, other) = (Knock::of(&gateway, "ada"), Knock::of(&gateway, "ada"));
+    let (code, second) = (knock.begin().await, other.begin().await);
+    let soon = Duration::from_secs(u64::from(LATEST) / 2);
+    let mut late = Box::pin(timeout(soon, knock.ask_late()));
+    // What is said of another login is not said of this one.
+    let answered = async {
+        house.control.answer_login(&op, &second, false).await.unwrap();
+        assert!(other.told().await.contains("refused"));
+    };
+    tokio::select! {
+        biased;
+        _ = &mut late => panic!("nobody has answered it"),
+        () = answered => {}
+    }
+    let (reply, allowed) = tokio::join!(late, allow(&house.control, &op, &code));
+    allowed.unwrap();
+    assert!(matches!(reply.expect("it waits on"), Reply::More), "it is to be asked again");
+    assert_eq!(house.entries("login.by_browser").await, 0, "somebody who may have left is in");
+    knock.is_in().await;
+}
+
+#[tokio::test]
+async fn who_waits_late_cannot_tell_whether_anybody_has_the_handle_and_takes_up_no_more_than_a_share() {
+    let (house, _, _) = house().await;
+    let gateway = house.gateway().await;
+    for handle in ["ada", "nobody-has-this"] {
+        let knock = Knock::of(&gateway, handle);
+        knock.begin().await;
+        let late = timeout(Duration::from_millis(300), knock.ask_late()).await;
+        assert!(late.is_err(), "{handle} is answered at once");
+    }
+    let knock = Knock::of(&gateway, "nobody-has-this");
+    let mut waiting: Vec<_> = (0..64).map(|_| Box::pin(knock.ask_late())).collect();
+    for one in &mut waiting {
+        assert!(timeout(Duration::from_millis(1), one).await.is_err(), "it does not wait");
+    }
+    let at_once = Duration::from_secs(u64::from(LATEST) / 2);
+    assert!(matches!(timeout(at_once, knock.ask_late()).await.expect("it waits too"), Reply::More));
+    drop(waiting);
+    assert!(timeout(Duration::from_millis(300), knock.ask_late()).await.is_err(), "those who left still wait");
 }
 
 #[tokio::test]

@@ -170,8 +170,10 @@ impl Login {
     }
 
     async fn say(&self, handle: Option<Handle>, evidence: Evidence) -> Result<Reply, Denial> {
+        let late = if let Evidence::Allowed(late) = &evidence { *late } else { 0 };
         let step = AuthStep { handle, from: Source(self.from), evidence, exchange: self.exchange.clone() };
-        Ok(self.authority.call(Call::AuthStep(self.id, step), PATIENCE).await?)
+        let patience = PATIENCE + Duration::from_secs(late.into());
+        Ok(self.authority.call(Call::AuthStep(self.id, step), patience).await?)
     }
 }
 

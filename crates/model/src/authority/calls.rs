@@ -100,9 +100,10 @@ pub enum Evidence {
     /// None yet: whoever the handle names is to allow this login in a browser. The answer is a code to be shown.
     #[n(4)]
     Browser(#[n(0)] Asking),
-    /// Whether they have: the answer is `More` while they have not.
+    /// Whether they have: the answer is `More` while they have not. That may be so many seconds late, and comes earlier once they
+    /// have answered: then it is to be asked again.
     #[n(5)]
-    Allowed,
+    Allowed(#[cbor(n(0), default)] u32),
 }
 
 /// What a login is, for whoever is to allow it in a browser.

@@ -34,6 +34,9 @@ pub const MAX_FRAME: usize = 1 << 20;
 /// Time between two beats of control; silence longer than a session's grace ends it.
 pub const BEAT: Duration = Duration::from_millis(250);
 
+/// How many seconds late the answer to [`Evidence::Allowed`] comes at most.
+pub const LATEST: u32 = 20;
+
 /// The HPKE `info` under which control seals a lent password; the `aad` is [`password_aad`].
 pub const PASSWORD_INFO: &[u8] = b"sallyport/lease/password/v1";
 

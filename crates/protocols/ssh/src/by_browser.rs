@@ -4,7 +4,7 @@ use bytes::Bytes;
 use sallyport_gateway::socket::Socket;
 use sallyport_gateway::spine::{Authenticated, Login, Step};
 use sallyport_model::access::Denial;
-use sallyport_model::authority::{Asking, Evidence, LoginCode};
+use sallyport_model::authority::{Asking, Evidence, LATEST, LoginCode};
 use sallyport_model::{Address, Handle, Kind};
 use sallyport_ssh_transport::{Error, Leg, auth};
 use std::time::Duration;
@@ -12,7 +12,7 @@ use tokio::time::Instant;
 
 /// What is asked where a browser may take the place of the answer.
 pub(crate) const PROMPT: &str = "Password or token, or Enter alone to sign in with a browser: ";
-/// How often control is asked whether somebody has answered.
+/// How soon control is asked again at the earliest whether somebody has answered.
 const ASK: Duration = Duration::from_millis(500);
 /// What is told while nobody has.
 const WAITS: &str = "Waiting until it is allowed in the browser; Ctrl-C to leave.";
@@ -63,7 +63,17 @@ pub(crate) async fn wait(
 ) -> Result<Waited, Error> {
     let mut told = false;
     loop {
-        match login.step(handle.cloned(), Evidence::Allowed).await {
+        let begun = Instant::now();
+        let left = u32::try_from(until.saturating_duration_since(begun).as_secs()).unwrap_or(LATEST);
+        // The first answer comes at once: whoever has been to the browser already is in. And so does the last, behind the end.
+        let over = until <= begun;
+        let late = if told && !over { left.saturating_add(1).min(LATEST) } else { 0 };
+        let step = tokio::select! {
+            biased;
+            step = login.step(handle.cloned(), Evidence::Allowed(late)) => step,
+            payload = leg.receive(), if told => return payload.map(Waited::Spoken),
+        };
+        match step {
             Ok(Step::Authenticated(who)) => return Ok(Waited::In(who)),
             Ok(Step::More) => {}
             // Control is away for a moment: the code is in the database, and outlives that.
@@ -71,7 +81,7 @@ pub(crate) async fn wait(
             Err(denial) => return Ok(Waited::No(denial)),
         }
         // Looked at here too: where nobody has that handle, control has nothing that could end.
-        if until <= Instant::now() {
+        if over {
             return Ok(Waited::No(Denial::new(Kind::Denied, LATE)));
         }
         if !std::mem::replace(&mut told, true) {
@@ -82,10 +92,11 @@ pub(crate) async fn wait(
             if payload.first() != Some(&auth::INFO_RESPONSE) {
                 return Ok(Waited::Spoken(payload));
             }
+            continue;
         }
         tokio::select! {
             payload = leg.receive() => return payload.map(Waited::Spoken),
-            () = tokio::time::sleep(ASK) => {}
+            () = tokio::time::sleep_until(begun + ASK) => {}
         }
     }
 }

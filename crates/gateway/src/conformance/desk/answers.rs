@@ -2,16 +2,17 @@
 
 use super::{
     Becomes, CODE, Credential, DENIED_ACCOUNT, Entry, HELD_ACCOUNT, OpenSession, PASSWORD_TYPED, Reference, State,
+    Target,
 };
-use sallyport_model::access::{Denial, Terms};
+use sallyport_model::access::{Ask, Denial, Terms};
 use sallyport_model::authority::{
-    Authenticated, BECOMING_INFO, Call, Choice, Close, Evidence, Open, Opened, PASSWORD_INFO, Places, Reply,
-    password_aad,
+    AuthStep, Authenticated, BECOMING_INFO, Call, Choice, Close, Evidence, LoginCode, Open, Opened, PASSWORD_INFO,
+    Places, Reply, password_aad,
 };
 use sallyport_model::inventory::{Logon, Place, SessionKey};
 use sallyport_model::rules::Act;
 use sallyport_model::way::Stop;
-use sallyport_model::{AccountName, AuthId, Env, GatewayId, Handle, Kind, SessionId, TargetName};
+use sallyport_model::{AccountName, AuthId, Env, GatewayId, Handle, IdentityId, Kind, SessionId, TargetName};
 
 impl Reference {
     pub(super) fn answer(&self, gateway: GatewayId, call: Call) -> Reply {
@@ -20,34 +21,7 @@ impl Reference {
             return Reply::Denied(Denial::unavailable("the ledger"));
         }
         match call {
-            Call::AuthStep(_, step) => {
-                let (known, proved) = match &step.evidence {
-                    Evidence::SshKey { key, proof: None } => (state.keys.get(key).cloned(), false),
-                    // Without what verifies it a proof is none: nothing is believed because a gateway says so.
-                    Evidence::SshKey { key, proof: Some(proof) } => {
-                        let good = state.verify.as_ref().is_some_and(|verify| verify(key, proof));
-                        (state.keys.get(key).cloned().filter(|_| good), true)
-                    }
-                    Evidence::Token(token) if token.expose() == PASSWORD_TYPED => return Reply::More,
-                    Evidence::Token(token) => (state.tokens.get(token.expose()).cloned(), true),
-                    Evidence::Code(code) if code.expose() == CODE => (step.handle.clone(), true),
-                    // Nobody has a browser here.
-                    Evidence::Code(_) | Evidence::Browser(_) | Evidence::Allowed => (None, true),
-                    Evidence::Misnamed => {
-                        state.done("login.failed", None, "user_name".into());
-                        (None, true)
-                    }
-                };
-                let named = |handle: &Handle| step.handle.as_ref().is_none_or(|wanted| wanted == handle);
-                match known.filter(named) {
-                    Some(_) if !proved => Reply::More,
-                    Some(handle) => match state.authenticated(&self.env, &handle, gateway) {
-                        Some(who) => Reply::Authenticated(who),
-                        None => Reply::Denied(Denial::unknown()),
-                    },
-                    None => Reply::Denied(Denial::new(Kind::Denied, "this proof is not accepted")),
-                }
-            }
+            Call::AuthStep(_, step) => state.login(&self.env, gateway, step),
             Call::Open(open) => state.open(gateway, open),
             Call::Channel(ask) => {
                 let text = format!("{} {}", ask.kind.action(), ask.detail);
@@ -95,10 +69,78 @@ impl Reference {
     }
 }
 
+impl Target {
+    /// What somebody who asked for it is permitted.
+    pub(crate) fn opened(&self, ask: &Ask, (identity, handle): (IdentityId, &Handle), entry: u64) -> Opened {
+        let login = self.login.clone().unwrap_or(ask.account.clone());
+        let place = Place {
+            target: ask.target.clone(),
+            host: self.host.clone(),
+            port: self.port,
+            account: self.becomes.as_ref().map_or_else(|| login.clone(), |becomes| becomes.account.clone()),
+            host_keys: self.host_keys.clone(),
+            grace: self.grace,
+            anchor: self.anchor,
+            freezes: self.freezes,
+            logon: self.becomes.as_ref().map(|becomes| Logon { account: login, by: becomes.by }),
+            platform: self.platform,
+            hops: self.hops.iter().map(|(name, hop)| hop.as_hop(name, &ask.account)).collect(),
+            accepts: self.accepts.clone(),
+        };
+        let terms = Terms {
+            identity,
+            handle: handle.clone(),
+            place,
+            limits: self.limits.clone(),
+            policy: "0".repeat(64),
+            determining: vec!["suite".into()],
+            entry,
+            rules: self.rules.clone(),
+        };
+        Opened { terms, lease: self.credential.lease() }
+    }
+}
+
 impl State {
     fn done(&mut self, action: &'static str, session: Option<SessionId>, text: String) -> Reply {
         self.entries.push(Entry { action, session, text });
         Reply::Done(u64::try_from(self.entries.len()).unwrap_or(u64::MAX))
+    }
+
+    fn login(&mut self, env: &Env, gateway: GatewayId, step: AuthStep) -> Reply {
+        let (known, proved) = match &step.evidence {
+            Evidence::SshKey { key, proof: None } => (self.keys.get(key).cloned(), false),
+            // Without what verifies it a proof is none: nothing is believed because a gateway says so.
+            Evidence::SshKey { key, proof: Some(proof) } => {
+                let good = self.verify.as_ref().is_some_and(|verify| verify(key, proof));
+                (self.keys.get(key).cloned().filter(|_| good), true)
+            }
+            Evidence::Token(token) if token.expose() == PASSWORD_TYPED => return Reply::More,
+            Evidence::Token(token) => (self.tokens.get(token.expose()).cloned(), true),
+            Evidence::Code(code) if code.expose() == CODE => (step.handle.clone(), true),
+            Evidence::Browser(_) if self.browsers => {
+                let (page, code) = ("https://sallyport.example/link".into(), "CCCC-CCCC".into());
+                return Reply::LoginCode(LoginCode { page, code, seconds: 300 });
+            }
+            Evidence::Allowed(_) if self.browsers => {
+                self.asked += 1;
+                return Reply::More;
+            }
+            Evidence::Code(_) | Evidence::Browser(_) | Evidence::Allowed(_) => (None, true),
+            Evidence::Misnamed => {
+                self.done("login.failed", None, "user_name".into());
+                (None, true)
+            }
+        };
+        let named = |handle: &Handle| step.handle.as_ref().is_none_or(|wanted| wanted == handle);
+        match known.filter(named) {
+            Some(_) if !proved => Reply::More,
+            Some(handle) => match self.authenticated(env, &handle, gateway) {
+                Some(who) => Reply::Authenticated(who),
+                None => Reply::Denied(Denial::unknown()),
+            },
+            None => Reply::Denied(Denial::new(Kind::Denied, "this proof is not accepted")),
+        }
     }
 
     pub(super) fn authenticated(&mut self, env: &Env, handle: &Handle, gateway: GatewayId) -> Option<Authenticated> {
@@ -122,32 +164,9 @@ impl State {
         if account == DENIED_ACCOUNT {
             return Reply::Denied(Denial::unknown());
         }
-        let (login, becomes) = (target.login.clone().unwrap_or(open.ask.account.clone()), target.becomes.clone());
-        let place = Place {
-            target: open.ask.target.clone(),
-            host: target.host.clone(),
-            port: target.port,
-            account: becomes.as_ref().map_or_else(|| login.clone(), |becomes| becomes.account.clone()),
-            host_keys: target.host_keys.clone(),
-            grace: target.grace,
-            anchor: target.anchor,
-            freezes: target.freezes,
-            logon: becomes.as_ref().map(|becomes| Logon { account: login, by: becomes.by }),
-            platform: target.platform,
-            hops: target.hops.iter().map(|(name, hop)| hop.as_hop(name, &open.ask.account)).collect(),
-            accepts: target.accepts.clone(),
-        };
-        let lease = target.credential.lease();
-        let terms = Terms {
-            identity: *identity,
-            handle: handle.clone(),
-            place,
-            limits: target.limits.clone(),
-            policy: "0".repeat(64),
-            determining: vec!["suite".into()],
-            entry: u64::try_from(self.entries.len()).unwrap_or(u64::MAX),
-            rules: target.rules.clone(),
-        };
+        let entry = u64::try_from(self.entries.len()).unwrap_or(u64::MAX);
+        let opened = target.opened(&open.ask, (*identity, &handle), entry);
+        let becomes = target.becomes.clone();
         let credential = target.credential.clone();
         let hops = target.hops.iter().map(|(_, hop)| hop.credential.clone()).collect();
         let key = open.key;
@@ -156,7 +175,7 @@ impl State {
         self.headers.insert(open.recording, open.header.clone());
         let text = format!("{handle} {} {} {}", open.ask.account, open.ask.target, hex(&open.header));
         self.done("session.opened", Some(open.session), text);
-        Reply::Opened(Box::new(Opened { terms, lease }))
+        Reply::Opened(Box::new(opened))
     }
 
     /// Every target, for the account that the suite uses.

@@ -4,8 +4,8 @@ mod answers;
 
 use sallyport_model::access::{Channel, Denial, LeaseKind};
 use sallyport_model::authority::{
-    Authenticated, Boxed, Call, Certified, Close, Desk, Down, DownSink, Figures, Hello, Orphan, Pulse, RecordingKey,
-    Reply, SshProof, VERSION, View, Welcome, decode, encode,
+    AuthStep, Authenticated, Boxed, Call, Certified, Close, Desk, Down, DownSink, Evidence, Figures, Hello, Orphan,
+    Pulse, RecordingKey, Reply, SshProof, VERSION, View, Welcome, decode, encode,
 };
 use sallyport_model::company::{Guest, Part};
 use sallyport_model::inventory::{By, HostKey, Platform, SessionKey};
@@ -18,6 +18,7 @@ use sallyport_model::{
 };
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 /// Signs a challenge and gives an SSH signature blob.
 pub type Sign = Arc<dyn Fn(&[u8]) -> Vec<u8> + Send + Sync>;
@@ -150,6 +151,9 @@ struct State {
     forbidden: HashSet<Channel>,
     entries: Vec<Entry>,
     views: Vec<View>,
+    watches: Vec<WatchId>,
+    browsers: bool,
+    asked: usize,
     down: bool,
     approved: bool,
     unjudging: bool,
@@ -233,6 +237,17 @@ impl Reference {
         self.state().approved = true;
     }
 
+    /// Gives everybody a code for a browser, in which nobody ever answers.
+    pub fn give_codes(&self) {
+        self.state().browsers = true;
+    }
+
+    /// How often it was asked whether somebody has.
+    #[must_use]
+    pub fn asked(&self) -> usize {
+        self.state().asked
+    }
+
     /// Has no entry for what rules say, as a ledger that is full.
     pub fn refuse_judging(&self, refuses: bool) {
         self.state().unjudging = refuses;
@@ -255,9 +270,20 @@ impl Reference {
 
     /// Has somebody watch every open session; views are kept in [`Reference::views`].
     pub fn watch_all(&self, who: &Handle) {
-        let (id, identity) = (WatchId::new(&self.env), IdentityId::new(&self.env));
-        let guest = Guest { id, identity, handle: who.clone(), part: Part::Observer };
-        self.order_all(|session| Down::Watch(session, guest.clone()));
+        let identity = IdentityId::new(&self.env);
+        self.order_all(|session| {
+            let guest = Guest { id: WatchId::new(&self.env), identity, handle: who.clone(), part: Part::Observer };
+            self.state().watches.push(guest.id);
+            Down::Watch(session, guest)
+        });
+    }
+
+    /// Has nobody watch any longer.
+    pub fn unwatch_all(&self) {
+        let watches = std::mem::take(&mut self.state().watches);
+        for watch in watches {
+            self.order_all(|_| Down::Unwatch(watch));
+        }
     }
 
     /// Tells every open session what staff want of it.
@@ -363,7 +389,14 @@ impl Desk for Reference {
             if let Some(reply) = earlier.and_then(|bytes| decode(&bytes).ok()) {
                 return reply;
             }
+            let late = match &call {
+                Call::AuthStep(_, AuthStep { evidence: Evidence::Allowed(late), .. }) => *late,
+                _ => 0,
+            };
             let reply = self.answer(gateway, call);
+            if matches!(reply, Reply::More) {
+                tokio::time::sleep(Duration::from_secs(late.into())).await;
+            }
             if let Ok(bytes) = encode(&reply) {
                 self.state().replies.insert(id, bytes);
             }

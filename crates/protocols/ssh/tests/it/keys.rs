@@ -5,12 +5,15 @@ use crate::scripted::{Wire, knock, name, soon};
 use aws_lc_rs::digest::{SHA256, digest};
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair, KeyPair as _};
+use sallyport_gateway::conformance::bench::{TOKEN, until};
 use sallyport_gateway::conformance::desk::{CODE, PASSWORD_TYPED};
 use sallyport_ssh_transport::wire::Put as _;
 use sallyport_ssh_transport::{auth, key};
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Duration;
 
+const SOON: Duration = Duration::from_secs(10);
 /// What somebody is asked whose user name has a handle.
 const ASKED: &str = "Password or token, or Enter alone to sign in with a browser: ";
 
@@ -175,6 +178,26 @@ async fn a_code_counts_for_the_name_whose_password_was_right_and_for_no_other() 
         }
         assert_eq!(answer(&mut leg, CODE).await, auth::SUCCESS);
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_login_that_waits_for_a_browser_asks_control_once_and_hears_what_its_client_says() {
+    let rig = Rig::new().await;
+    rig.bench.desk.give_codes();
+    let ada = name(&rig, "ada+ops");
+    let mut leg = knock(&rig).await;
+    ask(&mut leg, &ada, ASKED).await;
+    // Enter alone, for a code; and Enter once it is entered in a browser, which shows a line and asks for nothing.
+    assert_eq!(answer(&mut leg, b"").await, auth::MORE);
+    assert_eq!(answer(&mut leg, b"").await, auth::MORE);
+    leg.send(|out| auth::answer(out, &[])).unwrap();
+    leg.flush().await.unwrap();
+    until(SOON, || rig.bench.desk.asked() == 2).await.unwrap();
+    assert!(tokio::time::timeout(Duration::from_secs(2), leg.receive()).await.is_err(), "it does not wait");
+    assert_eq!(rig.bench.desk.asked(), 2, "control is asked again before its answer can be there");
+    // Whoever has a password after all need not wait for that.
+    leg.send(|out| auth::with_password(out, &ada, TOKEN.as_bytes())).unwrap();
+    assert_eq!(soon(leg.receive()).await.unwrap()[0], auth::SUCCESS);
 }
 
 /// Shows a password that is right and not enough.
