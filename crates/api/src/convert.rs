@@ -91,6 +91,7 @@ pub(crate) fn reach(handle: &sallyport_model::Handle, line: ReachLine) -> wire::
         .into(),
         login: address.to_string(),
         note: line.note.unwrap_or_default(),
+        used: line.used.map(|used| used.to_string()),
     }
 }
 

@@ -35,14 +35,33 @@ impl ListingQuery {
     }
 }
 
-/// What the caller may use or ask for, by target and account.
-#[utoipa::path(get, path = "/api/v1/reach", params(ListingQuery), responses((status = 200, body = wire::Listing<wire::Reach>)), tag = "inventory")]
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ReachQuery {
+    /// Words, all of which must occur.
+    #[serde(default)]
+    search: String,
+    /// `next` of an earlier page.
+    cursor: Option<String>,
+    /// Rows, 1 to 1000; 50 where absent.
+    #[serde(default)]
+    #[param(value_type = Option<u16>, minimum = 1, maximum = 1000)]
+    limit: Rows<1000>,
+    /// Only the few places where the caller was lately, the newest first, each with `used`.
+    #[serde(default)]
+    recent: bool,
+}
+
+/// What the caller may use or ask for, by target and account; or the few places where they were lately.
+#[utoipa::path(get, path = "/api/v1/reach", params(ReachQuery), responses((status = 200, body = wire::Listing<wire::Reach>)), tag = "inventory")]
 pub(crate) async fn reach(
     State(app): State<App>,
     caller: Caller,
-    Query(query): Query<ListingQuery>,
+    Query(ReachQuery { search, cursor, limit, recent }): Query<ReachQuery>,
 ) -> Result<Json<wire::Listing<wire::Reach>>, Problem> {
-    let page = app.control.reach(&caller.op, &query.wanted())?;
+    let wanted = Listing { search, cursor, limit: limit.count() };
+    let page =
+        if recent { app.control.recent(&caller.op, &wanted).await? } else { app.control.reach(&caller.op, &wanted)? };
     Ok(Json(convert::listing(page, |line| convert::reach(&caller.who.identity.handle, line))))
 }
 

@@ -119,6 +119,9 @@ pub struct Token {
 pub struct Ls {
     /// Only lines that contain this text
     pub filter: Option<String>,
+    /// Only the few places where you were lately, the newest first
+    #[arg(long)]
+    pub recent: bool,
 }
 
 /// `ssh`

@@ -9,7 +9,12 @@ use sallyport_wire as wire;
 use std::path::Path;
 
 pub(crate) async fn ls(args: Ls, client: &Client, out: Output) -> Result<(), Fail> {
-    let mut page = wire::Page { items: client.all::<wire::Reach>("/reach").await?, next: None };
+    let items = if args.recent {
+        client.get::<wire::Listing<wire::Reach>>("/reach", &[("recent", "true".into())]).await?.items
+    } else {
+        client.all("/reach").await?
+    };
+    let mut page = wire::Page { items, next: None };
     if let Some(filter) = &args.filter {
         page.items.retain(|r| {
             format!("{} {} {} {}", r.login, r.environment, r.tags.join(" "), r.state).contains(filter.as_str())
@@ -34,7 +39,11 @@ pub(crate) async fn ls(args: Ls, client: &Client, out: Output) -> Result<(), Fai
         table(
             &["TARGET", "PROTOCOL", "ENVIRONMENT", "TIER", "TAGS", "STATE"],
             rows,
-            "Nothing is in your reach yet: ask an administrator for a policy that permits you something.",
+            if args.recent {
+                "You were nowhere lately: `sallyport ls` lists where you may go."
+            } else {
+                "Nothing is in your reach yet: ask an administrator for a policy that permits you something."
+            },
         )
     })
 }

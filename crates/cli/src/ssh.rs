@@ -123,6 +123,7 @@ mod tests {
             state: "usable".into(),
             login: format!("ada+{account}@{target}"),
             note: String::new(),
+            used: None,
         }
     }
 

@@ -109,7 +109,7 @@ impl Control {
             Call::AuthStep(login, step) => self.auth_step(gateway, id, (login, step)).await,
             Call::Open(ask) => self.open_session(gateway, id, ask).await,
             Call::Channel(ask) => self.open_channel(gateway, id, ask).await,
-            Call::Places(asked) => self.choices(gateway, &asked),
+            Call::Places(asked) => self.choices(gateway, &asked).await,
             Call::Password(session, stop) => self.lend(gateway, id, (session, stop)).await,
             Call::Becoming(session) => self.lend_becoming(gateway, id, session).await,
             Call::Sign(session, data, stop) => self.sign(gateway, id, (session, stop), &data).await,

@@ -1,5 +1,6 @@
 //! Who somebody is: tokens, SSH keys, and the handles that gateways spend.
 
+use crate::choices::Used;
 use crate::control::{Open, identity, identity_of, put};
 use crate::directory::kinds;
 use crate::sign_in::{Client, Proof};
@@ -106,6 +107,8 @@ pub(crate) struct Spendable {
     pub(crate) checks: Option<(TargetId, AccountId)>,
     /// The method by which keys were exchanged with the client; absent where it came through the door.
     pub(crate) exchange: Option<String>,
+    /// Where its owner was lately, once they were asked where to.
+    pub(crate) used: Option<Arc<[Used]>>,
 }
 
 impl Control {
@@ -226,8 +229,9 @@ impl Control {
     ) -> Reply {
         let (auth, now) = (AuthId::from_bytes(*call.as_bytes()), self.env.now());
         let (expires, until) = (now.plus(AUTH_LIFE), now.plus(CHOOSING));
-        let (from, exchange) = (step.from, step.exchange.clone());
-        let spendable = Spendable { gateway, identity: found.id, shown, from, expires, until, checks: None, exchange };
+        let (identity, from, exchange) = (found.id, step.from, step.exchange.clone());
+        let spendable =
+            Spendable { gateway, identity, shown, from, expires, until, checks: None, exchange, used: None };
         self.live.remember(auth, spendable, now);
         Reply::Authenticated(Authenticated { auth, identity: found.id, handle: found.handle })
     }

@@ -10,6 +10,7 @@ mod apply;
 mod approach;
 mod backup;
 mod certificate;
+mod choices;
 mod company;
 mod control;
 mod desk;

@@ -131,6 +131,7 @@ impl Control {
             until: expires,
             checks,
             exchange: None,
+            used: None,
         };
         self.live.remember(auth, spendable, now);
         Authenticated { auth, identity: own.id, handle: own.handle.clone() }

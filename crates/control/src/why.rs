@@ -1,22 +1,18 @@
 //! Explanations: why somebody may or may not, and what somebody may reach.
 
-use crate::control::{identity, identity_of};
+use crate::control::{Open, identity, identity_of};
 use crate::directory::{all, kinds};
 use crate::found::Found;
-use crate::identity::{AUTH_LIFE, Spendable};
 use crate::inventory::{Listing, Page};
-use crate::places::Search;
+use crate::places::{Places, Search};
 use crate::vault::place;
 use crate::{Control, Error, Op};
 use sallyport_model::access::{Channel, Denial};
-use sallyport_model::authority::{Choice, Places, Reply};
-use sallyport_model::inventory::{Account, Identity};
-use sallyport_model::{Address, GatewayId, Handle, Kind};
+use sallyport_model::inventory::{Account, Identity, Target};
+use sallyport_model::{Address, Handle, Timestamp};
 use sallyport_policy::{Act, Explanation, Facts, Right, Standing, Standings, decide, explain, standing, standings};
 use std::net::IpAddr;
-
-/// Places that a chooser is shown at once.
-const CHOICES: usize = 100;
+use std::sync::Arc;
 
 /// What an explanation is asked about.
 #[derive(Clone, Copy, Debug)]
@@ -72,13 +68,23 @@ pub struct Why {
 #[derive(Clone, Debug)]
 pub struct ReachLine {
     /// The target.
-    pub target: sallyport_model::inventory::Target,
+    pub target: Target,
     /// The account.
     pub account: Account,
     /// Usable now, or requestable.
     pub usable: bool,
     /// What stands in the way all the same.
     pub note: Option<String>,
+    /// When the caller's last session there began, where it is listed for that.
+    pub used: Option<Timestamp>,
+}
+
+impl ReachLine {
+    pub(crate) fn of(open: &Open, (target, account): (&Target, &Account), usable: bool) -> Self {
+        let found = Found::of(open, target.clone(), account.clone());
+        let note = found.unready();
+        Self { target: found.target, account: found.account, usable, note, used: None }
+    }
 }
 
 /// Somebody who may do something.
@@ -131,33 +137,9 @@ impl Control {
         self.reach_of(&who, op.from, wanted)
     }
 
-    /// The places that somebody chooses from who has signed in at a gateway. The sign-in stays spendable while
-    /// they choose.
-    pub(crate) fn choices(&self, gateway: GatewayId, asked: &Places) -> Result<Reply, Error> {
-        let (open, now) = (self.opened()?, self.env.now());
-        let spent = self.live.spendable(asked.who, gateway, now).filter(|spent| spent.checks.is_none());
-        let Some(spent) = spent else {
-            return Ok(Reply::Denied(Denial::new(Kind::Denied, "the sign-in is over its time: connect again")));
-        };
-        let Some(who) = identity(&open, spent.identity) else { return Ok(Reply::Denied(Denial::unknown())) };
-        let wanted = Listing { search: asked.search.chars().take(100).collect(), cursor: None, limit: CHOICES };
-        let lines = self.reach_of(&who, spent.from.0, &wanted)?.lines.into_iter().map(|line| Choice {
-            account: line.account.name,
-            target: line.target.name,
-            usable: line.usable,
-            note: line.note.unwrap_or_default(),
-        });
-        let expires = now.plus(AUTH_LIFE).min(spent.until);
-        self.live.remember(asked.who, Spendable { expires, ..spent }, now);
-        Ok(Reply::Places(lines.collect()))
-    }
-
     fn reach_of(&self, who: &Identity, from: IpAddr, wanted: &Listing) -> Result<Page<ReachLine>, Error> {
         let open = self.opened()?;
-        let places = open.places();
-        let mut facts = Facts::new(who, self.env.now(), from);
-        facts.met = self.met_by(&open, who.id);
-        let Standings { usable, requestable } = standings(&open.policy(), &facts, &places.inventory);
+        let (places, Standings { usable, requestable }) = self.within(&open, who, from);
         let (search, after) = (Search::new(&wanted.search), wanted.place()?);
         let mut page = Page::new(wanted);
         for number in &usable | &requestable {
@@ -167,14 +149,20 @@ impl Control {
             };
             let before = after.as_ref().is_some_and(|(t, a)| (&target.name, &account.name) <= (t, a));
             page.take(before, || {
-                let found = Found::of(&open, Clone::clone(target), Clone::clone(account));
-                let note = found.unready();
-                let line =
-                    ReachLine { target: found.target, account: found.account, usable: usable.contains(number), note };
+                let line = ReachLine::of(&open, (target, account), usable.contains(number));
                 (format!("{}@{}", account.name, target.name), line)
             });
         }
         Ok(page)
+    }
+
+    /// What somebody may use, and what they may ask for, by their numbers in the snapshot beside it.
+    pub(crate) fn within(&self, open: &Open, who: &Identity, from: IpAddr) -> (Arc<Places>, Standings) {
+        let places = open.places();
+        let mut facts = Facts::new(who, self.env.now(), from);
+        facts.met = self.met_by(open, who.id);
+        let standings = standings(&open.policy(), &facts, &places.inventory);
+        (places, standings)
     }
 
     /// Who may do something at a place, and by which policies: everybody whom the policy lets, or who may ask.

@@ -226,6 +226,9 @@ pub struct Reach {
     pub login: String,
     /// Why it is not ready.
     pub note: String,
+    /// When the caller's last session there began, where `recent` was asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub used: Option<String>,
 }
 
 /// A file of a policy checkout.

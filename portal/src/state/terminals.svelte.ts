@@ -74,7 +74,6 @@ export class OpenTerminal {
 }
 
 const KEY = 'sallyport.terminals';
-const RECENT = 'sallyport.recent';
 /** With the session behind it: what all tabs of this browser know of a terminal, and the lock of the tab that has it. */
 const LEFT = 'sallyport.terminal.';
 
@@ -93,21 +92,17 @@ interface Kept {
 
 class Terminals {
   list = $state<OpenTerminal[]>([]);
-  recent = $state<string[]>([]);
   /** What lets go of the lock of a session that is open here. */
   readonly #held = new Map<string, () => void>();
 
   constructor() {
     for (const kept of read<Kept>(sessionStorage, KEY)) if (kept.session) this.#take(kept);
-    this.recent = read<string>(localStorage, RECENT).filter((login) => typeof login === 'string');
   }
 
   open(target: string, account: string): void {
     const terminal = new OpenTerminal(crypto.randomUUID().slice(0, 8), target, account);
     terminal.handle = own.me?.handle;
     this.list.push(terminal);
-    this.recent = [terminal.title, ...this.recent.filter((login) => login !== terminal.title)].slice(0, 6);
-    localStorage.setItem(RECENT, JSON.stringify(this.recent));
     route.go(terminal.path);
   }
 
@@ -169,9 +164,7 @@ class Terminals {
     for (const session of [...this.#held.keys()]) this.#let(session);
     for (const { session } of leftBehind()) localStorage.removeItem(LEFT + session);
     this.list = [];
-    this.recent = [];
     sessionStorage.removeItem(KEY);
-    localStorage.removeItem(RECENT);
   }
 
   #take(kept: Kept): void {

@@ -41,6 +41,8 @@ export default async function (browser, { links, control }) {
 
   // Two terminals, side by side in tabs.
   await ada.page.getByRole('link', { name: 'Targets', exact: true }).click();
+  await ada.page.locator('.bar button[title^="Connect to ada+spt_ops@web-1, where you were"]').waitFor();
+  await ada.shown('targets-recent');
   await ada.button('Connect to ada+spt_ops@web-1');
   await ada.terminal('$');
   ok((await ada.page.locator('.terms li').count()) === 2, 'two tabs');

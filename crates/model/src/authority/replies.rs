@@ -83,6 +83,9 @@ pub struct Choice {
     /// What stands in the way all the same; empty where nothing does.
     #[n(3)]
     pub note: String,
+    /// Seconds since their last session there began, where it stands in front for that.
+    #[n(4)]
+    pub ago: Option<u64>,
 }
 
 /// Who it is, for at most 60 seconds, on this gateway and connection.

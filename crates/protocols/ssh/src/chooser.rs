@@ -129,14 +129,20 @@ impl List {
         let _ = write!(out, "\x1b[1m{}\x1b[0m\r\n", cut(format!("sallyport  {who}: where to?")));
         let _ = write!(out, "{}\x1b[7m \x1b[0m\r\n\r\n", cut(format!("search: {}", self.search)));
         let first = self.at.saturating_sub(page.saturating_sub(1));
+        // What was used lately stands in front: when that was stands in a column of its own.
+        let place = |choice: &Choice| format!("{}@{}", choice.account, choice.target);
+        let recent = self.choices.iter().filter(|choice| choice.ago.is_some());
+        let width = recent.map(|choice| place(choice).chars().count()).max().unwrap_or(0);
         for (number, choice) in self.choices.iter().enumerate().skip(first).take(page) {
             let state = match (choice.usable, choice.note.is_empty()) {
                 (_, false) => "  (not ready)",
                 (true, true) => "",
                 (false, true) => "  (to be asked for)",
             };
+            let when = choice.ago.map(ago).unwrap_or_default();
+            let place = if when.is_empty() { place(choice) } else { format!("{:width$}  {when}", place(choice)) };
             // Behind the two characters that mark the chosen one.
-            let line = cut(format!("  {}@{}{state}", choice.account, choice.target)).split_off(2);
+            let line = cut(format!("  {place}{state}")).split_off(2);
             match (number == self.at, choice.usable && choice.note.is_empty()) {
                 (true, _) => drop(write!(out, "\x1b[7m> {line}\x1b[0m\r\n")),
                 (false, true) => drop(write!(out, "  {line}\r\n")),
@@ -235,6 +241,16 @@ async fn pressed(
     Ok(None)
 }
 
+/// How long ago something was, in one word and a number.
+fn ago(seconds: u64) -> String {
+    match seconds {
+        0..60 => "just now".into(),
+        60..3600 => format!("{} min ago", seconds / 60),
+        3600..86_400 => format!("{} h ago", seconds / 3600),
+        _ => format!("{} d ago", seconds / 86_400),
+    }
+}
+
 /// A terminal that does not say how large it is has the usual size.
 fn cells(said: u32, usual: usize) -> usize {
     usize::try_from(said).ok().filter(|said| *said > 0).unwrap_or(usual)
@@ -263,6 +279,7 @@ mod tests {
             target: format!("web-{n}").parse().unwrap(),
             usable: n.is_multiple_of(2),
             note: String::new(),
+            ago: None,
         };
         let choices = (0..50).map(choice).collect();
         let mut list = List { search: "web".into(), choices, at: 0, size: (40, 12), note: String::new() };
@@ -283,5 +300,24 @@ mod tests {
         let shown =
             |line: &str| line.replace("\x1b[7m", "").replace("\x1b[2m", "").replace("\x1b[0m", "").chars().count();
         assert!(screen.lines().skip(1).all(|line| shown(line) < 40), "{screen}");
+    }
+
+    #[test]
+    fn what_was_used_lately_says_when() {
+        let choice = |target: &str, ago: Option<u64>| Choice {
+            account: "root".parse().unwrap(),
+            target: target.parse().unwrap(),
+            usable: true,
+            note: String::new(),
+            ago,
+        };
+        let said = [0, 59, 60, 3599, 3600, 86_399, 86_400, 40 * 86_400].map(ago);
+        let wanted = ["just now", "just now", "1 min ago", "59 min ago", "1 h ago", "23 h ago", "1 d ago", "40 d ago"];
+        assert_eq!(said, wanted);
+        let mut list = List { search: String::new(), choices: Vec::new(), at: 0, size: (80, 24), note: String::new() };
+        list.show(vec![choice("web-1", Some(7300)), choice("database-1", Some(90_000)), choice("a-1", None)]);
+        let screen = list.draw("ada");
+        assert!(screen.contains("> root@web-1       2 h ago\x1b[0m\r\n"), "{screen}");
+        assert!(screen.contains("  root@database-1  1 d ago\r\n  root@a-1\r\n"), "{screen}");
     }
 }

@@ -26,6 +26,7 @@ mod becoming;
 mod book;
 mod browser;
 mod canary;
+mod chooser;
 mod command_line;
 mod company;
 mod conformance;

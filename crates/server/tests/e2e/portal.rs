@@ -75,6 +75,8 @@ fn every_choice_is_drawn_where_a_person_named_no_target() {
         .map(|name| format!("[[target]]{}", target.replacen("\"web-1\"", &format!("\"{name}\""), 1)));
     fs::write(product.at("checkout/inventory.toml"), format!("{known}{}", more.concat())).unwrap();
     product.ok(&["apply", &product.at("checkout").display().to_string()]).unwrap();
+    // Where she was lately stands in front.
+    assert!(product.ssh("ada").arg("true").status().unwrap().success());
     let mut ssh = product.ssh_at("ada", "ada");
     ssh.arg("-tt");
     let mut terminal = Terminal::run(&ssh).unwrap();
@@ -88,6 +90,7 @@ fn every_choice_is_drawn_where_a_person_named_no_target() {
     for name in ["build-7", "mail-1", "mail-2", "web-1", "web-2"] {
         assert_eq!(rows.matches(&format!("{ACCOUNT}@{name}")).count(), 1, "{rows}");
     }
+    assert!(rows.contains(&format!("> {ACCOUNT}@web-1  just now\n")), "{rows}");
     terminal.type_in("mail").unwrap();
     terminal.until_shown("mail").unwrap();
     wait_for("the list to narrow", 20, || {

@@ -191,6 +191,7 @@ impl State {
             target: target.clone(),
             usable: true,
             note: String::new(),
+            ago: None,
         };
         Reply::Places(names.into_iter().map(choice).collect())
     }
