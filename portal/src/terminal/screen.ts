@@ -23,6 +23,11 @@ export class Screen {
   readonly #fit = new FitAddon();
   readonly #watch: ResizeObserver | null = null;
   readonly #listeners: IDisposable[] = [];
+  /** Keys that the page takes for itself. */
+  #taken: (event: KeyboardEvent) => boolean = () => false;
+  readonly #copied: ((copying: Promise<void>) => void) | undefined;
+  /** Over with it, whatever listens on its place hears no more. */
+  readonly #over = new AbortController();
   /** Sees the theme change. */
   readonly #themed = new MutationObserver(() => (this.#terminal.options.theme = colours()));
 
@@ -32,8 +37,17 @@ export class Screen {
    */
   constructor(
     place: HTMLElement,
-    options: { label: string; size?: Size; oninput?: (text: string) => void; onresize?: (size: Size) => void; font?: number; asks?: boolean },
+    options: {
+      label: string;
+      size?: Size;
+      oninput?: (text: string) => void;
+      onresize?: (size: Size) => void;
+      oncopy?: (copying: Promise<void>) => void;
+      font?: number;
+      asks?: boolean;
+    },
   ) {
+    this.#copied = options.oncopy;
     this.#terminal = new Terminal({
       ...(options.size ?? {}),
       allowProposedApi: false,
@@ -45,6 +59,8 @@ export class Screen {
       lineHeight: 1.15,
       // A link of a target's output is text: where it leads is for the reader to see, not for a click.
       linkHandler: { activate: () => undefined },
+      // Where a program has the mouse, Shift selects all the same; on a Mac that is Option.
+      macOptionClickForcesSelection: true,
       minimumContrastRatio: 4.5,
       screenReaderMode: false,
       scrollback: 5000,
@@ -63,6 +79,9 @@ export class Screen {
         this.#listeners.push(parser.registerCsiHandler(id, () => true));
       }
     }
+    this.#terminal.attachCustomKeyEventHandler((event) => !this.#selects(event) && !this.#taken(event));
+    // Before the terminal sees it: its own way would let text end the brackets that programs tell a paste from typing by.
+    place.addEventListener('paste', (event) => this.#paste(event), { capture: true, signal: this.#over.signal });
     this.#terminal.open(place);
     this.#themed.observe(document.documentElement, { attributeFilter: ['data-theme'] });
     this.#terminal.textarea?.setAttribute('aria-label', options.label);
@@ -88,7 +107,32 @@ export class Screen {
 
   /** Keys that the page takes for itself before the terminal sees them: the handler answers true for those. */
   keepKeys(taken: (event: KeyboardEvent) => boolean): void {
-    this.#terminal.attachCustomKeyEventHandler((event) => !taken(event));
+    this.#taken = taken;
+  }
+
+  /** `Ctrl C` is a key of the program's. Ctrl Shift C copies what is selected, Ctrl Shift A selects all there is. */
+  #selects(event: KeyboardEvent): boolean {
+    const key = event.key.toLowerCase();
+    const copies = event.ctrlKey && (event.shiftKey ? key === 'c' : key === 'insert');
+    if (event.altKey || event.metaKey || (!copies && !(event.ctrlKey && event.shiftKey && key === 'a'))) return false;
+    // Browsers have other uses for these keys.
+    event.preventDefault();
+    if (event.type !== 'keydown') return true;
+    if (!copies) this.#terminal.selectAll();
+    else if (this.#terminal.hasSelection()) {
+      const copying = navigator.clipboard.writeText(this.#terminal.getSelection());
+      if (this.#copied) this.#copied(copying);
+      else void copying.catch(() => undefined);
+    }
+    return true;
+  }
+
+  #paste(event: ClipboardEvent): void {
+    event.preventDefault();
+    event.stopPropagation();
+    // What a page has put into the clipboard may hold keys that nobody pressed; escapes are shown and not obeyed.
+    const text = event.clipboardData?.getData('text/plain').replace(/[\u001b\u009b]/g, '\u241b');
+    if (text) this.#terminal.paste(text);
   }
 
   fit(): void {
@@ -133,6 +177,7 @@ export class Screen {
   dispose(): void {
     this.#themed.disconnect();
     this.#watch?.disconnect();
+    this.#over.abort();
     for (const listener of this.#listeners) listener.dispose();
     this.#terminal.dispose();
   }

@@ -61,6 +61,11 @@ fn a_passkey_enrols_and_signs_in_alone() {
 }
 
 #[test]
+fn text_is_copied_out_of_a_terminal_and_pasted_into_it_as_nothing_but_text() {
+    play(&crate::product(), "clipboard", &["ada"], &Value::Null);
+}
+
+#[test]
 fn every_page_is_accessible_and_quiet_at_both_sizes_in_both_themes() {
     play(&crate::product(), "pages", &["admin", "ada", "carol"], &Value::Null);
 }
