@@ -143,8 +143,8 @@ impl Client {
         asked: &[(&str, String)],
         limit: u32,
     ) -> Result<wire::Page<T>, Fail> {
-        /// Most rows that a server gives at once.
-        const PAGE: u32 = 500;
+        /// Most rows that every list gives at once.
+        const PAGE: u32 = 200;
         let (mut items, mut next, mut left) = (Vec::new(), None, limit);
         loop {
             let mut query = asked.to_vec();

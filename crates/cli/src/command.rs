@@ -54,6 +54,8 @@ pub enum Command {
     Watch(Watch),
     /// End a live session
     Kill(Kill),
+    /// List recordings, newest first, and find text in them
+    Recordings(Recordings),
     /// Replay a recording in this terminal
     Play(Play),
     /// Save a session's evidence bundle, its asciicast, or its text
@@ -281,6 +283,29 @@ pub struct Kill {
     /// Told to the person and written to the ledger
     #[arg(long, default_value = "")]
     pub reason: String,
+}
+
+/// `recordings`
+#[derive(Args, Debug)]
+pub struct Recordings {
+    /// Only this user's
+    #[arg(long, value_name = "HANDLE")]
+    pub user: Option<String>,
+    /// Only those of this target
+    #[arg(long)]
+    pub target: Option<String>,
+    /// Only those that ended then or later: a day, such as 2027-01-31, or a time, such as 2027-01-31T09:00:00Z
+    #[arg(long, value_name = "TIME")]
+    pub from: Option<String>,
+    /// Only those that ended before
+    #[arg(long, value_name = "TIME")]
+    pub to: Option<String>,
+    /// Only those in which this text stands, and where; the ledger says who searched for what
+    #[arg(long)]
+    pub text: Option<String>,
+    /// Rows; a line below says where there are more
+    #[arg(long, default_value_t = 30, value_parser = clap::value_parser!(u32).range(1..))]
+    pub limit: u32,
 }
 
 /// `play`

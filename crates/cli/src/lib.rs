@@ -17,6 +17,7 @@ mod ledger;
 mod node;
 mod output;
 mod play;
+mod recordings;
 mod rules;
 mod sessions;
 mod sign_in;
@@ -84,6 +85,7 @@ pub async fn run(command: Command, common: &Common, surroundings: &Surroundings)
         Command::Sessions(args) => sessions::run(args, &client()?, out).await,
         Command::Watch(args) => sessions::watch(args, &client()?).await,
         Command::Kill(args) => sessions::kill(args, &client()?, out).await,
+        Command::Recordings(args) => recordings::list(args, &client()?, out).await,
         Command::Play(args) => play::play(args, client, out).await,
         Command::Export(args) => play::export(args, &client()?, out).await,
         Command::Files(args) => play::files(args, &client()?, out).await,

@@ -202,7 +202,7 @@ impl Control {
     }
 
     /// The entry with which a session began.
-    async fn session_row(&self, session: SessionId) -> Result<Option<EntryRow>, Error> {
+    pub(crate) async fn session_row(&self, session: SessionId) -> Result<Option<EntryRow>, Error> {
         let filter =
             Filter { session: Some(session), actions: vec!["session.opened".into()], limit: 1, ..Filter::default() };
         Ok(self.opened()?.store.entries(&filter).await?.into_iter().next())

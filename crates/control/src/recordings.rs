@@ -51,6 +51,12 @@ pub struct RecordingLine {
     pub handle: String,
     /// `account@target`.
     pub address: String,
+    /// What was spoken.
+    pub protocol: String,
+    /// The account that was logged in at and became that one, and how; empty where it is the same.
+    pub through: String,
+    /// The jump hosts that it went over, the outermost first.
+    pub via: Vec<String>,
     /// When it began.
     pub started: Timestamp,
     /// When it ended.
@@ -111,6 +117,7 @@ impl Control {
                     (opened, bytes) = (opened + 1, bytes + size);
                 }
                 if text.is_none() || !line.hits.is_empty() {
+                    self.tell_way(&mut line).await?;
                     page.lines.push(line);
                 }
                 if page.lines.len() >= wanted.limit || opened >= MOST_OPENED || bytes >= MOST_BYTES {
@@ -123,6 +130,16 @@ impl Control {
                 return Ok(page);
             }
         }
+    }
+
+    /// How its session went there: that is said where it began.
+    async fn tell_way(&self, line: &mut RecordingLine) -> Result<(), Error> {
+        if let Some(row) = self.session_row(line.session).await? {
+            line.protocol = row.entry.fact("protocol").to_owned();
+            line.through = row.entry.fact("through").to_owned();
+            line.via = row.entry.fact("via").split_whitespace().map(str::to_owned).collect();
+        }
+        Ok(())
     }
 
     /// What happened in a recording, without its output.
@@ -257,6 +274,9 @@ fn line(row: &EntryRow) -> Option<RecordingLine> {
         session: row.entry.session?,
         handle: row.entry.actor.clone(),
         address: row.entry.object.clone(),
+        protocol: String::new(),
+        through: String::new(),
+        via: Vec::new(),
         started: ended.minus(Duration::from_secs(number("lasted_seconds"))),
         ended,
         bytes: number("bytes_in").saturating_add(number("bytes_out")),

@@ -14,6 +14,15 @@ pub struct Recording {
     pub target: String,
     /// Account.
     pub account: String,
+    /// The account that was logged in at and became that one, and how, such as `deploy by sudo`; absent where it is the same.
+    #[serde(default)]
+    pub through: Option<String>,
+    /// The jump hosts that it went over, the outermost first, each as `account@target`.
+    #[serde(default)]
+    pub via: Vec<String>,
+    /// Protocol.
+    #[serde(default)]
+    pub protocol: String,
     /// When it began.
     pub started: String,
     /// When it ended.

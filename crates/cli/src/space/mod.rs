@@ -39,7 +39,7 @@ pub(crate) async fn space(client: &Client, out: Output) -> Result<(), Fail> {
 }
 
 /// Bytes for people: `17 B`, `3.2 KiB`, `12.0 GiB`.
-fn size(bytes: u64) -> String {
+pub(crate) fn size(bytes: u64) -> String {
     let mut unit = "B";
     let (mut whole, mut tenths) = (bytes, 0);
     for next in ["KiB", "MiB", "GiB", "TiB"] {

@@ -76,6 +76,8 @@ fn an_account_is_become_by_way_of_another_and_everything_names_both(product: &mu
         let cast = carol.get(&format!("/recordings/{}/cast", session["id"].as_str().unwrap())).text();
         let title = format!("{account}@web-2, through {way} by ada over ssh");
         assert!(cast.lines().next().unwrap().contains(&title), "{cast}");
+        let listed = carol.get("/recordings?limit=1").ok();
+        assert_eq!(listed["items"][0]["through"], json!(way), "{listed}");
         assert_eq!(api.post("/targets/web-2/check", &json!({"account": account})).ok()["ok"], true);
     }
     let told = product.ok(&["ledger", "list", "--actions", "session.opened,credential.lent"]).unwrap();

@@ -97,6 +97,15 @@ fn told(product: &Product, session: &Value) {
     let marks = carol.get(&format!("/recordings/{id}/marks")).ok();
     let via = format!("{ACCOUNT}@outer, {ACCOUNT}@inner");
     assert_eq!((&marks[0]["kind"], &marks[0]["text"]), (&json!("via"), &json!(via)), "{marks}");
+    let listed = carol.get("/recordings?target=deep&limit=1").ok();
+    let row = &listed["items"][0];
+    assert_eq!(
+        (&row["session"], &row["via"], &row["protocol"]),
+        (&session["id"], &session["via"], &json!("ssh")),
+        "{row}"
+    );
+    let shown = product.as_carol(&["recordings", "--target", "deep"]).unwrap();
+    assert!(shown.contains(&format!("{ACCOUNT}@deep via {via}")), "{shown}");
     let log = product
         .ok(&["ledger", "list", "--actions", "session.opened,credential.lent,target.added,target.probed"])
         .unwrap();
