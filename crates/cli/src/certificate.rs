@@ -2,6 +2,7 @@
 
 use crate::client::Client;
 use crate::output::{harmless, remark};
+use crate::ssh::word;
 use crate::{Fail, Surroundings};
 use sallyport_model::{Env, Timestamp};
 use sallyport_wire as wire;
@@ -122,8 +123,22 @@ impl Keys {
 pub(crate) async fn know_gateways(client: &Client, surroundings: &Surroundings) -> Result<(), Fail> {
     let cas: Vec<wire::SshCa> = client.get("/ssh-cas", &[]).await?;
     let keys = cas.iter().filter(|ca| ca.name == "gateways").flat_map(|ca| &ca.keys);
-    let lines: String = keys.map(|key| format!("@cert-authority {ALIAS} {}\n", harmless(&key.public))).collect();
+    // The names that `config ssh` and `config known-hosts` lead to, for a client that does not go by the alias. Without them, as
+    // before a gateway has its host key, that alone counts.
+    let known: Option<wire::KnownHosts> = client.get("/known-hosts", &[]).await.ok();
+    let names = names(known.as_ref());
+    let lines: String = keys.map(|key| format!("@cert-authority {names} {}\n", harmless(&key.public))).collect();
     fs::write(known_hosts(surroundings), lines).map_err(Fail::failed)
+}
+
+/// Under what the authority is believed: the alias, and the names and place of this server's gateway. A server gets no wildcard
+/// in, which would have it believed for hosts that are not its own.
+fn names(known: Option<&wire::KnownHosts>) -> String {
+    let line = known.and_then(|known| known.lines.iter().find_map(|line| line.strip_prefix("@cert-authority ")));
+    let told = line.and_then(|line| line.split(' ').next()).unwrap_or_default();
+    let mut names = vec![ALIAS];
+    names.extend(told.split(',').filter(|name| word(name) && *name != ALIAS));
+    names.join(",")
 }
 
 fn known_hosts(surroundings: &Surroundings) -> PathBuf {
@@ -150,4 +165,30 @@ pub(crate) fn options(surroundings: &Surroundings) -> Vec<(&'static str, String)
         options.push(("UserKnownHostsFile", format!("{} ~/.ssh/known_hosts", quoted(known))));
     }
     options
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_authority_is_believed_for_its_gateways_and_nothing_else() {
+        let known = |names: &str| wire::KnownHosts {
+            ssh: None,
+            names: Vec::new(),
+            public: String::new(),
+            fingerprint: String::new(),
+            lines: vec![format!("@cert-authority {names} ssh-ed25519 AAAA"), "sallyport ssh-ed25519 AAAA".into()],
+        };
+        let told = |line: &str| names(Some(&known(line)));
+        assert_eq!(
+            told("sallyport,gw.example.net,[gw.example.net]:2222"),
+            "sallyport,gw.example.net,[gw.example.net]:2222"
+        );
+        assert_eq!(told("sallyport,[2001:db8::1]:2222"), "sallyport,[2001:db8::1]:2222");
+        for evil in ["*", "*.example.net", "!gw", "", "gw?", "|1|salt|hash\n*"] {
+            assert!(!names(Some(&known(evil))).contains(['*', '?', '!', '\n']), "{evil}");
+        }
+        assert_eq!(names(None), "sallyport");
+    }
 }

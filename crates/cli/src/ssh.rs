@@ -101,7 +101,7 @@ fn blocks(reach: &[wire::Reach], (host, port): (&str, &str), own: &str) -> Strin
 }
 
 /// Whether a name is one word that ssh_config takes as it is.
-fn word(name: &str) -> bool {
+pub(crate) fn word(name: &str) -> bool {
     !name.is_empty()
         && name.bytes().all(|b| {
             b.is_ascii_graphic() && !matches!(b, b'"' | b'\'' | b'#' | b'*' | b'?' | b'!' | b'\\' | b'$' | b'`')

@@ -225,17 +225,21 @@ fn people_sign_in_with_certificates_until_those_are_revoked(product: &mut Produc
 /// The client knows gateways by their authority's certificates, and nothing else need be known.
 fn gateways_are_known(product: &Product, key: &Path) {
     let known = key.with_file_name("known_hosts");
-    let strictly = |known: &Path| {
+    let strictly_as = |known: &Path, alias: &[&str]| {
         let ssh = client(product, Some(key), "ada");
         let file = format!("UserKnownHostsFile={}", known.display());
         // The first of several that is said counts.
         let mut strict = Command::new("ssh");
-        strict.args(["-o", "StrictHostKeyChecking=yes", "-o", &file, "-o", "HostKeyAlias=sallyport"]);
+        strict.args(["-o", "StrictHostKeyChecking=yes", "-o", &file]).args(alias);
         strict.args(ssh.get_args()).env_remove("SSH_AUTH_SOCK").stdin(Stdio::null());
         outcome(strict.output().unwrap())
     };
+    let strictly = |known: &Path| strictly_as(known, &["-o", "HostKeyAlias=sallyport"]);
     // The gateway shows its certificate within seconds of its start.
     wait_for("a gateway that is known", 20, || (strictly(&known).0 == 0).then_some(())).unwrap();
+    // By its address too, for a client that knows no alias.
+    let (code, _, err) = strictly_as(&known, &[]);
+    assert_eq!(code, 0, "{}: {err}", fs::read_to_string(&known).unwrap());
     let other = product.at("other_hosts");
     fs::write(&other, format!("@cert-authority sallyport {}\n", authority(product)[0])).unwrap();
     let (code, _, err) = strictly(&other);
