@@ -122,7 +122,7 @@ const ENDINGS: Record<string, string> = {
   kill: 'The session was ended by somebody who may do that.',
   revoked: 'The right to this session was taken back.',
   deadline: 'The time of this session is over.',
-  idle: 'Nothing was typed for longer than this session may be idle.',
+  idle: 'Nothing was done in this session for longer than it may be idle.',
   moved: 'The session goes on in another window.',
   denied: 'You may not open this session.',
   dismissed: 'You were sent away from this session.',
