@@ -1,12 +1,18 @@
 //! Every statement. Placeholders are `$n` and types are portable: SQLite and PostgreSQL run the same texts.
 
+mod schema;
+pub(crate) mod session;
+
+pub(crate) use schema::{TABLES, known, migrate, migrate_inside};
+pub(crate) use session::set_up;
+
 use crate::change::{DocId, Error};
 use crate::place::Conn;
 use crate::read::Filter;
 use crate::rows::{Column, Rows};
 use crate::working::Document;
 use sallyport_ledger::{Entry, Tile, TileId};
-use sqlx::{AssertSqlSafe, PgConnection, Row as _};
+use sqlx::{AssertSqlSafe, Row as _};
 
 /// Runs the same text on whichever database it is.
 macro_rules! on {
@@ -26,87 +32,10 @@ macro_rules! on {
 
 pub(crate) use on;
 
-/// Our tables.
-pub(crate) const TABLES: [&str; 6] = ["documents", "entries", "tiles", "head", "meta", "marks"];
-/// Schema that this program writes.
-pub(crate) const SCHEMA: i64 = 3;
 /// Nodes tell each other here that the ledger has grown.
 pub(crate) const CHANNEL: &str = "sallyport";
 /// Whoever writes holds this advisory lock, "Sallypor" as a number, until its transaction ends.
 const LOCK: i64 = 0x5361_6c6c_7970_6f72;
-/// Oldest server, as `server_version_num`.
-const OLDEST: i32 = 150_000;
-
-/// Additive statements, one list per schema version. `BLOB` is spelled `BYTEA` on PostgreSQL.
-const MIGRATIONS: &[&[&str]] = &[
-    &[
-        "CREATE TABLE documents (
-        id TEXT PRIMARY KEY, kind TEXT NOT NULL, schema BIGINT NOT NULL, version BIGINT NOT NULL,
-        body BLOB NOT NULL, mac BLOB NOT NULL)",
-        "CREATE TABLE entries (
-        idx BIGINT PRIMARY KEY, id TEXT NOT NULL UNIQUE, at BIGINT NOT NULL, actor TEXT NOT NULL,
-        action TEXT NOT NULL, object TEXT NOT NULL, session TEXT, body BLOB NOT NULL)",
-        "CREATE INDEX entries_action ON entries (action, idx)",
-        "CREATE INDEX entries_session ON entries (session, idx) WHERE session IS NOT NULL",
-        "CREATE TABLE tiles (level BIGINT NOT NULL, idx BIGINT NOT NULL, data BLOB NOT NULL, PRIMARY KEY (level, idx))",
-        "CREATE TABLE head (one BIGINT PRIMARY KEY CHECK (one = 1), size BIGINT NOT NULL, note TEXT NOT NULL)",
-    ],
-    &["CREATE TABLE marks (name TEXT PRIMARY KEY, count BIGINT NOT NULL, at BIGINT NOT NULL)"],
-    &["CREATE INDEX entries_actor ON entries (actor, action, idx)"],
-];
-
-/// What a session on PostgreSQL must be like, whatever the role, the database or the server prefer.
-const SETTINGS: [(&str, &str); 9] = [
-    // A commit that was answered is on the disk.
-    ("synchronous_commit", "on"),
-    // Nobody's temporary or own schema stands before ours.
-    ("search_path", "public, pg_temp"),
-    // After the lock, each statement sees what the last holder committed.
-    ("default_transaction_isolation", "read committed"),
-    ("default_transaction_read_only", "off"),
-    // A policy that would hide rows from us is an error, not a shorter answer.
-    ("row_security", "off"),
-    ("client_encoding", "UTF8"),
-    ("statement_timeout", "30s"),
-    ("lock_timeout", "10s"),
-    // A node that was stopped while it held the lock lets go of it.
-    ("idle_in_transaction_session_timeout", "30s"),
-];
-
-/// What a PostgreSQL server says of itself.
-#[derive(Debug)]
-pub(crate) struct Facts {
-    pub(crate) version: i32,
-    pub(crate) standby: bool,
-    pub(crate) encoding: String,
-    /// A setting that is not as it was made.
-    pub(crate) strayed: Option<String>,
-}
-
-impl Facts {
-    /// Whether a store may be kept there.
-    pub(crate) fn check(&self) -> Result<(), Error> {
-        let wrong = |text: String| Err(Error::Place(text));
-        if self.version < OLDEST {
-            let major = self.version / 10_000;
-            return wrong(format!("PostgreSQL {major} is too old for a store: upgrade the server to 15 or newer"));
-        }
-        if self.standby {
-            return wrong("this PostgreSQL server is a read-only standby: name the primary in `[store] url`".into());
-        }
-        if self.encoding != "UTF8" {
-            let found = &self.encoding;
-            return wrong(format!("the database is encoded as {found}: make one with `createdb --encoding=UTF8`"));
-        }
-        match &self.strayed {
-            None => Ok(()),
-            Some(name) => wrong(format!(
-                "the server does not keep the session setting `{name}`: connect without a pooler that shares sessions"
-            )),
-        }
-    }
-}
-
 /// One row of `entries`, about to be written.
 pub(crate) struct NewEntry {
     pub(crate) index: u64,
@@ -142,34 +71,6 @@ pub(crate) fn signed(value: u64) -> Result<i64, Error> {
 
 pub(crate) fn unsigned(value: i64) -> Result<u64, Error> {
     u64::try_from(value).map_err(|_| Error::Sql(format!("{value} is negative where only counts are stored")))
-}
-
-/// Makes a new session on PostgreSQL what it must be, and looks whether it is.
-pub(crate) async fn set_up(conn: &mut PgConnection) -> Result<(), Error> {
-    // A role may come with a path on which other functions stand before the server's own; a command cannot be replaced.
-    sqlx::raw_sql("SET search_path = public, pg_temp").execute(&mut *conn).await?;
-    let (names, values): (Vec<&str>, Vec<&str>) = SETTINGS.into_iter().unzip();
-    sqlx::query("SELECT set_config(s.name, s.value, false) FROM unnest($1::TEXT[], $2::TEXT[]) AS s (name, value)")
-        .bind(&names)
-        .bind(&values)
-        .execute(&mut *conn)
-        .await?;
-    let row = sqlx::query(
-        "SELECT current_setting('server_version_num')::INT4, pg_is_in_recovery(), current_setting('server_encoding'),
-            (SELECT min(s.name) FROM unnest($1::TEXT[], $2::TEXT[]) AS s (name, value)
-             WHERE current_setting(s.name) <> s.value)",
-    )
-    .bind(&names)
-    .bind(&values)
-    .fetch_one(conn)
-    .await?;
-    let facts = Facts {
-        version: row.try_get(0)?,
-        standby: row.try_get(1)?,
-        encoding: row.try_get(2)?,
-        strayed: row.try_get(3)?,
-    };
-    facts.check()
 }
 
 /// Begins a transaction that writes: nobody else writes until it ends. Answers the head that it found.
@@ -229,52 +130,6 @@ pub(crate) async fn settle(conn: &mut Conn<'_>) -> Result<(), Error> {
 pub(crate) async fn rollback(conn: &mut Conn<'_>) -> Result<(), Error> {
     on!(conn, c => sqlx::query("ROLLBACK").execute(c).await.map(drop)?);
     Ok(())
-}
-
-/// Brings the schema up to date, one node at a time. A newer one is refused.
-pub(crate) async fn migrate(conn: &mut Conn<'_>) -> Result<(), Error> {
-    match conn {
-        Conn::Sqlite(conn) => sqlx::query("BEGIN IMMEDIATE").execute(&mut **conn).await.map(drop)?,
-        Conn::Postgres(conn) => {
-            let text = format!("BEGIN; SELECT pg_advisory_xact_lock({LOCK})");
-            sqlx::raw_sql(AssertSqlSafe(text)).execute(&mut **conn).await.map(drop)?;
-        }
-    }
-    let done = migrate_inside(conn).await;
-    if done.is_err() {
-        let _ = rollback(conn).await;
-        return done;
-    }
-    on!(conn, c => sqlx::query("COMMIT").execute(c).await.map(drop)?);
-    Ok(())
-}
-
-/// What [`migrate`] does, inside a transaction of the caller's.
-pub(crate) async fn migrate_inside(conn: &mut Conn<'_>) -> Result<(), Error> {
-    let meta = "CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value BIGINT NOT NULL)";
-    on!(conn, c => sqlx::query(meta).execute(c).await.map(drop)?);
-    let found = known(conn).await?;
-    if found == SCHEMA {
-        return Ok(());
-    }
-    let done = usize::try_from(found).unwrap_or(0);
-    let bytes = if matches!(conn, Conn::Postgres(_)) { "BYTEA" } else { "BLOB" };
-    for statement in MIGRATIONS.iter().skip(done).flat_map(|step| step.iter()) {
-        let statement = AssertSqlSafe(statement.replace("BLOB", bytes));
-        on!(conn, c => sqlx::query(statement).execute(c).await.map(drop)?);
-    }
-    let set =
-        "INSERT INTO meta (name, value) VALUES ('schema', $1) ON CONFLICT (name) DO UPDATE SET value = excluded.value";
-    on!(conn, c => sqlx::query(set).bind(SCHEMA).execute(c).await.map(drop)?);
-    Ok(())
-}
-
-/// The schema that is stored, 0 for none; a newer one than ours is refused.
-pub(crate) async fn known(conn: &mut Conn<'_>) -> Result<i64, Error> {
-    let text = "SELECT value FROM meta WHERE name = 'schema'";
-    let found: Option<i64> = on!(conn, c => sqlx::query_scalar(text).fetch_optional(c).await?);
-    let found = found.unwrap_or(0);
-    if found > SCHEMA { Err(Error::TooNew { found, known: SCHEMA }) } else { Ok(found) }
 }
 
 /// Size and signed note of the head, where there is one.

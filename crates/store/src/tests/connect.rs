@@ -1,7 +1,7 @@
 //! Reaching a database: what is refused, and how its sessions are made.
 
 use super::house::{House, place, server};
-use crate::sql::Facts;
+use crate::sql::session::Facts;
 use crate::*;
 use sallyport_model::{Kind, Secret};
 use sallyport_testkit::postgres::{PASSWORD, Postgres, ROLE};
