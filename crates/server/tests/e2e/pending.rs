@@ -101,6 +101,79 @@ fn a_login_counts_what_the_browser_has_shown_and_leads_where_it_said(product: &m
     assert_eq!(browser.post("/api/v1/me/login-codes/look", &json!({ "code": code })).status, 404);
 }
 
+/// What a client has shown, with the lines whole that it has folded: plink marks those that go on with `>`.
+fn unfolded(terminal: &Terminal) -> String {
+    terminal.shown().replace("\r\r\n", "\r\n").replace("\r\n> ", "")
+}
+
+/// What a client has shown is words, line by line: nothing that a terminal would obey, and no mark of how it was packed.
+fn reads_well(client: &str, terminal: &Terminal, sentences: &[&str]) {
+    let shown = unfolded(terminal);
+    let odd = shown.chars().find(|c| c.is_control() && !matches!(c, '\r' | '\n'));
+    assert_eq!(odd, None, "{client} shows {shown:?}");
+    for sentence in sentences {
+        assert_eq!(shown.matches(sentence).count(), 1, "{client} shows {sentence:?} not once in {shown}");
+    }
+}
+
+/// The code that stands behind the page's address.
+fn code_in(text: &str) -> String {
+    let (_, behind) = text.rsplit_once("/link and enter ").unwrap();
+    behind.chars().take(9).collect()
+}
+
+#[test]
+fn putty_and_paramiko_show_the_code_readably_and_go_on_once_it_is_allowed() {
+    let product = crate::product();
+    let mut browser = Browser::of(&product);
+    browser.enrol(&crate::sign_in::link(&product, "ada")).unwrap();
+    let allow = |browser: &mut Browser, code: &str| {
+        browser.ok(Method::POST, "/api/v1/me/login-codes/allow", Some(&json!({ "code": code })));
+    };
+    let page = product.url().replace("127.0.0.1", "localhost");
+    let home = product.at("putty");
+    std::fs::create_dir(&home).unwrap();
+
+    let mut plink = Command::new("plink");
+    plink.env("HOME", &home).args(["-ssh", "-P", &product.ssh_port().to_string(), "-l", &ada(), "127.0.0.1"]);
+    let mut plink = Terminal::run(&plink).unwrap();
+    plink.until_shown("(y/n").unwrap();
+    plink.type_in("n\r").unwrap();
+    plink.until_shown("Enter alone to sign in with a browser: ").unwrap();
+    plink.type_in("\r").unwrap();
+    let asked = || unfolded(&plink).ends_with("then press Enter here (or type your password): ").then_some(());
+    let waited = wait_for("the code", 20, asked);
+    assert!(waited.is_ok(), "{:?}", plink.shown());
+    let code = code_in(&unfolded(&plink));
+    // Somebody presses Enter before the answer, and is told that it waits.
+    plink.type_in("\r").unwrap();
+    plink.until_shown("Waiting until it is allowed in the browser; Ctrl-C to leave.").unwrap();
+    allow(&mut browser, &code);
+    plink.until_shown("Press Return to begin session").unwrap();
+    let asked = format!("Sign in at {page}/link and enter {code}, then press Enter here");
+    reads_well("plink", &plink, &[&asked, "Waiting until it is allowed in the browser"]);
+    plink.type_in("\r").unwrap();
+    plink.until_shown("$ ").unwrap();
+    plink.type_in("echo in-$((40+2)); exit\r").unwrap();
+    plink.until_shown("in-42").unwrap();
+    assert_eq!(plink.ended().unwrap(), 0);
+
+    let mut paramiko = Command::new("/usr/bin/python3");
+    paramiko.env("PORT", product.ssh_port().to_string()).env("TARGET_USER", ada());
+    let mut paramiko = Terminal::run(paramiko.args(["-c", include_str!("pending/paramiko.py")])).unwrap();
+    paramiko.until_shown("Enter alone to sign in with a browser:").unwrap();
+    paramiko.type_in("\r").unwrap();
+    paramiko.until_shown("then press Enter here (or type your password):").unwrap();
+    let code = code_in(&paramiko.shown());
+    paramiko.type_in("\r").unwrap();
+    paramiko.until_shown("Waiting until it is allowed in the browser; Ctrl-C to leave.").unwrap();
+    allow(&mut browser, &code);
+    paramiko.until_shown("in-42").unwrap();
+    let asked = format!("Sign in at {page}/link and enter {code}, then press Enter here");
+    reads_well("paramiko", &paramiko, &[&asked, "Waiting until it is allowed in the browser"]);
+    assert_eq!(paramiko.ended().unwrap(), 0);
+}
+
 #[test]
 fn a_login_at_one_node_is_allowed_at_another() {
     let one = Product::start_on(crate::binary(), crate::on_server()).unwrap();
