@@ -4,6 +4,7 @@ use crate::binary;
 use sallyport_testkit::http::Api;
 use sallyport_testkit::postgres::{PASSWORD, Postgres};
 use sallyport_testkit::product::{Product, json, outcome, wait_for};
+use sallyport_testkit::terminal::Terminal;
 use serde_json::{Value, json as value};
 use std::io::{BufRead as _, BufReader};
 use std::process::{Child, Stdio};
@@ -155,6 +156,12 @@ fn sessions_outlive_a_database_that_dies_and_comes_back() {
     let (code, _, err) = product.run(&["token", "carol"]).unwrap();
     assert!(code != 0 && err.contains("try again"), "{err}");
     assert_eq!(product.status().unwrap()["sessions"], 1, "reads go on");
+    // Who named no target chooses all the same: what is within reach is in memory, and only what was used lately is not known.
+    let mut ssh = product.ssh_at("ada", "ada");
+    ssh.arg("-tt");
+    let mut chooser = Terminal::run(&ssh).unwrap();
+    chooser.until_shown("@web-1").unwrap();
+    drop(chooser);
     server.run().unwrap();
     wait_for("the database", 20, || product.ok(&["token", "carol"]).ok()).unwrap();
     let (code, out, err) = outcome(product.ssh("ada").arg("echo again").output().unwrap());
