@@ -305,6 +305,11 @@ impl Opener {
         Self { keys: Keys::None, sequence: 0, carried: Carried::default() }
     }
 
+    /// Whether packets come in the clear still.
+    pub(crate) const fn is_clear(&self) -> bool {
+        matches!(self.keys, Keys::None)
+    }
+
     /// From the next packet on, under these keys.
     pub(crate) fn rekey(&mut self, suite: Suite, secrets: &Secrets<'_>, strict: bool) -> Result<(), Error> {
         self.keys = keys(suite, secrets, (false, chacha::OpeningKey::new))?;

@@ -254,7 +254,9 @@ impl Transport {
     /// Takes what is the transport's own, and gives back what is not.
     fn take(&mut self, payload: Bytes) -> Result<Option<Bytes>, Error> {
         let number = *payload.first().ok_or(Error::Length)?;
-        let first = self.session.is_none();
+        // INVARIANT: what comes in the clear is of the exchange alone, and so until the peer's keys are new, not only until they are
+        // known: whoever is on the way could slip in a login of their own behind the halves (CVE-2023-46446).
+        let first = self.opener.is_clear();
         let exchanging = self.exchange.as_ref().is_some_and(|exchange| exchange.theirs.is_some());
         // Strict key exchange: the first thing is an offer, and nothing is passed over before keys are new.
         if first && (self.strict || !exchanging) && matches!(number, IGNORE | DEBUG | UNIMPLEMENTED | EXT_INFO) {

@@ -351,6 +351,38 @@ fn nothing_but_the_exchange_comes_before_keys() {
     assert!(says(&[&offer, &offer]).is_err());
 }
 
+/// Both sides where each has the other's half, and has not heard yet that keys are new.
+fn half_way() -> [Transport; 2] {
+    let Pair { mut client, mut server, .. } = Pair::new(REKEY);
+    let said = |side: &mut Transport| BytesMut::from(&std::mem::take(side.output())[..]);
+    let (mut up, mut down) = (said(&mut client), said(&mut server));
+    assert!(matches!((server.next(&mut up), client.next(&mut down)), (Ok(None), Ok(None))));
+    assert!(matches!(server.next(&mut said(&mut client)), Ok(None)));
+    let mut reply = said(&mut server);
+    let length = u32::from_be_bytes(*reply.first_chunk().unwrap());
+    reply.truncate(4 + usize::try_from(length).unwrap());
+    assert!(matches!(client.next(&mut reply), Ok(None)));
+    assert!(client.session().is_some() && client.session() == server.session());
+    [client, server]
+}
+
+/// CVE-2023-46445 and CVE-2023-46446: a login or extensions in the clear, behind the halves and before the keys.
+#[test]
+fn nothing_is_taken_in_the_clear_once_keys_are_known_and_not_yet_new() {
+    let request = [&[SERVICE_REQUEST, 0, 0, 0, 12], &b"ssh-userauth"[..]].concat();
+    let accept = [&[SERVICE_ACCEPT, 0, 0, 0, 12], &b"ssh-userauth"[..]].concat();
+    let slipped: [&[u8]; 9] =
+        [&request, &accept, &[50], &[52], &[60, 1], &[80], &[90], &[EXT_INFO, 0, 0, 0, 0], &[IGNORE, 0, 0, 0, 0]];
+    for payload in slipped {
+        for mut side in half_way() {
+            let mut packet = Vec::new();
+            Sealer::new().seal(&mut packet, |out| out.bytes(payload)).unwrap();
+            let taken = side.next(&mut BytesMut::from(&packet[..]));
+            assert!(matches!(taken, Err(Error::OutOfTurn(_))), "{:?} takes {payload:?}", side.settings.role);
+        }
+    }
+}
+
 #[test]
 fn chacha_without_strict_exchange_is_refused() {
     let offer = negotiate::ours(Role::Client, &negotiate::Spoken::new(vec!["ssh-ed25519"]), [1; 16], false);
