@@ -143,16 +143,31 @@ fn reply(number: u8, share: &[u8]) -> Vec<u8> {
     reply
 }
 
-/// Shares of the lengths that ML-KEM-768 and NTRU Prime have on either side, each with a point of the curve behind it.
+/// What either side of ours says in an exchange that both make, for either method: public values, ciphertexts and a signature
+/// that are good for one conversation.
 pub(super) fn hybrid_seeds() -> Vec<Vec<u8>> {
-    let ask = |length: usize| {
-        let mut ask = vec![30];
-        ask.string(&[&vec![1; length][..], &[9; 32]].concat());
-        ask
-    };
-    let asked = [1184, 1158].map(|length| said(&[&ask(length), &[21]]));
-    let answered = [1088, 1039].map(|length| said(&[&reply(31, &[&vec![1; length][..], &[9; 32]].concat()), &[21]]));
-    asked.into_iter().chain(answered).collect()
+    let seeds = [Method::MlKem768X25519, Method::Sntrup761X25519].map(|method| {
+        let ask = first_said(settings_of(false), method, &[], 30);
+        let answer = first_said(settings_of(true), method, &[&ask], 31);
+        [said(&[&ask, &[21]]), said(&[&answer, &[21]])]
+    });
+    seeds.concat()
+}
+
+/// The first message with this number that a side says to a peer which has offered this method alone, and then said this.
+fn first_said(settings: Arc<Settings>, method: Method, heard: &[&[u8]], number: u8) -> Vec<u8> {
+    let mut side = exchanging(settings, method.name(), &said(heard));
+    let line = side.output().iter().position(|byte| *byte == b'\n').unwrap();
+    let mut rest = side.output().get(line + 1..).unwrap();
+    loop {
+        let (length, behind) = rest.split_first_chunk().unwrap();
+        let (packet, behind) = behind.split_at(usize::try_from(u32::from_be_bytes(*length)).unwrap());
+        let payload = &packet[1..packet.len() - usize::from(packet[0])];
+        if payload[0] == number {
+            return payload.to_vec();
+        }
+        rest = behind;
+    }
 }
 
 pub(super) fn group_seeds() -> Vec<Vec<u8>> {
