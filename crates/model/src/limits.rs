@@ -147,6 +147,48 @@ impl Consent {
     }
 }
 
+/// What the user of a session is asked before the agent that they lend a target signs something.
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    Default,
+    Eq,
+    Ord,
+    PartialEq,
+    PartialOrd,
+    minicbor::Encode,
+    minicbor::Decode,
+    serde::Serialize,
+    serde::Deserialize,
+)]
+#[cbor(index_only)]
+#[serde(rename_all = "snake_case")]
+pub enum Signing {
+    /// Nothing: nobody need be there.
+    #[n(0)]
+    Unattended,
+    /// Each time, and silence is no.
+    #[default]
+    #[n(1)]
+    Asked,
+}
+
+impl Signing {
+    const fn is_asked(&self) -> bool {
+        matches!(self, Self::Asked)
+    }
+
+    /// Stable word, as policies spell it.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Unattended => "unattended",
+            Self::Asked => "asked",
+        }
+    }
+}
+
 /// Which legs of a session must have made a post-quantum exchange of keys.
 #[derive(
     Clone,
@@ -255,6 +297,10 @@ pub struct Limits {
     #[cbor(n(12), default)]
     #[serde(default, skip_serializing_if = "Legs::is_none")]
     pub post_quantum: Legs,
+    /// `@agent`.
+    #[cbor(n(13), default)]
+    #[serde(default, skip_serializing_if = "Signing::is_asked")]
+    pub agent: Signing,
 }
 
 /// Bytes of each file that an enhanced recording keeps where no policy says how many.
@@ -278,6 +324,7 @@ impl Limits {
             join: Consent::Asked,
             four_eyes: false,
             post_quantum: Legs::None,
+            agent: Signing::Asked,
         }
     }
 
@@ -298,6 +345,7 @@ impl Limits {
             join: self.join.max(other.join),
             four_eyes: self.four_eyes || other.four_eyes,
             post_quantum: self.post_quantum.max(other.post_quantum),
+            agent: self.agent.max(other.agent),
         }
     }
 

@@ -6,7 +6,7 @@
 use crate::demand::{Demand, approval};
 use cedar_policy::Effect;
 use sallyport_model::Limits;
-use sallyport_model::limits::{Consent, Crossing, Detail, Legs, Record};
+use sallyport_model::limits::{Consent, Crossing, Detail, Legs, Record, Signing};
 use sallyport_model::name::Label;
 use std::collections::BTreeSet;
 
@@ -26,6 +26,7 @@ pub(crate) struct Bounds {
     pub(crate) join: Option<Consent>,
     pub(crate) four_eyes: bool,
     pub(crate) post_quantum: Legs,
+    pub(crate) agent: Option<Signing>,
 }
 
 impl Bounds {
@@ -51,6 +52,7 @@ impl Bounds {
             join: either(self.join, other.join, Consent::max),
             four_eyes: self.four_eyes || other.four_eyes,
             post_quantum: self.post_quantum.max(other.post_quantum),
+            agent: either(self.agent, other.agent, Signing::max),
         }
     }
 
@@ -71,6 +73,7 @@ impl Bounds {
             join: self.join.unwrap_or(house.join),
             four_eyes: self.four_eyes,
             post_quantum: self.post_quantum,
+            agent: self.agent.unwrap_or(house.agent),
         }
     }
 
@@ -90,6 +93,7 @@ impl Bounds {
             join: Some(limits.join),
             four_eyes: limits.four_eyes,
             post_quantum: limits.post_quantum,
+            agent: Some(limits.agent),
         }
     }
 
@@ -121,6 +125,7 @@ impl Bounds {
             ("join", self.join.map(|join| format!("{join:?}").to_lowercase())),
             ("four_eyes", self.four_eyes.then(|| "yes".to_owned())),
             ("post_quantum", self.post_quantum.client().then(|| self.post_quantum.word().to_owned())),
+            ("agent", self.agent.map(|agent| agent.word().to_owned())),
         ]
         .into_iter()
         .filter_map(|(key, value)| Some((key, value?)))
@@ -147,7 +152,8 @@ enum Sort {
     Limit,
 }
 
-const KEYS: [(&str, Sort); 20] = [
+const KEYS: [(&str, Sort); 21] = [
+    ("agent", Sort::Bound),
     ("capture", Sort::Bound),
     ("clipboard", Sort::Bound),
     ("commands", Sort::Bound),
@@ -216,6 +222,7 @@ impl Terms {
 
     fn set(&mut self, key: &str, value: &str) -> Result<(), String> {
         match key {
+            "agent" => self.bounds.agent = Some(signing(value)?),
             "capture" => self.bounds.capture = Some(size(value)?),
             "clipboard" => self.bounds.clipboard = Some(crossing(key, value)?),
             "commands" => self.bounds.commands = commands(value)?,
@@ -331,6 +338,11 @@ fn consent(value: &str) -> Result<Consent, String> {
         "notified" => Ok(Consent::Notified),
         _ => Err(format!("@join(\"{value}\") is unknown: write \"asked\" or \"notified\"")),
     }
+}
+
+fn signing(value: &str) -> Result<Signing, String> {
+    let known = [Signing::Asked, Signing::Unattended].into_iter().find(|signing| signing.word() == value);
+    known.ok_or_else(|| format!("@agent(\"{value}\") is unknown: write \"asked\" or \"unattended\""))
 }
 
 fn legs(value: &str) -> Result<Legs, String> {

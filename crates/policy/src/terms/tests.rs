@@ -29,6 +29,7 @@ fn every_known_annotation_is_read() {
             ("join", "notified"),
             ("four_eyes", ""),
             ("post_quantum", "both"),
+            ("agent", "unattended"),
             ("rotate_after_use", ""),
             ("recording", "enhanced"),
             ("capture", "64KiB"),
@@ -44,6 +45,7 @@ fn every_known_annotation_is_read() {
     assert!(limits.rotate_after_use && limits.commands.len() == 2 && limits.four_eyes);
     assert_eq!((limits.post_quantum, Limits::house().post_quantum), (Legs::Both, Legs::None));
     assert_eq!((limits.join, Limits::house().join), (Consent::Notified, Consent::Asked));
+    assert_eq!((limits.agent, Limits::house().agent), (Signing::Unattended, Signing::Asked));
     let unenforceable: Vec<_> = terms.bounds.unenforceable().collect();
     assert_eq!(unenforceable, ["@clipboard", "@rotate_after_use"]);
     for fact in terms.facts() {
@@ -69,7 +71,9 @@ fn every_typo_is_refused_with_the_right_key() {
         permit("requires_approval", "a:1").unwrap_err(),
         "@requires_approval is unknown: did you mean @require_approval?"
     );
-    assert!(permit("watermark", "x").unwrap_err().contains("the annotations are @capture, @clipboard, @commands"));
+    assert!(
+        permit("watermark", "x").unwrap_err().contains("the annotations are @agent, @capture, @clipboard, @commands")
+    );
 }
 
 #[test]
@@ -93,6 +97,7 @@ fn every_bad_value_is_refused() {
         ("require_device", &["1"]),
         ("rotate_after_use", &["true"]),
         ("post_quantum", &["", "target", "Both", "none"]),
+        ("agent", &["", "Unattended", "yes", "none"]),
         ("limit", &["x"]),
         ("id", &["", "a b", "ü"]),
     ] {
@@ -118,6 +123,7 @@ fn annotations_on_the_wrong_effect_are_refused() {
             "require_approval" => "a:1",
             "join" => "notified",
             "post_quantum" => "client",
+            "agent" => "asked",
             "commands" | "id" | "description" => "a",
             _ => "",
         };
@@ -139,4 +145,7 @@ fn what_no_policy_names_is_the_houses_and_a_permit_may_go_beyond_it() {
     assert_eq!(short.join(&long), long.join(&short));
     let (down, up) = (permit("transfer", "down").unwrap().bounds, permit("transfer", "up").unwrap().bounds);
     assert_eq!(down.join(&up).limits().transfer, Crossing::None);
+    let (asked, alone) = (permit("agent", "asked").unwrap().bounds, permit("agent", "unattended").unwrap().bounds);
+    assert_eq!(none.join(&alone).limits().agent, Signing::Unattended);
+    assert_eq!(alone.join(&asked).limits().agent, Signing::Asked);
 }
