@@ -121,6 +121,7 @@ impl Control {
             Call::Thawed(thawed) => self.thawed(gateway, id, thawed).await,
             Call::Company(company) => self.company(gateway, id, company).await,
             Call::Judged(judged) => self.judged(gateway, id, judged).await,
+            Call::Signature(told) => self.agent_asked(gateway, id, told).await,
             Call::Close(close) => self.close_session(gateway, id, close).await,
         }
     }

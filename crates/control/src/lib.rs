@@ -5,6 +5,7 @@
 
 mod access;
 mod accounts;
+mod agents;
 mod anchors;
 mod apply;
 mod approach;

@@ -4,6 +4,7 @@
 //! on its own account, or decides anything.
 
 pub mod access;
+pub mod agent;
 pub mod authority;
 pub mod clock;
 pub mod company;

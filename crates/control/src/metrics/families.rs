@@ -68,6 +68,12 @@ pub(super) struct Ruled {
 }
 
 #[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
+pub(super) struct AgentAsked {
+    pub(super) outcome: &'static str,
+    pub(super) by: &'static str,
+}
+
+#[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
 pub(super) struct Ended {
     pub(super) reason: &'static str,
 }
@@ -137,6 +143,7 @@ pub(super) struct Families {
     pub(super) transfer_bytes: Many<Carried, Counter>,
     pub(super) decisions: Many<Decided, Counter>,
     pub(super) rulings: Many<Ruled, Counter>,
+    pub(super) agent_requests: Many<AgentAsked, Counter>,
     pub(super) sign_ins: Many<SignIn, Counter>,
     pub(super) api_requests: Many<Answered, Counter>,
     pub(super) api_seconds: Histograms,
@@ -229,6 +236,7 @@ pub(super) fn register() -> (Registry, Families, Vec<Family>) {
         transfer_bytes: all.counters("transfer_bytes", "`way`: `up`, `down`", "What crossed of such files, also of those that did not come whole."),
         decisions: all.counters("decisions", "`act`: `connect`, `channel`, `right`; `outcome`: `permit`, `needs`, `deny`", "Decisions for somebody who asked."),
         rulings: all.counters("rulings", "`about`: `command`, `file`; `act`: `alert`, `hold`, `block`, `terminate`; `guarantee`: `enforced`, `best effort`", "Commands and files that a rule was about."),
+        agent_requests: all.counters("agent_requests", "`outcome`: `allowed`, `signed`, `failed`, `refused`; `by`: `user`, `policy`, `gateway`", "What targets wanted of agents that were lent to them: a signature that was allowed is counted again with what came of it."),
         sign_ins: all.counters("sign_ins", "`factor`: `password`, `totp`, `recovery`, `passkey`, `ssh_key`, `ssh_certificate`, `token`, `browser`, and `user_name` for a name that is none; `outcome`: `accepted`, `refused`", "Factors that were presented to sign in, or to be fresh."),
         api_requests: all.counters("api_requests", "`method`; `route`: the template, `portal` for the rest; `status`", "Requests that were answered."),
         api_seconds: all.add(

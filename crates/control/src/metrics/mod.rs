@@ -5,8 +5,8 @@
 
 mod families;
 
+use families::{AgentAsked, Carried, Decided, Ended, Families, Issued, NotBecame, Process, Ruled, SignIn, Transferred};
 pub use families::{ApiRequest, Certificate, Family};
-use families::{Carried, Decided, Ended, Families, Issued, NotBecame, Process, Ruled, SignIn, Transferred};
 
 use crate::control::Open;
 use crate::directory::kinds;
@@ -17,6 +17,7 @@ use crate::{Control, Level, SshCa};
 use prometheus_client::encoding::text::encode;
 use prometheus_client::registry::Registry;
 use sallyport_model::access::EndReason;
+use sallyport_model::agent::Signature;
 use sallyport_model::authority::{Figures, Judged, Pulse};
 use sallyport_model::inventory::{By, NotBecome};
 use sallyport_model::{GatewayId, Timestamp};
@@ -80,6 +81,12 @@ impl Metrics {
     pub(crate) fn ruled(&self, judged: &Judged) {
         let (about, act, guarantee) = (judged.about.word(), judged.act.word(), judged.guarantee.word());
         self.families.rulings.get_or_create(&Ruled { about, act, guarantee }).inc();
+    }
+
+    /// A target wanted something of an agent.
+    pub(crate) fn agent_asked(&self, told: &Signature) {
+        let counted = AgentAsked { outcome: told.outcome.word(), by: told.by.word() };
+        self.families.agent_requests.get_or_create(&counted).inc_by(told.times.into());
     }
 
     /// Somebody presented a factor: a word for it, and whether it was the right one.

@@ -1,8 +1,9 @@
 use super::{ApiRequest, Metrics};
 use prometheus_client::encoding::text::encode;
 use sallyport_model::access::EndReason;
+use sallyport_model::agent::{By, Outcome, Signature};
 use sallyport_model::authority::About;
-use sallyport_model::inventory::{By, NotBecome};
+use sallyport_model::inventory::{self, NotBecome};
 use sallyport_model::rules::{Act, Guarantee};
 use sallyport_model::{Env, SessionId};
 use std::collections::BTreeSet;
@@ -39,7 +40,7 @@ fn every_family_is_told_under_the_name_that_the_table_says() {
     metrics.certificate_issued(crate::SshCa::People);
     metrics.certificate_refused(crate::SshCa::Targets);
     metrics.transferred(crate::Way::Up, "done", 5);
-    metrics.not_become(By::Sudo, NotBecome::Password);
+    metrics.not_become(inventory::By::Sudo, NotBecome::Password);
     metrics.session_opened();
     metrics.session_ended(EndReason::Idle);
     metrics.decided(sallyport_policy::Act::Connect, &sallyport_policy::Decision::Deny { reasons: Vec::new() });
@@ -54,6 +55,15 @@ fn every_family_is_told_under_the_name_that_the_table_says() {
         command: "mkdir x".into(),
         about: About::Command,
     });
+    metrics.agent_asked(&Signature {
+        session: SessionId::new(&Env::system()),
+        outcome: Outcome::Refused,
+        by: By::Gateway,
+        what: "remove every key of the agent".into(),
+        key: String::new(),
+        why: "it is not carried".into(),
+        times: 3,
+    });
     metrics.processes(super::Figures { memory: 1, files: 2, sessions: 0 });
     let text = told(&metrics);
     for family in metrics.families() {
@@ -67,6 +77,7 @@ fn every_family_is_told_under_the_name_that_the_table_says() {
         "sallyport_transfer_bytes_total{way=\"up\"} 5",
         "sallyport_becomings_failed_total{by=\"sudo\",reason=\"password\"} 1",
         "sallyport_rulings_total{about=\"command\",act=\"block\",guarantee=\"best effort\"} 1",
+        "sallyport_agent_requests_total{outcome=\"refused\",by=\"gateway\"} 3",
         "sallyport_api_requests_total{method=\"GET\",route=\"/api/v1/targets/{name}\",status=\"404\"} 1",
         "sallyport_api_request_seconds_bucket{le=\"0.005\",method=\"GET\",route=\"/api/v1/targets/{name}\"} 1",
     ] {

@@ -1,5 +1,6 @@
 //! The use cases together, over a real store: what is permitted, what is told, what is written.
 
+mod agents;
 mod anchors;
 mod hops;
 mod house;

@@ -14,6 +14,7 @@ pub(super) fn of(entry: &Entry) -> String {
             format!("{actor} was denied {} on {object}{}", or(entry, "channel", "a channel"), by(entry, "why", ": "))
         }
         action if action.starts_with("command.") => command(entry, actor, object),
+        action if action.starts_with("agent.") => agent(entry, actor, object),
         action if action.starts_with("file.") => file(entry, actor, object),
         action if action.starts_with("credential.") => credential(entry, actor, object),
         action if action.starts_with("login.") => login(entry, actor, object),
@@ -157,6 +158,28 @@ fn command(entry: &Entry, actor: &str, object: &str) -> String {
         or(entry, "guarantee", "best effort"),
         by(entry, "why", ": ")
     )
+}
+
+/// What a target wanted of the agent that the actor lends it.
+fn agent(entry: &Entry, actor: &str, object: &str) -> String {
+    let what = or(entry, "what", "use it");
+    let wanted = format!("{what}{}", by(entry, "key", ", with the key "));
+    match entry.action.as_str() {
+        "agent.allowed" if entry.fact("by") == "policy" => {
+            format!("policy let {object} have the agent of {actor} {wanted}")
+        }
+        "agent.allowed" => format!("{actor} let {object} have their agent {wanted}"),
+        "agent.signed" => format!("the agent of {actor} signed for {object}, to {wanted}"),
+        "agent.failed" => {
+            format!("the agent of {actor} did not sign for {object}, to {wanted}{}", by(entry, "why", ": "))
+        }
+        "agent.refused" => {
+            let times = entry.fact("times").parse().ok().filter(|times: &u32| *times > 1);
+            let times = times.map(|times| format!(" and more, {times} times in all")).unwrap_or_default();
+            format!("{object} may not have the agent of {actor} {wanted}{times}{}", by(entry, "why", ": "))
+        }
+        other => plain(other, actor, object),
+    }
 }
 
 /// What the actions on nodes, and on what they show of themselves, begin with.

@@ -93,6 +93,19 @@ fn sentences() {
         told("ledger.rollback_accepted"),
         "anna accepted an older ledger of 40 entries, against the anchors soc 57 "
     );
+    let facts = [("what", "sign in as `git`"), ("key", "SHA256:ab (ED25519)"), ("why", "they said no"), ("times", "7")];
+    let asked = Entry { facts: facts.map(|(k, v)| (k.into(), v.into())).into(), ..sample() };
+    let told = |action: &str| Entry { action: action.into(), ..asked.clone() }.sentence();
+    let wanted = "sign in as `git`, with the key SHA256:ab (ED25519)";
+    assert_eq!(told("agent.allowed"), format!("anna let root@web-1 have their agent {wanted}"));
+    assert_eq!(told("agent.signed"), format!("the agent of anna signed for root@web-1, to {wanted}"));
+    assert_eq!(
+        told("agent.failed"),
+        format!("the agent of anna did not sign for root@web-1, to {wanted}: they said no")
+    );
+    let refused = format!("root@web-1 may not have the agent of anna {wanted} and more, 7 times in all: they said no");
+    assert_eq!(told("agent.refused"), refused);
+    assert_eq!(knowing("agent.allowed", "by", "policy"), "policy let root@web-1 have the agent of anna use it");
     let hostile = Entry { object: "a\x1b[2Jb\u{202e}c".into(), ..sample() };
     assert_eq!(hostile.sentence(), "anna opened a session on a\u{fffd}[2Jb\u{fffd}c from 192.0.2.7");
 }

@@ -1,6 +1,7 @@
 //! What gateways ask of control: the steps of a session's life.
 
 use crate::access::{Ask, Channel, EndReason, Freeze};
+use crate::agent::Signature;
 use crate::company::Company;
 use crate::inventory::{NotBecome, SessionKey};
 use crate::rules::{Act, Guarantee};
@@ -53,6 +54,9 @@ pub enum Call {
     /// an entry is written.
     #[n(12)]
     Becoming(#[n(0)] SessionId),
+    /// What a target wants of the agent that its user lends it, and what became of that; an entry is written.
+    #[n(13)]
+    Signature(#[n(0)] Signature),
 }
 
 /// Evidence of who the client is.

@@ -17,7 +17,7 @@ pub enum Reply {
     /// To `Open`.
     #[n(2)]
     Opened(#[n(0)] Box<Opened>),
-    /// To `Channel`, `Anchor`, `Thawed`, `Judged`, `Company`, `Close`: the entry is durable at this ledger index.
+    /// To `Channel`, `Anchor`, `Thawed`, `Judged`, `Company`, `Signature`, `Close`: the entry is durable at this ledger index.
     #[n(3)]
     Done(#[n(0)] u64),
     /// To `Password` and `Becoming`.

@@ -64,6 +64,11 @@ impl Reference {
                 }
                 done
             }
+            Call::Signature(_) if state.unjudging => Reply::Denied(Denial::unavailable("the ledger")),
+            Call::Signature(told) => {
+                let text = format!("{} {} {} {} {}", told.by.word(), told.what, told.key, told.why, told.times);
+                state.done(told.outcome.action(), Some(told.session), text)
+            }
             Call::Close(close) => state.close(close),
         }
     }
