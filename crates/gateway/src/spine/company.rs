@@ -2,6 +2,7 @@
 
 use super::live::Notice;
 use super::open::Open;
+use super::questions::{About, Answer, Question, Questions};
 use super::steer::{Marks, Why};
 use crate::authority::{Authority, PATIENCE};
 use crate::observe::live::Show;
@@ -10,14 +11,10 @@ use sallyport_model::authority::{Call, Reply};
 use sallyport_model::company::{Change, Company as Told, Guest, Part};
 use sallyport_model::limits::Consent;
 use sallyport_model::{IdentityId, Kind, SessionId, WatchId};
-use std::collections::VecDeque;
 use std::sync::Arc;
-use std::time::Duration;
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
-/// How long a user is asked whether somebody may join; after that it is no. Tests do not wait half a minute for it.
-pub(super) const ASK: Duration = Duration::from_secs(if cfg!(any(test, feature = "conformance")) { 12 } else { 30 });
 /// Guests that a session may have, and as many that wait to be asked about.
 const MOST: usize = 16;
 
@@ -30,28 +27,12 @@ pub(super) struct Visit {
     pub(super) admit: Option<oneshot::Sender<Result<(), Denial>>>,
 }
 
-/// What comes to a session from the door.
+/// What comes to a session from the door, and from within.
 pub(super) enum Knocking {
     Comes(Visit),
     Leaves(WatchId),
-}
-
-/// What the user is asked: whether somebody may join.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub(super) struct Asked {
-    pub(super) id: WatchId,
-    /// The question.
-    pub(super) text: String,
-    pub(super) since: Instant,
-}
-
-/// What the relay of a session's terminal has of its company.
-#[derive(Clone)]
-pub(super) struct Consulted {
-    /// About whom the user is asked.
-    pub(super) asked: watch::Receiver<Option<Asked>>,
-    /// What they say.
-    pub(super) answers: mpsc::UnboundedSender<(WatchId, bool)>,
+    /// A question of the session's own relay.
+    Asks(Question),
 }
 
 /// One session's company.
@@ -62,11 +43,10 @@ pub(super) struct Company {
     /// Whether it must be observed by somebody else.
     needs: bool,
     guests: Vec<Guest>,
-    /// Those about whom the user is yet to be asked; the first of them is being asked about, until then.
-    asking: VecDeque<Visit>,
-    until: Option<Instant>,
-    asked: watch::Sender<Option<Asked>>,
-    answers: mpsc::UnboundedReceiver<(WatchId, bool)>,
+    /// Those about whom the user is yet to be asked.
+    asking: Vec<Visit>,
+    /// Everything that the user is asked.
+    questions: Questions,
     waits: Option<Instant>,
     reports: mpsc::UnboundedSender<Report>,
     marks: Marks,
@@ -83,16 +63,15 @@ impl Company {
         let terms = open.clearance.permit().terms();
         let (reports, due) = mpsc::unbounded_channel();
         tokio::spawn(report(authority, due));
+        let answers = std::mem::replace(&mut open.answers, mpsc::unbounded_channel().1);
         let mut company = Self {
             session: open.session,
             user: open.identity,
             consent: terms.limits.join,
             needs: terms.limits.four_eyes,
             guests: Vec::new(),
-            asking: VecDeque::new(),
-            until: None,
-            asked: open.asked.clone(),
-            answers: std::mem::replace(&mut open.answers, mpsc::unbounded_channel().1),
+            asking: Vec::new(),
+            questions: Questions::new(open.asked.clone(), answers, open.notices.clone()),
             waits: None,
             reports,
             marks,
@@ -106,22 +85,9 @@ impl Company {
         self.waits
     }
 
-    /// Resolves when the user has said something of it, or has not for too long.
-    pub(super) async fn due(&mut self) -> (WatchId, bool) {
-        let asked = self.asking.front().map(|visit| visit.guest.id);
-        let over = async {
-            match (asked, self.until) {
-                (Some(id), Some(until)) => {
-                    tokio::time::sleep_until(until).await;
-                    id
-                }
-                _ => std::future::pending().await,
-            }
-        };
-        tokio::select! {
-            Some(answer) = self.answers.recv() => answer,
-            id = over => (id, false),
-        }
+    /// Resolves when the user has said something, or has not for too long.
+    pub(super) async fn due(&mut self) -> (About, Answer) {
+        self.questions.due().await
     }
 
     /// Somebody wants to be there.
@@ -132,30 +98,53 @@ impl Company {
             return self.refuse(visit, Denial::new(Kind::Unavailable, text), None);
         }
         if peer && self.consent == Consent::Asked {
-            self.asking.push_back(visit);
-            if self.asking.len() == 1 {
-                self.ask(open);
-            }
+            let who = &visit.guest.handle;
+            let text =
+                format!("{who} (security staff) asks to join this session and to type in it: y to allow, n to refuse");
+            let about = About::Guest(visit.guest.id);
+            self.asking.push(visit);
+            self.questions.put(Question { about, text, tell: None });
         } else {
             self.admit(open, visit);
         }
     }
 
+    /// The session's own relay wants something to be asked.
+    pub(super) fn asks(&mut self, question: Question) {
+        self.questions.put(question);
+    }
+
     /// The user said yes or no, or nothing in time.
-    pub(super) fn answered(&mut self, open: &Open, (id, yes): (WatchId, bool)) {
-        if self.asking.front().is_none_or(|visit| visit.guest.id != id) {
-            return;
+    pub(super) fn answered(&mut self, open: &Open, (about, answer): (About, Answer)) {
+        let Some(question) = self.questions.over(about) else { return };
+        match about {
+            About::Guest(id) => self.visited(open, id, answer),
+            About::Signature(_) => {
+                let told = match answer {
+                    Answer::Yes => "your agent is asked to sign",
+                    Answer::No => "not signed",
+                    Answer::Late => "not signed: there was no answer in time",
+                    Answer::Withdrawn => "the question is withdrawn: nothing is signed",
+                };
+                // What holds meanwhile, such as a pause, stands on.
+                let notice = if open.tap.is_paused() { Notice::Line } else { Notice::Ends };
+                let _ = open.notices.send(notice(told.into()));
+                let _ = question.tell.map(|tell| tell.send(answer));
+            }
         }
-        let Some(visit) = self.asking.pop_front() else { return };
-        let late = self.until.take().is_some_and(|until| until <= Instant::now());
-        if yes {
-            self.admit(open, visit);
-        } else {
-            let why = if late { "the user did not answer in time" } else { "the user said no" };
-            let _ = open.notices.send(Notice::Ends(format!("{} was not let in", visit.guest.handle)));
-            self.refuse(visit, Denial::new(Kind::Denied, why), Some(why));
-        }
-        self.ask(open);
+        self.questions.ask();
+    }
+
+    fn visited(&mut self, open: &Open, id: WatchId, answer: Answer) {
+        let Some(at) = self.asking.iter().position(|visit| visit.guest.id == id) else { return };
+        let visit = self.asking.remove(at);
+        let why = match answer {
+            Answer::Yes => return self.admit(open, visit),
+            Answer::Late => "the user did not answer in time",
+            Answer::No | Answer::Withdrawn => "the user said no",
+        };
+        let _ = open.notices.send(Notice::Ends(format!("{} was not let in", visit.guest.handle)));
+        self.refuse(visit, Denial::new(Kind::Denied, why), Some(why));
     }
 
     /// Somebody is gone, or is to go.
@@ -164,14 +153,11 @@ impl Company {
             live.unwatch(id);
         }
         if let Some(at) = self.asking.iter().position(|visit| visit.guest.id == id) {
-            let first = at == 0;
-            if let Some(visit) = self.asking.remove(at) {
-                self.refuse(visit, Denial::new(Kind::Denied, "nobody waits any more"), Some("they did not wait"));
-            }
-            if first {
-                self.until = None;
+            let visit = self.asking.remove(at);
+            self.refuse(visit, Denial::new(Kind::Denied, "nobody waits any more"), Some("they did not wait"));
+            if self.questions.withdraw(About::Guest(id)) {
                 let _ = open.notices.send(Notice::Ends("nobody asks to join any more".into()));
-                self.ask(open);
+                self.questions.ask();
             }
         }
         let Some(at) = self.guests.iter().position(|guest| guest.id == id) else { return };
@@ -184,20 +170,6 @@ impl Company {
         open.guests.send_replace(self.guests.clone());
         self.report(Change::Left, Some(guest), why, None);
         self.weigh(open);
-    }
-
-    fn ask(&mut self, open: &Open) {
-        let asked = self.asking.front().map(|visit| {
-            let who = &visit.guest.handle;
-            let text =
-                format!("{who} (security staff) asks to join this session and to type in it: y to allow, n to refuse");
-            Asked { id: visit.guest.id, text, since: Instant::now() }
-        });
-        self.asked.send_replace(asked.clone());
-        if let Some(Asked { text, .. }) = asked {
-            self.until = Some(Instant::now() + ASK);
-            let _ = open.notices.send(Notice::Begins(text));
-        }
     }
 
     fn admit(&mut self, open: &Open, visit: Visit) {

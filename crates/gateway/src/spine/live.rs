@@ -1,7 +1,9 @@
 //! What a relay has of its running session: the tap, the clearance, channels, notices and the end.
 
-use super::company::Consulted;
+use super::company::Knocking;
 use super::proof::Clearance;
+use super::questions::{Asked, Consulted};
+use super::signing::Signatures;
 use super::traced;
 use crate::authority::{self, Authority, PATIENCE};
 use crate::observe::Tap;
@@ -33,8 +35,12 @@ pub struct Ending {
 pub enum Notice {
     /// It is soon over.
     Line(String),
+    /// The same, for whoever runs a program without a terminal too.
+    Hint(String),
     /// It holds until [`Notice::Ends`], as that the session is paused.
     Begins(String),
+    /// The same, of a question about what the target wants, and its number: whatever the target has drawn, it is to be read.
+    Asks(String, u64),
     /// What began is over.
     Ends(String),
 }
@@ -44,7 +50,7 @@ impl Notice {
     #[must_use]
     pub fn text(&self) -> &str {
         match self {
-            Self::Line(text) | Self::Begins(text) | Self::Ends(text) => text,
+            Self::Line(text) | Self::Hint(text) | Self::Begins(text) | Self::Asks(text, _) | Self::Ends(text) => text,
         }
     }
 }
@@ -139,6 +145,8 @@ pub struct Live {
     pub(super) heard: broadcast::Receiver<Notice>,
     pub(super) ending: watch::Receiver<Option<Ending>>,
     pub(super) consulted: Consulted,
+    pub(super) knock: mpsc::UnboundedSender<Knocking>,
+    pub(super) signatures: Arc<Signatures>,
     pub(super) peers: Arc<Mutex<Option<mpsc::Receiver<Typed>>>>,
     pub(super) guests: watch::Receiver<Vec<Guest>>,
     /// That of its session, wherever the relay's tasks run.
@@ -159,6 +167,8 @@ impl Clone for Live {
             heard: self.notices.subscribe(),
             ending: self.ending.clone(),
             consulted: self.consulted.clone(),
+            knock: self.knock.clone(),
+            signatures: self.signatures.clone(),
             peers: self.peers.clone(),
             guests: self.guests.clone(),
             span: self.span.clone(),
@@ -271,17 +281,33 @@ impl Live {
     /// asked one; whether it was. What they were typing when they were asked is none, and goes on.
     #[must_use]
     pub fn answers(&self, typed: &[u8], quiet: Duration) -> bool {
-        let Some((id, since)) = self.consulted.asked.borrow().as_ref().map(|asked| (asked.id, asked.since)) else {
-            return false;
-        };
+        let Some(asked) = self.consulted.asked.borrow().clone() else { return false };
+        let Some(since) = self.consulted.since(&asked) else { return false };
         let heard = Heard::of(typed, since.elapsed(), quiet);
         if let Heard::Answer(yes) = heard {
-            let _ = self.consulted.answers.send((id, yes));
+            let _ = self.consulted.answers.send((asked.about, yes));
         }
         if heard != Heard::Other {
             self.tap.touch();
         }
         heard != Heard::Other
+    }
+
+    /// Notes that the user is shown the question of this number: a key from a moment later on may be the answer.
+    pub fn shows_question(&self, number: u64) {
+        self.consulted.shown(number);
+    }
+
+    /// Whether the user is asked about something that the target wants: meanwhile it shows them nothing.
+    #[must_use]
+    pub fn holds_target(&self) -> bool {
+        self.consulted.asked.borrow().as_ref().is_some_and(Asked::holds)
+    }
+
+    /// Resolves when they are not. May be dropped at any time.
+    pub async fn lets_target_go_on(&self) {
+        let mut asked = self.consulted.asked.clone();
+        let _ = asked.wait_for(|asked| !asked.as_ref().is_some_and(Asked::holds)).await;
     }
 
     /// Whether a peer who typed something is still there: what they typed is theirs to type no more once they have left, or were

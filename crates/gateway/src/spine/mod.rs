@@ -10,7 +10,9 @@ mod live;
 mod open;
 pub mod proof;
 pub mod protocol;
+mod questions;
 pub mod recover;
+mod signing;
 mod steer;
 mod traced;
 
@@ -19,6 +21,7 @@ pub use gateway::{Error, Gateway, ObserversFor, Setup};
 pub use live::{Ending, Live, Notice, Peers, Typist};
 pub use proof::{Authenticated, Choices, Clearance, Lease, Login, Permit, Step};
 pub use protocol::{Arrival, DialError, Hold, Protocol, Wish};
+pub use signing::{Allowed, Sought, Watched};
 
 #[cfg(test)]
 mod tests;

@@ -1,10 +1,12 @@
 //! `open`: header and ledger entry made durable beside each other; both, or no session.
 
-use super::company::{Asked, Consulted, Knocking};
+use super::company::Knocking;
 use super::door::Followed;
 use super::gateway::Gateway;
 use super::live::{Denials, Ending, Live, Notice, Typed};
 use super::proof::{Authenticated, Clearance, EntryDurable, HeaderDurable, Lease, Permit};
+use super::questions::{About, Asked, Consulted};
+use super::signing::Signatures;
 use super::steer::Pauses;
 use crate::authority::{self, Order, PATIENCE};
 use crate::observe::{Inputs, Judge, Lines, Recording, Tap};
@@ -16,7 +18,7 @@ use sallyport_model::door::Opened as Outline;
 use sallyport_model::limits::Record;
 use sallyport_model::sealed::PrivateKey;
 use sallyport_model::way::{MOST_HOPS, Stop};
-use sallyport_model::{Env, IdentityId, Kind, RecordingId, SessionId, WatchId};
+use sallyport_model::{Env, IdentityId, Kind, RecordingId, SessionId};
 use sallyport_recording::Facts;
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicU32, AtomicU64};
@@ -41,10 +43,11 @@ pub(super) struct Open {
     pub(super) pauses: Pauses,
     /// Who is there beside the user.
     pub(super) guests: watch::Sender<Vec<Guest>>,
-    /// About whom the user is asked.
+    /// What the user is asked.
     pub(super) asked: watch::Sender<Option<Asked>>,
-    pub(super) answers: mpsc::UnboundedReceiver<(WatchId, bool)>,
-    answer: mpsc::UnboundedSender<(WatchId, bool)>,
+    pub(super) answers: mpsc::UnboundedReceiver<(About, bool)>,
+    answer: mpsc::UnboundedSender<(About, bool)>,
+    shown: Arc<Mutex<Option<(About, Instant)>>>,
     /// Who comes and goes at the door.
     pub(super) knocking: mpsc::UnboundedReceiver<Knocking>,
     pub(super) knock: mpsc::UnboundedSender<Knocking>,
@@ -56,6 +59,7 @@ pub(super) struct Open {
     channels: Arc<AtomicU32>,
     refused: Arc<Mutex<HashSet<Channel>>>,
     denials: Arc<Denials>,
+    signatures: Arc<Signatures>,
 }
 
 impl Open {
@@ -85,7 +89,13 @@ impl Open {
             notices: self.notices.clone(),
             heard: self.notices.subscribe(),
             ending: self.ending.subscribe(),
-            consulted: Consulted { asked: self.asked.subscribe(), answers: self.answer.clone() },
+            consulted: Consulted {
+                asked: self.asked.subscribe(),
+                answers: self.answer.clone(),
+                shown: self.shown.clone(),
+            },
+            knock: self.knock.clone(),
+            signatures: self.signatures.clone(),
             peers: self.peers.clone(),
             guests: self.guests.subscribe(),
             span: tracing::Span::current(),
@@ -241,6 +251,7 @@ fn equip(
         asked: watch::Sender::new(None),
         answers,
         answer,
+        shown: Arc::default(),
         knocking,
         knock,
         typed,
@@ -250,6 +261,7 @@ fn equip(
         channels: Arc::new(AtomicU32::new(0)),
         refused: Arc::default(),
         denials: Arc::default(),
+        signatures: Arc::default(),
     })
 }
 

@@ -2,7 +2,7 @@
 
 use super::errand::Errand;
 use crate::observe::live::{Onlooker, Repaint};
-use crate::spine::company::Asked;
+use crate::spine::questions::Asked;
 use crate::transport::Wire;
 use crate::transport::frame;
 use sallyport_model::Kind;

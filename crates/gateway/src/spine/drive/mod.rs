@@ -151,6 +151,7 @@ async fn run<P: Protocol>(
             Some(knocking) = open.knocking.recv() => match knocking {
                 Knocking::Comes(visit) => company.comes(open, visit),
                 Knocking::Leaves(id) => company.leaves(open, id, ""),
+                Knocking::Asks(question) => company.asks(question),
             },
             answer = company.due() => company.answered(open, answer),
             Some(done) = tasks.join_next(), if !tasks.is_empty() => {

@@ -261,6 +261,10 @@ async fn down(
             },
             (None, Some(files)) => tokio::select! {
                 biased;
+                due = face.due() => {
+                    face.act(due).await;
+                    continue;
+                }
                 piece = files.for_client() => {
                     if to.output(piece).await.is_err() {
                         gone(&from);
@@ -270,16 +274,8 @@ async fn down(
                 said = from.read.next() => said,
             },
         };
-        // What it said waits while the session is paused, and lines of the gateway's do not wait behind it.
-        while live.tap().is_paused() {
-            tokio::select! {
-                biased;
-                due = face.due() => face.act(due).await,
-                flows = live.tap().flowing() => match flows {
-                    Ok(()) => {}
-                    Err(stop) => return cut(live, &stop),
-                },
-            }
+        if let Err(stop) = held(live, &mut face).await {
+            return cut(live, &stop);
         }
         let (passed, sent) = match said {
             link::Said::Data(data) => match files.filter(|files| files.on()) {
@@ -321,6 +317,20 @@ async fn down(
             gone(&from);
         }
     }
+}
+
+/// What the target said waits while the session is paused, and while the user is asked about something that it wants: it draws
+/// nothing over the question. Lines of the gateway's do not wait behind it.
+async fn held(live: &Live, face: &mut Face<'_>) -> Result<(), Stop> {
+    while live.tap().is_paused() || face.asks() {
+        tokio::select! {
+            biased;
+            due = face.due() => face.act(due).await,
+            () = live.lets_target_go_on(), if face.asks() => {}
+            flows = live.tap().flowing(), if !face.asks() => flows?,
+        }
+    }
+    Ok(())
 }
 
 /// Passes on what the target says of its program; whether it has ended.

@@ -5,8 +5,10 @@
 //! shown in the middle of a sequence that the target has begun.
 
 use crate::client::Writer;
+use crate::events::line;
 use sallyport_gateway::spine::{Live, Notice};
 use std::collections::VecDeque;
+use std::fmt::Write as _;
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -14,6 +16,14 @@ use tokio::time::Instant;
 const STANDS: Duration = Duration::from_secs(6);
 /// How long a target may leave a sequence unfinished before a line is shown all the same.
 const UNFINISHED: Duration = Duration::from_secs(1);
+
+/// Rows that a question may have: its end, which says what a key does, must be read too.
+const ROWS: usize = 4;
+/// Breaks off whatever sequence the target has begun (ECMA-48 section 5.4), so that the next one is read.
+const BREAK: &[u8] = b"\x18\x1b\\";
+/// Takes back what would keep a line from being read: margins, lines that are not wrapped, colours without contrast, letters that
+/// are drawn as something else or not at all. The cursor stays.
+const PLAIN: &[u8] = b"\x1b7\x1b[?69l\x1b[r\x1b8\x1b[?7h\x1b]104\x1b\\\x1b]110\x1b\\\x1b]111\x1b\\\x0f\x1b(B\x1b[0m";
 
 /// Columns that a first row needs for a line: a client that did not say how large it is has fewer.
 const NARROWEST: u16 = 20;
@@ -23,7 +33,7 @@ pub(super) struct Face<'a> {
     live: Live,
     number: u32,
     write: &'a Writer,
-    /// Whether somebody sees it: a channel without a terminal shows no lines.
+    /// Whether somebody sees it: a channel without a terminal shows hints alone.
     shows: bool,
     sequence: Sequence,
     /// Lines that wait for the end of a sequence, and until when.
@@ -56,6 +66,11 @@ impl<'a> Face<'a> {
         }
     }
 
+    /// Whether the user is asked here about something that the target wants: then nothing of the target's is shown.
+    pub(super) fn asks(&self) -> bool {
+        self.shows && self.live.holds_target()
+    }
+
     /// Notes what the target wrote and the client was sent.
     pub(super) fn sent(&mut self, bytes: &[u8]) {
         if self.shows {
@@ -65,11 +80,15 @@ impl<'a> Face<'a> {
 
     /// Resolves when something is to be done. May be dropped at any time.
     pub(super) async fn due(&mut self) -> Due {
-        if !self.shows {
-            return std::future::pending().await;
+        while !self.shows {
+            if let notice @ Notice::Hint(_) = self.live.notice().await {
+                return Due::Show(notice);
+            }
         }
         loop {
-            let ready = self.sequence.is_over() || self.until.is_some_and(|until| until <= Instant::now());
+            // A sequence that the target holds open must not swallow a question: it is broken off.
+            let asks = self.waiting.iter().any(|notice| matches!(notice, Notice::Asks(..)));
+            let ready = asks || self.sequence.is_over() || self.until.is_some_and(|until| until <= Instant::now());
             if ready && let Some(notice) = self.waiting.pop_front() {
                 self.until = None;
                 return Due::Show(notice);
@@ -95,37 +114,61 @@ impl<'a> Face<'a> {
         let text = match &due {
             Due::Show(notice) => {
                 match notice {
-                    Notice::Line(_) => {}
-                    Notice::Begins(text) => self.standing = Some(text.clone()),
+                    Notice::Line(_) | Notice::Hint(_) => {}
+                    Notice::Begins(text) | Notice::Asks(text, _) => self.standing = Some(text.clone()),
                     Notice::Ends(_) => self.standing = None,
                 }
                 Some(notice.text().to_owned())
             }
             Due::Restore => self.standing.clone(),
         };
+        let number = match &due {
+            Due::Show(Notice::Asks(_, number)) => Some(*number),
+            _ => None,
+        };
+        let asks = number.is_some();
+        if !self.shows {
+            return self.write.say(&text.unwrap_or_default()).await;
+        }
         let Writer::Channel(_) = self.write else {
             // Beside the screen, and so in nobody's way.
             if let (Due::Show(_), Some(text)) = (due, text) {
                 self.write.say(&text).await;
             }
-            return;
+            return self.shown(number);
         };
         let painted =
             self.live.terminal(self.number).await.filter(|painted| painted.alternate && painted.size.cols >= NARROWEST);
         match (painted, text) {
             (Some(painted), Some(text)) => {
-                let passes = matches!(&due, Due::Show(Notice::Line(_) | Notice::Ends(_)));
+                let passes = matches!(&due, Due::Show(Notice::Line(_) | Notice::Hint(_) | Notice::Ends(_)));
                 self.restore = passes.then(|| Instant::now() + STANDS);
-                let row = first_row(&text, painted.size.cols.into());
-                let _ = self.write.output(row.into()).await;
+                let rows = if asks { ROWS.min(painted.size.rows.into()) } else { 1 };
+                let drawn = first_rows(&text, painted.size.cols.into(), rows);
+                let before = if asks { BREAK } else { b"" };
+                let _ = self.write.output([before, &drawn].concat().into()).await;
             }
             (Some(painted), None) => {
                 // Back to the other screen first: what is painted begins with it.
                 let bytes = [b"\x1b[?1047l".as_slice(), &painted.bytes].concat();
                 let _ = self.write.output(bytes.into()).await;
             }
+            // Where the target's output went, and behind it.
+            (None, Some(text)) if asks => {
+                let asked = [BREAK, PLAIN, b"\x07", line(&text).as_bytes()].concat();
+                let _ = self.write.output(asked.into()).await;
+            }
             (None, Some(text)) if matches!(due, Due::Show(_)) => self.write.ring(&text).await,
             (None, _) => {}
+        }
+        self.shown(number);
+    }
+
+    /// A question is on the screen, and what the target had begun there is not.
+    fn shown(&mut self, question: Option<u64>) {
+        if let Some(number) = question {
+            self.sequence = Sequence::Over;
+            self.live.shows_question(number);
         }
     }
 }
@@ -137,13 +180,18 @@ async fn at(at: Option<Instant>) {
     }
 }
 
-/// Draws a line in the first row, with a bell, and leaves the cursor where it was.
-fn first_row(text: &str, cols: usize) -> Vec<u8> {
+/// Draws a line in the first rows, with a bell, and leaves the cursor where it was.
+fn first_rows(text: &str, cols: usize, rows: usize) -> Vec<u8> {
     let text: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
-    let text = format!(" sallyport: {text}");
-    // As long as the row, and not longer: it must not run into the next one.
-    let text: String = text.chars().chain(std::iter::repeat(' ')).take(cols).collect();
-    format!("\x07\x1b7\x1b[1;1H\x1b[0;7m{text}\x1b[0m\x1b8").into_bytes()
+    let text: Vec<char> = format!(" sallyport: {text}").chars().collect();
+    let mut drawn = String::from("\x07\x1b7\x0f\x1b(B");
+    for (number, row) in (1..).zip(text.chunks(cols.max(1)).take(rows)) {
+        // As long as the row, and not longer: it must not run into the next one.
+        let row: String = row.iter().copied().chain(std::iter::repeat(' ')).take(cols).collect();
+        let _ = write!(drawn, "\x1b[{number};1H\x1b[0;7m{row}");
+    }
+    drawn.push_str("\x1b[0m\x1b8");
+    drawn.into_bytes()
 }
 
 /// Whether what was written so far ends in the middle of a control sequence (ECMA-48 section 5.4) or of a character.
@@ -251,9 +299,12 @@ mod tests {
 
     #[test]
     fn the_first_row_is_filled_and_not_left() {
-        let row = String::from_utf8(first_row("a\x1b[2Jb", 20)).unwrap();
+        let row = String::from_utf8(first_rows("a\x1b[2Jb", 20, 1)).unwrap();
         assert!(row.contains("\x1b[0;7m sallyport: a [2Jb  \x1b[0m"), "{row:?}");
-        let long = String::from_utf8(first_row(&"x".repeat(500), 30)).unwrap();
+        let long = String::from_utf8(first_rows(&"x".repeat(500), 30, 1)).unwrap();
         assert!(long.contains(&format!("\x1b[0;7m sallyport: {}\x1b[0m", "x".repeat(18))), "{long:?}");
+        let question = String::from_utf8(first_rows(&"x".repeat(40), 30, 4)).unwrap();
+        let rows = format!("\x1b[1;1H\x1b[0;7m sallyport: {}\x1b[2;1H\x1b[0;7m{}", "x".repeat(18), "x".repeat(22));
+        assert!(question.contains(&format!("{rows}{}\x1b[0m", " ".repeat(8))), "{question:?}");
     }
 }
