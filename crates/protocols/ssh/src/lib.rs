@@ -3,6 +3,7 @@
 //! Both legs are [`sallyport_ssh_transport`] links: credit is given when bytes are taken, so what either
 //! side may have under way is bounded by windows, and a channel that sleeps stalls no other.
 
+mod agent;
 mod becoming;
 mod by_browser;
 mod chooser;

@@ -1,7 +1,7 @@
 //! Forwards: ports and sockets either way, X11 and the agent. Each is its own decision, by its destination.
 
 use super::channel::Outcome;
-use super::{Granted, Session};
+use super::{Granted, Session, agent};
 use sallyport_gateway::observe::tap::Stop;
 use sallyport_gateway::observe::{FileRef, WhatRef};
 use sallyport_gateway::spine::Live;
@@ -72,7 +72,7 @@ fn not_opened(opening: Opening, error: NotOpened) {
     }
 }
 
-async fn closed(live: &Live, number: u32, why: Option<&str>) {
+pub(super) async fn closed(live: &Live, number: u32, why: Option<&str>) {
     if let Some(text) = why {
         let _ = live.tap().note(number, WhatRef::Mark { kind: "failed", text }).await;
     }
@@ -117,11 +117,11 @@ async fn splice(live: &Live, number: u32, client: (Reader, Writer), target: (Rea
 }
 
 /// Numbers of a forward's two ways, among the files of its channel.
-const UP: u32 = 1;
-const DOWN: u32 = 2;
+pub(super) const UP: u32 = 1;
+pub(super) const DOWN: u32 = 2;
 
 /// What crossed one way of a forward.
-struct Stream {
+pub(super) struct Stream {
     number: u32,
     /// How many bytes of it are kept.
     most: u64,
@@ -129,24 +129,24 @@ struct Stream {
 }
 
 impl Stream {
-    fn new(number: u32, live: &Live) -> Self {
+    pub(super) fn new(number: u32, live: &Live) -> Self {
         let most = live.clearance().permit().terms().limits.kept_of_files();
         Self { number, most, size: AtomicU64::new(0) }
     }
 
-    fn size(&self) -> u64 {
+    pub(super) fn size(&self) -> u64 {
         self.size.load(Ordering::Relaxed)
     }
 
     /// Counts the next bytes, and records what of them is kept.
-    async fn pass(&self, live: &Live, channel: u32, bytes: &[u8]) -> Result<(), Stop> {
+    pub(super) async fn pass(&self, live: &Live, channel: u32, bytes: &[u8]) -> Result<(), Stop> {
         let before = self.size.fetch_add(u64::try_from(bytes.len()).unwrap_or(0), Ordering::Relaxed);
         let room = usize::try_from(self.most.saturating_sub(before)).unwrap_or(usize::MAX);
         let kept = bytes.get(..bytes.len().min(room)).unwrap_or_default();
         live.tap().content(channel, self.number, kept).await
     }
 
-    async fn end(self, live: &Live, channel: u32) {
+    pub(super) async fn end(self, live: &Live, channel: u32) {
         let (size, up) = (self.size(), self.number == UP);
         if self.most > 0 && size > 0 {
             let path = if up { "sent through the forward" } else { "received through the forward" };
@@ -273,13 +273,19 @@ async fn accept(opening: Opening, session: Arc<Session>) {
     let Some(client) = session.client.clone() else {
         return opening.refuse(code::PROHIBITED, "this client takes no forwards");
     };
+    if kind == Kind::Agent {
+        live.agent_channel().await;
+    }
     let number = match live.channel(kind, &detail).await {
         Ok(number) => number,
         Err(denial) => return opening.refuse(code::PROHIBITED, &denial.message),
     };
     match client.open(&opening.kind, opening.data.clone()).await {
         Ok(client) => {
-            if let Some(target) = opening.accept() {
+            let Some(target) = opening.accept() else { return };
+            if kind == Kind::Agent {
+                agent::carry(live, number, client, target).await;
+            } else {
                 splice(live, number, client, target).await;
             }
         }

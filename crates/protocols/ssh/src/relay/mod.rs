@@ -1,5 +1,6 @@
 //! `relay`: the client's channels, each in a task of its own, over connections to the target that they share.
 
+mod agent;
 mod begin;
 mod channel;
 mod errands;
@@ -164,6 +165,7 @@ pub(crate) async fn relay(mut client: Client, upstream: Upstream, env: Env, live
     if tokio::time::timeout(CHANNELS_END, all).await.is_err() {
         channels.shutdown().await;
     }
+    let _ = tokio::time::timeout(CHANNELS_END, live.agents_left()).await;
     if reason == EndReason::ClientClose && by_target {
         reason = EndReason::TargetClose;
     }

@@ -1,6 +1,8 @@
 //! SSH through a whole gateway: the stock client on one side, a real sshd on the other.
 
 #[cfg(test)]
+mod agents;
+#[cfg(test)]
 mod becoming;
 #[cfg(test)]
 mod channels;

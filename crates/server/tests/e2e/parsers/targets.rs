@@ -14,6 +14,7 @@ use sallyport_gateway::transport::frame;
 use sallyport_ledger::witness::{Submission, judge};
 use sallyport_ledger::{Checkpoint, Cosigner, Entry, Note, Signer, TileId, Verifier, WitnessKey};
 use sallyport_ledger::{bundle, keys, proof, tiles};
+use sallyport_model::agent::{By, Outcome, Signature};
 use sallyport_model::authority::{self, Down, Up};
 use sallyport_model::company::{Change, Company, Guest, Part};
 use sallyport_model::name::{Address, Label};
@@ -37,7 +38,7 @@ pub struct Target {
 }
 
 /// Every parser.
-pub const TARGETS: [Target; if cfg!(fuzzing) { 27 } else { 23 }] = [
+pub const TARGETS: [Target; if cfg!(fuzzing) { 28 } else { 23 }] = [
     Target { name: "address", run: address, seeds: address_seeds },
     Target { name: "message", run: message, seeds: message_seeds },
     Target { name: "frame", run: framed, seeds: frame_seeds },
@@ -64,6 +65,8 @@ pub const TARGETS: [Target; if cfg!(fuzzing) { 27 } else { 23 }] = [
     // What is nobody's to call from outside: the tests of its own crate replay what is kept.
     #[cfg(fuzzing)]
     Target { name: "replies", run: sallyport_ssh::walk::replies, seeds: sallyport_ssh::walk::reply_seeds },
+    #[cfg(fuzzing)]
+    Target { name: "agent", run: sallyport_ssh::walk::agent, seeds: sallyport_ssh::walk::agent_seeds },
     #[cfg(fuzzing)]
     Target { name: "gate", run: sallyport_ssh::walk::gate, seeds: sallyport_ssh::walk::gate_seeds },
     #[cfg(fuzzing)]
@@ -137,7 +140,20 @@ fn messages() -> (Vec<Up>, Vec<Down>) {
         guests: vec![guest()],
         waits: true,
     };
-    let calls = [authority::Call::Password(session, Stop::Hop(1)), authority::Call::Company(company)];
+    let signature = Signature {
+        session,
+        outcome: Outcome::Refused,
+        by: By::Gateway,
+        what: "lock it".into(),
+        key: String::new(),
+        why: "it is not carried".into(),
+        times: 7,
+    };
+    let calls = [
+        authority::Call::Password(session, Stop::Hop(1)),
+        authority::Call::Company(company),
+        authority::Call::Signature(signature),
+    ];
     let mut ups = vec![Up::Hello(hello), Up::View(view)];
     ups.extend(calls.map(|message| Up::Call(call, message)));
     let downs = vec![
