@@ -19,6 +19,7 @@ macro_rules! on_both {
     };
 }
 mod acme;
+mod agents;
 mod anchors;
 mod backup;
 mod bad_input;
