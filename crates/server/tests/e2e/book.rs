@@ -195,6 +195,14 @@ impl World {
                 self.product.serve().unwrap();
                 (true, String::new())
             }
+            "sudo systemctl stop sallyport" => {
+                self.product.stop().unwrap();
+                (true, String::new())
+            }
+            "sudo systemctl start sallyport" => {
+                self.product.serve().unwrap();
+                (true, String::new())
+            }
             "sallyport login" => {
                 let mut terminal = Terminal::run(&self.shell(command)).unwrap();
                 let token = self.printed("First token of ");
