@@ -16,7 +16,7 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
-use tokio::sync::oneshot;
+use tokio::sync::{RwLock, oneshot};
 use tokio::time::Instant;
 
 /// Questions in succession that may come to nothing; then nobody is asked for a while.
@@ -69,6 +69,8 @@ pub(super) struct Signatures {
     hinted: AtomicBool,
     /// What stands in each channel.
     open: Mutex<HashMap<u32, Standing>>,
+    /// Held by what is being told to the ledger.
+    telling: Arc<RwLock<()>>,
     /// Held by the one that is being asked about.
     turn: tokio::sync::Mutex<()>,
     strikes: Mutex<(u32, Option<Instant>)>,
@@ -86,6 +88,7 @@ impl Default for Signatures {
             waiting: AtomicUsize::new(0),
             hinted: AtomicBool::new(false),
             open: Mutex::default(),
+            telling: Arc::default(),
             turn: tokio::sync::Mutex::default(),
             strikes: Mutex::default(),
             refused: Mutex::default(),
@@ -224,9 +227,9 @@ impl Live {
             Ok(()) => (Outcome::Signed, ""),
             Err(why) => (Outcome::Failed, why),
         };
+        self.enter(sought, (outcome, by, why), 1).await;
         let told = if why.is_empty() { String::new() } else { format!(": {why}") };
         self.mark(channel, "agent", &format!("{} to {}{told}", outcome.word(), sought.told())).await;
-        self.enter(sought, (outcome, by, why), 1).await;
     }
 
     /// Enters what is left to tell of a channel to an agent that is over.
@@ -237,6 +240,7 @@ impl Live {
 
     /// Enters what is left to tell of all of them. To be called once they are over.
     pub async fn agents_left(&self) {
+        drop(self.signatures.telling.write().await);
         let left = std::mem::take(&mut *locked(&self.signatures.open));
         self.left(left.into_iter().collect()).await;
     }
@@ -325,11 +329,11 @@ impl Live {
     }
 
     async fn unsigned(&self, channel: u32, sought: &Sought, (by, why): (By, &str)) {
-        self.mark(channel, "refused", &format!("agent: to {}: {why}", sought.told())).await;
         let due = locked(&self.signatures.refused).due(Instant::now());
         if let Some(times) = due {
             self.enter(sought, (Outcome::Refused, by, why), times).await;
         }
+        self.mark(channel, "refused", &format!("agent: to {}: {why}", sought.told())).await;
     }
 
     /// Writes into the recording. A recorder that fails here ends the session by itself.
@@ -337,17 +341,22 @@ impl Live {
         let _ = self.tap.note(channel, WhatRef::Mark { kind, text }).await;
     }
 
-    /// Whether the ledger has it.
+    /// Whether the ledger has it. What was begun to be told is told, whoever stops waiting for it.
     async fn enter(&self, sought: &Sought, (outcome, by, why): (Outcome, By, &str), times: u32) -> bool {
         let session = self.clearance.permit().session();
         let Sought { what, key } = sought.clone();
         let told = Signature { session, outcome, by, what, key, why: why.to_owned(), times };
-        let answer = match self.authority.call(Call::Signature(told), PATIENCE).await {
-            Ok(Reply::Done(_)) => return true,
-            Ok(Reply::Denied(denial)) => denial,
+        let (authority, telling) = (self.authority.clone(), self.signatures.telling.clone().read_owned().await);
+        let told = tokio::spawn(async move {
+            let _telling = telling;
+            authority.call(Call::Signature(told), PATIENCE).await
+        });
+        let denial = match told.await {
+            Ok(Ok(Reply::Done(_))) => return true,
+            Ok(Ok(Reply::Denied(denial))) => denial,
             Ok(_) | Err(_) => Denial::unavailable("the ledger"),
         };
-        tracing::warn!(denial = %answer, %session, "What a target wants of an agent is not in the ledger");
+        tracing::warn!(%denial, %session, "What a target wants of an agent is not in the ledger");
         false
     }
 }
