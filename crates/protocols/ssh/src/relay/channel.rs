@@ -322,11 +322,14 @@ async fn down(
 /// What the target said waits while the session is paused, and while the user is asked about something that it wants: it draws
 /// nothing over the question. Lines of the gateway's do not wait behind it.
 async fn held(live: &Live, face: &mut Face<'_>) -> Result<(), Stop> {
-    while live.tap().is_paused() || face.asks() {
+    let mut told = true;
+    while !told || live.tap().is_paused() || face.asks() {
+        told = true;
         tokio::select! {
             biased;
             due = face.due() => face.act(due).await,
-            () = live.lets_target_go_on(), if face.asks() => {}
+            // How the question ended is shown before what waited behind it.
+            () = live.lets_target_go_on(), if face.asks() => told = false,
             flows = live.tap().flowing(), if !face.asks() => flows?,
         }
     }
