@@ -99,7 +99,7 @@ async fn calm() {
 fn hop(rig: &Rig) -> String {
     let port = rig.server.sshd.address().port();
     format!(
-        "ssh -F none -p {port} -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null -o LogLevel=ERROR \
+        "ssh -n -F none -p {port} -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null -o LogLevel=ERROR \
          -o PreferredAuthentications=publickey -o BatchMode=yes {ACCOUNT}@127.0.0.1 'echo hopped-$((40+2))'"
     )
 }
@@ -454,4 +454,28 @@ async fn a_target_cannot_draw_over_a_question_nor_ask_without_end_nor_while_the_
     }
     assert_eq!((entries(&rig, "agent.allowed").len(), entries(&rig, "agent.signed").len()), (1, 1));
     assert_eq!(refusals(&rig).1, 6);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_question_is_read_whole_over_a_program_that_has_the_screen_for_itself() {
+    let mut lent = lent(true, Signing::Asked).await;
+    let mut shown = until(&mut lent.read, "recorded").await;
+    let draws = b"\x1b[?1049h\x1b[2J\x1b[H\x1b(0top row\x1b[5;9r\x1b[24;1Hlast row";
+    lent.target.write.data(Bytes::from_static(draws)).await.unwrap();
+    shown.push_str(&until(&mut lent.read, "last row").await);
+    let ((mut read, write), _agent) = lent.channel().await;
+    write.data(wanted()).await.unwrap();
+    shown.push_str(&until(&mut lent.read, "\x1b[0m\x1b8").await);
+    let mut terminal = avt::Terminal::new(80, 24).unwrap();
+    terminal.feed(&shown);
+    let rows: Vec<String> = terminal.screen().visible_lines().map(|line| line.text().to_owned()).collect();
+    let first = rows[..3].concat();
+    let question =
+        format!("sallyport: {} wants to sign something that is no sign-in with your key SHA256:", lent.rig.name);
+    assert!(first.contains(&question) && first.trim_end().ends_with("y to allow, n to refuse"), "{rows:#?}");
+    // The rest stands, in the letters that the target chose.
+    assert!(rows[23].starts_with("┌▒"), "{rows:#?}");
+    calm().await;
+    lent.write.data(Bytes::from_static(b"n")).await.unwrap();
+    assert_eq!(said(&mut read).await.unwrap(), REFUSED);
 }
