@@ -26,8 +26,9 @@ pub(super) fn ssh(bytes: &[u8]) {
     for server in [true, false] {
         let mut transport = Transport::new(settings_of(server)).unwrap();
         let mut input = bytes::BytesMut::from(bytes);
-        while let Ok(Some(_)) = transport.next(&mut input) {}
-        assert!(transport.session().is_none(), "keys without an exchange");
+        assert!(!matches!(transport.next(&mut input), Ok(Some(_))), "a message is taken in the clear");
+        // A client's half of an exchange is any number; a server's is signed.
+        assert!(server || transport.session().is_none(), "keys without an exchange");
     }
     let _ = ssh_auth::answers(bytes);
     let _ = ssh_auth::asked(bytes);
