@@ -30,10 +30,20 @@ pub(crate) struct Args {
 /// Tests that run at once: on two cores they wait for servers and clients more than they compute.
 const AT_ONCE: &str = "6";
 
-/// Runs everything; a failing step does not keep the next from running.
+/// Runs everything; a failing step does not keep the next from running. What tests need on this machine comes while they are built,
+/// where nobody is asked whether it may.
 pub(crate) fn test(args: &Args) -> Result<()> {
-    components::ensure_for_tests(args.yes)?;
-    python::ensure()?;
+    let ensure = || components::ensure_for_tests(args.yes).and_then(|()| python::ensure());
+    std::thread::scope(|scope| {
+        let ready = if run::consent(args.yes) { Some(scope.spawn(ensure)) } else { ensure().map(|()| None)? };
+        let ready =
+            || ready.map_or(Ok(()), |ready| ready.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
+        everything(ready)
+    })
+}
+
+/// All steps; tests begin once what they need is `ready`.
+fn everything(ready: impl FnOnce() -> Result<()>) -> Result<()> {
     let mut bench = Bench::new()?;
     let cargo = |words: &[&str]| {
         let mut command = run::cargo();
@@ -50,7 +60,9 @@ pub(crate) fn test(args: &Args) -> Result<()> {
         bench.check("portal-ts", &mut portal::npm(&["run", "unit"]));
     }
     let build = ["test", "--workspace", "--no-run", "--message-format=json-render-diagnostics"];
-    if let Some(said) = bench.check("lint", linting(&mut cargo(&build))?) {
+    let built = bench.check("lint", linting(&mut cargo(&build))?);
+    ready()?;
+    if let Some(said) = built {
         bench.documentation(&Built::read(&said)?)?;
         let mut tests = cargo(&["test", "--workspace", "--no-fail-fast"]);
         bench.tests("test", linting(tests.env("RUST_TEST_THREADS", AT_ONCE))?);

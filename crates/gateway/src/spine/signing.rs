@@ -178,7 +178,7 @@ impl Drop for Waiting<'_> {
 /// By whom a signature is refused, and why.
 type No = (By, &'static str);
 
-const HELD: No = (By::Gateway, "the session is held, frozen or over");
+const HELD: No = (By::Gateway, "the session is paused or over");
 
 impl Live {
     /// Notes that the user sees a terminal in which they can be asked.
@@ -266,18 +266,16 @@ impl Live {
     async fn consent(&self, sought: &Sought) -> Result<By, No> {
         if self.clearance.permit().terms().limits.agent == Signing::Unattended {
             self.signatures.unattended.wait().await;
-            return if self.tap.is_held() { Err(HELD) } else { Ok(By::Policy) };
+            return self.goes_on().await.map(|()| By::Policy);
         }
         let signatures = &*self.signatures;
         let too_many = (By::Gateway, "too many signatures wait to be asked about");
         let _waiting = Waiting::new(&signatures.waiting).ok_or(too_many)?;
         let _turn = tokio::select! {
-            turn = signatures.turn.lock() => turn,
+            biased;
             () = self.tap.held() => return Err(HELD),
+            turn = signatures.turn.lock() => turn,
         };
-        if self.tap.is_held() {
-            return Err(HELD);
-        }
         let target = &self.clearance.place().target;
         if signatures.terminals.load(Ordering::Relaxed) == 0 {
             if !signatures.hinted.swap(true, Ordering::Relaxed) {
@@ -302,18 +300,27 @@ impl Live {
             return Err(HELD);
         }
         let answer = tokio::select! {
-            answer = told => answer.unwrap_or(Answer::Withdrawn),
+            biased;
             () = self.tap.held() => return Err(HELD),
+            answer = told => answer.unwrap_or(Answer::Withdrawn),
         };
         match answer {
-            Answer::Yes if self.tap.is_held() => Err(HELD),
             Answer::Yes => {
                 *locked(&signatures.strikes) = (0, None);
-                Ok(By::User)
+                self.goes_on().await.map(|()| By::User)
             }
             Answer::No => Err((By::User, "the user said no")),
             Answer::Late => Err((By::User, "the user did not answer in time")),
             Answer::Withdrawn => Err(HELD),
+        }
+    }
+
+    /// Waits while evidence is late, which passes. What was allowed before a pause does not go on behind it.
+    async fn goes_on(&self) -> Result<(), No> {
+        tokio::select! {
+            biased;
+            () = self.tap.held() => Err(HELD),
+            thawed = self.tap.thaw() => thawed.map_err(|_| HELD),
         }
     }
 

@@ -382,17 +382,10 @@ impl Tap {
         self.paused.borrow().clone()
     }
 
-    /// Whether nothing of the client's goes on now: the session is frozen, paused, or over.
-    #[must_use]
-    pub fn is_held(&self) -> bool {
-        self.is_paused() || self.frozen.borrow().is_some() || *self.ended.borrow()
-    }
-
-    /// Resolves when nothing of the client's goes on. May be dropped at any time.
+    /// Resolves when the session is paused, or over. May be dropped at any time.
     pub async fn held(&self) {
-        let (mut frozen, mut paused, mut ended) = (self.frozen.clone(), self.paused.clone(), self.ended.clone());
+        let (mut paused, mut ended) = (self.paused.clone(), self.ended.clone());
         tokio::select! {
-            _ = frozen.wait_for(Option::is_some) => {}
             _ = paused.wait_for(Option::is_some) => {}
             _ = ended.wait_for(|ended| *ended) => {}
         }

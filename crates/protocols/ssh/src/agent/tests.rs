@@ -1,17 +1,8 @@
 use super::signed::tests::{KEY, asks};
+use super::walked::message;
 use super::*;
 use proptest::prelude::*;
 use sallyport_ssh_transport::key::HostKey;
-use sallyport_ssh_transport::wire::Put as _;
-
-fn message(kind: u8, parts: &[&[u8]], rest: &[u8]) -> Vec<u8> {
-    let mut body = vec![kind];
-    parts.iter().for_each(|part| body.string(part));
-    body.bytes(rest);
-    let mut out = Vec::new();
-    out.string(&body);
-    out
-}
 
 fn list() -> Vec<u8> {
     message(kind::REQUEST_IDENTITIES, &[], b"")

@@ -52,17 +52,19 @@ pub fn walk(bytes: &[u8]) {
     }
 }
 
+/// One message, of its number, these texts, and what is behind them.
+pub(super) fn message(kind: u8, parts: &[&[u8]], rest: &[u8]) -> Vec<u8> {
+    let mut body = vec![kind];
+    parts.iter().for_each(|part| body.string(part));
+    body.bytes(rest);
+    let mut out = Vec::new();
+    out.string(&body);
+    out
+}
+
 /// What genuine programs say.
 #[must_use]
 pub fn seeds() -> Vec<Vec<u8>> {
-    let message = |kind: u8, parts: &[&[u8]], rest: &[u8]| {
-        let mut body = vec![kind];
-        parts.iter().for_each(|part| body.string(part));
-        body.bytes(rest);
-        let mut out = Vec::new();
-        out.string(&body);
-        out
-    };
     // Longer ones are said in pieces: a length has six bits.
     let said = |turns: &[(&[u8], u8)]| {
         let mut bytes = Vec::new();

@@ -448,12 +448,31 @@ async fn a_target_cannot_draw_over_a_question_nor_ask_without_end_nor_while_the_
     let rig = lent.over().await;
     let refused = entries(&rig, "agent.refused").join("\n");
     for why in
-        ["nobody waited for the answer", "the session is held", "the user said no", "nobody is asked for a while"]
+        ["nobody waited for the answer", "the session is paused", "the user said no", "nobody is asked for a while"]
     {
         assert!(refused.contains(why), "{why}: {refused}");
     }
     assert_eq!((entries(&rig, "agent.allowed").len(), entries(&rig, "agent.signed").len()), (1, 1));
     assert_eq!(refusals(&rig).1, 6);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_question_stands_while_evidence_is_late_and_the_yes_waits_for_it() {
+    let mut lent = lent(true, Signing::Asked).await;
+    until(&mut lent.read, "recorded").await;
+    let ((_read, write), (mut asked, _agent)) = lent.channel().await;
+    write.data(wanted()).await.unwrap();
+    until(&mut lent.read, "y to allow, n to refuse").await;
+    let stuck = lent.rig.bench.gateway.recorder().stick();
+    // Something that is to be evidence soon.
+    lent.write.data(Bytes::from_static(b"x")).await.unwrap();
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    lent.write.data(Bytes::from_static(b"y")).await.unwrap();
+    let early = tokio::time::timeout(Duration::from_millis(500), said(&mut asked)).await;
+    assert!(early.is_err() && entries(&lent.rig, "agent.allowed").is_empty(), "it was allowed while evidence was late");
+    drop(stuck);
+    assert_eq!(said(&mut asked).await.unwrap(), wanted());
+    assert_eq!((entries(&lent.rig, "agent.allowed").len(), entries(&lent.rig, "agent.refused").len()), (1, 0));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
