@@ -28,7 +28,7 @@ pub(crate) struct Args {
 }
 
 /// Tests that run at once: on two cores they wait for servers and clients more than they compute.
-const AT_ONCE: &str = "6";
+const AT_ONCE: &str = "4";
 
 /// Runs everything; a failing step does not keep the next from running. What tests need on this machine comes while they are built,
 /// where nobody is asked whether it may.

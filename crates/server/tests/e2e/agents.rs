@@ -25,9 +25,9 @@ impl Agent {
     fn start(socket: &Path, key: &Path) -> Self {
         let agent = Command::new("ssh-agent").arg("-D").arg("-a").arg(socket).stdout(Stdio::null()).spawn().unwrap();
         let agent = Self(agent);
-        wait_for("the agent", 15, || socket.exists().then_some(())).unwrap();
-        let added = Command::new("ssh-add").arg("-q").arg(key).env("SSH_AUTH_SOCK", socket).status().unwrap();
-        assert!(added.success());
+        // Its socket is there a moment before it listens.
+        let add = || Command::new("ssh-add").arg("-q").arg(key).env("SSH_AUTH_SOCK", socket).status();
+        wait_for("the agent to take the key", 15, || add().ok()?.success().then_some(())).unwrap();
         agent
     }
 }
