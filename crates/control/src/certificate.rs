@@ -7,13 +7,14 @@ use crate::control::put;
 use crate::directory::{kinds, load};
 use crate::durable;
 use crate::lease::version_id;
+use crate::slots::{TRIES, busy};
 use crate::{Actor, Control, Error};
 use sallyport_model::inventory::Rest;
 use sallyport_model::name::Label;
 use sallyport_model::secret::SecretBytes;
 use sallyport_model::{Secret, SecretId, Timestamp};
 use sallyport_store::{Change, DocId};
-use sallyport_vault::{SecretKind, VersionBody, Where};
+use sallyport_vault::{SecretKind, Vault, VersionBody, Where};
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
@@ -148,6 +149,18 @@ impl Control {
         known.order.as_ref().is_none_or(|order| order.node == self.node() || order.until <= self.env.now())
     }
 
+    /// Whether an order that was begun on what is `known` may still be written into this `body`.
+    fn its_turn(&self, known: &CertificateBody, body: &CertificateBody) -> Result<(), Error> {
+        if !self.may_order(body) {
+            return Err(Error::Busy("another node is ordering a certificate"));
+        }
+        let issued = |body: &CertificateBody| body.certificate.as_ref().map(|issued| issued.secret);
+        if issued(body) != issued(known) {
+            return Err(Error::Busy("another node has a new certificate"));
+        }
+        Ok(())
+    }
+
     fn opened_secret(&self, secret: SecretId, kind: SecretKind) -> Result<SecretBytes, Error> {
         let open = self.opened()?;
         let sealed = load::<VersionBody>(&open.store, &DocId::new(version_id(secret, 1)), kinds::VERSION);
@@ -167,12 +180,19 @@ impl Control {
     /// Keeps the credentials of an account that was made at a directory.
     ///
     /// # Errors
-    /// When the vault is sealed, or the change cannot be written.
-    pub async fn keep_directory_account(&self, directory: &str, credentials: SecretBytes) -> Result<(), Error> {
+    /// When the vault is sealed, or the change cannot be written; `Busy` when another node has begun an order since
+    /// this was `known`, with an account that stays.
+    pub async fn keep_directory_account(
+        &self,
+        known: &CertificateBody,
+        directory: &str,
+        credentials: SecretBytes,
+    ) -> Result<(), Error> {
         let secret = SecretId::new(&self.env);
         let facts = [("directory", directory)];
         let kept = Some((place(secret, SecretKind::AcmeAccount)?, credentials));
         self.change_certificate(Told { action: "certificate.account", facts: &facts, secret: kept }, |body| {
+            self.its_turn(known, body)?;
             let account = DirectoryAccount { directory: directory.to_owned(), secret };
             Ok(body.account.replace(account).map(|old| old.secret))
         })
@@ -182,14 +202,17 @@ impl Control {
     /// Begins an order: from here on every node shows these to the directory.
     ///
     /// # Errors
-    /// `Busy` when another node is at one.
-    pub async fn order_certificate(&self, directory: &str, challenges: Vec<Challenge>) -> Result<(), Error> {
+    /// `Busy` when another node has begun or ended one since this was `known`.
+    pub async fn order_certificate(
+        &self,
+        known: &CertificateBody,
+        directory: &str,
+        challenges: Vec<Challenge>,
+    ) -> Result<(), Error> {
         let names = challenges.iter().map(|challenge| challenge.name.as_str()).collect::<Vec<_>>().join(", ");
         let facts = [("directory", directory), ("names", names.as_str())];
         self.change_certificate(Told { action: "certificate.ordered", facts: &facts, secret: None }, |body| {
-            if !self.may_order(body) {
-                return Err(Error::Busy("another node is ordering a certificate"));
-            }
+            self.its_turn(known, body)?;
             let (node, until) = (self.node().to_owned(), self.env.now().plus(PATIENCE));
             body.order = Some(Order { node, until, challenges: challenges.clone() });
             Ok(None)
@@ -222,12 +245,20 @@ impl Control {
     /// Keeps that an order came to nothing, and when the next is tried.
     ///
     /// # Errors
-    /// When the vault is sealed, or the change cannot be written.
-    pub async fn certificate_failed(&self, directory: &str, why: &str, wait: Duration) -> Result<(), Error> {
+    /// When the vault is sealed, or the change cannot be written; `Busy` when another node has begun or ended an order
+    /// since this was `known`, which the failure of this one does not touch.
+    pub async fn certificate_failed(
+        &self,
+        known: &CertificateBody,
+        directory: &str,
+        why: &str,
+        wait: Duration,
+    ) -> Result<(), Error> {
         let next = self.env.now().plus(wait);
         let at = next.to_string();
         let facts = [("directory", directory), ("why", why), ("next", at.as_str())];
         self.change_certificate(Told { action: "certificate.failed", facts: &facts, secret: None }, |body| {
+            self.its_turn(known, body)?;
             (body.order, body.failed, body.next) = (None, body.failed.saturating_add(1), Some(next));
             why.clone_into(&mut body.detail);
             Ok(None)
@@ -235,7 +266,8 @@ impl Control {
         .await
     }
 
-    /// Changes what is known; `edit` names the secret that nobody needs any more.
+    /// Changes what is known; `edit` names the secret that nobody needs any more, and is asked again about what another
+    /// node wrote first.
     async fn change_certificate(
         &self,
         told: Told<'_>,
@@ -245,7 +277,7 @@ impl Control {
         if let Some((place, _)) = &told.secret {
             self.ensure_environment(&ACTOR, &open, &place.environment).await?;
         }
-        self.under_keys(&open, |vault| {
+        let changed = |vault: &Vault| {
             let found = load::<CertificateBody>(&open.store, &DocId::new(CERTIFICATE_DOCUMENT), kinds::SETTING);
             let (was, mut body) = found.map_or_else(Default::default, |found| (found.version, found.value));
             let old = edit(&mut body)?;
@@ -262,8 +294,14 @@ impl Control {
                 }
             }
             Ok((change, ()))
-        })
-        .await
+        };
+        for _ in 0..TRIES {
+            match self.under_keys(&open, changed).await {
+                Err(Error::Store(sallyport_store::Error::Conflict(id))) if id.as_str() == CERTIFICATE_DOCUMENT => {}
+                done => return done,
+            }
+        }
+        Err(busy())
     }
 
     /// Puts key and chain where this host finds them, unless `there` says that they are; a host whose vault is sealed shows what it has.

@@ -2,7 +2,7 @@
 
 use super::house::*;
 use super::pending::{Knock, allow, person};
-use crate::{Anchor, AnchorPolicy, Control, Error, FileAnchor, NewSecret, join};
+use crate::{Anchor, AnchorPolicy, Challenge, Control, Error, FileAnchor, NewCertificate, NewSecret, join};
 use sallyport_model::access::Channel;
 use sallyport_model::authority::{Call, Desk, Hello, LATEST, Pulse, Reply, VERSION};
 use sallyport_model::way::Stop;
@@ -320,4 +320,50 @@ async fn a_node_that_does_not_see_the_ledger_says_so_to_its_gateways() {
     two.close().await;
     assert_eq!(two.pulse(), Pulse::Deaf, "a sealed vault decides nothing");
     pair.one.control.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_order_of_one_node_is_not_touched_by_what_became_of_another_s() {
+    let pair = pair().await;
+    let (one, two) = (&pair.one.control, &pair.two.control);
+    let known = one.certificate().unwrap();
+    let proof = |digest| vec![Challenge { name: "pam.example.org".into(), digest: [digest; 32] }];
+    let directory = "https://localhost/dir";
+    // Both begin on what both know: one of them orders, and the other knows it only when it writes.
+    let (first, second) = tokio::join!(
+        one.order_certificate(&known, directory, proof(1)),
+        two.order_certificate(&known, directory, proof(2)),
+    );
+    let (winner, loser, digest) = match (first, second) {
+        (Ok(()), Err(Error::Busy(_))) => (one, two, 1),
+        (Err(Error::Busy(_)), Ok(())) => (two, one, 2),
+        other => panic!("{other:?}"),
+    };
+    let hour = Duration::from_secs(3600);
+    let failed = loser.certificate_failed(&known, directory, "it was refused", hour).await;
+    assert!(matches!(failed, Err(Error::Busy(_))), "{failed:?}");
+    let account = loser.keep_directory_account(&known, directory, Secret::new(b"{}".to_vec())).await;
+    assert!(matches!(account, Err(Error::Busy(_))), "{account:?}");
+    for node in [winner, loser] {
+        let asked = |body: crate::CertificateBody| Some(body.order?.challenges[0].digest);
+        until("the order", || node.certificate().ok().and_then(asked) == Some([digest; 32])).await;
+        assert_eq!(node.certificate().unwrap().failed, 0);
+    }
+
+    let (from, names) = (pair.one.env.now(), vec!["pam.example.org".to_owned()]);
+    let new = NewCertificate {
+        directory: directory.into(),
+        names,
+        chain: "a chain".into(),
+        key: Secret::new("a key".into()),
+        from,
+        until: from.plus(hour),
+    };
+    winner.keep_certificate(new).await.unwrap();
+    // Whoever was late finds no order any more, and does not begin another for what is there.
+    let late = loser.order_certificate(&known, directory, proof(3)).await;
+    assert!(matches!(late, Err(Error::Busy(_))), "{late:?}");
+    for control in [one, two] {
+        control.close().await;
+    }
 }

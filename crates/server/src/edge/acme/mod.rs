@@ -113,7 +113,7 @@ pub(super) async fn tend(control: Arc<Control>, settings: Acme, name: String, se
         if !due(&known, &settings, &name, env.now()) || !control.may_order(&known) {
             continue;
         }
-        let failure = match order::carry_out(&control, &settings, &name, several).await {
+        let failure = match order::carry_out(&control, &known, &settings, &name, several).await {
             Ok(()) => {
                 tracing::info!(directory = settings.directory, name, "A certificate was issued");
                 continue;
@@ -123,9 +123,13 @@ pub(super) async fn tend(control: Arc<Control>, settings: Acme, name: String, se
         };
         let wait = wait(failure.reached(), known.failed, u16::from_be_bytes(env.random()));
         tracing::error!(%failure, next_in_seconds = wait.as_secs(), "No certificate was issued");
-        if let Err(error) = control.certificate_failed(&settings.directory, &failure.to_string(), wait).await {
-            tracing::error!(%error, "That no certificate was issued cannot be kept");
-            tokio::time::sleep(wait).await;
+        match control.certificate_failed(&known, &settings.directory, &failure.to_string(), wait).await {
+            // Another node is at it, and says what comes of it.
+            Ok(()) | Err(Error::Busy(_)) => {}
+            Err(error) => {
+                tracing::error!(%error, "That no certificate was issued cannot be kept");
+                tokio::time::sleep(wait).await;
+            }
         }
     }
 }

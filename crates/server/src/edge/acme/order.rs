@@ -10,7 +10,7 @@ use instant_acme::{
 use rcgen::{CertificateParams, KeyPair};
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use sallyport_control::{Challenge, Control, Error, NewCertificate};
+use sallyport_control::{CertificateBody, Challenge, Control, Error, NewCertificate};
 use sallyport_model::Secret;
 use std::time::Duration;
 
@@ -63,19 +63,25 @@ fn wrong(what: impl std::fmt::Display) -> Failure {
 }
 
 /// Orders a certificate and keeps it.
-pub(super) async fn carry_out(control: &Control, settings: &Acme, name: &str, several: bool) -> Result<(), Failure> {
+pub(super) async fn carry_out(
+    control: &Control,
+    known: &CertificateBody,
+    settings: &Acme,
+    name: &str,
+    several: bool,
+) -> Result<(), Failure> {
     let names = [Identifier::Dns(name.to_owned())];
-    let mut order = match account(control, settings, true).await?.new_order(&NewOrder::new(&names)).await {
+    let mut order = match account(control, known, settings, true).await?.new_order(&NewOrder::new(&names)).await {
         // A directory that has forgotten its accounts is given a new one.
         Err(instant_acme::Error::Api(problem))
             if problem.r#type.as_deref().is_some_and(|kind| kind.ends_with("accountDoesNotExist")) =>
         {
-            account(control, settings, false).await?.new_order(&NewOrder::new(&names)).await?
+            account(control, known, settings, false).await?.new_order(&NewOrder::new(&names)).await?
         }
         order => order?,
     };
     let challenges = challenges(&mut order).await?;
-    control.order_certificate(&settings.directory, challenges).await?;
+    control.order_certificate(known, &settings.directory, challenges).await?;
     if several {
         tokio::time::sleep(KNOWN).await;
     }
@@ -89,9 +95,9 @@ fn builder(settings: &Acme) -> Result<AccountBuilder, Failure> {
     Ok(Account::builder_with_http(Box::new(http)))
 }
 
-/// The account that is known, or a new one.
-async fn account(control: &Control, settings: &Acme, known: bool) -> Result<Account, Failure> {
-    if known && let Some(credentials) = control.directory_account(&settings.directory)? {
+/// The account at the directory: the one in the vault, or one that is made.
+async fn account(control: &Control, known: &CertificateBody, settings: &Acme, kept: bool) -> Result<Account, Failure> {
+    if kept && let Some(credentials) = control.directory_account(&settings.directory)? {
         let credentials = serde_json::from_slice(credentials.expose())
             .map_err(|e| Error::Failed(format!("the account at the directory: {e}")))?;
         return Ok(builder(settings)?.from_credentials(credentials).await?);
@@ -104,7 +110,7 @@ async fn account(control: &Control, settings: &Acme, known: bool) -> Result<Acco
     };
     let (account, credentials) = builder(settings)?.create(&new, settings.directory.clone(), None).await?;
     let credentials = Secret::new(serde_json::to_vec(&credentials).map_err(wrong)?);
-    control.keep_directory_account(&settings.directory, credentials).await?;
+    control.keep_directory_account(known, &settings.directory, credentials).await?;
     Ok(account)
 }
 

@@ -47,9 +47,9 @@ fn entries(product: &Product, known: &Certificate, action: &str) -> Vec<Value> {
     page["items"].as_array().unwrap().clone()
 }
 
-/// Waits for what comes of a running server, and shows its log where it does not come.
+/// Waits for what comes of a running server, be it at the second try, and shows its log where it does not come.
 fn coming<T>(product: &Product, what: &str, probe: impl FnMut() -> Option<T>) -> T {
-    wait_for(what, 60, probe).with_context(|| product.log()).unwrap()
+    wait_for(what, 150, probe).with_context(|| product.log()).unwrap()
 }
 
 fn stopped(mut product: Product) -> Product {
