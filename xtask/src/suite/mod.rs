@@ -63,10 +63,20 @@ fn everything(ready: impl FnOnce() -> Result<()>) -> Result<()> {
     let built = bench.check("lint", linting(&mut cargo(&build))?);
     ready()?;
     if let Some(said) = built {
-        bench.documentation(&Built::read(&said)?)?;
         let mut tests = cargo(&["test", "--workspace", "--no-fail-fast"]);
         bench.tests("test", linting(tests.env("RUST_TEST_THREADS", AT_ONCE))?);
-        bench.mutants(Protocol::Toy, mutants::all(Protocol::Toy)?);
+        // Mutants wait more than they compute, and have no need of the documentation.
+        let built = Built::read(&said)?;
+        std::thread::scope(|scope| {
+            let documented = scope.spawn(|| {
+                let start = Instant::now();
+                build::documentation(&built).map(|wrong| (wrong, run::seconds(start)))
+            });
+            let mutants = mutants::all(Protocol::Toy).map(|mutants| bench.mutants(Protocol::Toy, mutants));
+            let (wrong, seconds) = documented.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
+            bench.documentation(&wrong, &seconds);
+            mutants
+        })?;
     }
     bench.close()
 }
@@ -109,7 +119,11 @@ impl Bench {
             Ok(output) => {
                 let lines = String::from_utf8_lossy(&output.stdout);
                 let people = lines.lines().filter(|line| !line.starts_with('{')).collect::<Vec<_>>().join("\n");
-                self.failed(name, start, &format!("{people}{}", String::from_utf8_lossy(&output.stderr)));
+                self.failed(
+                    name,
+                    &run::seconds(start),
+                    &format!("{people}{}", String::from_utf8_lossy(&output.stderr)),
+                );
             }
             Err(error) => self.fail(name, &error.to_string()),
         }
@@ -117,20 +131,17 @@ impl Bench {
     }
 
     /// The documentation has no broken link and no warning.
-    fn documentation(&mut self, built: &Built) -> Result<()> {
-        let start = Instant::now();
-        let wrong = build::documentation(built)?;
+    fn documentation(&mut self, wrong: &str, seconds: &str) {
         if wrong.is_empty() {
-            println!("{:<10} ok      {}", "doc", run::seconds(start));
+            println!("{:<10} ok      {seconds}", "doc");
         } else {
-            self.failed("doc", start, &wrong);
+            self.failed("doc", seconds, wrong);
         }
-        Ok(())
     }
 
-    fn failed(&mut self, name: &str, start: Instant, said: &str) {
+    fn failed(&mut self, name: &str, seconds: &str, said: &str) {
         let _ = std::fs::write(self.logs.join(format!("{name}.log")), said);
-        println!("{name:<10} FAILED  {}\n{}", run::seconds(start), run::last_lines(said, 60));
+        println!("{name:<10} FAILED  {seconds}\n{}", run::last_lines(said, 60));
         self.fail(name, "see above");
     }
 

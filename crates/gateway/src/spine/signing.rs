@@ -16,7 +16,7 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
-use tokio::sync::{RwLock, oneshot};
+use tokio::sync::{RwLock, Semaphore, oneshot};
 use tokio::time::Instant;
 
 /// Questions in succession that may come to nothing; then nobody is asked for a while.
@@ -64,7 +64,7 @@ pub(super) struct Signatures {
     /// Terminals in which the user can be asked.
     terminals: AtomicUsize,
     count: AtomicU64,
-    waiting: AtomicUsize,
+    waiting: Semaphore,
     /// Whether it was said that there is no terminal.
     hinted: AtomicBool,
     /// What stands in each channel.
@@ -85,7 +85,7 @@ impl Default for Signatures {
         Self {
             terminals: AtomicUsize::new(0),
             count: AtomicU64::new(0),
-            waiting: AtomicUsize::new(0),
+            waiting: Semaphore::new(WAITING),
             hinted: AtomicBool::new(false),
             open: Mutex::default(),
             telling: Arc::default(),
@@ -156,22 +156,6 @@ pub struct Watched(Arc<Signatures>);
 impl Drop for Watched {
     fn drop(&mut self) {
         self.0.terminals.fetch_sub(1, Ordering::Relaxed);
-    }
-}
-
-/// One that waits to be asked about.
-struct Waiting<'a>(&'a AtomicUsize);
-
-impl<'a> Waiting<'a> {
-    fn new(count: &'a AtomicUsize) -> Option<Self> {
-        let waiting = Self(count);
-        (count.fetch_add(1, Ordering::Relaxed) < WAITING).then_some(waiting)
-    }
-}
-
-impl Drop for Waiting<'_> {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -270,7 +254,7 @@ impl Live {
         }
         let signatures = &*self.signatures;
         let too_many = (By::Gateway, "too many signatures wait to be asked about");
-        let _waiting = Waiting::new(&signatures.waiting).ok_or(too_many)?;
+        let _waiting = signatures.waiting.try_acquire().map_err(|_| too_many)?;
         let _turn = tokio::select! {
             biased;
             () = self.tap.held() => return Err(HELD),
@@ -407,16 +391,5 @@ mod tests {
         assert_eq!(asked(now + SILENCE), 3);
         *locked(&signatures.strikes) = (0, None);
         assert_eq!(asked(now + SILENCE), 3, "a yes begins anew");
-    }
-
-    #[test]
-    fn so_many_wait_and_no_more() {
-        let count = AtomicUsize::new(0);
-        let waiting: Vec<_> = (0..WAITING).map_while(|_| Waiting::new(&count)).collect();
-        assert_eq!(waiting.len(), WAITING);
-        assert!(Waiting::new(&count).is_none());
-        drop(waiting);
-        assert!(Waiting::new(&count).is_some());
-        assert_eq!(count.load(Ordering::Relaxed), 0);
     }
 }
