@@ -80,16 +80,15 @@ impl Control {
     ) -> Result<(), Error> {
         let Some(heal) = &self.heal else { return Ok(()) };
         let examined = self.examine(connected, key, cluster).await?;
+        if matches!(heal, Heal::Show) {
+            return Err(self.isolate(examined.findings().to_vec()));
+        }
         if examined.findings().is_empty() {
             return Err(Error::NotFound(
                 "every object is as this installation wrote it: there is nothing to heal, start the server".into(),
             ));
         }
-        let from = match heal {
-            Heal::Show => return Err(self.isolate(examined.findings().to_vec())),
-            Heal::Accept => None,
-            Heal::Restore(place) => Some(backup(place).await?),
-        };
+        let from = if let Heal::Restore(place) = heal { Some(backup(place).await?) } else { None };
         let quorum = Shared::said(examined.kept()).behind(opened)?;
         let actor = Actor::Host.to_string();
         let healing =

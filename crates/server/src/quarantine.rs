@@ -104,7 +104,12 @@ pub(crate) fn run(command: &Quarantine, path: Option<&Path>, format: Format) -> 
     });
     drop(lock);
     match (control.quarantine(), command) {
-        (Some(findings), Quarantine::Show(_)) => told(&lines(&findings), format),
+        (Some(findings), Quarantine::Show(_)) => {
+            if findings.is_empty() {
+                crate::logs::say("Every object is as this installation wrote it: there is nothing to heal.");
+            }
+            told(&lines(&findings), format)
+        }
         _ => outcome.and_then(|()| {
             keep(&config, &control)?;
             crate::logs::say(
