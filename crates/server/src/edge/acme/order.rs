@@ -14,8 +14,10 @@ use sallyport_control::{CertificateBody, Challenge, Control, Error, NewCertifica
 use sallyport_model::Secret;
 use std::time::Duration;
 
-/// How long the directory may take to look at the proof, and to issue.
-const PATIENCE: RetryPolicy = RetryPolicy::new().timeout(Duration::from_secs(120));
+/// How long the directory may take to look at the proof, and to issue; where it does not say when to ask again, it is asked
+/// after half a second, and then at ever longer intervals.
+const PATIENCE: RetryPolicy =
+    RetryPolicy::new().initial_delay(Duration::from_millis(500)).backoff(1.3).timeout(Duration::from_secs(120));
 /// How long other nodes may take to know what they must show, too.
 const KNOWN: Duration = Duration::from_secs(3);
 

@@ -70,13 +70,13 @@ fn a_certificate_is_ordered_shown_and_renewed_in_time() {
     let (code, out, err) = product.run_local(&["doctor"]).unwrap();
     assert!(out.contains("the API's certificate from https://localhost:"), "{code} {out}{err}");
     let again = || shown().filter(|now| *now != first);
-    wait_for("the next certificate, with the first one still good", 30, again).unwrap();
+    coming(&product, "the next certificate, with the first one still good", again);
 
+    assert_eq!(entries(&product, &issuer, "failed"), Vec::<Value>::new(), "{}", product.log());
     assert_eq!(entries(&product, &issuer, "account").len(), 1, "one account for all orders");
     assert_eq!(entries(&product, &issuer, "ordered").len(), 2);
     let issued = entries(&product, &issuer, "issued");
     assert!(issued[0]["sentence"].as_str().unwrap().contains(NAME), "{issued:?}");
-    assert_eq!(entries(&product, &issuer, "failed"), Vec::<Value>::new());
 
     // The vault has it: a host that is installed anew shows it without an order.
     drop(server);
