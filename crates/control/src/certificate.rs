@@ -154,9 +154,9 @@ impl Control {
         if !self.may_order(body) {
             return Err(Error::Busy("another node is ordering a certificate"));
         }
-        let issued = |body: &CertificateBody| body.certificate.as_ref().map(|issued| issued.secret);
-        if issued(body) != issued(known) {
-            return Err(Error::Busy("another node has a new certificate"));
+        let ended = |body: &CertificateBody| (body.certificate.as_ref().map(|issued| issued.secret), body.failed);
+        if ended(body) != ended(known) {
+            return Err(Error::Busy("another node has just ordered a certificate"));
         }
         Ok(())
     }

@@ -350,6 +350,13 @@ async fn the_order_of_one_node_is_not_touched_by_what_became_of_another_s() {
         assert_eq!(node.certificate().unwrap().failed, 0);
     }
 
+    // One that came to nothing is not followed at once by another, nor counted twice.
+    winner.certificate_failed(&known, directory, "it was refused", hour).await.unwrap();
+    let late = loser.order_certificate(&known, directory, proof(3)).await;
+    assert!(matches!(late, Err(Error::Busy(_))), "{late:?}");
+    let failed = loser.certificate_failed(&known, directory, "it was refused", hour).await;
+    assert!(matches!(failed, Err(Error::Busy(_))), "{failed:?}");
+
     let (from, names) = (pair.one.env.now(), vec!["pam.example.org".to_owned()]);
     let new = NewCertificate {
         directory: directory.into(),
