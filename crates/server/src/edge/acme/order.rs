@@ -4,7 +4,7 @@ use super::Acme;
 use super::http::Http;
 use crate::edge::certificate::{certified, validity};
 use instant_acme::{
-    Account, AccountBuilder, AuthorizationStatus, ChallengeType, Identifier, NewAccount, NewOrder, Order, OrderStatus,
+    Account, AccountBuilder, AuthorizationStatus, ChallengeHandle, ChallengeStatus, ChallengeType, Identifier, NewAccount, NewOrder, Order, OrderStatus,
     RetryPolicy,
 };
 use rcgen::{CertificateParams, KeyPair};
@@ -116,7 +116,8 @@ async fn account(control: &Control, known: &CertificateBody, settings: &Acme, ke
     Ok(account)
 }
 
-/// What must be shown before the directory looks.
+/// What must be shown before the directory looks: nothing for a name that it has seen before and still believes, which it may
+/// (RFC 8555 section 7.1.3).
 async fn challenges(order: &mut Order) -> Result<Vec<Challenge>, Failure> {
     let mut challenges = Vec::new();
     let mut authorizations = order.authorizations();
@@ -142,7 +143,12 @@ async fn prove(order: &mut Order) -> Result<(), Failure> {
     let mut authorizations = order.authorizations();
     while let Some(authorization) = authorizations.next().await {
         let mut authorization = authorization?;
-        if let Some(mut challenge) = authorization.challenge(ChallengeType::TlsAlpn01) {
+        if authorization.status == AuthorizationStatus::Valid {
+            continue;
+        }
+        // Of an order taken up again it may look already; to be told once more is an error to it.
+        let waits = |challenge: &ChallengeHandle<'_>| challenge.status == ChallengeStatus::Pending;
+        if let Some(mut challenge) = authorization.challenge(ChallengeType::TlsAlpn01).filter(waits) {
             // A directory that looks at once says at once what it saw.
             challenge.set_ready().await.map_err(seen)?;
         }

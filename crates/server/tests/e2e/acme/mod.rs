@@ -3,7 +3,7 @@
 mod pebble;
 
 use anyhow::Context as _;
-use pebble::{Directory, NAME, wait};
+use pebble::{Directory, Memory, NAME, wait};
 use reqwest::{Certificate, Client};
 use sallyport_testkit::product::{Product, wait_for};
 use serde_json::Value;
@@ -59,9 +59,18 @@ fn stopped(mut product: Product) -> Product {
 
 #[test]
 fn a_certificate_is_ordered_shown_and_renewed_in_time() {
+    ordered_shown_and_renewed(Memory::None);
+}
+
+#[test]
+fn a_name_that_the_directory_still_believes_is_not_proven_again() {
+    ordered_shown_and_renewed(Memory::Long);
+}
+
+fn ordered_shown_and_renewed(memory: Memory) {
     let product = stopped(crate::product());
     let mut directory = Directory::away();
-    directory.start(crate::tls::port(&product), 18);
+    directory.start_with(crate::tls::port(&product), 18, memory);
     directory.serve(&product);
     let server = Running::of(&product);
     let issuer = directory.issuer();

@@ -12,6 +12,24 @@ use tempfile::TempDir;
 /// The name that certificates are ordered for.
 pub(super) const NAME: &str = "pam.example.org";
 
+/// Whether a directory still believes a proof that it has seen when the next certificate is ordered.
+#[derive(Clone, Copy)]
+pub(super) enum Memory {
+    /// It looks again, in 99 of a hundred orders: Pebble cannot be told "always".
+    None,
+    /// It does not look again.
+    Long,
+}
+
+impl Memory {
+    const fn percent(self) -> &'static str {
+        match self {
+            Self::None => "0",
+            Self::Long => "100",
+        }
+    }
+}
+
 /// A directory that runs, or is away.
 pub(super) struct Directory {
     place: TempDir,
@@ -57,6 +75,11 @@ impl Directory {
 
     /// Starts it: it looks for names on this port, and issues for so many seconds.
     pub(super) fn start(&mut self, port: u16, seconds: u32) {
+        self.start_with(port, seconds, Memory::None);
+    }
+
+    /// The same, with what it remembers of a name that it has seen.
+    pub(super) fn start_with(&mut self, port: u16, seconds: u32, memory: Memory) {
         let [directory, management, dns, dns_management] = self.ports;
         let at = |name: &str| self.place.path().join(name).display().to_string();
         let settings = json!({ "pebble": {
@@ -68,7 +91,7 @@ impl Directory {
         let log = || fs::OpenOptions::new().create(true).append(true).open(at("log")).unwrap();
         let run = |program: &str, args: &[&str]| {
             let mut command = Command::new(program);
-            command.args(args).env("PEBBLE_VA_NOSLEEP", "1").env("PEBBLE_AUTHZREUSE", "0");
+            command.args(args).env("PEBBLE_VA_NOSLEEP", "1").env("PEBBLE_AUTHZREUSE", memory.percent());
             command.stdin(Stdio::null()).stdout(log()).stderr(log()).spawn().unwrap()
         };
         let (names, control) = (format!("127.0.0.1:{dns}"), format!("127.0.0.1:{dns_management}"));
