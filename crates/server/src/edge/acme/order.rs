@@ -4,8 +4,8 @@ use super::Acme;
 use super::http::Http;
 use crate::edge::certificate::{certified, validity};
 use instant_acme::{
-    Account, AccountBuilder, AuthorizationStatus, ChallengeHandle, ChallengeStatus, ChallengeType, Identifier, NewAccount, NewOrder, Order, OrderStatus,
-    RetryPolicy,
+    Account, AccountBuilder, AuthorizationStatus, ChallengeHandle, ChallengeStatus, ChallengeType, Identifier,
+    NewAccount, NewOrder, Order, OrderStatus, RetryPolicy,
 };
 use rcgen::{CertificateParams, KeyPair};
 use rustls::pki_types::pem::PemObject as _;
