@@ -141,7 +141,11 @@ impl<H: House> Bench<H> {
         let mut events = Vec::new();
         let Ok(files) = std::fs::read_dir(self.directory.path().join("recordings")) else { return Ok(events) };
         for file in files {
-            events.extend(self.desk.play(&file?.path()).await?);
+            let file = file?.path();
+            // One that is being written bears another name.
+            if file.extension().is_some_and(|kind| kind == "sprec") {
+                events.extend(self.desk.play(&file).await?);
+            }
         }
         Ok(events)
     }

@@ -52,6 +52,8 @@ pub(super) async fn carry(started: Started, session: Arc<Session>) -> Outcome {
     {
         return stopped(started, stop).await;
     }
+    // A target may ask the user something as soon as it knows of the channel: they are there, and it is kept until it is shown.
+    let (heard, _watched) = (live.clone(), started.interactive().then(|| live.watched()));
     let running = match run(&started, &session, &live, number).await {
         Ok(running) => running,
         Err(Fault::Refused(denial)) => return refused(started, &denial).await,
@@ -74,7 +76,7 @@ pub(super) async fn carry(started: Started, session: Arc<Session>) -> Outcome {
         };
         started.say(&format!("{what} ({})", permit.session())).await;
     }
-    pump(started, running, live, number).await
+    pump(started, running, (live, heard), number).await
 }
 
 async fn refused(started: Started, denial: &Denial) -> Outcome {
@@ -98,7 +100,7 @@ fn cut(live: &Live, stop: &Stop) -> Outcome {
     }
 }
 
-async fn pump(started: Started, running: Running, live: Live, number: u32) -> Outcome {
+async fn pump(started: Started, running: Running, (live, heard): (Live, Live), number: u32) -> Outcome {
     let shows = started.interactive();
     let files = Watched::of(&started, live.clearance().permit().terms());
     let files = files.as_ref();
@@ -113,7 +115,7 @@ async fn pump(started: Started, running: Running, live: Live, number: u32) -> Ou
             target.close();
             closed
         };
-        let face = Face::new(&live, number, (&write, shows));
+        let face = Face::new(heard, number, (&write, shows));
         let down = down((&live, number, files), running, (&write, &left), (face, &mut exit));
         tokio::pin!(up, down);
         let mut closing: Option<Instant> = None;

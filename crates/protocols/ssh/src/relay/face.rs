@@ -36,9 +36,7 @@ pub(super) struct Face<'a> {
     /// Whether somebody sees it: a channel without a terminal shows hints alone.
     shows: bool,
     sequence: Sequence,
-    /// Lines that wait for the end of a sequence, and until when.
-    waiting: VecDeque<Notice>,
-    until: Option<Instant>,
+    waiting: Waiting,
     /// When the first row is given back.
     restore: Option<Instant>,
     /// What holds until it is over.
@@ -52,15 +50,15 @@ pub(super) enum Due {
 }
 
 impl<'a> Face<'a> {
-    pub(super) fn new(live: &Live, number: u32, (write, shows): (&'a Writer, bool)) -> Self {
+    /// The face of a channel, which shows what was said since this part in the session was taken.
+    pub(super) fn new(live: Live, number: u32, (write, shows): (&'a Writer, bool)) -> Self {
         Self {
-            live: live.clone(),
+            live,
             number,
             write,
             shows,
             sequence: Sequence::default(),
-            waiting: VecDeque::new(),
-            until: None,
+            waiting: Waiting::default(),
             restore: None,
             standing: None,
         }
@@ -86,24 +84,17 @@ impl<'a> Face<'a> {
             }
         }
         loop {
-            // A sequence that the target holds open must not swallow a question: it is broken off.
-            let asks = self.waiting.iter().any(|notice| matches!(notice, Notice::Asks(..)));
-            let ready = asks || self.sequence.is_over() || self.until.is_some_and(|until| until <= Instant::now());
-            if ready && let Some(notice) = self.waiting.pop_front() {
-                self.until = None;
+            let (now, over) = (Instant::now(), self.sequence.is_over());
+            if let Some(notice) = self.waiting.next(over, now) {
                 return Due::Show(notice);
             }
-            if ready && self.restore.is_some_and(|at| at <= Instant::now()) {
+            if over && self.restore.is_some_and(|at| at <= now) {
                 self.restore = None;
                 return Due::Restore;
             }
-            let now = Instant::now();
-            let look = [self.until, self.restore].into_iter().flatten().filter(|at| *at > now).min();
+            let look = [self.waiting.until, self.restore].into_iter().flatten().filter(|at| *at > now).min();
             tokio::select! {
-                notice = self.live.notice() => {
-                    self.waiting.push_back(notice);
-                    self.until.get_or_insert(now + UNFINISHED);
-                }
+                notice = self.live.notice() => self.waiting.push(notice, Instant::now()),
                 () = at(look) => {}
             }
         }
@@ -170,6 +161,33 @@ impl<'a> Face<'a> {
             self.sequence = Sequence::Over;
             self.live.shows_question(number);
         }
+    }
+}
+
+/// Lines that wait for the end of a sequence.
+#[derive(Default)]
+struct Waiting {
+    lines: VecDeque<Notice>,
+    /// Until when: then all of them are shown, whatever the target has begun.
+    until: Option<Instant>,
+}
+
+impl Waiting {
+    fn push(&mut self, notice: Notice, now: Instant) {
+        self.lines.push_back(notice);
+        self.until.get_or_insert(now + UNFINISHED);
+    }
+
+    /// The next one that may be shown, now that a sequence is over or not.
+    fn next(&mut self, over: bool, now: Instant) -> Option<Notice> {
+        // A sequence that the target holds open must not swallow a question: it is broken off.
+        let asks = self.lines.iter().any(|notice| matches!(notice, Notice::Asks(..)));
+        let next =
+            if asks || over || self.until.is_some_and(|until| until <= now) { self.lines.pop_front() } else { None };
+        if self.lines.is_empty() {
+            self.until = None;
+        }
+        next
     }
 }
 
@@ -285,6 +303,32 @@ mod tests {
         ] {
             assert!(!after(cut).is_over(), "{cut:?}");
         }
+    }
+
+    #[test]
+    fn lines_do_not_wait_for_a_sequence_that_does_not_end() {
+        let (mut waiting, now) = (Waiting::default(), Instant::now());
+        let line = |text: &str| Notice::Line(text.into());
+        for text in ["a", "b", "c"] {
+            waiting.push(line(text), now);
+        }
+        assert_eq!(waiting.next(false, now), None);
+        for text in ["a", "b", "c"] {
+            assert_eq!(
+                waiting.next(false, now + UNFINISHED),
+                Some(line(text)),
+                "one after the other, and not the first alone"
+            );
+        }
+        assert_eq!((waiting.next(true, now), waiting.until), (None, None));
+        // What comes later waits anew; a question does not, and what stands before it goes first.
+        waiting.push(line("d"), now);
+        assert_eq!(waiting.next(false, now), None);
+        let asks = Notice::Asks("e".into(), 1);
+        waiting.push(asks.clone(), now);
+        assert_eq!((waiting.next(false, now), waiting.next(false, now)), (Some(line("d")), Some(asks)));
+        waiting.push(line("f"), now);
+        assert_eq!(waiting.next(true, now), Some(line("f")));
     }
 
     #[test]

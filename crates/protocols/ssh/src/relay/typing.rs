@@ -4,7 +4,7 @@ use crate::client::{Reader, Said, Writer};
 use bytes::Bytes;
 use sallyport_gateway::observe::WhatRef;
 use sallyport_gateway::observe::tap::Stop;
-use sallyport_gateway::spine::{Live, Peers, Typist, Watched};
+use sallyport_gateway::spine::{Live, Peers, Typist};
 use sallyport_model::Handle;
 use sallyport_ssh_transport::link;
 use std::collections::VecDeque;
@@ -30,8 +30,6 @@ pub(super) struct Typing<'a> {
     to: &'a link::Writer,
     /// Absent where the channel has no terminal.
     peers: Option<Peers>,
-    /// Likewise: its user can be asked there.
-    _watched: Option<Watched>,
     ahead: VecDeque<Next>,
     /// Who typed last, where it was not the user.
     last: Option<Handle>,
@@ -41,8 +39,8 @@ pub(super) struct Typing<'a> {
 
 impl<'a> Typing<'a> {
     pub(super) fn new(live: &'a Live, (number, shows): (u32, bool), back: &'a Writer, to: &'a link::Writer) -> Self {
-        let (peers, _watched) = (shows.then(|| live.peers()), shows.then(|| live.watched()));
-        Self { live, number, back, to, peers, _watched, ahead: VecDeque::new(), last: None, touched: Instant::now() }
+        let peers = shows.then(|| live.peers());
+        Self { live, number, back, to, peers, ahead: VecDeque::new(), last: None, touched: Instant::now() }
     }
 
     /// What comes next. What answers a question of ours is taken for it at once, paused or not, and reaches nobody else.

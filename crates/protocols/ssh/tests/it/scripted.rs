@@ -95,7 +95,8 @@ pub(crate) async fn soon<T>(coming: impl Future<Output = T>) -> T {
 pub(crate) async fn until(read: &mut Reader, wanted: &str) -> String {
     let mut shown = String::new();
     while !shown.contains(wanted) {
-        match soon(read.next()).await {
+        let said = tokio::time::timeout(SOON, read.next()).await;
+        match said.unwrap_or_else(|_| panic!("{wanted:?} does not come after {shown:?}")) {
             Said::Data(data) | Said::Extended(_, data) => shown.push_str(&String::from_utf8_lossy(&data)),
             Said::Close => panic!("{wanted:?} is not shown: {shown:?}"),
             _ => {}
@@ -139,18 +140,17 @@ pub(crate) async fn let_in(mut leg: Wire) -> Result<Wire, Error> {
     Ok(leg)
 }
 
-/// A target's side of a channel, up to the program that its client wants: every request before it is granted.
+/// A target's side of a channel, up to the program that its client wants: every request is granted.
 pub(crate) async fn begun(read: &mut Reader, write: &Writer) -> bool {
+    program(read, write).await && write.answer(true).is_ok()
+}
+
+/// The same, but that the program is not granted yet.
+pub(crate) async fn program(read: &mut Reader, write: &Writer) -> bool {
     loop {
         match read.next().await {
-            Said::Request(name, reply, _) => {
-                if reply && write.answer(true).is_err() {
-                    return false;
-                }
-                if matches!(name.as_str(), "exec" | "shell" | "subsystem") {
-                    return true;
-                }
-            }
+            Said::Request(name, ..) if matches!(name.as_str(), "exec" | "shell" | "subsystem") => return true,
+            Said::Request(_, true, _) if write.answer(true).is_err() => return false,
             Said::Close => return false,
             _ => {}
         }

@@ -2,7 +2,7 @@
 
 use super::{EXTENSION, LIST, REFUSED, SIGN, SOON, calm, entries, marks};
 use crate::rig::Rig;
-use crate::scripted::{self, begun, channels, let_in, signed_in, soon, until, words};
+use crate::scripted::{self, channels, let_in, signed_in, soon, until, words};
 use bytes::Bytes;
 use sallyport_model::Timestamp;
 use sallyport_model::limits::Signing;
@@ -28,7 +28,7 @@ fn wanted() -> Bytes {
     message(SIGN, &[&key, b"whatever"], &[0; 4])
 }
 
-/// A target of ours: its end of the connection, and of the program that was begun.
+/// A target of ours: its end of the connection, and of the program.
 struct Targeted {
     link: Link,
     write: Writer,
@@ -46,6 +46,13 @@ struct Lent {
 }
 
 async fn lent(terminal: bool, signing: Signing) -> Lent {
+    let lent = early(terminal, signing).await;
+    lent.target.write.answer(true).unwrap();
+    lent
+}
+
+/// The same before the target has granted the program.
+async fn early(terminal: bool, signing: Signing) -> Lent {
     let (tell, mut begins) = mpsc::unbounded_channel();
     let script = move |leg| {
         let tell = tell.clone();
@@ -55,7 +62,7 @@ async fn lent(terminal: bool, signing: Signing) -> Lent {
             while let Some(arrival) = arrivals.next().await {
                 let Arrival::Open(opening) = arrival else { continue };
                 let Some((mut read, write)) = opening.accept() else { return };
-                if begun(&mut read, &write).await {
+                if scripted::program(&mut read, &write).await {
                     let _ = tell.send((Targeted { link: link.clone(), write }, read));
                 }
             }
@@ -323,4 +330,19 @@ async fn eight_signatures_may_wait_to_be_asked_about_and_a_ninth_is_refused_at_o
     let refused = entries(&lent.rig, "agent.refused");
     assert!(refused.len() == 1 && refused[0].contains("too many signatures wait to be asked about"), "{refused:?}");
     assert_eq!(entries(&lent.rig, "agent.allowed").len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_target_that_asks_before_its_program_runs_is_asked_about_as_soon_as_the_user_sees_it() {
+    let mut lent = early(true, Signing::Asked).await;
+    let ((_read, write), (mut asked, _agent)) = lent.channel().await;
+    write.data(wanted()).await.unwrap();
+    calm().await;
+    lent.target.write.answer(true).unwrap();
+    let shown = until(&mut lent.read, "y to allow, n to refuse").await;
+    assert!(shown.contains("this session is recorded"), "{shown:?}");
+    calm().await;
+    lent.write.data(Bytes::from_static(b"y")).await.unwrap();
+    assert_eq!(said(&mut asked).await.unwrap(), wanted());
+    assert!(entries(&lent.rig, "agent.refused").is_empty());
 }
