@@ -7,7 +7,7 @@ use crate::dial::Dialer;
 use crate::listen::{Bounds, listen};
 use crate::observe::journal::Sizes;
 use crate::observe::tail::Tail;
-use crate::observe::{Event, Observer, Verdict};
+use crate::observe::{Event, Observer, Verdict, ship};
 use crate::spine::{Gateway, ObserversFor, Protocol, Setup};
 use crate::transport::{Connect, tls, unix};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
@@ -142,8 +142,7 @@ impl<H: House> Bench<H> {
         let Ok(files) = std::fs::read_dir(self.directory.path().join("recordings")) else { return Ok(events) };
         for file in files {
             let file = file?.path();
-            // One that is being written bears another name.
-            if file.extension().is_some_and(|kind| kind == "sprec") {
+            if ship::is_whole(&file) {
                 events.extend(self.desk.play(&file).await?);
             }
         }

@@ -37,10 +37,19 @@ impl Error {
     }
 }
 
+/// How the name of a recording's file ends.
+const ENDING: &str = "sprec";
+
 /// Where the recording's file is or will be.
 #[must_use]
 pub fn path(directory: &Path, recording: RecordingId) -> PathBuf {
-    directory.join(format!("{recording}.sprec"))
+    directory.join(format!("{recording}.{ENDING}"))
+}
+
+/// Whether a file is a recording's, whole: one that is being written bears another name.
+#[cfg(any(test, feature = "conformance"))]
+pub(crate) fn is_whole(file: &Path) -> bool {
+    file.extension().is_some_and(|ending| ending == ENDING)
 }
 
 /// Copies a recording into its file, makes that durable, and frees the journal. Blocks.

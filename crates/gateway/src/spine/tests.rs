@@ -2,6 +2,7 @@ use crate::conformance::bench::{TOKEN, until};
 use crate::conformance::desk::{HELD_ACCOUNT, Target};
 use crate::conformance::toy::{Toy, Toys, enter, hear, say};
 use crate::conformance::{Bench, Fixture, Transport, with};
+use crate::observe::ship;
 use sallyport_model::TargetName;
 use sallyport_model::access::EndReason;
 use sallyport_model::limits::Record;
@@ -245,7 +246,7 @@ async fn an_end_that_control_did_not_hear_is_told_by_the_next_gateway() {
     let recordings = bench.directory.path().join("recordings");
     let shipped = || {
         std::fs::read_dir(&recordings)
-            .is_ok_and(|mut files| files.any(|f| f.is_ok_and(|f| f.path().extension().is_some_and(|e| e == "sprec"))))
+            .is_ok_and(|mut files| files.any(|file| file.is_ok_and(|file| ship::is_whole(&file.path()))))
     };
     until(SOON, shipped).await.unwrap();
     assert!(bench.desk.closed(session).is_none());

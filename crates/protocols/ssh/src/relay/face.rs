@@ -94,7 +94,7 @@ impl<'a> Face<'a> {
             }
             let look = [self.waiting.until, self.restore].into_iter().flatten().filter(|at| *at > now).min();
             tokio::select! {
-                notice = self.live.notice() => self.waiting.push(notice, Instant::now()),
+                notice = self.live.notice() => self.waiting.push(notice),
                 () = at(look) => {}
             }
         }
@@ -173,9 +173,9 @@ struct Waiting {
 }
 
 impl Waiting {
-    fn push(&mut self, notice: Notice, now: Instant) {
+    fn push(&mut self, notice: Notice) {
         self.lines.push_back(notice);
-        self.until.get_or_insert(now + UNFINISHED);
+        self.until.get_or_insert_with(|| Instant::now() + UNFINISHED);
     }
 
     /// The next one that may be shown, now that a sequence is over or not.
@@ -307,11 +307,12 @@ mod tests {
 
     #[test]
     fn lines_do_not_wait_for_a_sequence_that_does_not_end() {
-        let (mut waiting, now) = (Waiting::default(), Instant::now());
+        let mut waiting = Waiting::default();
         let line = |text: &str| Notice::Line(text.into());
         for text in ["a", "b", "c"] {
-            waiting.push(line(text), now);
+            waiting.push(line(text));
         }
+        let now = Instant::now();
         assert_eq!(waiting.next(false, now), None);
         for text in ["a", "b", "c"] {
             assert_eq!(
@@ -322,12 +323,12 @@ mod tests {
         }
         assert_eq!((waiting.next(true, now), waiting.until), (None, None));
         // What comes later waits anew; a question does not, and what stands before it goes first.
-        waiting.push(line("d"), now);
+        waiting.push(line("d"));
         assert_eq!(waiting.next(false, now), None);
         let asks = Notice::Asks("e".into(), 1);
-        waiting.push(asks.clone(), now);
+        waiting.push(asks.clone());
         assert_eq!((waiting.next(false, now), waiting.next(false, now)), (Some(line("d")), Some(asks)));
-        waiting.push(line("f"), now);
+        waiting.push(line("f"));
         assert_eq!(waiting.next(true, now), Some(line("f")));
     }
 
